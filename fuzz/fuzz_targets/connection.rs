@@ -84,7 +84,7 @@ static PROTECTIONS: LazyLock<[Arc<Protection>; 2]> = LazyLock::new(|| {
         let key = SecretKey::from_bytes(&KEY).unwrap();
         Arc::new(Protection::new(
             vec![(pattern, sealer(mode))],
-            NameMask::of_key(&key),
+            NameMask::derived_from(&key),
         ))
     })
 });

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use waxseal_policy::{
-    Action, Place, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
+    Action, Location, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
     decide, decide_early,
 };
 
@@ -48,9 +48,9 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
             // `HSETEX … FIELDS 0` has a place for values, and none in it.
             assert!(!slots.is_empty() || arguments.contains(&&b"0"[..]));
             for slot in slots {
-                assert!(slot.argument > slot.place.name && slot.argument < arguments.len());
-                assert_ne!(Some(slot.argument), slot.place.field);
-                check_place(arguments, slot.place);
+                assert!(slot.argument > slot.location.name && slot.argument < arguments.len());
+                assert_ne!(Some(slot.argument), slot.location.field);
+                check_location(arguments, slot.location);
             }
             let mut sealed: Vec<usize> = slots.iter().map(|slot| slot.argument).collect();
             sealed.sort_unstable();
@@ -66,28 +66,16 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
         } => assert!(range.start > 0 && range.end <= arguments.len()),
     }
     match &transform.reply {
-        ReplyShape::Verbatim | ReplyShape::Popped | ReplyShape::EachName => {}
-        ReplyShape::Value(place)
-        | ReplyShape::Elements(place)
-        | ReplyShape::Length(place)
-        | ReplyShape::Range { place, .. } => check_place(arguments, *place),
-        ReplyShape::EachField {
-            pattern,
-            name,
-            fields,
-        } => {
-            assert!(fields.start > *name && fields.end <= arguments.len());
-            assert_eq!(NAMES.find(arguments[*name]), Some(*pattern));
-        }
-        ReplyShape::Fields { pattern, name }
-        | ReplyShape::ScannedFields { pattern, name }
-        | ReplyShape::OnlyValues { pattern, name } => {
-            assert_eq!(NAMES.find(arguments[*name]), Some(*pattern));
+        ReplyShape::Verbatim | ReplyShape::AnyName(()) | ReplyShape::EachName(()) => {}
+        ReplyShape::Record(location, _) => check_location(arguments, *location),
+        ReplyShape::EachField(record, fields) => {
+            assert!(fields.start > record.name && fields.end <= arguments.len());
+            check_location(arguments, *record);
         }
     }
 }
 
-fn check_place(arguments: &[&[u8]], place: Place) {
-    assert_eq!(NAMES.find(arguments[place.name]), Some(place.pattern));
-    assert!(place.field.is_none_or(|field| field < arguments.len()));
+fn check_location(arguments: &[&[u8]], location: Location<usize>) {
+    assert_eq!(NAMES.find(arguments[location.name]), Some(location.pattern));
+    assert!(location.field.is_none_or(|field| field < arguments.len()));
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask applications`: runs every framework behind the proxy as the tests do, in the longer forms,
-//! and prints the result of each. The programs and the checks are those of the command line's tests.
+//! `cargo xtask applications`: runs every framework behind the proxy as the tests do, in the longer
+//! forms, and prints the result of each. The programs and the checks are those of the command
+//! line's tests.
 
 use std::fs;
 
@@ -7,19 +8,19 @@ use crate::Failure;
 use crate::install;
 use crate::run::{cargo, run, workspace_root};
 
-/// How long the longer forms go on, and with how many processes.
-const SECONDS: u64 = 20;
-const PROCESSES: u64 = 16;
-/// The directory in which each test leaves its outcome.
-const RESULTS: &str = "target/artefacts/applications";
+/// The duration of the longer forms, and their number of processes.
+const DEFAULT_SECONDS: u64 = 20;
+const DEFAULT_PROCESSES: u64 = 16;
+/// The directory in which each test writes its outcome.
+const RESULTS_DIRECTORY: &str = "target/artefacts/applications";
 
 pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
-    let wanted = Wanted::parse(arguments)?;
+    let options = Options::parse(arguments)?;
     install::everything()?;
-    let results = workspace_root().join(RESULTS);
-    // It need not be there yet.
+    let results = workspace_root().join(RESULTS_DIRECTORY);
+    // It need not exist yet.
     let _ = fs::remove_dir_all(&results);
-    let filter = format!("applications::{}", wanted.filter.unwrap_or_default());
+    let filter = format!("applications::{}", options.filter.unwrap_or_default());
     let mut tests = cargo(&[
         "test",
         "-p",
@@ -31,10 +32,10 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
         &filter,
         "--test-threads=1",
     ]);
-    tests.env("WAXSEAL_APPLICATIONS_SECONDS", wanted.seconds.to_string());
+    tests.env("WAXSEAL_APPLICATIONS_SECONDS", options.seconds.to_string());
     tests.env(
         "WAXSEAL_APPLICATIONS_PROCESSES",
-        wanted.processes.to_string(),
+        options.processes.to_string(),
     );
     let outcome = run(tests);
     let mut lines = Vec::new();
@@ -56,7 +57,7 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
     Ok(outcome?)
 }
 
-/// One line for each framework whose test came to its end.
+/// One line for each framework whose test finished.
 fn table(mut lines: Vec<(String, String)>) -> String {
     lines.sort();
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -65,38 +66,38 @@ fn table(mut lines: Vec<(String, String)>) -> String {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted<'a> {
+struct Options<'a> {
     seconds: u64,
     processes: u64,
-    /// Only tests whose name begins so.
+    /// Only tests whose name begins with this.
     filter: Option<&'a str>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Options<'a> {
     fn parse(arguments: &'a [String]) -> Result<Self, Failure> {
-        let mut wanted = Self {
-            seconds: SECONDS,
-            processes: PROCESSES,
+        let mut options = Self {
+            seconds: DEFAULT_SECONDS,
+            processes: DEFAULT_PROCESSES,
             filter: None,
         };
-        let mut rest = arguments.iter();
-        while let Some(word) = rest.next() {
+        let mut remaining = arguments.iter();
+        while let Some(word) = remaining.next() {
             let mut number = || {
-                let number = rest.next().and_then(|value| value.parse().ok());
+                let number = remaining.next().and_then(|value| value.parse().ok());
                 number.ok_or_else(|| Failure::Usage(format!("`{word}` needs a number")))
             };
             match word.as_str() {
-                "--seconds" => wanted.seconds = number()?,
-                "--processes" => wanted.processes = number()?.max(1),
+                "--seconds" => options.seconds = number()?,
+                "--processes" => options.processes = number()?.max(1),
                 flag if flag.starts_with('-') => {
                     return Err(Failure::Usage(format!(
                         "`applications` does not know `{flag}`"
                     )));
                 }
-                filter => wanted.filter = Some(filter),
+                filter => options.filter = Some(filter),
             }
         }
-        Ok(wanted)
+        Ok(options)
     }
 }
 
@@ -104,8 +105,8 @@ impl<'a> Wanted<'a> {
 mod tests {
     use super::*;
 
-    fn parsed(words: &[String]) -> Result<Wanted<'_>, Failure> {
-        Wanted::parse(words)
+    fn parsed(words: &[String]) -> Result<Options<'_>, Failure> {
+        Options::parse(words)
     }
 
     fn words(line: &str) -> Vec<String> {
@@ -113,17 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn runs_for_as_long_and_with_as_many_processes_as_asked() {
+    fn parses_duration_and_number_of_processes() {
         let line = words("python --seconds 3 --processes 4");
-        let wanted = parsed(&line).unwrap();
-        assert_eq!((wanted.seconds, wanted.processes), (3, 4));
-        assert_eq!(wanted.filter, Some("python"));
-        let usual = parsed(&[]).unwrap();
-        assert_eq!((usual.seconds, usual.processes), (SECONDS, PROCESSES));
+        let options = parsed(&line).unwrap();
+        assert_eq!((options.seconds, options.processes), (3, 4));
+        assert_eq!(options.filter, Some("python"));
+        let defaults = parsed(&[]).unwrap();
+        assert_eq!(
+            (defaults.seconds, defaults.processes),
+            (DEFAULT_SECONDS, DEFAULT_PROCESSES)
+        );
     }
 
     #[test]
-    fn refuses_what_it_does_not_know() {
+    fn refuses_unknown_arguments() {
         for line in ["--fast", "--seconds", "--processes many"] {
             assert!(
                 matches!(parsed(&words(line)), Err(Failure::Usage(_))),

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: which benchmark lies in which crate. Measures nothing itself.
+//! `cargo xtask bench`: runs the benchmarks of the crates. Measures nothing itself.
 
 use crate::Failure;
 use crate::install;
@@ -14,12 +14,12 @@ const BENCHMARKS: [(&str, &str, &str); 5] = [
 ];
 
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
-    let (chosen, rest) = choose(arguments)?;
+    let (chosen, tail) = choose(arguments)?;
     install::everything()?;
     for (_, package, benchmark) in chosen {
         let mut command = cargo(&["bench", "-p", package, "--bench", benchmark]);
-        if !rest.is_empty() {
-            command.arg("--").args(rest);
+        if !tail.is_empty() {
+            command.arg("--").args(tail);
         }
         run(command)?;
     }
@@ -28,27 +28,28 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
 
 type Benchmark = (&'static str, &'static str, &'static str);
 
-/// One benchmark by its name, or all of them where no name stands in front; and what is left.
+/// One benchmark by its name, or all of them if the arguments do not begin with a name; and the
+/// remaining arguments.
 fn choose(arguments: &[String]) -> Result<(Vec<Benchmark>, &[String]), Failure> {
     match arguments.split_first() {
         None => Ok((BENCHMARKS.to_vec(), &[])),
         Some((flag, _)) if flag.starts_with('-') => {
             Ok((BENCHMARKS.to_vec(), without_dashes(arguments)))
         }
-        Some((name, rest)) => {
+        Some((name, tail)) => {
             let chosen = BENCHMARKS.into_iter().find(|(known, ..)| known == name);
             let unknown = || Failure::Usage(format!("there is no benchmark `{name}`"));
             chosen
-                .map(|chosen| (vec![chosen], without_dashes(rest)))
+                .map(|chosen| (vec![chosen], without_dashes(tail)))
                 .ok_or_else(unknown)
         }
     }
 }
 
-/// A benchmark's arguments may stand behind `--`, as they do for Cargo.
+/// A benchmark's arguments may follow `--`, as they do for Cargo.
 fn without_dashes(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
-        Some((dashes, rest)) if dashes == "--" => rest,
+        Some((dashes, tail)) if dashes == "--" => tail,
         _ => arguments,
     }
 }
@@ -67,11 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_chooses_one_benchmark_and_none_chooses_all() {
+    fn a_name_selects_one_benchmark_and_none_selects_all() {
         let line = words("store --json");
-        let (chosen, rest) = choose(&line).unwrap();
+        let (chosen, tail) = choose(&line).unwrap();
         assert_eq!(chosen, [named("store")]);
-        assert_eq!(rest, words("--json"));
+        assert_eq!(tail, words("--json"));
         assert_eq!(choose(&[]).unwrap().0, BENCHMARKS);
         assert_eq!(
             choose(&words("--json")).unwrap(),
@@ -80,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn arguments_may_stand_behind_two_dashes() {
+    fn arguments_may_follow_two_dashes() {
         let line = words("proxy -- --only memory");
-        let (chosen, rest) = choose(&line).unwrap();
+        let (chosen, tail) = choose(&line).unwrap();
         assert_eq!(chosen, [named("proxy")]);
-        assert_eq!(rest, words("--only memory"));
+        assert_eq!(tail, words("--only memory"));
         let line = words("-- --quick");
         assert_eq!(
             choose(&line).unwrap(),

@@ -1,5 +1,5 @@
-//! `cargo xtask docs`: writes the documents that are made from code and from what tests run, and tells `tidy` which of them
-//! are not what the code would write. What stands in them is the business of the crates.
+//! `cargo xtask docs`: writes the documents that are generated from code and from tested files, and
+//! reports outdated ones to `tidy`. Their content is defined in the crates.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ mod document;
 #[path = "../../crates/service/src/environment/variables.rs"]
 mod variables;
 
-/// Where a document lies, and who writes it.
+/// The path of a document, and the function that writes it.
 type Document = (&'static str, fn() -> String);
 
 const DOCUMENTS: [Document; 3] = [
@@ -32,7 +32,7 @@ const DOCUMENTS: [Document; 3] = [
     ("docs/reference/environment.md", document::markdown),
 ];
 
-/// The chore itself.
+/// Runs the chore.
 pub(crate) fn write(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.first() {
         return Err(Failure::Usage(format!("`docs` does not know `{unknown}`")));
@@ -55,7 +55,7 @@ pub(crate) fn write(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The documents that are missing, not what would be written, or written from nothing.
+/// Findings for documents that are missing, outdated, or without a source.
 pub(crate) fn stale(root: &Path) -> Vec<String> {
     let documents = match documents(root) {
         Ok(documents) => documents,
@@ -75,7 +75,7 @@ pub(crate) fn stale(root: &Path) -> Vec<String> {
     stale.chain(orphans).collect()
 }
 
-/// Every document that is not written by hand, with its path from the root.
+/// Every generated document, with its path from the root.
 fn documents(root: &Path) -> Result<Vec<(String, String)>, String> {
     let from_code = DOCUMENTS
         .iter()
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_a_document_that_is_missing_or_not_fresh() {
+    fn reports_a_document_that_is_missing_or_outdated() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(stale(root.path()).len(), DOCUMENTS.len());
         for (path, text) in DOCUMENTS {

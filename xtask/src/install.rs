@@ -1,6 +1,7 @@
-//! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11 token
-//! with its tools, a browser, PHP and Ruby with their frameworks, two more servers, the published clients, frameworks and key services, these under
-//! `target/tools`. Does nothing, quickly, where everything is there already.
+//! Installs what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11
+//! token with its tools, a browser, PHP and Ruby with their frameworks; and, under `target/tools`,
+//! two more servers and the published clients, frameworks and key services. Does nothing, quickly,
+//! if everything is installed.
 
 mod packages;
 mod system;
@@ -8,7 +9,7 @@ mod wheels;
 
 use crate::Failure;
 
-/// The chore itself.
+/// Runs the chore.
 pub(crate) fn tools(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.first() {
         return Err(Failure::Usage(format!("`tools` does not know `{unknown}`")));
@@ -24,7 +25,7 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::REDIS_CLI,
         &system::REDIS_BENCHMARK,
         &system::NODE,
-        // Runs the clients in Python.
+        // Needed by the clients in Python.
         &system::PYTHON,
         &system::SOFTHSM,
         &system::PKCS11_TOOL,

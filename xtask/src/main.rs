@@ -36,23 +36,23 @@ usage: cargo xtask <chore>
   tidy                                check the house rules
   help                                this text";
 
-/// The exit status for a command line that makes no sense, as in `sysexits.h`.
+/// The exit status of a usage error, as in `sysexits.h`.
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((chore, rest)) = arguments.split_first() else {
+    let Some((chore, options)) = arguments.split_first() else {
         eprintln!("{USAGE}");
         return ExitCode::from(EX_USAGE);
     };
     let outcome = match chore.as_str() {
-        "test" => test::test(rest),
-        "bench" => bench::bench(rest),
-        "torture" => torture::torture(rest),
-        "applications" => applications::applications(rest),
-        "tools" => install::tools(rest),
-        "docs" => docs::write(rest),
-        "tidy" => tidy::report(rest),
+        "test" => test::test(options),
+        "bench" => bench::bench(options),
+        "torture" => torture::torture(options),
+        "applications" => applications::applications(options),
+        "tools" => install::tools(options),
+        "docs" => docs::write(options),
+        "tidy" => tidy::report(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -72,12 +72,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why a chore did not succeed.
+/// Why a chore failed.
 #[derive(Debug)]
 enum Failure {
-    /// The command line makes no sense.
+    /// A usage error.
     Usage(String),
-    /// The chore was understood and failed.
+    /// The chore ran and failed.
     Chore(String),
 }
 

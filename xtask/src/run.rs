@@ -1,5 +1,5 @@
-//! Running other programs, in sight: each command line is shown before it runs, and what the
-//! program writes goes straight through. Also where things lie: the workspace and its target directory.
+//! Runs other programs visibly: each command line is printed before it runs, and its output goes
+//! straight through. Also locates the workspace and its target directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ pub(crate) fn workspace_root() -> &'static Path {
         .expect("xtask lies in the workspace")
 }
 
-/// The directory that the tests look for servers in; the same rule as in `waxseal-testing`.
+/// The directory in which the tests look for servers; the same rule as in `waxseal-testing`.
 pub(crate) fn tools_directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     workspace_root().join(target).join("tools")
@@ -41,7 +41,7 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     }
 }
 
-/// What a command writes to standard output, or nothing if it cannot be run or fails.
+/// The standard output of a command; `None` if it cannot be run or fails.
 pub(crate) fn output(mut command: Command) -> Option<String> {
     let output = command
         .stdin(Stdio::null())
@@ -54,7 +54,7 @@ pub(crate) fn output(mut command: Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether some directory of `PATH` has this program.
+/// True if a directory of `PATH` has this program.
 pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .iter()

@@ -9,22 +9,22 @@ use crate::Failure;
 use crate::install;
 use crate::run::{cargo, output, run};
 
-/// The parts of the toolchain that are no part of every installation.
+/// The parts of the toolchain that not every installation includes.
 const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
 
 const NO_FAIL_FAST: &str = "--no-fail-fast";
 
 /// The test harness's variable for the number of tests at a time.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
-/// Tests at a time for each processor: most of them wait most of the time, for servers, clocks and limits of
-/// time.
+/// Concurrent tests per processor: most of them wait most of the time, for servers, clocks and
+/// timeouts.
 const TESTS_PER_PROCESSOR: usize = 3;
-/// More tests at a time than this only compete for ports, memory and open files.
-const MAX_TESTS: usize = 12;
+/// More concurrent tests than this only compete for ports, memory and open files.
+const MAX_CONCURRENT_TESTS: usize = 12;
 
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
-    let wanted = Wanted::parse(arguments)?;
-    if wanted.install {
+    let options = Options::parse(arguments)?;
+    if options.install {
         install::everything()?;
     }
     for (subcommand, component) in COMPONENTS {
@@ -44,8 +44,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
-    // As an application has the library that needs none of its features. With `waxseal-stores`, what both use is
-    // for the most part what was checked above, and is not checked a second time.
+    // As an application uses the library without any of its features. With `waxseal-stores`, most
+    // of what both use was checked above and is not checked again.
     run(cargo(&[
         "clippy",
         "-p",
@@ -56,7 +56,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
-    run(tests(wanted.for_cargo))?;
+    run(tests(options.for_cargo))?;
     Ok(())
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
 /// the failures of the others show one run at a time.
 fn tests(for_cargo: &[String]) -> Command {
     let mut tests = cargo(&["test", "--workspace", "--all-features"]);
-    // Cargo refuses a flag that is given twice. Behind a further `--` it would be one of the tests' own.
+    // Cargo refuses a repeated flag. After a further `--` it would be one of the tests' own.
     let mut flags = for_cargo.iter().take_while(|it| *it != "--");
     if !flags.any(|it| it == NO_FAIL_FAST) {
         tests.arg(NO_FAIL_FAST);
@@ -77,18 +77,19 @@ fn tests(for_cargo: &[String]) -> Command {
     tests
 }
 
-/// The number of tests to run at a time. Never fewer than there are processors, as the harness does it.
+/// The number of tests to run concurrently. Never fewer than there are processors, like the
+/// harness's default.
 fn tests_at_a_time(processors: usize) -> usize {
-    (processors * TESTS_PER_PROCESSOR).min(processors.max(MAX_TESTS))
+    (processors * TESTS_PER_PROCESSOR).min(processors.max(MAX_CONCURRENT_TESTS))
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted<'a> {
+struct Options<'a> {
     install: bool,
     for_cargo: &'a [String],
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Options<'a> {
     fn parse(arguments: &'a [String]) -> Result<Self, Failure> {
         let end = arguments.iter().position(|argument| argument == "--");
         let ours = &arguments[..end.unwrap_or(arguments.len())];
@@ -116,16 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_two_dashes_goes_to_cargo() {
+    fn arguments_after_two_dashes_go_to_cargo() {
         let line = words("--no-install -- envelope -- --nocapture");
-        let wanted = Wanted::parse(&line).unwrap();
-        assert!(!wanted.install);
-        assert_eq!(wanted.for_cargo, words("envelope -- --nocapture"));
-        assert!(Wanted::parse(&[]).unwrap().install);
+        let options = Options::parse(&line).unwrap();
+        assert!(!options.install);
+        assert_eq!(options.for_cargo, words("envelope -- --nocapture"));
+        assert!(Options::parse(&[]).unwrap().install);
     }
 
     #[test]
-    fn all_test_binaries_run_and_what_goes_to_cargo_comes_last() {
+    fn all_test_binaries_run_and_cargo_arguments_come_last() {
         for (line, expected) in [
             ("", "--no-fail-fast"),
             (
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn more_tests_run_at_a_time_than_there_are_processors() {
+    fn more_tests_run_concurrently_than_there_are_processors() {
         for (processors, expected) in [(1, 3), (2, 6), (4, 12), (8, 12), (16, 16)] {
             assert_eq!(tests_at_a_time(processors), expected);
         }
@@ -152,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_flag_that_it_does_not_know() {
+    fn refuses_an_unknown_flag() {
         for line in ["--fast", "--no-install --fast", "--fast -- x"] {
             assert!(
-                matches!(Wanted::parse(&words(line)), Err(Failure::Usage(_))),
+                matches!(Options::parse(&words(line)), Err(Failure::Usage(_))),
                 "{line}"
             );
         }

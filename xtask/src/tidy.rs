@@ -1,6 +1,7 @@
-//! `cargo xtask tidy`: the house rules that neither the compiler nor clippy holds. Each rule is a
-//! function from text to findings, so that each is tested on small made-up input; this module only
-//! collects the files and hands them round. The test at its end makes `cargo test` run all of it.
+//! `cargo xtask tidy`: the house rules that neither the compiler nor clippy enforces. Each rule is
+//! a function from text to findings, so that each is tested on small samples; this module only
+//! collects the files and passes them to the rules. The test at its end makes `cargo test` run all
+//! of it.
 
 mod circles;
 mod dialect;
@@ -18,16 +19,16 @@ use crate::Failure;
 use crate::docs;
 use crate::run::{command, output, workspace_root};
 
-/// What was found in the whole repository.
+/// The findings in the whole repository.
 #[derive(Debug, Default)]
 struct Findings {
     /// Broken rules, each as `path:line: what is wrong`.
     errors: Vec<String>,
-    /// What somebody should look at one day.
+    /// Notes that are not errors.
     notes: Vec<String>,
 }
 
-/// The chore itself.
+/// Runs the chore.
 pub(crate) fn report(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.first() {
         return Err(Failure::Usage(format!("`tidy` does not know `{unknown}`")));
@@ -41,10 +42,10 @@ pub(crate) fn report(arguments: &[String]) -> Result<(), Failure> {
     }
     match findings.errors.len() {
         0 => {
-            println!("tidy: nothing to complain about");
+            println!("tidy: no findings");
             Ok(())
         }
-        count => Err(Failure::Chore(format!("tidy found {count} broken rules"))),
+        count => Err(Failure::Chore(format!("tidy found {count} violations"))),
     }
 }
 
@@ -57,7 +58,7 @@ fn check(root: &Path) -> Result<Findings, String> {
         let Ok(bytes) = fs::read(root.join(&path)) else {
             continue;
         };
-        // What is not text has no words and no lines.
+        // Binary files have no words and no lines.
         let Ok(text) = String::from_utf8(bytes) else {
             continue;
         };
@@ -78,7 +79,7 @@ fn check(root: &Path) -> Result<Findings, String> {
             errors.extend(links::broken(&name, &text, exists));
         }
         if let Some(short) = imports::crate_of_manifest(&name) {
-            errors.extend(imports::broken_walls(short, &text, &root_manifest));
+            errors.extend(imports::forbidden_imports(short, &text, &root_manifest));
         }
     }
     findings
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_every_kind_of_mess_in_a_directory_without_git() {
+    fn finds_every_kind_of_violation_in_a_directory_without_git() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = root.path().join(name);

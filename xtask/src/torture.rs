@@ -1,6 +1,6 @@
-//! `cargo xtask torture`: the proxy against a server without one, with random requests, for as long as
-//! the caller wants; with `--chaos`, clients under load while everything around two proxies fails. The
-//! requests, the faults and the checks are those of the command line's tests.
+//! `cargo xtask torture`: compares the proxy with a server without one, with random requests, for
+//! as long as the caller wants; with `--chaos`, clients under load while everything around two
+//! proxies fails. The requests, the faults and the checks are those of the command line's tests.
 
 use std::process::Command;
 
@@ -9,41 +9,41 @@ use crate::install;
 use crate::run::{cargo, run};
 
 const DEFAULT_SECONDS: u64 = 600;
-/// Ways of going upstream and formats, each a test of its own.
-const SETTINGS: u64 = 4;
+/// Combinations of connections and formats, each a separate test.
+const COMBINATIONS: u64 = 4;
 
 pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
-    let wanted = Wanted::parse(arguments)?;
+    let options = Options::parse(arguments)?;
     install::everything()?;
-    if wanted.chaos {
-        return chaos(&wanted);
+    if options.chaos {
+        return chaos(&options);
     }
     let mut command = tests("torture::random");
-    let seconds = wanted.seconds.div_ceil(SETTINGS);
+    let seconds = options.seconds.div_ceil(COMBINATIONS);
     command.env("WAXSEAL_TORTURE_SECONDS", seconds.to_string());
-    command.env("WAXSEAL_TORTURE_SEED", wanted.seed.to_string());
-    if let Some(round) = wanted.round {
+    command.env("WAXSEAL_TORTURE_SEED", options.seed.to_string());
+    if let Some(round) = options.round {
         command.env("WAXSEAL_TORTURE_ROUND", round.to_string());
     }
-    if let Some(entry) = wanted.entry {
+    if let Some(entry) = options.entry {
         command.env("WAXSEAL_TORTURE_ENTRY", entry);
     }
     run(command)?;
     Ok(())
 }
 
-fn chaos(wanted: &Wanted) -> Result<(), Failure> {
+fn chaos(options: &Options) -> Result<(), Failure> {
     let mut command = tests("chaos::");
-    command.env("WAXSEAL_CHAOS_SECONDS", wanted.seconds.to_string());
-    command.env("WAXSEAL_CHAOS_SEED", wanted.seed.to_string());
-    if let Some(fault) = &wanted.fault {
+    command.env("WAXSEAL_CHAOS_SECONDS", options.seconds.to_string());
+    command.env("WAXSEAL_CHAOS_SEED", options.seed.to_string());
+    if let Some(fault) = &options.fault {
         command.env("WAXSEAL_CHAOS_FAULT", fault);
     }
     run(command)?;
     Ok(())
 }
 
-/// Runs these tests of the command line, optimized and one after the other.
+/// Runs these tests of the command line, optimised and one after the other.
 fn tests(filter: &str) -> Command {
     cargo(&[
         "test",
@@ -60,20 +60,20 @@ fn tests(filter: &str) -> Command {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+struct Options {
     seconds: u64,
     seed: u64,
     /// Only this round, or only this entry of the directed list.
     round: Option<u64>,
     entry: Option<String>,
-    /// Faults instead of requests, and only this one.
+    /// Injects faults instead of requests, and only this one.
     chaos: bool,
     fault: Option<String>,
 }
 
-impl Wanted {
+impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut wanted = Self {
+        let mut options = Self {
             seconds: DEFAULT_SECONDS,
             seed: random_seed(),
             round: None,
@@ -81,23 +81,23 @@ impl Wanted {
             chaos: false,
             fault: None,
         };
-        let mut rest = arguments.iter();
-        while let Some(flag) = rest.next() {
+        let mut remaining = arguments.iter();
+        while let Some(flag) = remaining.next() {
             if flag == "--chaos" {
-                wanted.chaos = true;
+                options.chaos = true;
                 continue;
             }
-            let value = rest.next();
+            let value = remaining.next();
             let number = || {
                 let number = value.and_then(|value| value.parse().ok());
                 number.ok_or_else(|| Failure::Usage(format!("`{flag}` needs a number")))
             };
             match flag.as_str() {
-                "--seconds" => wanted.seconds = number()?,
-                "--seed" => wanted.seed = number()?,
-                "--round" => wanted.round = Some(number()?),
-                "--entry" => wanted.entry = value.cloned(),
-                "--fault" => wanted.fault = value.cloned(),
+                "--seconds" => options.seconds = number()?,
+                "--seed" => options.seed = number()?,
+                "--round" => options.round = Some(number()?),
+                "--entry" => options.entry = value.cloned(),
+                "--fault" => options.fault = value.cloned(),
                 unknown => {
                     return Err(Failure::Usage(format!(
                         "`torture` does not know `{unknown}`"
@@ -105,11 +105,11 @@ impl Wanted {
                 }
             }
         }
-        Ok(wanted)
+        Ok(options)
     }
 }
 
-/// A seed that is short enough to be typed again.
+/// A seed that is short enough to be typed.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) % 1_000_000
@@ -119,15 +119,15 @@ fn random_seed() -> u64 {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Wanted, Failure> {
+    fn parsed(line: &str) -> Result<Options, Failure> {
         let words: Vec<String> = line.split_whitespace().map(ToOwned::to_owned).collect();
-        Wanted::parse(&words)
+        Options::parse(&words)
     }
 
     #[test]
-    fn runs_for_as_long_and_from_the_seed_that_is_said() {
-        let wanted = parsed("--seed 7 --seconds 30").unwrap();
-        assert_eq!((wanted.seconds, wanted.seed), (30, 7));
+    fn parses_duration_and_seed() {
+        let options = parsed("--seed 7 --seconds 30").unwrap();
+        assert_eq!((options.seconds, options.seed), (30, 7));
         assert_eq!(parsed("--seed 7 --round 3").unwrap().round, Some(3));
         let chaos = parsed("--chaos --seed 7").unwrap();
         assert_eq!((chaos.chaos, chaos.seed), (true, 7));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_does_not_know() {
+    fn refuses_unknown_arguments() {
         for line in ["--fast", "--seed", "--seconds soon"] {
             assert!(matches!(parsed(line), Err(Failure::Usage(_))), "{line}");
         }

@@ -87,7 +87,7 @@ impl ChainKey {
     /// The key of the chain, derived from the key of the audit log.
     #[must_use]
     pub fn derive(key: &SecretKey) -> Self {
-        Self(KeyedHash::of_key(key, PURPOSE))
+        Self(KeyedHash::derived_from(key, PURPOSE))
     }
 
     /// The MAC of some bytes, in hexadecimal.

@@ -1,6 +1,5 @@
 //! The arguments of the program. Their meaning is decided in `waxseal-service` and in the commands.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -19,6 +18,8 @@ mod decoy;
 mod keyring;
 mod name;
 mod proxy;
+mod sweep;
+mod value;
 
 pub(crate) use address::check_host_port;
 pub(crate) use admin::AdminArgs;
@@ -31,6 +32,8 @@ pub(crate) use keyring::{
 };
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
 pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
+pub(crate) use sweep::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
+pub(crate) use value::{GetArgs, InspectArgs, OpenArgs, PlaceArgs, PutArgs, SealArgs};
 
 /// Encrypts personal data in Redis and decrypts it for applications.
 #[derive(Parser)]
@@ -318,7 +321,7 @@ pub(crate) struct DemoArgs {
     /// The number of conversation states
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     pub(crate) states: u64,
-    /// Show a proxy under load on the server of --store, with a rotation, and which metrics move
+    /// Show a proxy under load on the server of --store, and rotate its key
     #[arg(long)]
     pub(crate) proxy: bool,
     /// The minimum duration of the load, in seconds
@@ -339,131 +342,10 @@ pub(crate) enum KeyCommand {
     },
 }
 
-/// The place that an envelope is bound to.
 #[derive(Args)]
 pub(crate) struct KeeperArgs {
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-}
-
-#[derive(Args)]
-pub(crate) struct PlaceArgs {
-    /// The record that the envelope is bound to
-    #[arg(long, value_name = "NAME", group = "place")]
-    pub(crate) record: Option<OsString>,
-    /// The same in hexadecimal digits, for a name that cannot be typed
-    #[arg(long, value_name = "HEX", group = "place")]
-    pub(crate) record_hex: Option<Hex>,
-    /// The field of the hash record that it is bound to
-    #[arg(long, value_name = "NAME", requires = "place")]
-    pub(crate) field: Option<OsString>,
-    /// The same in hexadecimal digits
-    #[arg(long, value_name = "HEX", requires = "place", conflicts_with = "field")]
-    pub(crate) field_hex: Option<Hex>,
-}
-
-#[derive(Args)]
-pub(crate) struct SealArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// The format of the envelope
-    #[arg(long, value_enum, default_value = "classic")]
-    pub(crate) format: FormatArg,
-    /// Write the sealed format as text
-    #[arg(long)]
-    pub(crate) armor: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct OpenArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-}
-
-#[derive(Args)]
-pub(crate) struct GetArgs {
-    #[command(flatten)]
-    pub(crate) name: NameArgs,
-    #[command(flatten)]
-    pub(crate) field: FieldArgs,
-    /// One element of a list record, counted from 0
-    #[arg(long, value_name = "N", conflicts_with_all = ["field", "field_hex"])]
-    pub(crate) element: Option<u64>,
-}
-
-#[derive(Args)]
-pub(crate) struct PutArgs {
-    #[command(flatten)]
-    pub(crate) name: NameArgs,
-    #[command(flatten)]
-    pub(crate) field: FieldArgs,
-    /// Replace a record that is not a string, with all that it holds
-    #[arg(long, conflicts_with_all = ["field", "field_hex"])]
-    pub(crate) replace: bool,
-    /// The expiry of the record, in seconds [default: as long as the present one, else no expiry]
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["field", "field_hex"], value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) ttl: Option<u64>,
-}
-
-#[derive(Args)]
-pub(crate) struct InspectArgs {
-    #[command(flatten)]
-    pub(crate) name: NameArgs,
-}
-
-/// The pace and limits of a sweep.
-#[derive(Args)]
-pub(crate) struct SweepArgs {
-    /// Check every record, write nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// The maximum number of values a second, on average
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_rate: Option<u32>,
-    /// Slow down while the server lets another client wait longer than this (0: never)
-    #[arg(long, value_name = "MS", default_value_t = 50)]
-    pub(crate) max_latency: u64,
-    /// Wait this long for a store that cannot be reached
-    #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
-    pub(crate) reconnect_timeout: u64,
-    /// Save the progress in this file
-    #[arg(long, value_name = "PATH")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// Continue from the checkpoint
-    #[arg(long, requires = "checkpoint")]
-    pub(crate) resume: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct MigrateArgs {
-    #[command(flatten)]
-    pub(crate) sweep: SweepArgs,
-    /// The format to write; with `sealed`, classic values are migrated as well
-    /// [default: that of waxseal.toml, else classic]
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<FormatArg>,
-}
-
-#[derive(Args)]
-pub(crate) struct RotateArgs {
-    #[command(flatten)]
-    pub(crate) sweep: SweepArgs,
-    /// With a keyring: also open values under compromised keys. Anyone who holds such a key could have
-    /// written those values
-    #[arg(long)]
-    pub(crate) open_compromised: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct DecryptArgs {
-    #[command(flatten)]
-    pub(crate) sweep: SweepArgs,
-    /// Confirm that these values are to be stored in plaintext
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Open only values under names that are excepted from their pattern
-    #[arg(long)]
-    pub(crate) excepted: bool,
 }
 
 #[derive(Subcommand)]

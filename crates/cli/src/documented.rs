@@ -1,4 +1,4 @@
-//! Holds help, documents and behaviour together, where a machine can: each command line that is written
+//! Keeps help, documents and behaviour consistent: each command line that is written
 //! anywhere parses, each flag exists, each default that help names is the one that is used, each variable is
 //! read, each configuration loads, and each error that the documents explain is one that can be printed.
 

@@ -1,5 +1,5 @@
-//! A bounded queue of lines, and the thread that writes them. Queueing a line never waits: lines that find
-//! the queue full, or that cannot be written, are lost and counted. Knows no stream by name.
+//! A bounded queue of lines, and the thread that writes them. Queueing a line never blocks: lines that find
+//! the queue full, or that cannot be written, are lost and counted. Independent of the stream.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 pub(crate) use waxseal_service::metering::LostLines;
 
-/// Lines that wait to be written.
+/// The maximum number of queued lines.
 const MAX_LINES: usize = 8192;
-/// Their bytes.
+/// The maximum size of queued lines, in bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Between two attempts on a stream that takes nothing at the moment, and does not let us wait for it.
+/// The interval between two attempts on a non-blocking stream that takes nothing at the moment.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
-/// Between two attempts to report lost lines where nothing else is to be written.
+/// The interval between two attempts to report lost lines while no other line is queued.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that the end of the process waits for a stream that takes nothing.
@@ -23,13 +23,13 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time that it waits for one that takes lines slowly.
 const MAX_FLUSH: Duration = Duration::from_secs(5);
 
-/// Lines on their way to a stream. Nothing panics under the lock: a panic is logged, which takes it.
+/// Lines that wait for a stream. Nothing may panic under the lock, since logging a panic takes it.
 #[derive(Default)]
 pub(crate) struct LineQueue {
     state: Mutex<State>,
     /// A line was queued.
     queued: Condvar,
-    /// A line was taken out of the way.
+    /// Lines were taken from the queue.
     drained: Condvar,
 }
 
@@ -38,17 +38,17 @@ struct State {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     is_writing: bool,
-    /// Lines that the thread is done with, written or not; may begin at 0 again.
+    /// The number of lines that the thread is done with, written or not; may wrap around.
     finished: u64,
     lost: LostLines,
     /// The number of them that were reported.
     told: u64,
-    /// No thread writes.
+    /// True if no thread writes.
     is_closed: bool,
 }
 
 impl LineQueue {
-    /// A queue whose lines a thread of this name writes. `notice` makes the line that tells how many were lost.
+    /// Returns a queue whose lines a thread of this name writes. `notice` formats the line about lost ones.
     pub(crate) fn start(
         name: &str,
         stream: impl Write + Send + 'static,
@@ -64,7 +64,7 @@ impl LineQueue {
         queue
     }
 
-    /// Queues a line, or counts it as lost. Gives it back where no thread writes.
+    /// Queues a line, or counts it as lost. Returns it if no thread writes.
     pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), Vec<u8>> {
         let mut state = self.lock();
         if state.is_closed {
@@ -86,7 +86,7 @@ impl LineQueue {
         self.lock().lost
     }
 
-    /// Waits until everything queued is written; no longer than a moment where nothing is taken.
+    /// Waits until everything queued is written, but only for a moment if the stream takes nothing.
     pub(crate) fn flush(&self) {
         self.flush_within(FLUSH_TIMEOUT, MAX_FLUSH);
     }
@@ -136,7 +136,7 @@ impl LineQueue {
         }
     }
 
-    /// The next line; `None` where none came and lost ones are still to be told of.
+    /// The next line; `None` if none is queued and lost ones are still to be reported.
     fn next(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         loop {
@@ -159,7 +159,7 @@ impl LineQueue {
         }
     }
 
-    /// Tells of lost lines, where there are any and the stream takes it.
+    /// Reports lost lines, if there are any and the stream takes the report.
     fn tell_of_lost<W: Write>(&self, output: &mut Output<W>, notice: &impl Fn(u64) -> Vec<u8>) {
         let (total, told) = {
             let state = self.lock();
@@ -178,7 +178,7 @@ impl LineQueue {
 /// A stream of lines.
 struct Output<W> {
     stream: W,
-    /// The beginning of a line was written, and its end was not.
+    /// True if the beginning of a line was written, and its end was not.
     is_in_line: bool,
 }
 
@@ -201,7 +201,7 @@ impl<W: Write> Output<W> {
                     bytes = rest;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another process made the pipe so, for itself and for us.
+                // Another process made the pipe non-blocking, for both.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     thread::sleep(RETRY_INTERVAL);
                 }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stalls_holds_up_nobody_and_costs_bounded_memory() {
+    fn a_reader_that_stalls_blocks_no_one_and_costs_bounded_memory() {
         let stream = Stream::default();
         let queue = started(&stream);
         stream.set(|it| it.is_stalled = true);

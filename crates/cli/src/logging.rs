@@ -74,7 +74,7 @@ pub(crate) fn reopen_file() -> Option<Result<(), String>> {
     FILE.get().map(|file| file.reopener.reopen())
 }
 
-/// Waits until everything queued is written; no longer than a moment where nothing is taken.
+/// Waits until everything queued is written, but only for a moment if the stream takes nothing.
 pub(crate) fn flush() {
     stderr::flush();
     if let Some(file) = FILE.get() {

@@ -2,7 +2,6 @@
 //! status.
 
 mod args;
-mod checkpoint;
 mod commands;
 #[cfg(test)]
 mod documented;

@@ -12,10 +12,10 @@ use crate::stderr;
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR_EVERY: Duration = Duration::from_millis(100);
-/// So many findings are shown; the rest is counted.
+/// The number of findings that are shown; all others are counted.
 const SHOWN: u64 = 20;
 
-/// Shows one sweep.
+/// The progress of one sweep.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     started: Instant,
@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away, and says how many findings were not shown.
+    /// Removes the bar, and prints how many findings were not shown.
     pub(crate) fn end(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -92,7 +92,7 @@ impl Progress {
     fn tell(&self, examined: u64, records: u64, slowed: bool) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = examined.saturating_sub(self.from) as f64 / seconds;
-        // A scan checks some records twice, and new ones come.
+        // A scan returns some records twice, and new ones are created.
         let records = records.max(examined);
         let left = (records - examined) as f64 / rate.max(1.0);
         let slow = if slowed {
@@ -121,7 +121,7 @@ impl Progress {
 
     fn print_line(&self, text: &str) {
         match &self.bar {
-            // The bar is drawn past the queue.
+            // The bar is drawn directly, and not through the queue.
             Some(bar) => bar.suspend(|| {
                 output::stderr_line(text);
                 stderr::flush();
@@ -141,7 +141,7 @@ fn bar(quiet: bool) -> Option<ProgressBar> {
     Some(bar)
 }
 
-/// A span of time, roughly.
+/// Returns an approximate span of time.
 fn span(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     match seconds {

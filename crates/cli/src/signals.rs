@@ -1,6 +1,6 @@
-//! SIGINT and SIGTERM: how work in hand is told to stop, and that a second one ends the process at once.
-//! SIGHUP stops what a terminal that goes away would end, and never a process that serves. What stopping
-//! means is the work's business.
+//! Signals. SIGINT and SIGTERM stop the work in progress, and a second one ends the process at once.
+//! SIGHUP stops a command that a closed terminal would end, and never a process that serves. What stopping
+//! means is up to the work.
 
 use std::fs;
 use std::future::pending;
@@ -20,8 +20,8 @@ use waxseal_service::Failure;
 /// The time that a sweep has to finish what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Stops a sweep at a signal, SIGHUP included, after what has been begun. Ends the process at a second one, or
-/// where that takes too long: what is written is written by compare-and-set, and a checkpoint never runs ahead.
+/// Stops a sweep at a signal, SIGHUP included, after it has finished what it has begun. Ends the process at a second one, or
+/// if that takes too long: writes are compare-and-set, and a checkpoint never runs ahead.
 pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
     let mut signals = Signals::new()?;
     if !is_hangup_ignored() {
@@ -45,7 +45,7 @@ fn stop_on(mut signals: Signals) -> Stop {
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
-        // After that: it may come to its end, and the process with it, before a line is printed.
+        // Stop first: the work may end, and the process with it, before a line is printed.
         told.stop();
         match timeout(STOP_TIMEOUT, signals.recv_termination()).await {
             Ok(number) => end_at_once(number),
@@ -62,12 +62,12 @@ fn stop_on(mut signals: Signals) -> Stop {
 }
 
 /// Returns at a signal. From then on, a second one ends the process.
-pub(crate) async fn told_to_stop() -> Result<(), Failure> {
-    told_to_stop_reporting(|| {}).await
+pub(crate) async fn stop_requested() -> Result<(), Failure> {
+    stop_requested_reporting(|| {}).await
 }
 
-/// The same; the report comes before the end at a second signal.
-pub(crate) async fn told_to_stop_reporting(
+/// The same; `report` runs before the end at a second signal.
+pub(crate) async fn stop_requested_reporting(
     report: impl FnOnce() + Send + 'static,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
@@ -80,22 +80,22 @@ pub(crate) async fn told_to_stop_reporting(
     Ok(())
 }
 
-/// From here on a file that may not grow any longer fails to be written, and does not end the process: it may be
+/// From now on a write beyond the limit of file sizes fails instead of ending the process: the file may be
 /// that of the log.
 pub(crate) fn outlive_file_limits() {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // Where the signal cannot be had, nothing else is lost.
+    // Without the handler, only this protection is missing.
     let _ = signal(limit);
 }
 
-/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives
-/// each after that, for whatever else is read again.
+/// From now on SIGHUP does not end the process, but reopens its log file. The receiver that this returns
+/// each SIGHUP after that, for everything else that is reloaded.
 pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     let mut hangups = signal(SignalKind::hangup())?;
     let (sender, receiver) = watch::channel(());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            // A disk that hangs holds up nothing else.
+            // A disk that hangs blocks nothing else.
             match spawn_blocking(logging::reopen_file).await {
                 Ok(Some(Ok(()))) => tracing::info!("SIGHUP: the log file was opened again"),
                 Ok(Some(Err(text))) => output::warn(&text),
@@ -110,8 +110,8 @@ pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     Ok(receiver)
 }
 
-/// True if SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
-/// where the system does not tell.
+/// True if SIGHUP was ignored when the process was started, for example by `nohup`. It stays ignored then; the same
+/// where the system does not say.
 fn is_hangup_ignored() -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else {
         return true;

@@ -31,7 +31,7 @@ pub(crate) fn push(line: Vec<u8>) {
     }
 }
 
-/// Waits until everything queued is written; no longer than a moment where nothing is taken.
+/// Waits until everything queued is written, but only for a moment if the stream takes nothing.
 pub(crate) fn flush() {
     lines().flush();
 }

@@ -9,12 +9,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::output;
 use crate::stderr::write_line;
 
-/// In place of what was typed.
+/// The replacement of what was typed.
 const HIDDEN: &str = "…";
-/// No flag and no subcommand is longer.
+/// The maximum length of flags and subcommands.
 const LONGEST_WORD: usize = 20;
 
-/// Says why the command line cannot be read, or gives the help or version that was asked for.
+/// Prints why the command line cannot be read, or the help or version that was asked for.
 pub(crate) fn report(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let styled = error.render();
@@ -22,7 +22,7 @@ pub(crate) fn report(error: clap::Error) -> ExitCode {
             true => styled.ansi().to_string(),
             false => styled.to_string(),
         };
-        // Of our own: it may control a terminal.
+        // Text of ours may control a terminal.
         output::own_bytes(text.as_bytes());
         return match output::unwritten() {
             Some(failure) => crate::error::report(&failure),
@@ -54,7 +54,7 @@ fn text(mut error: clap::Error, coloured: bool) -> String {
         };
         if !shows {
             error.insert(kind, ContextValue::String(HIDDEN.to_owned()));
-            // It advises to write the same in another way.
+            // The suggestion would repeat the argument.
             error.remove(ContextKind::Suggested);
         }
     }
@@ -63,7 +63,7 @@ fn text(mut error: clap::Error, coloured: bool) -> String {
         true => styled.ansi().to_string(),
         false => styled.to_string(),
     };
-    // The reader of numbers repeats them as well.
+    // The parser of numbers repeats them as well.
     match typed.is_empty() {
         true => text,
         false => text.replace(&format!("{typed} is not in"), "it is not in"),
@@ -75,12 +75,12 @@ fn may_show(error: &clap::Error, kind: ContextKind, word: &str) -> bool {
     let letters = |text: &str| text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
     let is_short = word.len() <= LONGEST_WORD && letters(word);
     match (kind, error.kind()) {
-        // Only here is it what was typed; elsewhere it is the flag that something is wrong with.
+        // Only here is it what was typed; elsewhere it is the flag.
         (ContextKind::InvalidArg, ErrorKind::UnknownArgument) => is_short && word.starts_with("--"),
         (ContextKind::InvalidArg, _) => true,
         (ContextKind::InvalidSubcommand, ErrorKind::InvalidSubcommand) => is_short,
         (ContextKind::InvalidSubcommand, _) => true,
-        // A value that was left out is empty.
+        // A missing value is empty.
         (ContextKind::InvalidValue, ErrorKind::InvalidValue) => word.is_empty() || is_short,
         _ => false,
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_all_the_same() {
+    fn what_is_wrong_is_reported_anyway() {
         for (line, problem) in [
             ("waxseal migrat", "unrecognized subcommand 'migrat'"),
             (

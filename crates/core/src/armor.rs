@@ -6,7 +6,7 @@ use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use crate::envelope::{HEADER_LEN, OVERHEAD};
 
 pub(crate) const PREFIX: &[u8; 4] = b"ws2:";
-/// Characters of the shortest envelope behind the prefix.
+/// The number of characters of the shortest envelope after the prefix.
 const SHORTEST_BODY: usize = (OVERHEAD * 4).div_ceil(3);
 
 pub(crate) fn encode(envelope: &[u8]) -> Vec<u8> {
@@ -15,15 +15,15 @@ pub(crate) fn encode(envelope: &[u8]) -> Vec<u8> {
     armored
 }
 
-/// The binary form, or `None` where the prefix or the encoding is not as it must be.
+/// The binary form, or `None` if the prefix or the encoding is invalid.
 pub(crate) fn decode(armored: &[u8]) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD
         .decode_to_vec(armored.strip_prefix(PREFIX)?)
         .ok()
 }
 
-/// The first bytes of what stands armored behind a prefix, whatever that prefix is: as many as a header
-/// has. `None` where it is no base64url, or too short for an envelope.
+/// The first bytes of an armored envelope after a prefix of any content: as many as a header has. `None` if the
+/// text is not base64url, or too short for an envelope.
 pub(crate) fn header_behind_any_prefix(stored: &[u8]) -> Option<[u8; HEADER_LEN]> {
     let body = stored.get(PREFIX.len()..)?;
     if body.len() < SHORTEST_BODY {
@@ -37,7 +37,7 @@ pub(crate) fn header_behind_any_prefix(stored: &[u8]) -> Option<[u8; HEADER_LEN]
     decoded.first_chunk().copied()
 }
 
-/// Whether everything behind the prefix is base64url.
+/// True if everything after the prefix is base64url.
 pub(crate) fn is_armored_behind_any_prefix(stored: &[u8]) -> bool {
     let body = stored.get(PREFIX.len()..);
     body.is_some_and(|body| URL_SAFE_NO_PAD.check(body).is_ok())

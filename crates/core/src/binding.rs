@@ -1,13 +1,13 @@
-//! Binding: the place that an envelope is tied to. It becomes the associated data of the sealed
-//! format. This module does not know how names are chosen or where records live.
+//! Binding: the record, or the field of a hash, that an envelope is tied to. It is the associated data of the
+//! sealed format.
 
 use crate::envelope::{Flags, HEADER_LEN, Header};
 
-/// Associated data up to these lengths is laid on the stack.
+/// Associated data up to these lengths is built on the stack.
 const SHORT: usize = 64;
 const LONG: usize = 1024;
 
-/// The place that an envelope is tied to: nothing, a record, or one field of a hash record.
+/// The binding of an envelope: to nothing, a record, or one field of a hash.
 ///
 /// An envelope opens only with the binding that it was sealed with. The classic format carries no
 /// binding: there it is ignored.
@@ -18,7 +18,7 @@ pub struct Binding<'a> {
 }
 
 impl<'a> Binding<'a> {
-    /// Tied to no place: the envelope opens wherever it is copied to.
+    /// Bound to nothing: the envelope opens wherever it is copied to.
     #[must_use]
     pub fn unbound() -> Self {
         Self {
@@ -27,7 +27,7 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Tied to the record of this name (a string record, or any element of a list record).
+    /// Bound to the record of this name (a string, or any element of a list).
     #[must_use]
     pub fn record(name: &'a [u8]) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Tied to one field of the hash record of this name.
+    /// Bound to one field of the hash of this name.
     #[must_use]
     pub fn field(name: &'a [u8], field: &'a [u8]) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl<'a> Binding<'a> {
     }
 
     /// Associated data: the header, then length (u32 big-endian) and bytes of each bound part.
-    /// `None` when a part is longer than its length field can say.
+    /// `None` if a part is too long for its length field.
     #[inline]
     pub(crate) fn with_associated_data<T>(
         self,
@@ -63,7 +63,7 @@ impl<'a> Binding<'a> {
             u32::try_from(part.len()).ok()?;
             len = len.checked_add(4)?.checked_add(part.len())?;
         }
-        // Names are short: the common cases need no allocation, and the commonest little clearing.
+        // Names are short: common lengths need no allocation, and the most common ones a small buffer.
         let (mut short, mut long, mut heap);
         let buffer: &mut [u8] = if len <= SHORT {
             short = [0u8; SHORT];
@@ -75,20 +75,23 @@ impl<'a> Binding<'a> {
             heap = vec![0u8; len];
             &mut heap
         };
-        let mut rest: &mut [u8] = buffer;
-        put(&mut rest, &header.to_bytes())?;
+        let mut remaining: &mut [u8] = buffer;
+        put(&mut remaining, &header.to_bytes())?;
         for part in parts.into_iter().flatten() {
-            put(&mut rest, &u32::try_from(part.len()).ok()?.to_be_bytes())?;
-            put(&mut rest, part)?;
+            put(
+                &mut remaining,
+                &u32::try_from(part.len()).ok()?.to_be_bytes(),
+            )?;
+            put(&mut remaining, part)?;
         }
         Some(then(buffer))
     }
 }
 
-fn put(rest: &mut &mut [u8], bytes: &[u8]) -> Option<()> {
-    let (head, tail) = std::mem::take(rest).split_at_mut_checked(bytes.len())?;
+fn put(remaining: &mut &mut [u8], bytes: &[u8]) -> Option<()> {
+    let (head, tail) = std::mem::take(remaining).split_at_mut_checked(bytes.len())?;
     head.copy_from_slice(bytes);
-    *rest = tail;
+    *remaining = tail;
     Some(())
 }
 

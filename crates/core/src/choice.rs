@@ -1,11 +1,10 @@
-//! The three choices an operator makes about values: the mode, the format that is written, and what
-//! a plain value looks like. Each parses from the words of the configuration; this module does not
-//! know where those words come from.
+//! The three options of an operator about values: the mode, the format that is written, and the form of plain
+//! values. Each is parsed from its value in the configuration.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Whether new values are sealed, and whether plain ones are still accepted.
+/// The mode: new values are sealed or not, and plain ones accepted or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// New values are written plain; sealed ones are still opened.
@@ -17,7 +16,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether new values are sealed.
+    /// True if new values are sealed.
     #[must_use]
     pub fn seals(self) -> bool {
         self != Self::Off
@@ -27,38 +26,39 @@ impl Mode {
 /// The format of the envelopes that are written. Both are always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Format 1: Base64 of IV, tag and AES-256-GCM ciphertext. Neither key id nor binding.
+    /// Format 1: Base64 of IV, tag and AES-256-GCM ciphertext, without key id and binding.
     Classic,
     /// Format 2: header with key id, XAES-256-GCM, bound to the record name and field.
     Sealed,
 }
 
-/// What a plain value of a pattern looks like, which decides what becomes of Base64 that could be a
-/// damaged classic value. What could be a damaged envelope of the sealed format is never plain.
+/// The form of plain values of a pattern, which decides whether Base64 may be a damaged classic value. A value that
+/// may be a damaged envelope of the sealed format is never plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainValues {
-    /// Plain values are JSON. Where classic values are written, Base64 that does not open is refused.
+    /// Plain values are JSON. If classic values are written, Base64 that does not open is refused.
     Json,
-    /// Plain values can be any text, so Base64 that does not open is plain.
+    /// Plain values may be any text, so Base64 that does not open is plain.
     Any,
 }
 
-/// The longest word of the configuration has eight letters; a misspelt one is not much longer.
-const LONGEST_SHOWN: usize = 10;
+/// The maximum length of an invalid value that is shown. Valid ones have up to eight letters, and a misspelt one is
+/// not much longer.
+const MAX_SHOWN: usize = 10;
 
-/// A word of the configuration that is none of those expected.
+/// A value in the configuration that is none of those expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is one of {expected}, not {found}")]
-pub struct UnknownWord {
+pub struct InvalidOption {
     what: &'static str,
     expected: &'static str,
     found: String,
 }
 
-impl UnknownWord {
+impl InvalidOption {
     fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
         // A secret pasted into the wrong variable must not be echoed, nor part of it.
-        let short = found.len() <= LONGEST_SHOWN && found.chars().all(|c| c.is_ascii_alphabetic());
+        let short = found.len() <= MAX_SHOWN && found.chars().all(|c| c.is_ascii_alphabetic());
         let found = if short {
             format!("\"{found}\"")
         } else {
@@ -73,43 +73,43 @@ impl UnknownWord {
 }
 
 impl FromStr for Mode {
-    type Err = UnknownWord;
+    type Err = InvalidOption;
 
-    /// Reads `off`, `on`, `required` and the usual words for true and false.
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word.trim().to_ascii_lowercase().as_str() {
+    /// Parses `off`, `on`, `required` and the usual values for true and false.
+    fn from_str(text: &str) -> Result<Self, InvalidOption> {
+        match text.trim().to_ascii_lowercase().as_str() {
             "on" | "true" | "1" | "yes" => Ok(Self::On),
             "off" | "false" | "0" | "no" => Ok(Self::Off),
             "required" => Ok(Self::Required),
-            _ => Err(UnknownWord::new(
+            _ => Err(InvalidOption::new(
                 "the mode",
                 "off (false), on (true), required",
-                word,
+                text,
             )),
         }
     }
 }
 
 impl FromStr for Format {
-    type Err = UnknownWord;
+    type Err = InvalidOption;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
+    fn from_str(text: &str) -> Result<Self, InvalidOption> {
+        match text {
             "classic" => Ok(Self::Classic),
             "sealed" => Ok(Self::Sealed),
-            _ => Err(UnknownWord::new("the format", "classic, sealed", word)),
+            _ => Err(InvalidOption::new("the format", "classic, sealed", text)),
         }
     }
 }
 
 impl FromStr for PlainValues {
-    type Err = UnknownWord;
+    type Err = InvalidOption;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
+    fn from_str(text: &str) -> Result<Self, InvalidOption> {
+        match text {
             "json" => Ok(Self::Json),
             "any" => Ok(Self::Any),
-            _ => Err(UnknownWord::new("plain_values", "json, any", word)),
+            _ => Err(InvalidOption::new("plain_values", "json, any", text)),
         }
     }
 }
@@ -138,11 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_word_is_shown_and_a_secret_in_its_place_is_not() {
-        let told = |word: &str| word.parse::<Mode>().unwrap_err().to_string();
-        assert!(told("requird").ends_with("not \"requird\""));
+    fn a_misspelt_value_is_shown_and_a_secret_in_its_place_is_not() {
+        let error = |text: &str| text.parse::<Mode>().unwrap_err().to_string();
+        assert!(error("requird").ends_with("not \"requird\""));
         let secret = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
-        assert!(told(secret).ends_with("not a text of 64 characters"));
-        assert!(told("hunter2").ends_with("not a text of 7 characters"));
+        assert!(error(secret).ends_with("not a text of 64 characters"));
+        assert!(error("hunter2").ends_with("not a text of 7 characters"));
     }
 }

@@ -16,16 +16,16 @@ use crate::envelope::TAG_LEN;
 use crate::key::KEY_LEN;
 
 pub(crate) const IV_LEN: usize = 16;
-/// Bytes before the ciphertext.
+/// The number of bytes before the ciphertext.
 const PREFIX: usize = IV_LEN + TAG_LEN;
-/// The shortest stored form: that of an empty value.
+/// The length of the shortest stored form: that of an empty value.
 const SHORTEST: usize = 44;
-/// The shortest text that can be a classic value which was cut short: 32 bytes, unpadded.
+/// The length of the shortest text that can be a truncated classic value: 32 bytes, unpadded.
 const SHORTEST_CUT: usize = 43;
-/// Characters at the front of a stored form that hold IV and tag (and 4 bytes more, since Base64 comes
-/// in groups of 4 characters for 3 bytes).
+/// The number of characters at the start of a stored form that hold IV and tag (and 4 bytes more, since Base64 has
+/// groups of 4 characters for 3 bytes).
 const HEAD: usize = 48;
-/// How many raw bytes are encoded at a time: a multiple of 3, so that no padding falls in between.
+/// The number of raw bytes that are encoded at a time: a multiple of 3, so that there is no padding in between.
 const CHUNK: usize = 3 * 1024;
 
 /// A key with its AES schedule and GHASH tables computed once.
@@ -36,12 +36,12 @@ impl ClassicKey {
         Self(AesGcm::new(key.into()))
     }
 
-    /// The stored form of a value, or `None` when the value is too long for AES-GCM.
+    /// The stored form of a value, or `None` if the value is too long for AES-GCM.
     ///
-    /// One allocation: the raw bytes are laid at the front of the buffer that the Base64 will fill,
-    /// and encoded in chunks from the last to the first. Text never falls on bytes that are still to
-    /// be read, since what stands before it grows by a third.
-    // Compiled where it is used: there the compiler makes much better code of the generic cipher.
+    /// One allocation: the raw bytes are placed at the start of the buffer that the Base64 will fill, and encoded in
+    /// chunks from the last to the first. Text is never written over bytes that are still to be read, since Base64 is
+    /// a third longer.
+    // Inlined into the callers, where the compiler generates much better code for the generic cipher.
     #[inline]
     pub(crate) fn seal(&self, iv: &[u8; IV_LEN], value: &[u8]) -> Option<Vec<u8>> {
         let raw_len = PREFIX.checked_add(value.len())?;
@@ -61,7 +61,7 @@ impl ClassicKey {
         Some(stored)
     }
 
-    /// Opens in place; on a wrong tag the text is left as it was, so that the next key can be tried.
+    /// Opens in place; if the tag is wrong, the text is unchanged, so that the next key can be tried.
     #[inline]
     fn open(&self, raw: &mut Raw) -> Option<()> {
         let (iv, tag) = raw.prefix.split_first_chunk::<IV_LEN>()?;
@@ -73,31 +73,31 @@ impl ClassicKey {
     }
 }
 
-/// Decoded bytes, with the ciphertext where the value will stand.
+/// Decoded bytes, with the ciphertext in the buffer of the value.
 struct Raw {
     prefix: [u8; PREFIX],
     text: Vec<u8>,
 }
 
 impl Raw {
-    /// `None` when the bytes are not Base64 of at least IV and tag.
+    /// `None` if the bytes are not Base64 of at least IV and tag.
     fn decode(stored: &[u8]) -> Option<Self> {
-        let (head, rest) = stored.split_at(HEAD.min(stored.len()));
+        let (head, body) = stored.split_at(HEAD.min(stored.len()));
         let mut head_place = [0u8; HEAD / 4 * 3];
         let head = STANDARD
             .decode(head, head_place.as_mut_slice().as_out())
             .ok()?;
-        // Padding is at the end of the whole or nowhere.
-        if !rest.is_empty() && head.len() < HEAD / 4 * 3 {
+        // Padding is only valid at the very end.
+        if !body.is_empty() && head.len() < HEAD / 4 * 3 {
             return None;
         }
         let (prefix, start) = head.split_first_chunk()?;
         let len = start
             .len()
-            .checked_add(STANDARD.estimated_decoded_length(rest.len()))?;
+            .checked_add(STANDARD.estimated_decoded_length(body.len()))?;
         let mut text = Vec::with_capacity(len);
         text.extend_from_slice(start);
-        STANDARD.decode_append(rest, &mut text).ok()?;
+        STANDARD.decode_append(body, &mut text).ok()?;
         Some(Self {
             prefix: *prefix,
             text,
@@ -105,13 +105,13 @@ impl Raw {
     }
 }
 
-/// Whether these bytes can be classic by their look: standard Base64 with padding of at least 32
-/// bytes, in upper and lower case.
+/// True if these bytes may be classic by their form: standard padded Base64 of at least 32 bytes, in upper and lower
+/// case.
 pub(crate) fn looks_like(stored: &[u8]) -> bool {
     stored.len() >= SHORTEST && is_mixed_case(stored) && STANDARD.check(stored).is_ok()
 }
 
-/// Whether these bytes can be a classic value that was cut short, or in which one character was hit.
+/// True if these bytes may be a classic value that was truncated, or in which one character was damaged.
 pub(crate) fn may_be_damaged(stored: &[u8]) -> bool {
     let is_stray =
         |byte: &&u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
@@ -120,22 +120,25 @@ pub(crate) fn may_be_damaged(stored: &[u8]) -> bool {
         && is_mixed_case(stored)
 }
 
-/// Whether letters of both cases are there: among 43 random characters of Base64 one case is missing
-/// once in 2^31 times, and always in hexadecimal and Base32.
+/// True if there are letters of both cases: in 43 random characters of Base64 one case is missing once in 2^31 times,
+/// and in hexadecimal and Base32 always.
 fn is_mixed_case(stored: &[u8]) -> bool {
     stored.iter().any(u8::is_ascii_lowercase) && stored.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Opens stored bytes with the first of the keys that fits, and says which one it was.
+/// Opens stored bytes with the first matching key, and returns the key as well.
 ///
-/// `None` when the bytes do not look classic; `Some(None)` when no key opens them.
-#[expect(clippy::option_option, reason = "two different kinds of no")]
+/// `None` if the bytes do not have the form of classic values; `Some(None)` if no key opens them.
+#[expect(
+    clippy::option_option,
+    reason = "not classic, and opened by no key, are different"
+)]
 pub(crate) fn open<'k, K: 'k>(
     stored: &[u8],
     keys: impl Iterator<Item = &'k K>,
     classic: impl Fn(&K) -> &ClassicKey,
 ) -> Option<Option<(&'k K, Vec<u8>)>> {
-    // Most plain values are JSON: told by their first byte, without decoding.
+    // Most plain values are JSON: recognised by their first byte, without decoding.
     if stored.len() < SHORTEST || stored.first() == Some(&b'{') {
         return None;
     }
@@ -148,7 +151,7 @@ pub(crate) fn open<'k, K: 'k>(
     Some(None)
 }
 
-/// Turns raw bytes into Base64 where they stand.
+/// Encodes raw bytes as Base64 in place.
 fn encode_in_place(buffer: &mut Vec<u8>) -> Option<()> {
     let raw_len = buffer.len();
     buffer.resize(encoded_len(raw_len)?, 0);
@@ -160,7 +163,7 @@ fn encode_in_place(buffer: &mut Vec<u8>) -> Option<()> {
         if let Some(raw) = front.get(start..end) {
             let _ = STANDARD.encode(raw, place.as_out());
         } else {
-            // Near the front, a chunk's text falls on the chunk itself.
+            // Near the start, the text of a chunk overlaps the chunk itself.
             let raw = buffer.get(start..end)?;
             let raw = copy.get_mut(..raw.len())?.write_copy_of_slice(raw);
             let _ = STANDARD.encode(raw, buffer.get_mut(place_start..)?.as_out());
@@ -170,7 +173,7 @@ fn encode_in_place(buffer: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// `None` where memory has no room for it.
+/// `None` if it does not fit into memory.
 fn encoded_len(raw_len: usize) -> Option<usize> {
     raw_len.div_ceil(3).checked_mul(4)
 }

@@ -1,5 +1,5 @@
-//! One data key, ready for work: its id, its two ciphers with their schedules computed once, and
-//! the count of what it has sealed. The raw bytes are not kept.
+//! One data key, prepared for use: its id, its two ciphers with their key schedules, and the count of the values that
+//! it has sealed. The raw bytes are not kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,9 +14,9 @@ use crate::key::{KeyId, SecretKey};
 use crate::sealed;
 use crate::xaes::XaesKey;
 
-/// At most this many values under one key in the classic format: the bound of NIST SP 800-38D, 8.3,
-/// for IVs that are drawn at random.
-pub(crate) const CLASSIC_LIMIT: u64 = 1 << 32;
+/// The maximum number of values under one key in the classic format: the bound of NIST SP 800-38D, 8.3, for random
+/// IVs.
+pub(crate) const MAX_CLASSIC_SEALS: u64 = 1 << 32;
 
 /// A data key with its ciphers prepared, under the id that values name it by.
 pub struct DataKey {
@@ -32,7 +32,7 @@ impl DataKey {
         Self::with_id(key.id(), key)
     }
 
-    /// The key under an id of the ring's choosing.
+    /// The key under an id that the ring assigns.
     pub fn with_id(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
         Ok(Self {
             id,
@@ -43,7 +43,7 @@ impl DataKey {
         })
     }
 
-    /// Its id.
+    /// The id.
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
@@ -57,8 +57,7 @@ impl DataKey {
         &self.xaes
     }
 
-    /// How many values this process has sealed under the key, in the classic and in the sealed
-    /// format.
+    /// The numbers of values that this process has sealed under the key in the classic and in the sealed format.
     #[must_use]
     pub fn seals(&self) -> (u64, u64) {
         (
@@ -67,7 +66,7 @@ impl DataKey {
         )
     }
 
-    /// Seals under this key with a fresh nonce.
+    /// Seals under this key with a new nonce.
     pub(crate) fn seal(
         &self,
         format: Format,
@@ -76,12 +75,13 @@ impl DataKey {
     ) -> Result<Vec<u8>, SealError> {
         match format {
             Format::Classic => {
-                if self.classic_seals.fetch_add(1, Ordering::Relaxed) >= CLASSIC_LIMIT {
-                    // Stays at the limit rather than creeping towards an overflow.
-                    self.classic_seals.store(CLASSIC_LIMIT, Ordering::Relaxed);
+                if self.classic_seals.fetch_add(1, Ordering::Relaxed) >= MAX_CLASSIC_SEALS {
+                    // Stays at the limit instead of approaching an overflow.
+                    self.classic_seals
+                        .store(MAX_CLASSIC_SEALS, Ordering::Relaxed);
                     return Err(SealError::KeyExhausted { id: self.id });
                 }
-                let iv = fresh::<{ classic::IV_LEN }>();
+                let iv = random_bytes::<{ classic::IV_LEN }>();
                 self.classic.seal(&iv, value).ok_or(SealError::TooLong)
             }
             Format::Sealed => {
@@ -93,7 +93,7 @@ impl DataKey {
     }
 }
 
-/// Seals in the sealed format with a fresh nonce. `owner` is added to the flags of the binding.
+/// Seals in the sealed format with a new nonce. `owner` adds to the flags of the binding.
 pub(crate) fn seal(
     id: KeyId,
     key: &XaesKey,
@@ -105,12 +105,12 @@ pub(crate) fn seal(
         flags: owner(binding.flags()),
         key: id,
     };
-    let nonce = fresh::<NONCE_LEN>();
+    let nonce = random_bytes::<NONCE_LEN>();
     sealed::seal(key, header, &nonce, binding, value).ok_or(SealError::TooLong)
 }
 
-/// Random bytes from a generator in this thread, seeded and reseeded from the system.
-fn fresh<const N: usize>() -> [u8; N] {
+/// Random bytes from the generator of this thread, which is seeded and reseeded from the system.
+fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     rand::rng().fill_bytes(&mut bytes);
     bytes
@@ -125,7 +125,7 @@ mod tests {
         let key = DataKey::new(&SecretKey::generate().ok().unwrap()).unwrap();
         let seal = |format| key.seal(format, b"v", Binding::unbound());
         key.classic_seals
-            .store(CLASSIC_LIMIT - 1, Ordering::Relaxed);
+            .store(MAX_CLASSIC_SEALS - 1, Ordering::Relaxed);
         assert!(seal(Format::Classic).is_ok());
         for _ in 0..2 {
             assert_eq!(
@@ -134,6 +134,6 @@ mod tests {
             );
         }
         assert!(seal(Format::Sealed).is_ok());
-        assert_eq!(key.seals(), (CLASSIC_LIMIT, 1));
+        assert_eq!(key.seals(), (MAX_CLASSIC_SEALS, 1));
     }
 }

@@ -1,5 +1,5 @@
-//! What the bytes of an envelope look like: the header of the sealed format, and how a reader
-//! tells the kinds of stored value apart by their bytes. Nothing is decrypted here.
+//! The form of envelopes: the header of the sealed format, and the classification of stored values by their bytes.
+//! Nothing is decrypted here.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(crate) const VERSION: u8 = 2;
 pub(crate) const HEADER_LEN: usize = 8;
 pub(crate) const NONCE_LEN: usize = 24;
 pub(crate) const TAG_LEN: usize = 16;
-/// Bytes that an envelope of the sealed format adds to its value.
+/// The number of bytes that an envelope of the sealed format adds to its value.
 pub(crate) const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
 
 const RECORD: u8 = 0b001;
@@ -55,7 +55,7 @@ impl Flags {
         self.0 & USER != 0
     }
 
-    /// The same flags without the one that says whose key it is.
+    /// The same flags without the one for a key of the user.
     pub(crate) fn place(self) -> Self {
         Self(self.0 & !USER)
     }
@@ -64,7 +64,7 @@ impl Flags {
 /// The header of a sealed envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the envelope is bound to, and whose key it is under.
+    /// The flags: the binding, and the owner of the key.
     pub flags: Flags,
     /// The key that it is sealed under.
     pub key: KeyId,
@@ -78,10 +78,10 @@ impl Header {
     }
 }
 
-/// Why bytes that start like a sealed envelope are not one.
+/// The defect of bytes that start like a sealed envelope and are not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// Shorter than the smallest envelope.
+    /// It is shorter than the smallest envelope.
     Truncated,
     /// A version that this program does not know.
     Version(u8),
@@ -89,9 +89,9 @@ pub enum Defect {
     Flags(u8),
     /// The armored form does not decode.
     Armor,
-    /// All of the header but one byte is there, or the id of a known key in its place.
+    /// All bytes of the header but one are right, or there is the id of a known key in its position.
     Header,
-    /// A client read it as text and wrote it back.
+    /// A client has read it as text and written it back.
     Text,
 }
 
@@ -108,28 +108,28 @@ impl fmt::Display for Defect {
     }
 }
 
-/// What stored bytes look like, told without any key.
+/// The form of stored bytes, determined without a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// No bytes at all.
     Empty,
-    /// A sealed envelope, as far as its header goes.
+    /// A sealed envelope, according to its header.
     Sealed {
         /// Its header.
         header: Header,
-        /// Whether it is in the armored form.
+        /// True if it is in the armored form.
         armored: bool,
     },
-    /// Starts like a sealed envelope and is none.
+    /// Bytes that start like a sealed envelope and are not one.
     Malformed(Defect),
-    /// Base64 long enough for a classic envelope: only trying the keys can tell.
+    /// Base64 that is long enough for a classic envelope: only opening it shows whether it is one.
     MaybeClassic,
     /// Anything else.
     Plain,
 }
 
 impl Shape {
-    /// Tells the kinds of stored value apart.
+    /// Classifies a stored value.
     #[must_use]
     pub fn of(stored: &[u8]) -> Self {
         if stored.is_empty() {
@@ -165,7 +165,7 @@ impl Shape {
         }
     }
 
-    /// The header of a sealed envelope, if this is one: without a look at anything else.
+    /// The header of a sealed envelope, if this is one, without checking anything else.
     #[must_use]
     pub fn of_header(stored: &[u8]) -> Option<Header> {
         match (
@@ -181,13 +181,13 @@ impl Shape {
     }
 }
 
-/// Whether these bytes are a sealed envelope whose header was damaged, binary or armored with a damaged
-/// prefix: long enough for one, and with three of the four bytes of magic, version and flags right, or
-/// with the id of a known key in its place.
+/// True if these bytes are a sealed envelope with a damaged header, binary or armored with a damaged prefix: long
+/// enough for one, and with three of the four bytes of magic, version and flags right, or with the id of a known key
+/// in its position.
 ///
-/// So each single byte of a header can be hit and the envelope is still told from a plain value: of the
-/// first four three are left, and of the key's id all four of these. Bytes at random pass for this once
-/// in about a million times.
+/// Any single byte of a header can be damaged and the envelope is still distinguished from a plain value: if it is one
+/// of the first four, three remain, and if it is one of the key id, all four of these. Random bytes are taken for a
+/// damaged envelope about once in a million times.
 pub(crate) fn damaged_header(stored: &[u8], knows: impl Fn(KeyId) -> bool) -> bool {
     let is_hit = |header: &[u8; HEADER_LEN]| {
         let [m0, m1, version, flags, k0, k1, k2, k3] = *header;
@@ -206,8 +206,8 @@ pub(crate) fn damaged_header(stored: &[u8], knows: impl Fn(KeyId) -> bool) -> bo
             && armor::is_armored_behind_any_prefix(stored)
 }
 
-/// Whether a binary envelope was taken for text: its first byte is none of UTF-8, so a client made the
-/// replacement character of it, or the letter that it is in Latin-1.
+/// True if a binary envelope was converted as text: its first byte is invalid in UTF-8, so a client has replaced it
+/// by the replacement character, or by its letter in Latin-1.
 pub(crate) fn is_text_of_an_envelope(stored: &[u8]) -> bool {
     let rest = stored
         .strip_prefix("\u{fffd}".as_bytes())
@@ -227,7 +227,7 @@ pub(crate) struct Body<'a> {
     pub(crate) tag: &'a [u8; TAG_LEN],
 }
 
-/// Splits binary bytes that start with the magic into header and body.
+/// Splits bytes that start with the magic into header and body.
 pub(crate) fn split(bytes: &[u8]) -> Result<(Header, Body<'_>), Defect> {
     let (header, rest) = bytes
         .split_first_chunk::<HEADER_LEN>()

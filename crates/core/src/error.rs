@@ -1,28 +1,28 @@
-//! What can go wrong on the ground floor, by culprit: the caller's key material, the caller's
-//! request, the stored bytes. No variant carries a key or a value.
+//! The errors of this crate, by cause: the key material, the request, the stored bytes. No variant contains a key or a
+//! value.
 
 use crate::envelope::Defect;
 use crate::key::KeyId;
 
-/// Key material that is refused. The culprit is whoever configured the key.
+/// Key material is refused: an error of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// Not 64 characters.
     #[error("Invalid encryption key length (got {got} characters, a key has 64)")]
     Length {
-        /// How many characters there were.
+        /// The number of characters found.
         got: usize,
     },
-    /// Not 64 characters, because something stands there that is not the key's.
+    /// Not 64 characters, because of characters that do not belong to the key.
     #[error("Invalid encryption key length (got {got} characters, a key has 64): {flaw}")]
     Surrounded {
-        /// How many characters there were.
+        /// The number of characters found.
         got: usize,
-        /// What stands there.
+        /// The characters.
         flaw: KeyFlaw,
     },
-    /// 64 characters, and not all of them hexadecimal.
+    /// 64 characters, not all of them hexadecimal.
     #[error("Invalid encryption key: character {position} of 64 is not hexadecimal")]
     NotHex {
         /// The first such character, counted from 1.
@@ -34,21 +34,21 @@ pub enum KeyError {
     /// One byte repeated.
     #[error("Invalid encryption key: it is one byte repeated")]
     Repeated,
-    /// A text of a guide or a template where a key should be.
+    /// A placeholder of a guide or a template.
     #[error("Invalid encryption key: it is a placeholder, not a key (got {got} characters)")]
     Placeholder {
-        /// How many characters there were.
+        /// The number of characters found.
         got: usize,
     },
     /// The operating system's random source failed.
     #[error("the operating system's random source failed")]
     NoRandomness,
-    /// The cryptographic library would not take the key.
+    /// The cryptographic library rejected the key.
     #[error("the cryptographic library does not work on this machine")]
     Library,
 }
 
-/// What stands in or around a key and is none of its characters.
+/// Characters in or around a key that do not belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFlaw {
@@ -64,10 +64,10 @@ pub enum KeyFlaw {
     /// White space in it.
     #[error("it has a space in it: write it without")]
     Space,
-    /// A character that is not shown.
+    /// An invisible character.
     #[error("it has a character in it that is not shown: copy it again")]
     Invisible,
-    /// A prefix that says that it is hexadecimal.
+    /// A prefix of hexadecimal numbers.
     #[error("it begins with 0x: leave that out")]
     Prefix,
     /// Base64 of 32 bytes.
@@ -75,7 +75,7 @@ pub enum KeyFlaw {
     Base64,
 }
 
-/// A keyring that cannot be put together.
+/// A keyring could not be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyringError {
@@ -85,51 +85,51 @@ pub enum KeyringError {
     /// One of the previous keys is refused.
     #[error("previous key {index}: {error}")]
     Previous {
-        /// Which one, counted from 1.
+        /// The number of the key in the list, from 1.
         index: usize,
-        /// Why.
+        /// The error.
         error: KeyError,
     },
     /// The same key twice (or two keys with one id).
     #[error("key {id} is in the keyring twice")]
     Duplicate {
-        /// Its id.
+        /// The id.
         id: KeyId,
     },
 }
 
-/// Why a value was not sealed.
+/// A value was not sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// There is no key to seal with.
+    /// No key is configured.
     #[error("no encryption key is configured")]
     NoKey,
     /// The key has sealed as many values as its format allows (classic: 2^32).
     #[error("key {id} has sealed as many classic values as is safe: rotate it")]
     KeyExhausted {
-        /// Its id.
+        /// The id.
         id: KeyId,
     },
-    /// The value or a part of the binding is longer than the format can say.
+    /// The value or a part of the binding is too long for the format.
     #[error("the value or its name is too long to seal")]
     TooLong,
-    /// The value begins as an envelope does and is none: written plain, it could not be read again.
+    /// The value starts like an envelope and is not one: written plain, it could not be read again.
     #[error(
         "the value begins as a sealed envelope does and is none: written plain, it could not be read again"
     )]
     LooksSealed,
-    /// The user was erased: nothing is sealed for them any more.
+    /// The user was erased: values are no longer sealed for them.
     #[error("the user's key was destroyed")]
     Erased,
 }
 
-/// Why stored bytes were not opened. The bytes themselves are never part of it.
+/// Stored bytes were not opened. The error does not contain them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Tampered with, moved from another place, sealed under another key, or damaged: one opaque
-    /// answer for every such cause.
+    /// They were tampered with, moved from another record, sealed under another key, or damaged: one opaque answer for
+    /// all of these.
     #[error("Failed to decrypt Redis data")]
     Refused,
     /// Sealed under a key that the keyring does not hold.
@@ -144,27 +144,27 @@ pub enum OpenError {
         /// The key's id.
         id: KeyId,
     },
-    /// A plain value where the mode is `required`.
+    /// A plain value in mode `required`.
     #[error("the value is plaintext, and the mode is \"required\"")]
     Plaintext,
-    /// Starts like a sealed envelope and is none.
+    /// Bytes that start like a sealed envelope and are not one.
     #[error("Failed to decrypt Redis data: {0}")]
     Malformed(Defect),
     /// Sealed under a user's own key, which was destroyed.
     #[error("the user's key was destroyed")]
     Erased {
-        /// When, in milliseconds since the Unix epoch.
+        /// The time, in milliseconds since the Unix epoch.
         at: u64,
     },
 }
 
-/// A value that could be neither opened nor sealed anew.
+/// A value was not resealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResealError {
-    /// It did not open.
+    /// It was not opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It opened and could not be sealed again.
+    /// It was opened and could not be sealed again.
     #[error(transparent)]
     Seal(#[from] SealError),
 }

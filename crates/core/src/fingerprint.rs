@@ -1,29 +1,22 @@
-//! Fingerprints: a name that can be computed from a secret and does not give it away. Only for
-//! secrets that nobody can guess: there is no key in it. What the name is used for is not known
-//! here.
-
-use std::fmt::Write as _;
+//! Fingerprints: names that are computed from a secret and do not reveal it. There is no key in them, so they are only
+//! for secrets that cannot be guessed.
 
 use aws_lc_rs::digest;
+
+use crate::hex;
 
 /// SHA-256 over a label and a secret, as 64 lower-case hexadecimal characters.
 ///
 /// The secret must have the entropy of a random identifier (a session id, not a phone number):
-/// whoever can guess it can confirm the guess. Fingerprints under different labels have nothing to
-/// do with each other; the label's length is hashed too, so that no label runs into the secret.
+/// otherwise a guess can be confirmed. Fingerprints under different labels are independent; the length of the label
+/// is hashed as well, so that label and secret cannot be confused.
 #[must_use]
 pub fn fingerprint(label: &str, secret: &[u8]) -> String {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(&(label.len() as u64).to_be_bytes());
     hash.update(label.as_bytes());
     hash.update(secret);
-    let hash = hash.finish();
-    let mut hex = String::with_capacity(64);
-    for byte in hash.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    hex::encode(hash.finish().as_ref())
 }
 
 #[cfg(test)]

@@ -23,18 +23,29 @@ pub fn digits(byte: u8) -> [u8; 2] {
 
 /// The `N` bytes of `2 * N` hexadecimal characters of either case; `None` for any other text.
 #[must_use]
-pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+pub fn decode<const N: usize>(text: impl AsRef<[u8]>) -> Option<[u8; N]> {
+    let (pairs, []) = text.as_ref().as_chunks::<2>() else {
         return None;
     };
-    if pairs.len() != N {
-        return None;
-    }
+    let pairs: &[[u8; 2]; N] = pairs.try_into().ok()?;
     let mut bytes = [0u8; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = decode_pair(pair)?;
     }
     Some(bytes)
+}
+
+/// The bytes of an even number of hexadecimal characters of either case; `None` for any other text.
+#[must_use]
+pub fn decode_all(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    let (pairs, []) = text.as_ref().as_chunks::<2>() else {
+        return None;
+    };
+    pairs.iter().map(decode_pair).collect()
+}
+
+fn decode_pair([high, low]: &[u8; 2]) -> Option<u8> {
+    Some(nibble(*high)? << 4 | nibble(*low)?)
 }
 
 /// The value of a hexadecimal character of either case.
@@ -58,7 +69,8 @@ mod tests {
             Some(&all[..])
         );
         assert_eq!(decode::<256>(&text.to_uppercase()), decode::<256>(&text));
-        assert_eq!(encode(&[]), "");
+        assert_eq!(decode_all(&text), Some(all));
+        assert_eq!((encode(&[]).as_str(), decode_all("")), ("", Some(vec![])));
         assert_eq!(digits(0x4f), *b"4f");
     }
 
@@ -68,6 +80,10 @@ mod tests {
             "", "0", "000", "0000g0", "+f00ff", "é0000", " 00000", "0000000",
         ] {
             assert_eq!(decode::<3>(text), None, "{text}");
+            assert!(
+                text.is_empty() || text == "00ff" || decode_all(text).is_none(),
+                "{text}"
+            );
         }
         assert_eq!(decode::<3>("00ffA0"), Some([0, 255, 160]));
     }

@@ -1,4 +1,4 @@
-//! Keys: the 32 secret bytes and the id that names them. Where they come from is not known here.
+//! Keys: the 32 secret bytes, and the id that identifies them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,11 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::error::{KeyError, KeyFlaw};
+use crate::hex;
 
-/// Length of a key in bytes.
+/// The length of a key in bytes.
 pub(crate) const KEY_LEN: usize = 32;
-/// Length of a key as the guide writes it.
+/// The length of a key in the notation of the guide.
 const HEX_LEN: usize = 64;
 const ID_LABEL: &[u8] = b"waxseal key id v1";
 
@@ -34,35 +35,32 @@ impl SecretKey {
         Ok(Self(bytes))
     }
 
-    /// Reads a key as the guide writes it: 64 hexadecimal characters, white space around them
-    /// ignored.
+    /// Parses a key in the notation of the guide: 64 hexadecimal characters, white space around them ignored.
     ///
     /// Keys that cannot have come from a random source are refused: all zero, one byte repeated,
     /// the placeholder texts of guides and templates.
-    pub fn from_hex(hex: &str) -> Result<Self, KeyError> {
-        let hex = hex.trim();
-        let got = hex.chars().count();
-        if is_placeholder(hex) {
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        let got = text.chars().count();
+        if is_placeholder(text) {
             return Err(KeyError::Placeholder { got });
         }
         if got != HEX_LEN {
-            return Err(match flaw(hex) {
+            return Err(match flaw(text) {
                 Some(flaw) => KeyError::Surrounded { got, flaw },
                 None => KeyError::Length { got },
             });
         }
         let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
-        let mut digits = hex.chars().enumerate();
+        let mut digits = text.chars().enumerate();
         for byte in bytes.iter_mut() {
             for _ in 0..2 {
                 let Some((index, character)) = digits.next() else {
                     break;
                 };
                 let position = index.saturating_add(1);
-                let digit = character
-                    .to_digit(16)
-                    .ok_or(KeyError::NotHex { position })?;
-                *byte = *byte << 4 | u8::try_from(digit).unwrap_or(0);
+                let nibble = u8::try_from(character).ok().and_then(hex::nibble);
+                *byte = *byte << 4 | nibble.ok_or(KeyError::NotHex { position })?;
             }
         }
         Self::from_bytes(&bytes)
@@ -70,8 +68,8 @@ impl SecretKey {
 
     /// A key from its raw bytes. All zero and one byte repeated are refused.
     pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, KeyError> {
-        let [first, rest @ ..] = bytes;
-        if rest.iter().all(|byte| byte == first) {
+        let [first, others @ ..] = bytes;
+        if others.iter().all(|byte| byte == first) {
             return Err(if *first == 0 {
                 KeyError::Zero
             } else {
@@ -81,16 +79,16 @@ impl SecretKey {
         Ok(Self(Zeroizing::new(*bytes)))
     }
 
-    /// The key as 64 hexadecimal characters, to be shown once to whoever made it.
+    /// The key as 64 hexadecimal characters, to be shown once to the operator who generates it.
     #[must_use]
     pub fn expose_hex(&self) -> Zeroizing<String> {
-        let mut hex = Zeroizing::new(String::with_capacity(HEX_LEN));
+        let mut text = Zeroizing::new(String::with_capacity(HEX_LEN));
         for byte in self.0.iter() {
-            for digit in [byte >> 4, byte & 0xF] {
-                hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            for digit in hex::digits(*byte) {
+                text.push(char::from(digit));
             }
         }
-        hex
+        text
     }
 
     /// The id of a raw key: the first 4 bytes of SHA-256 over a label and the key.
@@ -104,8 +102,8 @@ impl SecretKey {
         KeyId(u32::from_be_bytes(start))
     }
 
-    /// Another key that is made of this one, for one purpose: HKDF-Expand of RFC 5869 (2.3) with
-    /// SHA-256, the label as info. Keys of different labels have nothing to do with each other.
+    /// Another key that is derived from this one, for one purpose: HKDF-Expand of RFC 5869 (2.3) with SHA-256, the
+    /// label as info. Keys of different labels are independent.
     #[must_use]
     pub fn derive(&self, label: &str) -> Self {
         let parent = hmac::Key::new(hmac::HMAC_SHA256, self.expose_bytes());
@@ -117,17 +115,17 @@ impl SecretKey {
         Self(bytes)
     }
 
-    /// The raw bytes, for whoever seals the key itself.
+    /// The raw bytes, for code that seals the key itself.
     #[must_use]
     pub fn expose_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 }
 
-/// What stands in a text of the wrong length that is not the key's.
+/// The characters in a text of the wrong length that do not belong to a key.
 fn flaw(text: &str) -> Option<KeyFlaw> {
     const QUOTES: [char; 6] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2019}'];
-    /// Base64 of 32 bytes, with its padding.
+    /// The length of Base64 of 32 bytes, with padding.
     const BASE64_LEN: usize = 44;
     let is_invisible =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
@@ -150,7 +148,7 @@ fn flaw(text: &str) -> Option<KeyFlaw> {
     }
 }
 
-/// Texts that stand in guides, templates and `.env.example` files where a key belongs.
+/// True for placeholders of guides, templates and `.env.example` files.
 fn is_placeholder(text: &str) -> bool {
     const MARKS: [&str; 10] = [
         "your",
@@ -174,7 +172,7 @@ fn is_placeholder(text: &str) -> bool {
     MARKS.iter().any(|mark| lower.contains(mark)) || SAMPLES.contains(&lower.as_str())
 }
 
-/// What names a key: 32 bits, shown as 8 hexadecimal characters. Not secret.
+/// The id of a key: 32 bits, shown as 8 hexadecimal characters. Not secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(u32);
 
@@ -185,7 +183,7 @@ impl KeyId {
         Self(id)
     }
 
-    /// A random id, for a key whose id shall say nothing about it.
+    /// A random id, which reveals nothing about its key.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::rng().next_u32())
@@ -214,7 +212,7 @@ impl FromStr for KeyId {
     type Err = std::num::ParseIntError;
 
     fn from_str(hex: &str) -> Result<Self, Self::Err> {
-        // A sign is read by the standard library, and none of an id.
+        // The standard library accepts a sign, and ids have none.
         let hex = if hex.starts_with('+') { "" } else { hex };
         u32::from_str_radix(hex, 16).map(Self)
     }
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes_the_hex_of_the_guide() {
+    fn keys_are_parsed_and_written_in_the_notation_of_the_guide() {
         let key = SecretKey::from_hex(&format!(" {} \n", HEX.to_uppercase()))
             .ok()
             .unwrap();
@@ -240,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn says_how_long_a_key_of_the_wrong_length_is_and_never_what_it_is() {
+    fn an_error_contains_the_length_of_a_key_and_never_its_characters() {
         let error = refusal(&HEX[..62]);
         assert_eq!(error, KeyError::Length { got: 62 });
         let text = error.to_string();
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_stands_around_a_key_that_is_none_of_its_characters() {
+    fn characters_around_a_key_are_reported() {
         for (text, flaw) in [
             (format!("\"{HEX}\""), KeyFlaw::Quotes),
             (format!("'{HEX}'"), KeyFlaw::Quotes),
@@ -276,12 +274,12 @@ mod tests {
             assert!(text.starts_with(&format!("Invalid encryption key length (got {got} ")));
             assert!(!text.contains(&HEX[..8]), "{text}");
         }
-        // What stands behind a key in a file of Windows is white space around it.
+        // The line end of Windows after a key is white space around it.
         assert!(SecretKey::from_hex(&format!("{HEX}\r\n")).is_ok());
     }
 
     #[test]
-    fn refuses_what_cannot_have_come_from_a_random_source() {
+    fn keys_that_are_not_random_are_refused() {
         assert_eq!(
             refusal(&HEX.replace("5b", "5g")),
             KeyError::NotHex { position: 8 }
@@ -306,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn derives_as_rfc_5869_expands() {
+    fn keys_are_derived_according_to_rfc_5869() {
         // openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt mode:EXPAND_ONLY \
         //   -kdfopt hexkey:<HEX> -kdfopt info:"a label" HKDF
         let derived = SecretKey::from_hex(HEX).ok().unwrap().derive("a label");

@@ -1,19 +1,18 @@
-//! Keyed hashes: HMAC-SHA-256 (RFC 2104) as a name for what must not be guessed, and as a code that
-//! shows that a text is unchanged. What is hashed is not known here.
+//! Keyed hashes: HMAC-SHA-256 (RFC 2104), as a name for values that must not be guessed, and as a code that
+//! authenticates a text.
 
 use aws_lc_rs::hmac;
 
 use crate::key::SecretKey;
 
-/// HMAC-SHA-256 under one key. Wherever texts of several parts are hashed, each part's length goes
-/// before it.
+/// HMAC-SHA-256 under one key. Each part is preceded by its length.
 #[derive(Clone)]
 pub struct KeyedHash(hmac::Key);
 
 impl KeyedHash {
-    /// The hash under a key derived from this one for a purpose ([`SecretKey::derive`]).
+    /// The hash under a key that is derived from this one for a purpose ([`SecretKey::derive`]).
     #[must_use]
-    pub fn of_key(key: &SecretKey, purpose: &str) -> Self {
+    pub fn derived_from(key: &SecretKey, purpose: &str) -> Self {
         Self(hmac::Key::new(
             hmac::HMAC_SHA256,
             key.derive(purpose).expose_bytes(),
@@ -33,7 +32,7 @@ impl KeyedHash {
             .unwrap_or_default()
     }
 
-    /// Whether this is the hash of these parts; takes as long for every wrong one.
+    /// True if this is the hash of these parts; compares in constant time.
     #[must_use]
     pub fn verify(&self, parts: &[&[u8]], hash: &[u8]) -> bool {
         let expected = self.hash(parts);
@@ -53,13 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_do_not_run_together_and_purposes_have_nothing_in_common() {
+    fn parts_are_separated_and_purposes_are_independent() {
         let key = SecretKey::generate().ok().unwrap();
-        let hash = KeyedHash::of_key(&key, "a");
+        let hash = KeyedHash::derived_from(&key, "a");
         assert_ne!(hash.hash(&[b"ab", b"c"]), hash.hash(&[b"a", b"bc"]));
         assert_ne!(
             hash.hash(&[b"ab"]),
-            KeyedHash::of_key(&key, "b").hash(&[b"ab"])
+            KeyedHash::derived_from(&key, "b").hash(&[b"ab"])
         );
         assert!(hash.verify(&[b"ab"], &hash.hash(&[b"ab"])));
         assert!(!hash.verify(&[b"ab"], &hash.hash(&[b"ac"])));

@@ -1,5 +1,4 @@
-//! Keyring: several data keys, exactly one of them sealing. This module holds them; how they are
-//! kept, wrapped and rotated is not known here.
+//! Keyring: several data keys, exactly one of which seals. Storage, wrapping and rotation are in `waxseal-keys`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,31 +13,31 @@ use crate::mask::NameMask;
 /// Several data keys, exactly one of which seals.
 pub struct Keyring {
     sealing: Arc<DataKey>,
-    /// The others, in the order in which they are tried on values that name no key.
+    /// The others, in the order in which they are tried on values without a key id.
     others: Vec<(Arc<DataKey>, KeyRole)>,
-    /// Where in `others` each key is, sorted by id: a ring can hold a thousand.
-    places: Vec<(KeyId, usize)>,
+    /// The index in `others` of each key, sorted by id: a ring can hold a thousand.
+    indexes: Vec<(KeyId, usize)>,
     mask: NameMask,
     opens_compromised: bool,
 }
 
-/// What a key of the ring is for.
+/// The role of a key in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyRole {
     /// Seals new values and opens.
     Sealing,
     /// Only opens.
     DecryptOnly,
-    /// Will seal; opens already, for a process that is behind others.
+    /// Will seal; already opens values of processes that have a newer ring.
     Pending,
-    /// Opens what may have been overlooked; nothing should be under it any more.
+    /// Opens values that a sweep may have missed; there should be none.
     Archived,
-    /// Known to others: opens only where that is asked for.
+    /// Known to others: opens only on request.
     Compromised,
 }
 
 impl KeyRole {
-    /// The word for it: `sealing`, `opening`, ….
+    /// The role as reports have it: `sealing`, `opening`, ….
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,12 +50,12 @@ impl KeyRole {
     }
 }
 
-/// How much this process has sealed under one key.
+/// The numbers of values that this process has sealed under one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyUsage {
     /// The key.
     pub id: KeyId,
-    /// What it is for.
+    /// Its role.
     pub role: KeyRole,
     /// Values sealed in the classic format (at most 2^32 are allowed).
     pub classic_seals: u64,
@@ -68,25 +67,25 @@ impl Keyring {
     /// A keyring of one key.
     pub fn new(sealing: SecretKey) -> Result<Self, KeyringError> {
         let key = DataKey::new(&sealing).map_err(KeyringError::Sealing)?;
-        Self::assemble(Arc::new(key), Vec::new(), NameMask::of_key(&sealing))
+        Self::assemble(Arc::new(key), Vec::new(), NameMask::derived_from(&sealing))
     }
 
-    /// A keyring of keys that are ready for work: the one that seals, the others in the order in
-    /// which they are tried on values that name no key, and how record names are shown.
+    /// A keyring of prepared keys: the sealing key, the others in the order in which they are tried on values without a
+    /// key id, and the mask of record names.
     ///
-    /// A key that an older ring held keeps its counts when the same `Arc` goes into the newer one.
+    /// A key keeps its counts if the same `Arc` is passed to a newer ring.
     pub fn assemble(
         sealing: Arc<DataKey>,
         others: Vec<(Arc<DataKey>, KeyRole)>,
         mask: NameMask,
     ) -> Result<Self, KeyringError> {
-        let mut places: Vec<_> = others
+        let mut indexes: Vec<_> = others
             .iter()
             .map(|(key, _)| key.id())
             .zip(0usize..)
             .collect();
-        places.sort_unstable();
-        let ids = places.iter().map(|(id, _)| *id);
+        indexes.sort_unstable();
+        let ids = indexes.iter().map(|(id, _)| *id);
         let twice = ids.clone().zip(ids.clone().skip(1)).find(|(a, b)| a == b);
         let twice = twice.map(|(id, _)| id);
         if let Some(id) = twice.or_else(|| ids.clone().find(|id| *id == sealing.id())) {
@@ -95,7 +94,7 @@ impl Keyring {
         Ok(Self {
             sealing,
             others,
-            places,
+            indexes,
             mask,
             opens_compromised: false,
         })
@@ -124,8 +123,8 @@ impl Keyring {
         self.with_key(DataKey::new(key).map_err(refused)?)
     }
 
-    /// The same keyring, opening also what is under compromised keys: whoever holds such a key could
-    /// have made those values. For bringing them under another key.
+    /// The same keyring, which also opens values under compromised keys, to reseal them under another key. Anyone who
+    /// has such a key could have forged them.
     #[must_use]
     pub fn opening_compromised(mut self) -> Self {
         self.opens_compromised = true;
@@ -138,7 +137,7 @@ impl Keyring {
         self.sealing.id()
     }
 
-    /// What the key of this id is for, or `None` when the ring does not hold it.
+    /// The role of the key with this id, or `None` if the ring does not hold it.
     #[must_use]
     pub fn role(&self, id: KeyId) -> Option<KeyRole> {
         if self.sealing.id() == id {
@@ -147,7 +146,7 @@ impl Keyring {
         self.other(id).map(|(_, role)| *role)
     }
 
-    /// The key of this id, ready for work: for a newer ring that holds it as well.
+    /// The prepared key with this id, for a newer ring that holds it as well.
     #[must_use]
     pub fn data_key(&self, id: KeyId) -> Option<Arc<DataKey>> {
         if self.sealing.id() == id {
@@ -156,7 +155,7 @@ impl Keyring {
         self.other(id).map(|(key, _)| key.clone())
     }
 
-    /// How much this process has sealed under each key, the sealing key first.
+    /// The usage of each key, the sealing key first.
     pub fn usage(&self) -> impl Iterator<Item = KeyUsage> {
         self.all().map(|(key, role)| {
             let (classic_seals, sealed_seals) = key.seals();
@@ -179,7 +178,7 @@ impl Keyring {
         &self.sealing
     }
 
-    /// The key that a value names.
+    /// The key with the id in a value.
     #[inline]
     pub(crate) fn find(&self, id: KeyId) -> Result<&DataKey, OpenError> {
         if self.sealing.id() == id {
@@ -192,16 +191,16 @@ impl Keyring {
         }
     }
 
-    /// The keys to try on a value that names none, the sealing key first.
+    /// The keys to try on a value without a key id, the sealing key first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &DataKey> {
         let opening = self.all().filter(|(_, role)| self.opens(*role));
         opening.map(|(key, _)| &**key)
     }
 
-    /// The keys that open nothing because they are compromised.
+    /// The keys that are not used for opening because they are compromised.
     pub(crate) fn compromised(&self) -> impl Iterator<Item = &DataKey> {
-        let shut = self.all().filter(|(_, role)| !self.opens(*role));
-        shut.map(|(key, _)| &**key)
+        let refused = self.all().filter(|(_, role)| !self.opens(*role));
+        refused.map(|(key, _)| &**key)
     }
 
     fn all(&self) -> impl Iterator<Item = (&Arc<DataKey>, KeyRole)> {
@@ -214,9 +213,9 @@ impl Keyring {
     }
 
     fn other(&self, id: KeyId) -> Option<&(Arc<DataKey>, KeyRole)> {
-        let place = self.places.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        let (_, place) = self.places.get(place)?;
-        self.others.get(*place)
+        let found = self.indexes.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let (_, index) = self.indexes.get(found)?;
+        self.others.get(*index)
     }
 
     fn with_key(self, key: DataKey) -> Result<Self, KeyringError> {
@@ -226,26 +225,26 @@ impl Keyring {
     }
 }
 
-/// A keyring that can be exchanged while sealers use it: each value is sealed or opened under the one
-/// that is current at that moment.
+/// A keyring that can be replaced while sealers use it: each value is sealed or opened under the one that is current
+/// at that time.
 #[derive(Clone)]
 pub struct SharedKeyring(Arc<ArcSwap<Keyring>>);
 
 impl SharedKeyring {
-    /// Puts another keyring in the place of the present one, for all who share it.
+    /// Replaces the keyring for all that share it.
     pub fn publish(&self, keyring: Arc<Keyring>) {
         self.0.store(keyring);
     }
 
-    /// The present one.
+    /// The current keyring.
     #[must_use]
     pub fn current(&self) -> Arc<Keyring> {
         self.0.load_full()
     }
 
-    /// The present one, for a moment: cheaper, and to be given up soon.
+    /// The current keyring, for a short time: cheaper, but the guard must be dropped soon.
     #[inline]
-    pub(crate) fn glance(&self) -> arc_swap::Guard<Arc<Keyring>> {
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<Keyring>> {
         self.0.load()
     }
 }
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_previous_key_is_named_by_its_place() {
+    fn an_invalid_previous_key_is_reported_by_its_index() {
         let error = Keyring::from_hex(A, &format!("{B},{}", &C[1..])).unwrap_err();
         assert_eq!(
             error,
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compromised_key_opens_only_where_that_is_asked_for() {
+    fn a_compromised_key_opens_only_on_request() {
         let key = |hex| Arc::new(DataKey::new(&SecretKey::from_hex(hex).ok().unwrap()).unwrap());
         let others = vec![(key(B), KeyRole::Compromised), (key(C), KeyRole::Archived)];
         let ring = Keyring::assemble(key(A), others, NameMask::random()).unwrap();
@@ -335,11 +334,11 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_is_published_is_the_current_one_for_all_who_share_it() {
+    fn a_published_ring_is_current_for_all_that_share_it() {
         let shared = SharedKeyring::from(Arc::new(Keyring::from_hex(A, "").unwrap()));
         let other = shared.clone();
         shared.publish(Arc::new(Keyring::from_hex(B, A).unwrap()));
         assert_eq!(other.current().sealing_id(), id(B));
-        assert_eq!(other.glance().role(id(A)), Some(KeyRole::DecryptOnly));
+        assert_eq!(other.load().role(id(A)), Some(KeyRole::DecryptOnly));
     }
 }

@@ -55,7 +55,7 @@ mod wrapping;
 mod xaes;
 
 pub use binding::Binding;
-pub use choice::{Format, Mode, PlainValues, UnknownWord};
+pub use choice::{Format, InvalidOption, Mode, PlainValues};
 pub use datakey::DataKey;
 pub use envelope::{Defect, Flags, Header, Shape};
 pub use error::{KeyError, KeyFlaw, KeyringError, OpenError, ResealError, SealError};
@@ -65,7 +65,7 @@ pub use keyed_hash::KeyedHash;
 pub use keyring::{KeyRole, KeyUsage, Keyring, SharedKeyring};
 pub use mask::NameMask;
 pub use script_digest::script_digest;
-pub use sealer::{Form, Opened, Resealed, Sealer, UserKey};
+pub use sealer::{Form, Opened, ResealOutcome, Sealer, UserKey};
 pub use signature::{SigningKey, verify_signature};
 pub use terminal::{escape_for_terminal, sanitize_for_terminal};
 pub use wrapping::WrappingKey;

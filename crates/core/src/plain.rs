@@ -1,29 +1,27 @@
-//! The line between "never sealed" and "was sealed, and is damaged". A damaged envelope that is handed
-//! on as plain would be worse than an error, and so would a plain value that is taken for a damaged
-//! envelope. There is one rule, for the proxy, the library and every sweep; which key is known, and
-//! where the classic format is expected, are its arguments.
+//! The distinction between "never sealed" and "sealed and damaged". A damaged envelope that is returned as plain would
+//! be worse than an error, and so would a plain value that is taken for a damaged envelope. There is one rule for the
+//! proxy, the library and every sweep; the known keys and the expected formats are its arguments.
 
 use crate::classic;
 use crate::envelope::{Defect, damaged_header, is_text_of_an_envelope};
 use crate::error::OpenError;
 use crate::key::KeyId;
 
-/// What can be stored beside envelopes of the sealed format.
+/// The kinds of values that can be stored beside envelopes of the sealed format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// Plain values of any kind.
     Anything,
-    /// Plain values that are no Base64, and classic ones.
+    /// Plain values that are not Base64, and classic ones.
     Classic,
     /// JSON and nothing else, and classic values.
     Json,
 }
 
-/// Judges bytes that no key opened and that do not start as an envelope does: `Ok` where they are a
-/// plain value.
+/// Classifies bytes that no key opened and that do not start like an envelope: `Ok` if they are a plain value.
 ///
-/// Damaged is what has a sealed envelope's header but for one byte, or a known key's id in the place of
-/// a key id. Where the classic format is expected, Base64 is damaged as well: that format has no header.
+/// Damaged are bytes with the header of a sealed envelope except for one byte, or with the id of a known key in the
+/// position of a key id. If the classic format is expected, Base64 is damaged as well: that format has no header.
 pub(crate) fn judge(
     stored: &[u8],
     expected: Expected,
@@ -53,7 +51,7 @@ mod tests {
     const BASE64: &str = "dGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZw==";
 
     #[test]
-    fn what_applications_write_is_plain_even_where_classic_is_expected() {
+    fn values_of_applications_are_plain_even_if_classic_is_expected() {
         let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         let jwt =
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P";
@@ -102,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn where_only_json_is_written_what_is_no_text_is_damaged() {
+    fn if_only_json_is_written_a_value_that_is_not_text_is_damaged() {
         for value in [&b"\x00\xff\xfe{}"[..], BASE64.as_bytes()] {
             let refused = Err(OpenError::Refused);
             assert_eq!(judge(value, Expected::Json, |_| false), refused);
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_a_known_key_in_its_place_marks_an_envelope() {
+    fn the_id_of_a_known_key_in_its_position_marks_an_envelope() {
         let mut value = [b'x'; 48];
         value[4..8].copy_from_slice(&[1, 2, 3, 4]);
         let knows = |id: KeyId| id == KeyId::from_u32(0x0102_0304);

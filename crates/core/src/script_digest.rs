@@ -1,5 +1,4 @@
-//! The digest by which servers name scripts. SHA-1, because that is what servers use: it is a name here, and nothing
-//! that is kept secret or trusted depends on it.
+//! The digest by which servers identify scripts: SHA-1. It is only an identifier; no secret and no trust depends on it.
 
 use aws_lc_rs::digest;
 
@@ -19,13 +18,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_one_that_servers_answer_to_script_load() {
+    fn the_digest_is_that_of_script_load() {
         // SCRIPT LOAD "return 1"
         let expected = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
-        let hex: String = script_digest(b"return 1")
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(hex, expected);
+        assert_eq!(crate::hex::encode(&script_digest(b"return 1")), expected);
     }
 }

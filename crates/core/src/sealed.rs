@@ -5,7 +5,7 @@ use crate::binding::Binding;
 use crate::envelope::{Body, Header, NONCE_LEN, OVERHEAD};
 use crate::xaes::XaesKey;
 
-/// The envelope of a value, or `None` when the value or the binding is too long for the format.
+/// The envelope of a value, or `None` if the value or the binding is too long for the format.
 pub(crate) fn seal(
     key: &XaesKey,
     header: Header,
@@ -26,10 +26,10 @@ pub(crate) fn seal(
     Some(envelope)
 }
 
-/// The value of an envelope, or `None` when its tag does not fit this key and binding.
+/// The value of an envelope, or `None` if its tag does not match this key and binding.
 ///
-/// The envelope must be bound to just the parts that the binding names: one that is tied to no
-/// place does not open where a bound one is expected, so it cannot be planted there.
+/// The envelope must be bound to exactly the parts of the binding: one that is bound to nothing does not open where a
+/// bound one is expected, so it cannot be planted there.
 #[expect(
     clippy::slow_vector_initialization,
     reason = "glibc's calloc goes past the thread's cache: a twentieth of the whole at the usual lengths"

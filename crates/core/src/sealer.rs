@@ -1,5 +1,4 @@
-//! The sealer: seal, open and reseal under a keyring, and what opening answers for each kind of
-//! stored value in each mode. What a caller does about an error is not decided here.
+//! The sealer: seals, opens and reseals values under a keyring, according to mode and format.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,22 +27,21 @@ pub struct Sealer {
     format: Format,
     armored: bool,
     plain: PlainValues,
-    /// The mode and format by which plain values are told from damaged ones, where those of this sealer
-    /// are not the applications'.
-    judges_as: Option<(Mode, Format)>,
-    /// Whether what is written is JSON, in every mode.
+    /// The mode and format by which plain values are distinguished from damaged ones, if not those of this sealer.
+    classification: Option<(Mode, Format)>,
+    /// True if all values are written as JSON, in every mode.
     only_json: bool,
 }
 
-/// The key of one user's records, or the knowledge that it was destroyed.
-pub struct UserKey(Fate);
+/// The key of the records of one user, or the fact that it was destroyed.
+pub struct UserKey(UserKeyState);
 
-enum Fate {
+enum UserKeyState {
     Live {
         id: KeyId,
-        /// Without what the classic format would need: there are as many of these as users.
+        /// Without the cipher of the classic format: there is one for each user.
         key: Box<XaesKey>,
-        /// When the key before this one was destroyed, if one was.
+        /// The time at which an earlier key of the user was destroyed, if there was one.
         before: Option<u64>,
     },
     Erased {
@@ -51,19 +49,19 @@ enum Fate {
     },
 }
 
-/// A value that was opened.
+/// An opened value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened<'a> {
     /// The value.
     pub value: Cow<'a, [u8]>,
-    /// In which form it was stored.
+    /// The form in which it was stored.
     pub form: Form,
 }
 
-/// In which form a value was stored.
+/// The form in which a value was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As it is.
+    /// In plaintext.
     Plain,
     /// In the classic format, under this key.
     Classic {
@@ -74,16 +72,15 @@ pub enum Form {
     Sealed {
         /// The key that opened it.
         key: KeyId,
-        /// Whether it was in the armored form.
+        /// True if it was in the armored form.
         armored: bool,
     },
 }
 
-/// What resealing came to.
+/// The outcome of resealing.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Resealed {
-    /// Nothing to do: empty, or already under the sealing key in a format at least as good as the
-    /// one that is written.
+pub enum ResealOutcome {
+    /// The value is empty, or already under the sealing key in a format at least as good as the one that is written.
     Current,
     /// The new envelope.
     Replaced(Vec<u8>),
@@ -101,37 +98,36 @@ impl Form {
 }
 
 impl UserKey {
-    /// A user's key under the id that the ring gave it.
+    /// The key of a user under the id that the ring assigned.
     pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
         let key = XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?;
-        Ok(Self(Fate::Live {
+        Ok(Self(UserKeyState::Live {
             id,
             key: Box::new(key),
             before: None,
         }))
     }
 
-    /// The same key, of a user who was erased at this time (milliseconds since the Unix epoch) and
-    /// came back: what is under another key was erased.
+    /// The same key, of a user who was erased at this time (milliseconds since the Unix epoch) and returned: values
+    /// under another key are erased.
     #[must_use]
     pub fn after_erasure(mut self, at: u64) -> Self {
-        if let Fate::Live { before, .. } = &mut self.0 {
+        if let UserKeyState::Live { before, .. } = &mut self.0 {
             *before = Some(at);
         }
         self
     }
 
-    /// The key was destroyed at this time (milliseconds since the Unix epoch).
+    /// A key that was destroyed at this time (milliseconds since the Unix epoch).
     #[must_use]
     pub fn erased(at: u64) -> Self {
-        Self(Fate::Erased { at })
+        Self(UserKeyState::Erased { at })
     }
 }
 
 impl Sealer {
-    /// A sealer under this keyring: an `Arc<Keyring>` for one that stays, a [`SharedKeyring`] for one
-    /// that is exchanged. Plain values are taken to be JSON until
-    /// [`plain_values`](Self::plain_values) says otherwise.
+    /// A sealer under this keyring: an `Arc<Keyring>`, or a [`SharedKeyring`] that can be replaced. Plain values are
+    /// taken to be JSON unless [`plain_values`](Self::plain_values) says otherwise.
     #[must_use]
     pub fn new(keyring: impl Into<SharedKeyring>, mode: Mode, format: Format) -> Self {
         Self {
@@ -141,14 +137,14 @@ impl Sealer {
             format,
             armored: false,
             plain: PlainValues::Json,
-            judges_as: None,
+            classification: None,
             only_json: false,
         }
     }
 
-    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens. Base64 that
-    /// can be a classic value is none of the plain ones, unless [`judging_as`](Self::judging_as) says
-    /// otherwise: there is no key to try on it.
+    /// A sealer without keys: plain values are accepted, nothing is sealed, no envelope opens. Base64 that may be a
+    /// classic value is not plain, unless [`classifying_as`](Self::classifying_as) says otherwise: there is no key to
+    /// try on it.
     #[must_use]
     pub fn without_keys() -> Self {
         Self {
@@ -158,37 +154,36 @@ impl Sealer {
             format: Format::Classic,
             armored: false,
             plain: PlainValues::Json,
-            judges_as: Some((Mode::On, Format::Classic)),
+            classification: Some((Mode::On, Format::Classic)),
             only_json: false,
         }
     }
 
-    /// The same sealer for records whose plain values look like this.
+    /// The same sealer for records with this form of plain values.
     #[must_use]
     pub fn plain_values(mut self, plain: PlainValues) -> Self {
         self.plain = plain;
         self
     }
 
-    /// The same sealer, telling plain values from damaged ones as one of this mode and format does: for
-    /// what reads or writes in another mode than the applications whose values these are.
+    /// The same sealer, which distinguishes plain values from damaged ones as a sealer of this mode and format does: for
+    /// code that reads or writes in another mode than the applications.
     #[must_use]
-    pub fn judging_as(mut self, mode: Mode, format: Format) -> Self {
-        self.judges_as = Some((mode, format));
+    pub fn classifying_as(mut self, mode: Mode, format: Format) -> Self {
+        self.classification = Some((mode, format));
         self
     }
 
-    /// The same sealer for values that are all written as JSON, in whatever mode, unless
-    /// [`plain_values`](Self::plain_values) says that they can be anything: what is no text, and Base64
-    /// that stands alone, is no plain value of these.
+    /// The same sealer for values that are all written as JSON, in any mode, unless [`plain_values`](Self::plain_values)
+    /// says otherwise: bytes that are not text, and bare Base64, are not plain values.
     #[must_use]
     pub fn only_json(mut self) -> Self {
         self.only_json = true;
         self
     }
 
-    /// The same sealer for records that are excepted from sealing: values are written plain, plain ones are
-    /// accepted whatever they look like, and what is sealed opens.
+    /// The same sealer for records that are excepted from sealing: values are written plain, plain ones of any form are
+    /// accepted, and sealed ones open.
     #[must_use]
     pub fn writing_plain(self) -> Self {
         Self {
@@ -198,16 +193,15 @@ impl Sealer {
         }
     }
 
-    /// Whether Base64 that no key opens is taken for a damaged classic value: where the mode seals, the
-    /// format is classic, and plain values are JSON. In mode `off` such a value may have been written
-    /// plain by this very sealer.
+    /// True if Base64 that no key opens is taken for a damaged classic value: if the mode seals, the format is classic,
+    /// and plain values are JSON. In mode `off` such a value may have been written plain by this sealer.
     #[must_use]
     pub fn expects_classic(&self) -> bool {
         self.expected() != Expected::Anything
     }
 
     fn expected(&self) -> Expected {
-        let (mode, format) = self.judges_as.unwrap_or((self.mode, self.format));
+        let (mode, format) = self.classification.unwrap_or((self.mode, self.format));
         match self.plain {
             PlainValues::Any => Expected::Anything,
             PlainValues::Json if self.only_json => Expected::Json,
@@ -252,22 +246,22 @@ impl Sealer {
         self.format
     }
 
-    /// The keyring of this moment, if there is one.
+    /// The current keyring, if there is one.
     #[must_use]
     pub fn keyring(&self) -> Option<Arc<Keyring>> {
         self.keyring.as_ref().map(SharedKeyring::current)
     }
 
-    /// The key of the keyring that seals at this moment, if there is one.
+    /// The current sealing key of the keyring, if there is one.
     #[inline]
     #[must_use]
     pub fn sealing_id(&self) -> Option<KeyId> {
-        let ring = self.keyring.as_ref()?.glance();
+        let ring = self.keyring.as_ref()?.load();
         Some(ring.sealing_id())
     }
 
-    /// The bytes to store for a value: sealed when the mode seals, else the value itself. One that would
-    /// not be read again as it is written is refused.
+    /// The bytes to store for a value: sealed if the mode seals, else the value itself. A value that would not be read
+    /// back as written is refused.
     pub fn to_store<'v>(
         &self,
         value: &'v [u8],
@@ -282,8 +276,8 @@ impl Sealer {
         }
     }
 
-    /// Whether a value that is written plain would be taken for a damaged envelope. A whole one is what an
-    /// application wrote that seals its own values.
+    /// True if a value that is written plain would be taken for a damaged envelope. A complete one comes from an
+    /// application that seals its own values.
     fn looks_damaged(&self, value: &[u8]) -> bool {
         if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
             return matches!(Shape::of(value), Shape::Malformed(_));
@@ -291,12 +285,12 @@ impl Sealer {
         plain::judge(value, Expected::Anything, |id| self.knows(id)).is_err()
     }
 
-    /// Seals a value, whatever the mode.
+    /// Seals a value in any mode.
     pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
         self.seal_as(self.format, self.armored, value, binding)
     }
 
-    /// Opens stored bytes. `None` where there are none: an empty value means the same as no value.
+    /// Opens stored bytes. `None` if they are empty: an empty value means the same as no value.
     pub fn open<'s>(
         &self,
         stored: &'s [u8],
@@ -312,7 +306,7 @@ impl Sealer {
             let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
             return self.open_sealed(&bytes, true, binding).map(Some);
         }
-        let ring = self.keyring.as_ref().map(SharedKeyring::glance);
+        let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let keys = ring.iter().flat_map(|ring| ring.keys());
         match classic::open(stored, keys, DataKey::classic) {
             Some(Some((key, value))) => Ok(Some(Opened {
@@ -326,11 +320,15 @@ impl Sealer {
         }
     }
 
-    /// Opens stored bytes and, unless they are already as this sealer would write them, seals the
-    /// value anew. The sealed format is kept where it is: an envelope never loses its binding.
-    pub fn reseal(&self, stored: &[u8], binding: Binding<'_>) -> Result<Resealed, ResealError> {
+    /// Opens stored bytes and, unless they are already as this sealer would write them, seals the value again. A value in
+    /// the sealed format keeps it: an envelope never loses its binding.
+    pub fn reseal(
+        &self,
+        stored: &[u8],
+        binding: Binding<'_>,
+    ) -> Result<ResealOutcome, ResealError> {
         let Some(opened) = self.open(stored, binding)? else {
-            return Ok(Resealed::Current);
+            return Ok(ResealOutcome::Current);
         };
         let sealing = match &self.user {
             Some(user) => user.id(),
@@ -348,12 +346,12 @@ impl Sealer {
                 ..
             } => was_armored == armored,
         };
-        // An id names a key among the ring's, or the one of the user: the flag says of whom.
+        // An id belongs to a key of the ring or to the one of the user, according to the flag.
         let owner = Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
         if as_written && opened.form.key() == sealing && owner == self.user.is_some() {
-            return Ok(Resealed::Current);
+            return Ok(ResealOutcome::Current);
         }
-        Ok(Resealed::Replaced(self.seal_as(
+        Ok(ResealOutcome::Replaced(self.seal_as(
             format,
             armored,
             &opened.value,
@@ -369,13 +367,13 @@ impl Sealer {
         binding: Binding<'_>,
     ) -> Result<Vec<u8>, SealError> {
         let envelope = match self.user.as_deref() {
-            Some(UserKey(Fate::Erased { .. })) => return Err(SealError::Erased),
-            Some(UserKey(Fate::Live { id, key, .. })) => {
+            Some(UserKey(UserKeyState::Erased { .. })) => return Err(SealError::Erased),
+            Some(UserKey(UserKeyState::Live { id, key, .. })) => {
                 datakey::seal(*id, key, value, binding, Flags::with_user_key)?
             }
             None => {
                 let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
-                ring.glance().sealing().seal(format, value, binding)?
+                ring.load().sealing().seal(format, value, binding)?
             }
         };
         let armor = armored && format == Format::Sealed;
@@ -386,9 +384,9 @@ impl Sealer {
         })
     }
 
-    /// The compromised key that a classic value is under, if it is one: such a value is not plain.
+    /// The compromised key that a classic value is under, if it is one. Such a value is not plain.
     fn compromised(&self, stored: &[u8]) -> Option<KeyId> {
-        let ring = self.keyring.as_ref()?.glance();
+        let ring = self.keyring.as_ref()?.load();
         let (key, _) = classic::open(stored, ring.compromised(), DataKey::classic)??;
         Some(key.id())
     }
@@ -419,26 +417,26 @@ impl Sealer {
     ) -> Result<Vec<u8>, OpenError> {
         let unknown = OpenError::UnknownKey { id: header.key };
         if !header.flags.per_user_key() {
-            let ring = self.keyring.as_ref().ok_or(unknown)?.glance();
+            let ring = self.keyring.as_ref().ok_or(unknown)?.load();
             let key = ring.find(header.key)?;
             return sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused);
         }
         let key = match self.user.as_deref() {
-            Some(UserKey(Fate::Live { id, key, .. })) if *id == header.key => key,
+            Some(UserKey(UserKeyState::Live { id, key, .. })) if *id == header.key => key,
             Some(UserKey(
-                Fate::Erased { at }
-                | Fate::Live {
+                UserKeyState::Erased { at }
+                | UserKeyState::Live {
                     before: Some(at), ..
                 },
             )) => return Err(OpenError::Erased { at: *at }),
-            Some(UserKey(Fate::Live { before: None, .. })) | None => return Err(unknown),
+            Some(UserKey(UserKeyState::Live { before: None, .. })) | None => return Err(unknown),
         };
         sealed::open(key, header, body, binding).ok_or(OpenError::Refused)
     }
 
-    /// Whether this is a key of the ring, or the one of the user.
+    /// True if this is a key of the ring, or the one of the user.
     fn knows(&self, id: KeyId) -> bool {
-        let ring = self.keyring.as_ref().map(SharedKeyring::glance);
+        let ring = self.keyring.as_ref().map(SharedKeyring::load);
         ring.is_some_and(|ring| ring.role(id).is_some())
             || self.user.as_ref().and_then(|user| user.id()) == Some(id)
     }
@@ -460,17 +458,17 @@ impl UserKey {
     #[must_use]
     pub fn id(&self) -> Option<KeyId> {
         match &self.0 {
-            Fate::Live { id, .. } => Some(*id),
-            Fate::Erased { .. } => None,
+            UserKeyState::Live { id, .. } => Some(*id),
+            UserKeyState::Erased { .. } => None,
         }
     }
 
-    /// When the key was destroyed (milliseconds since the Unix epoch), if it was.
+    /// The time at which the key was destroyed (milliseconds since the Unix epoch), if it was.
     #[must_use]
     pub fn erased_at(&self) -> Option<u64> {
         match &self.0 {
-            Fate::Live { .. } => None,
-            Fate::Erased { at } => Some(*at),
+            UserKeyState::Live { .. } => None,
+            UserKeyState::Erased { at } => Some(*at),
         }
     }
 }

@@ -1,23 +1,23 @@
-//! Signatures: Ed25519 (RFC 8032) under a key derived from a secret. What is signed is not known here.
+//! Signatures: Ed25519 (RFC 8032) under a key that is derived from a secret.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use crate::error::KeyError;
 use crate::key::SecretKey;
 
-/// Signs, with Ed25519. It has no `Debug` or `Clone`.
+/// A signing key for Ed25519. It has no `Debug` or `Clone`.
 pub struct SigningKey(Ed25519KeyPair);
 
 impl SigningKey {
     /// The signing key derived from a secret for a purpose ([`SecretKey::derive`]).
-    pub fn of_key(key: &SecretKey, purpose: &str) -> Result<Self, KeyError> {
+    pub fn derived_from(key: &SecretKey, purpose: &str) -> Result<Self, KeyError> {
         let seed = key.derive(purpose);
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_bytes())
             .map_err(|_| KeyError::Library)?;
         Ok(Self(pair))
     }
 
-    /// What signatures are verified with. Not secret: 32 bytes.
+    /// The public key by which signatures are verified: 32 bytes.
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
         let public = self.0.public_key().as_ref();
@@ -31,7 +31,7 @@ impl SigningKey {
     }
 }
 
-/// Whether a signature over a message was made by the key that belongs to these public bytes.
+/// True if a signature over a message was created by the key with these public bytes.
 #[must_use]
 pub fn verify_signature(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, public)
@@ -44,15 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_holds_for_its_message_and_key_alone() {
+    fn a_signature_verifies_for_its_message_and_key_only() {
         let key = SecretKey::generate().ok().unwrap();
-        let signing = SigningKey::of_key(&key, "receipts").ok().unwrap();
+        let signing = SigningKey::derived_from(&key, "receipts").ok().unwrap();
         let signature = signing.sign(b"message");
         let public = signing.public();
         assert!(verify_signature(&public, b"message", &signature));
         assert!(!verify_signature(&public, b"massage", &signature));
         assert!(!verify_signature(&public, b"message", &signature[1..]));
-        let other = SigningKey::of_key(&key, "other").ok().unwrap();
+        let other = SigningKey::derived_from(&key, "other").ok().unwrap();
         assert!(!verify_signature(&other.public(), b"message", &signature));
     }
 }

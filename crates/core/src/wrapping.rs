@@ -1,5 +1,4 @@
-//! Wrapping: a key sealed under another key, tied to what it is for. Where the wrapping key comes
-//! from, and who keeps the wrapped bytes, is not known here.
+//! Wrapping: a key sealed under another key, bound to its context.
 
 use rand::Rng;
 use zeroize::Zeroizing;
@@ -9,10 +8,10 @@ use crate::error::KeyError;
 use crate::key::{KEY_LEN, SecretKey};
 use crate::xaes::XaesKey;
 
-/// Sets wrapping apart from everything else that a secret may be used for: the guide's key both
-/// seals values and wraps a keyring.
+/// The label that separates wrapping from other uses of a secret: the key of the guide both seals values and wraps a
+/// keyring.
 const PURPOSE: &str = "waxseal key wrapping v1";
-/// Length of a wrapped key in bytes: nonce (24) ‖ XAES-256-GCM ciphertext (32) ‖ tag (16).
+/// The length of a wrapped key in bytes: nonce (24) ‖ XAES-256-GCM ciphertext (32) ‖ tag (16).
 const WRAPPED_LEN: usize = NONCE_LEN + KEY_LEN + TAG_LEN;
 
 /// A key-encryption key: wraps data keys with XAES-256-GCM under a key derived from a secret.
@@ -38,12 +37,12 @@ impl WrappingKey {
         Ok([&nonce[..], bytes.as_ref(), &tag].concat())
     }
 
-    /// The key in these bytes, or `None` where they were not wrapped by this key for this context.
+    /// The key in these bytes, or `None` if they were not wrapped by this key for this context.
     #[must_use]
     pub fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Option<SecretKey> {
         let wrapped: &[u8; WRAPPED_LEN] = wrapped.try_into().ok()?;
-        let (nonce, rest) = wrapped.split_first_chunk::<NONCE_LEN>()?;
-        let (ciphertext, tag) = rest.split_last_chunk::<TAG_LEN>()?;
+        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_LEN>()?;
+        let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
         let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
         self.0
             .open_to(nonce, context, ciphertext, tag, bytes.as_mut())
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrapped_key_comes_back_only_whole_and_in_its_context() {
+    fn a_wrapped_key_is_unwrapped_only_unchanged_and_in_its_context() {
         let secret = SecretKey::generate().ok().unwrap();
         let wrapping = WrappingKey::of_secret(&secret).ok().unwrap();
         let key = SecretKey::generate().ok().unwrap();

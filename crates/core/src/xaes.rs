@@ -13,7 +13,7 @@ use crate::key::KEY_LEN;
 /// Half of the nonce goes into the derivation, half is the nonce of AES-256-GCM.
 const HALF: usize = NONCE_LEN / 2;
 const BLOCK: usize = 16;
-/// What stands before the nonce in a derivation block.
+/// The bytes before the nonce in a derivation block.
 const LABEL: usize = BLOCK - HALF;
 
 /// A key with its AES schedule and its derivation blocks computed once.
@@ -64,7 +64,7 @@ impl XaesKey {
         tag.as_ref().try_into().map_err(|_| Failed)
     }
 
-    /// Checks the tag and writes the plaintext to `value`, which is as long as `ciphertext`.
+    /// Verifies the tag and writes the plaintext to `value`, which is as long as `ciphertext`.
     #[inline]
     pub(crate) fn open_to(
         &self,
@@ -91,8 +91,8 @@ impl XaesKey {
         ))
     }
 
-    /// CMAC of `0x00 counter "X" 0x00 nonce[..12]` for the counters 1 and 2, each one block long:
-    /// so each is one AES call on the block masked with K1.
+    /// CMAC of `0x00 counter "X" 0x00 nonce[..12]` for the counters 1 and 2, each one block long, so that each is one
+    /// AES call on the block masked with K1.
     #[inline]
     fn derive(&self, prefix: &[u8; HALF]) -> Result<Zeroizing<[u8; KEY_LEN]>, Failed> {
         let mut derived = self.blocks.clone();
@@ -108,8 +108,7 @@ impl XaesKey {
     }
 }
 
-/// Multiplication by x in GF(2^128) as CMAC does it (NIST SP 800-38B, 6.1), without branching on
-/// the secret.
+/// Multiplication by x in GF(2^128) according to CMAC (NIST SP 800-38B, 6.1), without branching on the secret.
 fn doubled(block: &[u8; BLOCK]) -> [u8; BLOCK] {
     let number = u128::from_be_bytes(*block);
     let carry = (number >> 127).wrapping_neg() & 0x87;

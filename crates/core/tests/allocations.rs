@@ -1,8 +1,7 @@
-//! How often sealing and opening ask for memory: once, for what they return. A binary of its own,
-//! since counting replaces the allocator of the whole program.
+//! The allocations of sealing and opening: one, for the result. A binary of its own, since counting replaces the
+//! allocator of the whole program.
 //!
-//! Counted is what Rust allocates. What the C library behind the sealed format keeps for the key of
-//! one message is not seen here.
+//! Only allocations in Rust are counted, not those of the C library of the sealed format for the key of a message.
 
 use std::sync::Arc;
 
@@ -62,7 +61,7 @@ fn sealing_and_opening_allocate_only_what_they_return() {
 fn a_plain_value_is_opened_without_any_allocation() {
     let keyring = Keyring::new(SecretKey::generate().ok().unwrap()).unwrap();
     let sealer = Sealer::new(Arc::new(keyring), Mode::On, Format::Sealed);
-    // The first look at a keyring prepares the thread for all further ones.
+    // The first access to a keyring prepares the thread for all further ones.
     assert!(sealer.open(b"word", Binding::unbound()).is_ok());
     for plain in [&br#"{"status":"confirming"}"#[..], br#"["a","b"]"#, b"word"] {
         let opening = measure(|| {

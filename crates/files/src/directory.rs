@@ -1,6 +1,5 @@
-//! The directory of a path, opened component by component. A symbolic link on the way is followed if
-//! this user or root put it there, or the owner of the directory that it leads to: another user's link
-//! could lead anywhere.
+//! The directory of a path, opened component by component. A symbolic link on the way is followed if it belongs to this
+//! user, to root, or to the owner of the directory that it leads to: a link of another user could lead anywhere.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -14,17 +13,17 @@ use rustix::io::Errno;
 use crate::link::{Entry, Link};
 use crate::refusal::Refusal;
 
-/// Symbolic links on one path, as Linux limits them.
+/// The maximum number of symbolic links on one path, as on Linux.
 const MAX_LINKS: usize = 40;
 pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 
-/// Enough to find files in a directory, without the right to list it.
+/// The access for finding files in a directory, without the permission to list it.
 #[cfg(target_os = "linux")]
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 #[cfg(not(target_os = "linux"))]
 const DIRECTORY: OFlags = OFlags::DIRECTORY;
 
-/// What becomes of a directory that is missing.
+/// The action for a directory that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
     Fail,
@@ -32,14 +31,14 @@ pub(crate) enum Missing {
     Create,
 }
 
-/// Creates a directory for this user alone, with those above it, where they are missing.
+/// Creates a directory for this user alone, and its parents, where they are missing.
 pub fn create_directory(path: &Path) -> io::Result<()> {
     open(path, Missing::Create).map(drop)
 }
 
 /// Opens a directory.
 pub(crate) fn open(path: &Path, missing: Missing) -> io::Result<OwnedFd> {
-    // The working directory may be one that this user cannot enter.
+    // This user may lack the permission to enter the working directory.
     let start = if path.is_absolute() { "/" } else { "." };
     let mut walk = Walk {
         directory: at(fs::CWD, OsStr::new(start))?,
@@ -60,7 +59,7 @@ pub(crate) fn open(path: &Path, missing: Missing) -> io::Result<OwnedFd> {
     }
 }
 
-/// Whether this user relies on another one anyway.
+/// True if this user trusts another one anyway.
 pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
@@ -70,7 +69,7 @@ struct Walk {
     /// For messages.
     passed: PathBuf,
     left: VecDeque<OsString>,
-    /// Links of users who are not trusted, with those users.
+    /// The links of users that are not trusted, with these users.
     foreign: Vec<(PathBuf, u32)>,
     links: usize,
     missing: Missing,
@@ -95,7 +94,7 @@ impl Walk {
             return Ok(());
         }
         let opened = match at(&self.directory, name) {
-            // Behind a link of another user nothing is created.
+            // Nothing is created through a link of another user.
             Err(Errno::NOENT) if self.missing == Missing::Create && self.foreign.is_empty() => {
                 match fs::mkdirat(&self.directory, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
                     Ok(()) | Err(Errno::EXIST) => {}

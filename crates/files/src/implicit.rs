@@ -1,6 +1,6 @@
-//! Files that are read because they are in the working directory, although the operator did not name them.
-//! They count only where nobody but this user and root can have written them: a command that is run in
-//! another user's directory must not use that user's settings.
+//! Files that are read because they are in the working directory, although the operator did not name them. They are
+//! used only if no user but this one and root can have written them: a command that is run in the directory of another
+//! user must not use the settings of that user.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -10,17 +10,17 @@ use rustix::fs::{self, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 
 use crate::directory::is_trusted;
 
-/// What others than the owner may write.
+/// The write permissions of other users than the owner.
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
-/// No configuration is longer.
+/// The maximum size of a configuration.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Why a file of the working directory does not count.
+/// The reason why a file of the working directory is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// The system does not let it be read.
+    /// It cannot be read.
     #[error("cannot be read: {}", .0.kind())]
     Unreadable(#[from] io::Error),
     /// The file belongs to another user.
@@ -35,24 +35,24 @@ pub enum Untrusted {
     /// Others can replace the file.
     #[error("was not named and others can write its directory (mode {0:04o})")]
     WritableDirectory(u32),
-    /// In a directory that everybody writes to, names lead where another user likes.
+    /// It is a link in a directory that other users can write: it may lead anywhere.
     #[error("was not named and is a link in a directory that others can write")]
     Link,
     /// A device, a pipe or a socket.
     #[error("is not a regular file")]
     NotRegular,
-    /// More than a configuration holds.
+    /// It is larger than any configuration.
     #[error("is larger than {} KiB", MAX_BYTES / 1024)]
     TooLarge,
 }
 
-/// The bytes of a file of the working directory and its mode; `None` where there is none.
+/// The bytes of a file of the working directory, and its mode; `None` if there is no such file.
 pub fn read_implicit(name: &Path) -> Result<Option<(Vec<u8>, std::fs::Metadata)>, Untrusted> {
     match std::fs::symlink_metadata(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
         Ok(found) if found.is_symlink() => {
-            // Whoever may write the directory may have made the link.
+            // Any user who can write the directory may have created the link.
             let (_, stat) = open_directory(name)?;
             check_directory(&stat)?;
             if stat.st_mode & OTHERS_WRITE != 0 {
@@ -65,8 +65,8 @@ pub fn read_implicit(name: &Path) -> Result<Option<(Vec<u8>, std::fs::Metadata)>
     read(name).map(Some)
 }
 
-/// The bytes of a file that does not count, so that a caller can find out whether that matters. Pipes, devices and
-/// files larger than a configuration are refused.
+/// The bytes of a file that is not used, so that a caller can check whether that matters. Pipes, devices and files
+/// larger than a configuration are refused.
 pub fn read_untrusted(name: &Path) -> Result<(Vec<u8>, std::fs::Metadata), Untrusted> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = fs::open(name, flags, Mode::empty()).map_err(io::Error::from)?;
@@ -110,14 +110,14 @@ fn open_directory(path: &Path) -> io::Result<(OwnedFd, Stat)> {
     let flags = flags | OFlags::PATH;
     let directory = fs::open(parent.unwrap_or(Path::new(".")), flags, Mode::empty())?;
     let mut stat = fs::fstat(&directory)?;
-    // Nobody writes what is mounted read-only, whatever the mode says: volumes of Kubernetes have 0777.
+    // A read-only mount cannot be written, whatever the mode says: volumes of Kubernetes have 0777.
     if fs::fstatvfs(&directory).is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY)) {
         stat.st_mode &= !OTHERS_WRITE;
     }
     Ok((directory, stat))
 }
 
-/// In a directory that everybody may write to and that is sticky, such as `/tmp`, only the owner of a
+/// In a directory that all users can write and that is sticky, such as `/tmp`, only the owner of a
 /// file removes or renames it.
 fn check_directory(stat: &Stat) -> Result<(), Untrusted> {
     if !is_trusted(stat.st_uid) {
@@ -141,7 +141,7 @@ fn check_file(stat: &Stat, of_directory: &Stat) -> Result<(), Untrusted> {
     if stat.st_mode & OTHERS_WRITE != 0 {
         return Err(Untrusted::Writable(stat.st_mode & 0o777));
     }
-    // Another name of a file of this user, which another user created.
+    // A second name of a file of this user, created by another user.
     match of_directory.st_mode & OTHERS_WRITE != 0 && stat.st_nlink > 1 {
         true => Err(Untrusted::Link),
         false => Ok(()),

@@ -1,5 +1,5 @@
-//! Symbolic links, read so that the owner of a link and what it leads to belong together, although another
-//! user may exchange it for another one at any time.
+//! Symbolic links, read so that owner and target belong to the same link, although another user may replace it at any
+//! time.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -13,21 +13,21 @@ use rustix::io::Errno;
 use crate::directory::is_trusted;
 use crate::refusal::Refusal;
 
-/// What has a name.
+/// The entry of a name in a directory.
 pub(crate) enum Entry {
     Absent,
     Link(Link),
     Other { owner: u32 },
 }
 
-/// A symbolic link as it was at one moment.
+/// A symbolic link at one point in time.
 pub(crate) struct Link {
     pub(crate) owner: u32,
     pub(crate) target: PathBuf,
 }
 
 impl Entry {
-    /// Reads what has a name in a directory. `path` is for messages.
+    /// Reads the entry of a name in a directory. `path` is for messages.
     pub(crate) fn read(directory: &OwnedFd, name: &OsStr, path: &Path) -> io::Result<Self> {
         let Some((found, target)) = read(directory, name)? else {
             return Ok(Self::Absent);
@@ -36,7 +36,7 @@ impl Entry {
         let Some(target) = target else {
             return Ok(Self::Other { owner });
         };
-        // Its owner need not have put it there: another user may have given it a second name.
+        // Another user than its owner may have created a second name for it.
         if found.st_nlink > 1 && !is_exclusive(&fs::fstat(directory)?) {
             return Err(Refusal::HardLink(path.to_owned()).into());
         }
@@ -44,12 +44,12 @@ impl Entry {
     }
 }
 
-/// Whether only users who are trusted can put names into this directory.
+/// True if only trusted users can create names in this directory.
 fn is_exclusive(directory: &Stat) -> bool {
     is_trusted(directory.st_uid) && directory.st_mode & 0o022 == 0
 }
 
-/// What has the name, and where it leads if it is a link: read of one open file.
+/// The entry and the target of a link, read from one open file.
 #[cfg(target_os = "linux")]
 fn read(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<(Stat, Option<PathBuf>)>> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -66,7 +66,7 @@ fn read(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<(Stat, Option<Pa
     Ok(Some((found, target)))
 }
 
-/// The same where a link cannot be opened: it must be the same one before and after it is read.
+/// The same on systems where a link cannot be opened: it must be the same before and after it is read.
 #[cfg(not(target_os = "linux"))]
 fn read(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<(Stat, Option<PathBuf>)>> {
     let stat = || fs::statat(directory, name, fs::AtFlags::SYMLINK_NOFOLLOW);
@@ -110,7 +110,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_link_that_is_exchanged_while_it_is_read_leads_nowhere_else() {
+    fn a_link_that_is_replaced_while_it_is_read_is_not_followed_elsewhere() {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
 
         let directory = TempDir::new().unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_name_of_a_link_counts_only_where_others_cannot_make_one() {
+    fn a_second_name_of_a_link_is_accepted_only_if_others_cannot_create_one() {
         let directory = TempDir::new().unwrap();
         let path = |name: &str| directory.path().join(name);
         std::fs::write(path("treasure"), "this user's own").unwrap();

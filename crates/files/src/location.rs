@@ -1,5 +1,5 @@
-//! A name in a directory that is open: what is opened, created and replaced under it stays in that
-//! directory, whatever happens to the path meanwhile.
+//! A name in an open directory: files are opened, created and replaced in that directory, whatever happens to the path
+//! meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,14 +17,14 @@ use crate::link::Entry;
 use crate::owner::{give_to, succeed, this_user};
 use crate::refusal::{Refusal, link};
 
-/// This user alone reads and writes.
+/// The mode of files that only this user can read and write.
 const PRIVATE: u32 = 0o600;
-/// Links that lead from one file to another.
+/// The maximum number of links from one file to another.
 const MAX_LINKS: usize = 8;
-/// A file that others create and remove at the same time.
+/// The maximum number of attempts for a file that others create and remove at the same time.
 const MAX_ATTEMPTS: usize = 16;
 
-/// For what a file is opened.
+/// The access to an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reading.
@@ -54,8 +54,8 @@ impl Location {
         Self::in_directory(path, Missing::Create)
     }
 
-    /// The file that a path which the operator named leads to. Links are followed that this user or root
-    /// made, and those of another user to a file of the same user.
+    /// The file that a path of the operator leads to. Links of this user and of root are followed, and those of another
+    /// user to a file of the same user.
     pub fn resolve(path: &Path) -> io::Result<Self> {
         Self::of(path)?.followed()
     }
@@ -82,7 +82,7 @@ impl Location {
             match Entry::read(&this.directory, &this.name, &this.path)? {
                 Entry::Absent => {
                     return match foreign.pop() {
-                        // A file that another user's link names is not created.
+                        // The target of a link of another user is not created.
                         Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
                         None => Ok(this),
                     };
@@ -123,13 +123,13 @@ impl Location {
         }
     }
 
-    /// Creates a file for this user alone. Fails where there is something of that name.
+    /// Creates a file for this user alone. Fails if the name exists.
     pub fn create_new(&self) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         self.open_raw(flags, Mode::from_raw_mode(PRIVATE))
     }
 
-    /// Opens the file, or creates it for this user alone; and whether it was created.
+    /// Opens the file, or creates it for this user alone. Also returns true if it was created.
     pub fn open_or_create(&self, access: Access) -> io::Result<(File, bool)> {
         for _ in 0..MAX_ATTEMPTS {
             if let Some(file) = self.open(access)? {
@@ -145,8 +145,8 @@ impl Location {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    /// Replaces the file as a whole or not at all: with another one, written beside it, of the same owner
-    /// and mode. `durable`: it is on the disk before this returns.
+    /// Replaces the file atomically by one that is written beside it, with the same owner and mode. If `durable`, it is
+    /// on the disk before this returns.
     pub fn replace(&self, bytes: &[u8], durable: bool) -> io::Result<()> {
         let before = self.stat()?;
         if let Some(before) = &before {
@@ -174,9 +174,9 @@ impl Location {
         written
     }
 
-    /// Gives a file that was just created here to the owner of another one, where there is that one. The
-    /// file is removed if that fails: it would keep others from theirs. In a directory of this user it
-    /// stays this user's, whom the owner of the other file relies on anyway.
+    /// Gives a file that was just created here to the owner of another one, if that exists. The file is removed if this
+    /// fails, since it would block the owner. In a directory of this user it keeps its owner: the owner of the other
+    /// file trusts this user anyway.
     pub fn share_owner_of(&self, other: &Path, created: &File) -> io::Result<()> {
         let shared = Self::resolve(other).and_then(|other| match other.stat()? {
             Some(found) => give_to(created, found.st_uid, found.st_gid),
@@ -189,7 +189,7 @@ impl Location {
         if is_forbidden && fs::fstat(&self.directory)?.st_uid == this_user() {
             return Ok(());
         }
-        // It may be gone already.
+        // It may have been removed already.
         let _ = self.remove();
         Err(error)
     }
@@ -214,12 +214,12 @@ impl Location {
         Ok(fs::unlinkat(&self.directory, &self.name, AtFlags::empty())?)
     }
 
-    /// Makes the names in the directory as durable as what the files hold.
+    /// Makes the names in the directory as durable as the contents of the files.
     pub fn sync_directory(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let synced = fs::openat(&self.directory, ".", flags, Mode::empty()).and_then(fs::fsync);
         match synced {
-            // Not on this file system; or this user may not list the directory. What was written is there.
+            // Not supported by this file system, or this user must not list the directory. The contents are durable.
             Err(Errno::INVAL | Errno::ACCESS) => Ok(()),
             synced => Ok(synced?),
         }
@@ -233,7 +233,7 @@ impl Location {
         &self.name
     }
 
-    /// What has the name now, without following a link.
+    /// The current entry of the name, without following a link.
     pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
         match fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => Ok(Some(found)),
@@ -242,7 +242,7 @@ impl Location {
         }
     }
 
-    /// A name beside this one that nobody else uses.
+    /// A name beside this one that is not in use.
     pub(crate) fn unused_name(&self) -> OsString {
         let mut name = OsString::from(".");
         name.push(&self.name);
@@ -268,7 +268,7 @@ impl Location {
         match fs::openat(&self.directory, &self.name, flags | guards(), mode) {
             Ok(file) => Ok(file.into()),
             Err(Errno::LOOP | Errno::MLINK) => Err(link(&self.path)),
-            // A pipe that nobody reads, or a socket.
+            // A pipe without a reader, or a socket.
             Err(Errno::NXIO) => Err(Refusal::NotRegular(self.path.clone()).into()),
             Err(error) => Err(error.into()),
         }
@@ -278,7 +278,7 @@ impl Location {
         self.check_found(&fs::fstat(file)?, access)
     }
 
-    /// Fails unless what has the name may be replaced.
+    /// Fails unless the entry of the name may be replaced.
     pub(crate) fn check_replaceable(&self) -> io::Result<()> {
         match self.stat()? {
             Some(found) => self.check_type(&found),
@@ -320,7 +320,7 @@ fn flags(access: Access) -> OFlags {
     }
 }
 
-/// No link is followed, and a pipe does not block.
+/// The flags by which no link is followed, and a pipe does not block.
 fn guards() -> OFlags {
     OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
 }
@@ -351,7 +351,7 @@ mod tests {
         let error = replace().unwrap_err().to_string();
         assert!(error.contains("belongs to another user"), "{error}");
         assert!(is_as_before());
-        // Of the owner of the directory, whose file it stays.
+        // A file of the owner of the directory, who remains the owner.
         chown(directory.path(), Some(OTHER), None).unwrap();
         replace().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"ours");
@@ -360,12 +360,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_cannot_be_given_to_the_owner_of_its_ring_does_not_stay() {
+    fn a_lock_that_cannot_be_given_to_the_owner_of_its_ring_is_removed() {
         let directory = TempDir::new().unwrap();
         let lock = Location::of(&directory.path().join("ring.json.lock")).unwrap();
         let (file, is_created) = lock.open_or_create(Access::Write).unwrap();
         assert!(is_created);
-        // A ring that is not read through another user's link.
+        // A ring behind a link of another user.
         let ring = directory.path().join("ring.json");
         std::fs::write(directory.path().join("elsewhere"), "").unwrap();
         std::os::unix::fs::symlink("elsewhere", &ring).unwrap();

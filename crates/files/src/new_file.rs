@@ -1,4 +1,4 @@
-//! A file that is complete before it has its name, and goes where its directory was when it was checked.
+//! A file that is complete before it gets its name, in the directory that was checked.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ impl NewFile {
         Ok(this)
     }
 
-    /// Gives the file its name: only where nothing has it, or in the place of a regular file.
+    /// Gives the file its name: one that does not exist, or that of a regular file, which is replaced.
     pub fn keep(mut self, may_replace: bool) -> io::Result<()> {
         let Some(temporary) = &self.temporary else {
             return Ok(());
@@ -49,13 +49,13 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Nobody looks for it under this name.
+            // The temporary name is not used by others.
             let _ = fs::unlinkat(self.location.directory(), temporary, AtFlags::empty());
         }
     }
 }
 
-/// Moves a file to a name that nothing has, at once or not at all.
+/// Moves a file atomically to a name that does not exist.
 pub(crate) fn rename_new(
     from: impl AsFd,
     old: &OsStr,
@@ -64,7 +64,7 @@ pub(crate) fn rename_new(
 ) -> rustix::io::Result<()> {
     #[cfg(target_os = "linux")]
     match fs::renameat_with(&from, old, &to, new, fs::RenameFlags::NOREPLACE) {
-        // Not on this file system.
+        // Not supported by this file system.
         Err(Errno::INVAL | Errno::NOSYS) => {}
         renamed => return renamed,
     }

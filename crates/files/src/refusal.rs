@@ -1,16 +1,16 @@
-//! Why a file or a socket is not used although the system would allow it.
+//! The reasons why a file or a socket is not used although the system would allow it.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Why a path was refused.
+/// The reason why a path was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// Files are not opened through links that another user may have put there.
     #[error("{} is a symbolic link and is not followed: remove it if another user put it there", .0.display())]
     Link(PathBuf),
-    /// A directory of the path is a link of a user who does not own what it leads to.
+    /// A directory of the path is a link of a user who does not own its target.
     #[error(
         "{} is a symbolic link of another user (uid {uid}) and is not followed: name the path without it",
         path.display()
@@ -35,7 +35,7 @@ pub enum Refusal {
         /// Its owner.
         uid: u32,
     },
-    /// There is something where a socket is to be made, and it is not a socket of this user.
+    /// The path of a new socket exists, and is not a socket of this user.
     #[error("{} exists and is not a socket of this user: remove it, or choose another path", .0.display())]
     Occupied(PathBuf),
 }
@@ -54,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// An error in a few words: the refusal, or what kind of error the system reported.
+/// A short description of an error: the refusal, or the kind of error that the system reported.
 #[must_use]
 pub fn description(error: &io::Error) -> String {
     match Refusal::of(error) {

@@ -1,5 +1,9 @@
-//! A unix socket with the mode that was asked for before anyone can connect: it is bound in a directory
-//! that only this user can enter, and moved to its place from there.
+//! Unix sockets that have their mode before a client can connect: a socket is bound in a directory that only this user
+//! can enter, and moved from there.
+//!
+//! ```text
+//! mkdir .path.<random> (0700) ─► bind s ─► chmod s ─► move a stale socket in ─► rename s to path ─► remove the directory
+//! ```
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -15,13 +19,14 @@ use crate::location::Location;
 use crate::new_file::rename_new;
 use crate::refusal::{Refusal, link};
 
-/// The name in the private directory.
+/// The name of the socket in the private directory.
 const NAME: &str = "s";
-/// The name there of the socket that it replaces.
+/// The name there of the stale socket that it replaces.
 const STALE: &str = "stale";
 const PRIVATE: u32 = 0o700;
 
-/// A unix socket that this process made. Removed when it is dropped, unless something else has its name.
+/// A unix socket that this process created. Removed when it is dropped, unless its name belongs to another file by
+/// then.
 #[derive(Debug)]
 pub struct UnixSocket {
     location: Location,
@@ -29,8 +34,8 @@ pub struct UnixSocket {
     inode: u64,
 }
 
-/// Listens on a unix socket with a mode, or with what the process's umask leaves. A socket of this user
-/// that nobody listens on any more is replaced; nothing else is.
+/// Listens on a unix socket with a mode, or with the one of the umask. A stale socket of this user, on which no process
+/// listens, is replaced; nothing else is.
 pub fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, UnixSocket)> {
     let location = Location::of(path)?;
     let stale = check_free(&location)?;
@@ -40,7 +45,7 @@ pub fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, UnixSoc
         let mode = Mode::from_raw_mode(mode);
         fs::chmodat(&private.directory, NAME, mode, AtFlags::empty())?;
     }
-    let made = fs::statat(&private.directory, NAME, AtFlags::SYMLINK_NOFOLLOW)?;
+    let created = fs::statat(&private.directory, NAME, AtFlags::SYMLINK_NOFOLLOW)?;
     if let Some(stale) = &stale {
         private.take_stale(stale)?;
     }
@@ -53,8 +58,8 @@ pub fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, UnixSoc
     drop(private);
     let socket = UnixSocket {
         location,
-        device: device(&made),
-        inode: inode(&made),
+        device: device(&created),
+        inode: inode(&created),
     };
     Ok((listener, socket))
 }
@@ -69,7 +74,7 @@ impl Drop for UnixSocket {
     }
 }
 
-/// Fails unless the name is free, or has a socket of this user that nobody listens on any more: that one.
+/// Fails unless the name is free or belongs to a stale socket of this user, which is returned.
 fn check_free(location: &Location) -> io::Result<Option<Stat>> {
     let Some(found) = location.stat()? else {
         return Ok(None);
@@ -87,7 +92,7 @@ fn check_free(location: &Location) -> io::Result<Option<Stat>> {
     }
 }
 
-/// Without waiting: a process that is stopped accepts nothing, and its socket is in use.
+/// Connects without waiting: a process that is stopped accepts nothing, but its socket is in use.
 fn connect(location: &Location) -> io::Result<()> {
     let address = address(location.directory(), location.name(), || {
         std::path::absolute(location.path())
@@ -97,8 +102,8 @@ fn connect(location: &Location) -> io::Result<()> {
     socket.connect(&SockAddr::unix(address)?)
 }
 
-/// The address of a socket in an open directory. Addresses of unix sockets are short, and the path may be
-/// as long as they may be: where the system has no `/proc`, the path it is.
+/// The address of a socket in an open directory. Addresses of unix sockets are short, and the path may be as long as
+/// they may be: through `/proc` if the system has it, else by the path.
 fn address(
     directory: &OwnedFd,
     name: &OsStr,
@@ -124,13 +129,13 @@ impl<'a> Private<'a> {
         fs::mkdirat(location.directory(), &name, Mode::from_raw_mode(PRIVATE))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = fs::openat(location.directory(), &name, flags, Mode::empty())?;
-        let made = fs::fstat(&directory)?;
-        // The owner of the directory above could have put another one in its place.
-        let is_ours = made.st_uid == rustix::process::geteuid().as_raw();
-        if !is_ours || made.st_mode & 0o077 != 0 {
+        let created = fs::fstat(&directory)?;
+        // The owner of the parent directory could have replaced it.
+        let is_ours = created.st_uid == rustix::process::geteuid().as_raw();
+        if !is_ours || created.st_mode & 0o077 != 0 {
             return Err(Refusal::Occupied(location.path().to_owned()).into());
         }
-        // The umask may have taken the right to enter it.
+        // The umask may have removed the permission to enter it.
         fs::fchmod(&directory, Mode::from_raw_mode(PRIVATE))?;
         Ok(Self {
             location,
@@ -146,8 +151,8 @@ impl<'a> Private<'a> {
         })
     }
 
-    /// Takes a socket that nobody listens on from its name. Another process that starts at the same time
-    /// may have done so already, and have given the name to a socket of its own.
+    /// Moves a stale socket away from its name. Another process that starts at the same time may have done so already,
+    /// and given the name to a socket of its own.
     fn take_stale(&self, stale: &Stat) -> io::Result<()> {
         let is_stale =
             |found: &Stat| (device(found), inode(found)) == (device(stale), inode(stale));
@@ -175,7 +180,7 @@ impl<'a> Private<'a> {
 
 impl Drop for Private<'_> {
     fn drop(&mut self) {
-        // There is something in it where the socket could not be moved, or has replaced another one.
+        // It is not empty if the socket could not be moved, or has replaced another one.
         let _ = fs::unlinkat(&self.directory, NAME, AtFlags::empty());
         let _ = fs::unlinkat(&self.directory, STALE, AtFlags::empty());
         let above = self.location.directory();
@@ -204,12 +209,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_that_start_together_one_listens_and_the_other_is_told() {
+    fn of_two_that_start_together_one_listens_and_the_other_fails() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("redis.sock");
         for round in 0..500 {
             if round % 2 == 0 {
-                // Nobody listens on it any more.
+                // No process listens on it any more.
                 drop(UnixListener::bind(&path).unwrap());
             }
             let together = Barrier::new(2);

@@ -1,6 +1,6 @@
-//! What a keyring costs: opening one of a thousand old keys, a look at an unchanged document, and values
+//! The cost of a keyring: opening one of a thousand old keys, polling an unchanged document, and values
 //! under a ring of ten keys and under a cached user's key, against the bare sealer with one key. Rounds
-//! of the variants take turns, so that a machine that is slow for a while is slow for all.
+//! of the variants alternate, so that a machine that is slow for a while is slow for all.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::hint::black_box;
@@ -23,7 +23,7 @@ fn main() {
         .enable_all()
         .build();
     runtime.expect("a runtime").block_on(async {
-        opening().await;
+        opening_and_polling().await;
         values().await;
     });
 }
@@ -33,7 +33,7 @@ fn custodian() -> Arc<dyn Custodian> {
     Arc::new(LocalCustodian::new("env:BENCH", &secret).expect("a key"))
 }
 
-/// A ring of so many keys, all but the first archived.
+/// A ring of this many keys, all but the first archived.
 async fn ring(custodian: &Arc<dyn Custodian>, keys: usize) -> Ring {
     let keys: Vec<_> = (0..keys)
         .map(|_| SecretKey::generate().expect("random bytes"))
@@ -42,7 +42,7 @@ async fn ring(custodian: &Arc<dyn Custodian>, keys: usize) -> Ring {
     let ring = Ring::create(ENVIRONMENT, Settings::default(), &custodians, &keys, 1);
     let mut ring = ring.await.expect("a ring");
     for key in keys.iter().skip(1) {
-        ring = ring.with_archived(key.id(), 1).expect("an opening key");
+        ring = ring.with_archived(key.id(), 1).expect("a decrypt-only key");
     }
     ring
 }
@@ -55,19 +55,19 @@ async fn live(custodian: &Arc<dyn Custodian>, ring: &Ring) -> LiveRing {
         now_ms: Arc::new(|| 1),
     };
     let custodians = Custodians::default().with(custodian.clone());
-    let place = Arc::new(MemoryDocumentStore::default());
-    LiveRing::create(place, ring, custodians, options)
+    let store = Arc::new(MemoryDocumentStore::default());
+    LiveRing::create(store, ring, custodians, options)
         .await
         .expect("a live ring")
 }
 
-async fn opening() {
+async fn opening_and_polling() {
     let custodian = custodian();
     let ring = ring(&custodian, 1_001).await;
     let bytes = ring.to_bytes();
     let custodians = Custodians::default().with(custodian.clone());
     let live = live(&custodian, &ring).await;
-    let (mut opened, mut looked) = (Vec::new(), Vec::new());
+    let (mut opened, mut polled) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let began = Instant::now();
         let ring = Ring::open(&bytes, "bench", ENVIRONMENT, &custodians, None).await;
@@ -75,17 +75,17 @@ async fn opening() {
         opened.push(began.elapsed());
         let began = Instant::now();
         black_box(live.refresh().await.expect("the same ring"));
-        looked.push(began.elapsed());
+        polled.push(began.elapsed());
     }
     report("opening a ring of 1,000 archived keys", opened, 1);
-    report("a look at its unchanged document", looked, 1);
+    report("polling its unchanged document", polled, 1);
 }
 
 async fn values() {
     let custodian = custodian();
     let live = live(&custodian, &ring(&custodian, 10).await).await;
-    let place = Arc::new(MemoryUserKeys::default());
-    let users = UserKeys::new(place, live.clone(), CacheBounds::default());
+    let store = Arc::new(MemoryUserKeys::default());
+    let users = UserKeys::new(store, live.clone(), CacheBounds::default());
     users.accept_store();
     users.read_or_create(&[USER]).await.expect("a user's key");
     let bare = Keyring::new(SecretKey::generate().expect("random bytes")).expect("a key");
@@ -118,7 +118,7 @@ async fn values() {
                 );
             }));
         }
-        // A cached key is asked for again after a minute.
+        // A cached key expires after a minute.
         users.reread(&[USER]).await.expect("a user's key");
     }
     for ((name, _), (sealed, opened)) in variants.iter().zip(times) {
@@ -141,7 +141,7 @@ fn time(work: impl Fn()) -> Duration {
 
 fn report(what: &str, mut times: Vec<Duration>, each: u32) {
     times.sort_unstable();
-    let (least, most) = (times[0] / each, times[times.len() - 1] / each);
+    let (min, max) = (times[0] / each, times[times.len() - 1] / each);
     let median = times[times.len() / 2] / each;
-    println!("{what:<40} min {least:>10.3?}  median {median:>10.3?}  max {most:>10.3?}");
+    println!("{what:<40} min {min:>10.3?}  median {median:>10.3?}  max {max:>10.3?}");
 }

@@ -1,13 +1,10 @@
-//! Tries custodians, each named by its URL, with what they need in the environment:
+//! Runs custodians, each named by its URL, with the variables of its environment:
 //!
-//! - `custodian conformance URL SECRET…` runs the suite of the contract. No error may hold a secret.
-//! - `custodian talk URL…` does what it is told on stdin, for all of them: `create-key`, `wrap`,
-//!   `unwrap` (what was wrapped last), `unwrap-elsewhere` (the same for another environment), `rewrap`,
-//!   `mechanism`. Answers each line with one.
-#![expect(
-    clippy::print_stdout,
-    reason = "a program for tests talks to its caller"
-)]
+//! - `custodian conformance URL SECRET…` runs the suite of the contract. No error may contain a secret.
+//! - `custodian run URL…` runs commands from stdin on all of them: `create-key`, `wrap`, `unwrap` (the last
+//!   wrap), `unwrap-elsewhere` (the same for another environment), `rewrap`, `mechanism`. Answers each line
+//!   with one.
+#![expect(clippy::print_stdout, reason = "a program for tests answers on stdout")]
 
 use std::sync::Arc;
 
@@ -26,32 +23,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let variables = variables(|name| std::env::var(name).ok());
     match arguments.as_slice() {
-        [word, url, secrets @ ..] if word == "conformance" => {
+        [command, url, secrets @ ..] if command == "conformance" => {
             let custodian = Custodians::open(url, &variables)?;
             let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
             conformance::custodian(&*custodian, &secrets).await;
             println!("{} keeps the contract", custodian.url());
         }
-        [word, urls @ ..] if word == "talk" => {
-            let talks = urls.iter().map(|url| Talk::open(url, &variables));
-            let mut talks = talks.collect::<Result<Vec<_>, _>>()?;
+        [command, urls @ ..] if command == "run" => {
+            let opened = urls.iter().map(|url| CommandTarget::open(url, &variables));
+            let mut targets = opened.collect::<Result<Vec<_>, _>>()?;
             for line in std::io::stdin().lines() {
                 let line = line?;
                 let mut answers = Vec::new();
-                for talk in &mut talks {
-                    let answer = talk.answer(line.trim()).await;
+                for target in &mut targets {
+                    let answer = target.run(line.trim()).await;
                     answers.push(answer.unwrap_or_else(|error| format!("error: {error}")));
                 }
                 println!("{}", answers.join(" | "));
             }
         }
-        _ => return Err("usage: custodian conformance URL SECRET… | custodian talk URL…".into()),
+        _ => return Err("usage: custodian conformance URL SECRET… | custodian run URL…".into()),
     }
     Ok(())
 }
 
-/// One custodian, and what it made last.
-struct Talk {
+/// A custodian and the last key that it wrapped.
+struct CommandTarget {
     custodian: Arc<dyn Custodian>,
     url: String,
     variables: Variables,
@@ -64,7 +61,7 @@ const HERE: Context<'_> = Context {
     key: "89abcdef",
 };
 
-impl Talk {
+impl CommandTarget {
     fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         Ok(Self {
             custodian: Custodians::open(url, variables)?,
@@ -74,7 +71,7 @@ impl Talk {
         })
     }
 
-    async fn answer(&mut self, line: &str) -> Result<String, CustodianError> {
+    async fn run(&mut self, line: &str) -> Result<String, CustodianError> {
         match (line, &self.last) {
             ("create-key", _) => create_key(&self.url, &self.variables).await,
             ("wrap", _) => {
@@ -84,8 +81,8 @@ impl Talk {
                 Ok("ok".to_owned())
             }
             ("unwrap", Some((key, wrapped))) => {
-                let back = self.custodian.unwrap(wrapped, &HERE).await?;
-                let same = back.expose_bytes() == key.expose_bytes();
+                let unwrapped = self.custodian.unwrap(wrapped, &HERE).await?;
+                let same = unwrapped.expose_bytes() == key.expose_bytes();
                 Ok(if same { "ok" } else { "another key" }.to_owned())
             }
             ("unwrap-elsewhere", Some((_, wrapped))) => {
@@ -98,16 +95,16 @@ impl Talk {
                 Ok("opened".to_owned())
             }
             ("rewrap", Some((_, wrapped))) => {
-                let anew = self.custodian.rewrap(wrapped, &HERE).await?;
+                let renewed = self.custodian.rewrap(wrapped, &HERE).await?;
                 if let Some((_, wrapped)) = &mut self.last {
-                    *wrapped = anew;
+                    *wrapped = renewed;
                 }
                 Ok("ok".to_owned())
             }
             ("mechanism", Some((_, wrapped))) => {
                 Ok(wrapped.mechanism.clone().unwrap_or("none".to_owned()))
             }
-            _ => Ok("what?".to_owned()),
+            _ => Ok("unknown command".to_owned()),
         }
     }
 }
@@ -120,5 +117,5 @@ async fn create_key(url: &str, variables: &Variables) -> Result<String, Custodia
 
 #[cfg(not(feature = "pkcs11"))]
 async fn create_key(_: &str, _: &Variables) -> Result<String, CustodianError> {
-    Ok("what?".to_owned())
+    Ok("unknown command".to_owned())
 }

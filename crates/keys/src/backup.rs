@@ -1,5 +1,5 @@
-//! Backups of a keyring: the document and its keys as they are, sealed to age recipients or to an
-//! identity that exists in shares alone. Where files lie is not known here, and no custodian is needed to
+//! Backups of a keyring: the document and its plaintext keys, sealed to age recipients or to an
+//! identity that exists only as shares. Files are handled elsewhere, and no custodian is needed to
 //! open one.
 
 use std::collections::BTreeSet;
@@ -18,24 +18,24 @@ mod payload;
 mod shares;
 mod sheet;
 
-pub use age_file::{Identities, MOST_BYTES, Recipients};
+pub use age_file::{Identities, MAX_BACKUP_BYTES, Recipients};
 pub use error::BackupError;
-pub use shares::{MOST_SHARES, Share, Split};
+pub use shares::{MAX_SHARES, Share, Split};
 pub use sheet::About;
 
 use age_file::Binary;
 
-/// What the document of a backup is called in errors.
+/// The name of a backup's document in errors.
 const LOCATION: &str = "backup:";
 
-/// A keyring with its keys as they are. It has no `Debug`, and its keys are wiped when it is dropped.
+/// A keyring with its plaintext keys. It has no `Debug`, and its keys are wiped when it is dropped.
 pub struct Backup {
     ring: Ring,
     secrets: Secrets,
 }
 
 impl Backup {
-    /// Takes the keys of a ring out of its custodians.
+    /// Unwraps the keys of a ring with its custodians.
     pub async fn of(ring: &Ring, custodians: &Custodians) -> Result<Self, BackupError> {
         let secrets = ring.secrets(custodians).await?;
         Self::checked(ring.document(), secrets).await
@@ -47,7 +47,7 @@ impl Backup {
         age_file::seal(&plain, recipients)
     }
 
-    /// Seals it to an identity that is made for it and kept nowhere: only its shares are.
+    /// Seals it to an identity that is generated for it and not stored: only its shares are.
     pub fn split(&self, split: Split) -> Result<(String, Vec<Share>), BackupError> {
         let secret = SecretKey::generate()?;
         let identity = Identities::of_bytes(&secret)?;
@@ -82,7 +82,7 @@ impl Backup {
         Self::checked(&document, secrets).await
     }
 
-    /// A backup whose document was made by who held these keys: all of them, and no others.
+    /// A backup whose document was written by the holder of these keys: all of them, and no others.
     async fn checked(document: &KeyringDocument, secrets: Secrets) -> Result<Self, BackupError> {
         let present = document.keys.iter().filter(|key| !key.wraps.is_empty());
         let mut expected: BTreeSet<String> = present.map(|key| key.id.to_string()).collect();
@@ -97,20 +97,20 @@ impl Backup {
         let ring = Ring::open_from(&bytes, LOCATION, environment, &secrets, None).await;
         let ring = ring.map_err(|error| match error {
             RingError::Document { error, .. } => BackupError::Document(error),
-            // Keys that are none were refused already.
+            // Invalid keys were refused already.
             RingError::Custodian(_) => BackupError::Document(DocumentError::Mac),
             other => other.into(),
         })?;
         Ok(Self { ring, secrets })
     }
 
-    /// The ring as it was.
+    /// The ring as it was backed up.
     #[must_use]
     pub fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// What names this file, and stands on each of its shares: 12 hexadecimal characters.
+    /// The id of this file, also printed on each of its shares: 12 hexadecimal characters.
     pub fn id(file: &[u8]) -> Result<String, BackupError> {
         Ok(Binary::of(file)?.id())
     }
@@ -127,7 +127,7 @@ impl Backup {
         })
     }
 
-    /// Whether this document is one that the backup knows or follows: of the same ring, and not newer.
+    /// True if the backup contains this document or a newer version of it: of the same ring.
     pub async fn follows(&self, document: &[u8]) -> bool {
         let environment = self.ring.environment();
         let opened = Ring::open_from(document, LOCATION, environment, &self.secrets, None).await;

@@ -1,8 +1,8 @@
 //! The clock of a process, compared with that of the server that holds the ring.
 //!
-//! What becomes of keys goes by times in the document. A process whose clock is far ahead would destroy keys before
-//! their time, and publish keys that stay pending until its own time comes. Where there is no server to compare
-//! with, as with a file, only the times in the document are judged (`ring/times`).
+//! Times in the document decide about keys. A process whose clock is far ahead would destroy keys too early, and
+//! publish keys that stay pending until its own time comes. Without a server to compare with, as for a file, only
+//! the times in the document are checked (`ring/times`).
 
 use std::fmt;
 use std::time::Duration;
@@ -17,13 +17,14 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How far this process's clock is ahead of the server's, in milliseconds; negative where it is behind.
+/// The difference between this process's clock and the server's, in milliseconds: positive if this one is
+/// ahead, negative if it is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClockOffset(pub i64);
 
 impl ClockOffset {
-    /// The offset, where the server answered `server_ms` to a question that was asked at `asked_ms` and answered at
-    /// `answered_ms` by this process's clock. What the round trip may explain does not count.
+    /// The offset for a server that reported `server_ms` to a request which was sent at `asked_ms` and answered at
+    /// `answered_ms` by this process's clock. A difference that the round trip may explain does not count.
     #[must_use]
     pub fn from_round_trip(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
         let behind = server_ms.saturating_sub(answered_ms.max(asked_ms));
@@ -32,13 +33,13 @@ impl ClockOffset {
         Self(signed(ahead).saturating_sub(signed(behind)))
     }
 
-    /// Whether keys may be changed by this clock.
+    /// True if keys may be changed by this clock.
     #[must_use]
     pub fn is_usable(self) -> bool {
         self.0.unsigned_abs() <= millis(MAX_OFFSET)
     }
 
-    /// Whether an operator should be told.
+    /// True if an operator should know about it.
     #[must_use]
     pub fn is_notable(self) -> bool {
         self.0.unsigned_abs() > millis(MAX_UNNOTICED_OFFSET)
@@ -52,15 +53,15 @@ impl ClockOffset {
 }
 
 impl fmt::Display for ClockOffset {
-    /// As the middle of "the clock is … that of the server".
+    /// The middle of "the clock is … that of the server".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = if self.0 < 0 { "behind" } else { "ahead of" };
-        write!(f, "{} {way}", span(self.0.unsigned_abs()))
+        let direction = if self.0 < 0 { "behind" } else { "ahead of" };
+        write!(f, "{} {direction}", rounded(self.0.unsigned_abs()))
     }
 }
 
-/// A span of time as a text tells it: rounded, in its largest unit.
-pub(crate) fn span(ms: u64) -> String {
+/// A duration for messages: rounded, in its largest unit.
+fn rounded(ms: u64) -> String {
     let (unit_ms, unit) = match ms {
         0..MINUTE => (SECOND, "second"),
         MINUTE..HOUR => (MINUTE, "minute"),
@@ -81,18 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_round_trip_may_explain_is_no_offset() {
+    fn a_difference_that_the_round_trip_may_explain_is_not_an_offset() {
         assert_eq!(ClockOffset::from_round_trip(1_000, 1_500, 2_000).0, 0);
         assert_eq!(ClockOffset::from_round_trip(1_000, 900, 2_000).0, 100);
         assert_eq!(ClockOffset::from_round_trip(1_000, 2_300, 2_000).0, -300);
-        // The clock was set while the question was under way.
+        // The clock was set during the round trip.
         assert_eq!(ClockOffset::from_round_trip(9_000, 5_000, 1_000).0, 0);
         assert_eq!(ClockOffset(300).server_ms(1_000), 700);
         assert_eq!(ClockOffset(-300).server_ms(1_000), 1_300);
     }
 
     #[test]
-    fn an_offset_is_told_in_its_largest_unit() {
+    fn an_offset_is_shown_in_its_largest_unit() {
         let day = i64::try_from(DAY).unwrap();
         assert_eq!(ClockOffset(400 * day).to_string(), "400 days ahead of");
         assert_eq!(ClockOffset(400 * day - 3).to_string(), "400 days ahead of");

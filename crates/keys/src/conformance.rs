@@ -1,7 +1,7 @@
-//! The suites that every store for a keyring, every store for users' keys and every custodian must pass:
-//! their contracts, sentence by sentence. No implementation in particular is known here.
+//! The suites that every document store, every store of users' keys and every custodian must pass:
+//! their contracts, sentence by sentence. No particular implementation is known here.
 //!
-//! A check panics with the sentence that was broken.
+//! A check panics with the sentence that was violated.
 
 mod custodian;
 mod document_store;
@@ -11,5 +11,5 @@ pub use custodian::custodian;
 pub use document_store::document_store;
 pub use users::user_keys;
 
-/// How many contend for one thing.
+/// The number of contenders.
 const MANY: usize = 40;

@@ -1,5 +1,5 @@
-//! What became of values, in the words of metrics: the results of a sealer on one side, words without
-//! any name or id on the other; and the state of a ring. Counts nothing itself.
+//! Results in the terms of metrics: a sealer's results as outcomes without any name or id, and the state of
+//! a ring. Counts nothing itself.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::live::LiveRing;
 use crate::rotation::{self, Facts, Step};
 use crate::state::KeyState;
 
-/// What a key is called in metrics: the beginning of a fingerprint of its id, never the id, which is in
-/// each value.
+/// The name of a key in metrics: the beginning of a fingerprint of its id, never the id, which is in each
+/// value.
 #[must_use]
 pub fn key_name(id: u32) -> String {
     let mut name = fingerprint("waxseal key id in metrics", &id.to_be_bytes());
@@ -20,13 +20,13 @@ pub fn key_name(id: u32) -> String {
     name
 }
 
-/// Tells the state of a ring whenever metrics are shown, until the process ends.
+/// Updates the metrics of a ring whenever metrics are rendered, until the process ends.
 pub fn follow(ring: &LiveRing) {
     let (ring, metrics) = (ring.clone(), RingMetrics::new());
     before_snapshot(move || metrics.set(&state(&ring)));
 }
 
-/// What a ring is like at this moment.
+/// The present state of a ring.
 #[must_use]
 pub fn state(live: &LiveRing) -> RingState {
     let (ring, now_ms) = (live.ring(), live.now_ms());
@@ -36,12 +36,12 @@ pub fn state(live: &LiveRing) -> RingState {
         ..Facts::default()
     };
     let plan = rotation::plan(&ring, &facts);
-    // What retires keys hangs on audits, which this process may not have made.
-    let is_exchange = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
-    let due = plan.due.iter().any(is_exchange).then_some(now_ms);
-    let mut coming = plan.upcoming.iter();
-    let at = due.or_else(|| Some(coming.find(|(step, _)| is_exchange(step))?.1));
-    let states = KeyState::ALL.map(|state| (word(state), ring.in_state(state).count()));
+    // Retirement depends on audits, which this process may not know.
+    let is_replacement = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
+    let due = plan.due.iter().any(is_replacement).then_some(now_ms);
+    let mut upcoming = plan.upcoming.iter();
+    let at = due.or_else(|| Some(upcoming.find(|(step, _)| is_replacement(step))?.1));
+    let states = KeyState::ALL.map(|state| (label(state), ring.in_state(state).count()));
     RingState {
         version: ring.version(),
         sealing_age: Duration::from_millis(now_ms.saturating_sub(ring.sealing().changed)),
@@ -52,7 +52,8 @@ pub fn state(live: &LiveRing) -> RingState {
     }
 }
 
-fn word(state: KeyState) -> &'static str {
+/// The label value of a state.
+fn label(state: KeyState) -> &'static str {
     match state {
         KeyState::Pending => "pending",
         KeyState::Sealing => "sealing",
@@ -63,7 +64,7 @@ fn word(state: KeyState) -> &'static str {
     }
 }
 
-/// What came of a value that this sealer was to seal.
+/// The outcome of sealing a value with this sealer.
 #[must_use]
 pub fn seal_outcome(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> SealOutcome {
     match sealed {
@@ -83,7 +84,7 @@ pub fn seal_outcome(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) 
     }
 }
 
-/// What came of stored bytes that were to be opened. `None` where there was no value.
+/// The outcome of opening stored bytes; `None` if there was no value.
 #[must_use]
 pub fn open_outcome(
     stored: &[u8],
@@ -101,7 +102,7 @@ pub fn open_outcome(
         },
         Err(OpenError::Refused) => match header() {
             Some(header) if header.flags.per_user_key() => OpenOutcome::RefusedUserKey,
-            // The ring holds it: else it were unknown.
+            // The ring holds the key: otherwise it would be unknown.
             Some(header) => OpenOutcome::Refused(header.key.to_u32()),
             None => OpenOutcome::RefusedNoKey,
         },
@@ -134,21 +135,21 @@ mod tests {
             SecretKey::generate().unwrap(),
         );
         let id = key.id().to_u32();
-        for (word, format) in [
+        for (label, format) in [
             (Format::Classic, waxseal_core::Format::Classic),
             (Format::Sealed, waxseal_core::Format::Sealed),
         ] {
             let sealer = Sealer::new(keyring([&key]), Mode::Required, format);
-            let place = Binding::record(b"wa:1");
-            let sealed = sealer.to_store(b"{}", place);
-            assert_eq!(seal_outcome(&sealed, &sealer), SealOutcome::Done(word, id));
+            let binding = Binding::record(b"wa:1");
+            let sealed = sealer.to_store(b"{}", binding);
+            assert_eq!(seal_outcome(&sealed, &sealer), SealOutcome::Done(label, id));
             let stored = sealed.unwrap().into_owned();
             let opened = |sealer: &Sealer, stored: &[u8], name: &[u8]| {
                 open_outcome(stored, &sealer.open(stored, Binding::record(name)))
             };
             assert_eq!(
                 opened(&sealer, &stored, b"wa:1"),
-                Some(OpenOutcome::Done(word, id))
+                Some(OpenOutcome::Done(label, id))
             );
             assert_eq!(
                 opened(&sealer, b"{}", b"wa:1"),
@@ -156,8 +157,8 @@ mod tests {
             );
             assert_eq!(opened(&sealer, b"", b"wa:1"), None);
             let stranger = Sealer::new(keyring([&other]), Mode::Required, format);
-            let (moved, unknown) = match word {
-                Format::Classic => (OpenOutcome::Done(word, id), OpenOutcome::RefusedNoKey),
+            let (moved, unknown) = match label {
+                Format::Classic => (OpenOutcome::Done(label, id), OpenOutcome::RefusedNoKey),
                 Format::Sealed => (OpenOutcome::Refused(id), OpenOutcome::UnknownKey),
             };
             assert_eq!(opened(&sealer, &stored, b"wa:2"), Some(moved));

@@ -1,18 +1,18 @@
-//! The keyring document as it lies in its place: JSON, parsed and written. Nothing is unwrapped here;
-//! whether its authentication code is right is found out in `ring`, which has the keys.
+//! The keyring document: JSON, parsed and written. Nothing is unwrapped here; its authentication code is
+//! checked in `ring`, which has the keys.
 
 use std::collections::HashSet;
 
-use base64_simd::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use waxseal_core::KeyId;
 
-use crate::custodian::{Context, Wrapped};
+use crate::bytes::Bytes;
+use crate::custodian::{Context, Wrap};
 use crate::error::DocumentError;
 use crate::settings::Settings;
 use crate::state::KeyState;
 
-/// The most custodians of one key.
+/// The largest number of custodians of one key.
 const MAX_WRAPS: usize = 16;
 /// The only format that this version knows.
 pub(crate) const FORMAT: u32 = 1;
@@ -22,18 +22,18 @@ pub(crate) const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyringDocument {
     pub(crate) format: u32,
-    /// The ring: 16 random hexadecimal characters. Stays for the ring's whole life.
+    /// The id of the ring: 16 random hexadecimal characters. Never changes.
     pub(crate) ring: String,
     pub(crate) environment: String,
     /// Grows by one with each change.
     pub(crate) version: u64,
-    /// The token of the last leader that wrote.
+    /// The token of the last leader that wrote the document.
     pub(crate) fence: u64,
     pub(crate) rotation: Settings,
-    /// Longer times than those of `rotation`, which hold until every process has seen the shorter ones.
+    /// Longer times than those of `rotation`, which apply until every process has seen the shorter ones.
     #[serde(rename = "before", default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<PreviousTimes>,
-    /// A secret of the ring that is no data key: for the names of users, the authentication code and
+    /// The ring's own secret, which is not a data key: for the names of users, the authentication code and
     /// signatures.
     pub(crate) names: Vec<Wrap>,
     pub(crate) keys: Vec<Entry>,
@@ -43,7 +43,7 @@ pub(crate) struct KeyringDocument {
     pub(crate) mac: Option<Bytes>,
 }
 
-/// Times that were lowered.
+/// The times before they were lowered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreviousTimes {
@@ -51,7 +51,7 @@ pub(crate) struct PreviousTimes {
     pub(crate) refresh_ms: u64,
     #[serde(rename = "rest_ms")]
     pub(crate) retention_ms: u64,
-    /// Until when they hold (milliseconds since the Unix epoch).
+    /// The end of their validity (milliseconds since the Unix epoch).
     pub(crate) until: u64,
 }
 
@@ -62,64 +62,33 @@ pub struct Entry {
     /// Its id.
     #[serde(with = "key_id")]
     pub id: KeyId,
-    /// Where it is in its life.
+    /// Its state.
     pub state: KeyState,
-    /// When it was made (milliseconds since the Unix epoch).
+    /// The time of its creation (milliseconds since the Unix epoch).
     pub created: u64,
-    /// From when on it may seal.
+    /// The time from which it may seal.
     pub activates: u64,
-    /// When it came into its present state.
+    /// The time of its last change of state.
     pub changed: u64,
-    /// It was the key of the environment before there was a keyring: applications may have it.
+    /// True if it was the key of the environment before there was a keyring: applications may have it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// The key, wrapped by each custodian; nothing for a destroyed one.
+    /// The key as each custodian wrapped it; empty for a destroyed one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wraps: Vec<Wrap>,
 }
 
-/// A key as one custodian wrapped it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wrap {
-    /// The custodian's URL.
-    pub custodian: String,
-    /// How, where the custodian has more ways than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mechanism: Option<String>,
-    /// What it made of the key.
-    pub wrapped: Bytes,
-}
-
-impl Wrap {
-    pub(crate) fn new(custodian: &str, wrapped: Wrapped) -> Self {
-        Self {
-            custodian: custodian.to_owned(),
-            mechanism: wrapped.mechanism,
-            wrapped: Bytes(wrapped.bytes),
-        }
-    }
-
-    /// As its custodian takes it.
-    pub(crate) fn to_wrapped(&self) -> Wrapped {
-        Wrapped {
-            mechanism: self.mechanism.clone(),
-            bytes: self.wrapped.0.clone(),
-        }
-    }
-}
-
-/// Whether these are by different custodians, and not many.
-fn are_of_few(wraps: &[Wrap]) -> bool {
+/// True if these are by different custodians, and no more than allowed.
+fn are_valid_wraps(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
     wraps.len() <= MAX_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
 }
 
-/// Records that a process protects under the ring: no key is given up before these were looked at.
+/// Records that a process protects under the ring. No key is destroyed before they were checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProtectedScope {
-    /// Where the store is, without credentials.
+    /// The location of the store, without credentials.
     pub store: String,
     /// The pattern of the record names.
     pub records: String,
@@ -131,30 +100,11 @@ pub struct ProtectedScope {
 pub struct Erasure {
     /// A keyed hash of the user: 64 hexadecimal characters.
     pub user: String,
-    /// When (milliseconds since the Unix epoch).
+    /// The time of the erasure (milliseconds since the Unix epoch).
     pub at: u64,
-    /// How often by now. Keys of this user with a lower number are void, whatever store they come from.
+    /// The number of erasures so far. Keys of this user with a lower number are void, whatever store they
+    /// come from.
     pub epoch: u32,
-}
-
-/// Bytes, in base64url without padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode_to_string(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes());
-        bytes
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("no base64url"))
-    }
 }
 
 mod key_id {
@@ -172,7 +122,7 @@ mod key_id {
     ) -> Result<KeyId, D::Error> {
         let text = String::deserialize(deserializer)?;
         let id = (text.len() == 8).then(|| text.parse().ok()).flatten();
-        id.ok_or_else(|| serde::de::Error::custom("no key id"))
+        id.ok_or_else(|| serde::de::Error::custom("not a key id"))
     }
 }
 
@@ -200,7 +150,7 @@ impl KeyringDocument {
         Ok(document)
     }
 
-    /// The document as it is written, for people to read as well.
+    /// The document as it is written: formatted, as people read it as well.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // Strings and numbers only: writing them cannot fail.
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
@@ -208,7 +158,7 @@ impl KeyringDocument {
         bytes
     }
 
-    /// What the authentication code is over: everything else, without white space.
+    /// The input of the authentication code: everything else, without white space.
     pub(crate) fn authenticated(&self) -> Vec<u8> {
         let bare = Self {
             mac: None,
@@ -217,7 +167,7 @@ impl KeyringDocument {
         serde_json::to_vec(&bare).unwrap_or_default()
     }
 
-    /// What a key of this ring is wrapped for.
+    /// The context that a key of this ring is wrapped for.
     pub(crate) fn context<'a>(&'a self, key: &'a str) -> Context<'a> {
         Context {
             environment: &self.environment,
@@ -236,21 +186,21 @@ impl KeyringDocument {
         if self.keys.iter().filter(sealing).count() != 1 {
             return inconsistent("not exactly one key seals");
         }
-        let gone = |key: &Entry| key.state == KeyState::Destroyed;
+        let is_destroyed = |key: &Entry| key.state == KeyState::Destroyed;
         if self
             .keys
             .iter()
-            .any(|key| gone(key) != key.wraps.is_empty())
+            .any(|key| is_destroyed(key) != key.wraps.is_empty())
         {
             return inconsistent("a destroyed key is there, or another one is not");
         }
         if self.names.is_empty() || self.mac.is_none() {
             return inconsistent("it has no secret or no authentication code");
         }
-        // Custodians are asked before the authentication code can be checked: whoever wrote this must not
-        // decide how often.
+        // Custodians are called before the authentication code can be checked: the writer of an unauthentic
+        // document must not decide how often.
         let of_keys = self.keys.iter().map(|key| &key.wraps[..]);
-        if !of_keys.chain([&self.names[..]]).all(are_of_few) {
+        if !of_keys.chain([&self.names[..]]).all(are_valid_wraps) {
             return inconsistent("a key is wrapped twice by one custodian, or by too many");
         }
         if self.environment.is_empty() || self.ring.is_empty() {

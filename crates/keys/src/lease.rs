@@ -1,17 +1,17 @@
-//! The lease on leading a rotation: a paper that its holder keeps changing. Who sees it unchanged for
-//! long enough, by a clock of one's own that only runs forward, may take it over with a higher token.
-//! No two clocks are ever compared.
+//! The lease of the process that leads a rotation: a document that its holder keeps changing. A process
+//! that sees it unchanged for long enough, by its own monotonic clock, may take it over with a higher
+//! token. No two clocks are ever compared.
 //!
-//! The paper is read and written by the caller.
+//! The document is read and written by the caller.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a token may be above the ring's fence: each leader that changes nothing uses one up.
-const MOST_AHEAD: u64 = 1 << 32;
+/// The largest distance of a token from the ring's fence: each leader that changes nothing consumes one.
+const MAX_TOKEN_LEAD: u64 = 1 << 32;
 
-/// What the paper says.
+/// The content of the document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lease {
@@ -19,29 +19,29 @@ struct Lease {
     process: String,
     /// Grows with each holder. A change of the ring by an older one is refused.
     token: u64,
-    /// Grows with each sign of life.
+    /// Grows with each renewal.
     beat: u64,
-    /// The holder has let go.
+    /// The holder has released the lease.
     released: bool,
 }
 
-/// Somebody who would lead.
+/// A process that leads or would lead.
 pub struct Candidate {
     process: String,
-    /// How long a paper must stay unchanged to be taken over.
-    patience: Duration,
-    /// What was seen last, and when it was seen first.
-    seen: Option<(Vec<u8>, Duration)>,
-    /// The paper that this candidate wrote, while it leads.
+    /// A lease that stays unchanged for this long may be taken over.
+    takeover_timeout: Duration,
+    /// The document as it was read last, and when it was first read so.
+    last_read: Option<(Vec<u8>, Duration)>,
+    /// The lease that this candidate wrote, while it leads.
     held: Option<Lease>,
-    /// Its tokens must be greater.
+    /// The fence of the ring: new tokens must be greater.
     fence: u64,
 }
 
-/// What a poll at the paper came to.
+/// The next action on the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseAction {
-    /// Write this in the place of what was seen; once that is done, call [`Candidate::wrote`].
+    /// Replace the document that was read by this one, then call [`Candidate::confirm_written`].
     Write(Vec<u8>),
     /// Another process leads.
     Wait {
@@ -51,14 +51,14 @@ pub enum LeaseAction {
 }
 
 impl Candidate {
-    /// A candidate of this process. The patience must be several times as long as the time between two
-    /// looks.
+    /// A candidate of this process. The timeout must be several times as long as the time between two
+    /// polls.
     #[must_use]
-    pub fn new(process: impl Into<String>, patience: Duration) -> Self {
+    pub fn new(process: impl Into<String>, takeover_timeout: Duration) -> Self {
         Self {
             process: process.into(),
-            patience,
-            seen: None,
+            takeover_timeout,
+            last_read: None,
             held: None,
             fence: 0,
         }
@@ -70,22 +70,22 @@ impl Candidate {
         self.held.as_ref().map(|held| held.token)
     }
 
-    /// Takes the fence of the ring into account: where the paper was lost, tokens would begin anew, and
-    /// the ring would refuse every change by their holders. To be called before each poll.
+    /// Raises new tokens above the fence of the ring: if the lease was lost, tokens would restart, and the
+    /// ring would refuse every change by their holders. Call it before each poll.
     pub fn observe_fence(&mut self, fence: u64) {
         self.fence = self.fence.max(fence);
     }
 
-    /// Says what to do about the paper as it is. `now` is the time on a clock that only runs forward.
+    /// Decides what to do about the lease as it was read. `now` is the time of a monotonic clock.
     ///
-    /// A leader that finds another paper than its own leads no more.
-    pub fn poll(&mut self, paper: Option<&[u8]>, now: Duration) -> LeaseAction {
-        let lease = paper.and_then(|paper| serde_json::from_slice::<Lease>(paper).ok());
-        // Whoever can write the paper shall not be able to use the tokens up.
-        let plausible = |lease: &Lease| lease.token <= self.fence.saturating_add(MOST_AHEAD);
+    /// A leader that finds another lease than its own no longer leads.
+    pub fn poll(&mut self, document: Option<&[u8]>, now: Duration) -> LeaseAction {
+        let lease = document.and_then(|document| serde_json::from_slice::<Lease>(document).ok());
+        // Write access to the lease must not suffice to exhaust the tokens.
+        let plausible = |lease: &Lease| lease.token <= self.fence.saturating_add(MAX_TOKEN_LEAD);
         let lease = lease.filter(plausible);
         if self.held.is_some() && self.held != lease {
-            // A sign of life that was written though its writer was never told so.
+            // A renewal that was written although its writer saw an error.
             let own = |lease: &Lease| {
                 self.held.as_ref().is_some_and(|held| {
                     let beat = held.beat.saturating_add(1);
@@ -101,7 +101,7 @@ impl Candidate {
         if let Some(held) = &self.held {
             return LeaseAction::Write(to_bytes(&Lease {
                 beat: held.beat.saturating_add(1),
-                // A change of one's own makes the fence as high as the token, one by another higher.
+                // An own change raises the fence to the token, another leader's change above it.
                 token: match self.fence > held.token {
                     true => self.fence.saturating_add(1),
                     false => held.token,
@@ -109,19 +109,19 @@ impl Candidate {
                 ..held.clone()
             }));
         }
-        let bytes = paper.unwrap_or_default();
-        let since = match &self.seen {
-            Some((seen, since)) if seen == bytes => *since,
+        let bytes = document.unwrap_or_default();
+        let since = match &self.last_read {
+            Some((read, since)) if read == bytes => *since,
             _ => {
-                self.seen = Some((bytes.to_vec(), now));
+                self.last_read = Some((bytes.to_vec(), now));
                 now
             }
         };
         let Some(lease) = lease else {
-            // None, or one that nobody can hold.
+            // There is no lease, or not a valid one.
             return LeaseAction::Write(to_bytes(&self.first(0)));
         };
-        if lease.released || now.saturating_sub(since) >= self.patience {
+        if lease.released || now.saturating_sub(since) >= self.takeover_timeout {
             return LeaseAction::Write(to_bytes(&self.first(lease.token)));
         }
         LeaseAction::Wait {
@@ -129,17 +129,18 @@ impl Candidate {
         }
     }
 
-    /// What [`poll`](Self::poll) said was written, and nobody else wrote in between.
-    pub fn wrote(&mut self, paper: &[u8]) {
-        self.held = serde_json::from_slice(paper).ok();
+    /// The document of [`LeaseAction::Write`] was written, and no other process wrote in between.
+    pub fn confirm_written(&mut self, document: &[u8]) {
+        self.held = serde_json::from_slice(document).ok();
     }
 
-    /// The paper was not written: somebody else was faster.
-    pub fn lost(&mut self) {
+    /// The document was not written: another process was faster.
+    pub fn mark_lost(&mut self) {
         self.held = None;
     }
 
-    /// The paper with which a leader lets go; `None` for who does not lead.
+    /// Stops leading. Returns the present document and the one that releases the lease; `None` if this
+    /// candidate does not lead.
     pub fn release(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let held = self.held.take()?;
         let released = Lease {
@@ -149,18 +150,18 @@ impl Candidate {
         Some((to_bytes(&held), to_bytes(&released)))
     }
 
-    /// The first paper of a new holder, with a token above all that were before.
-    fn first(&self, before: u64) -> Lease {
+    /// The first lease of a new holder, with a token above all previous ones.
+    fn first(&self, previous_token: u64) -> Lease {
         Lease {
             process: self.process.clone(),
-            token: before.max(self.fence).saturating_add(1),
+            token: previous_token.max(self.fence).saturating_add(1),
             beat: 0,
             released: false,
         }
     }
 }
 
-/// Anybody may have written it.
+/// The id of a process for messages: the lease is not authenticated.
 fn shown(process: &str) -> String {
     let is_id = process.len() == 16 && process.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id { process } else { "unknown" }.to_owned()
@@ -177,29 +178,29 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn written(poll: LeaseAction) -> Vec<u8> {
-        match poll {
-            LeaseAction::Write(paper) => paper,
+    fn written(action: LeaseAction) -> Vec<u8> {
+        match action {
+            LeaseAction::Write(document) => document,
             LeaseAction::Wait { leader } => panic!("waits for {leader}"),
         }
     }
 
     #[test]
-    fn a_leader_that_shows_no_life_is_followed_by_another_with_a_higher_token() {
+    fn a_silent_leader_is_followed_by_another_with_a_higher_token() {
         let (mut a, mut b) = (
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.poll(None, SECOND));
-        a.wrote(&paper);
+        let document = written(a.poll(None, SECOND));
+        a.confirm_written(&document);
         assert_eq!(a.token(), Some(1));
         assert!(matches!(
-            b.poll(Some(&paper), SECOND),
+            b.poll(Some(&document), SECOND),
             LeaseAction::Wait { .. }
         ));
-        let second = written(a.poll(Some(&paper), 3 * SECOND));
-        a.wrote(&second);
-        // It changed: the patience begins anew.
+        let second = written(a.poll(Some(&document), 3 * SECOND));
+        a.confirm_written(&second);
+        // It changed: the timeout starts over.
         assert!(matches!(
             b.poll(Some(&second), 6 * SECOND),
             LeaseAction::Wait { .. }
@@ -209,9 +210,9 @@ mod tests {
             LeaseAction::Wait { .. }
         ));
         let taken = written(b.poll(Some(&second), 11 * SECOND));
-        b.wrote(&taken);
+        b.confirm_written(&taken);
         assert_eq!(b.token(), Some(2));
-        // The first one comes back and sees that it leads no more.
+        // The first one returns and sees that it no longer leads.
         assert!(matches!(
             a.poll(Some(&taken), 12 * SECOND),
             LeaseAction::Wait { .. }
@@ -220,31 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn who_lets_go_is_followed_at_once() {
+    fn a_released_lease_is_taken_at_once() {
         let (mut a, mut b) = (
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.poll(None, SECOND));
-        a.wrote(&paper);
+        let document = written(a.poll(None, SECOND));
+        a.confirm_written(&document);
         let (expected, released) = a.release().unwrap();
-        assert_eq!(expected, paper);
+        assert_eq!(expected, document);
         let taken = written(b.poll(Some(&released), SECOND));
-        b.wrote(&taken);
+        b.confirm_written(&taken);
         assert_eq!((a.token(), b.token()), (None, Some(2)));
     }
 
     #[test]
-    fn a_sign_of_life_that_was_written_unbeknown_to_the_leader_does_not_end_its_lead() {
+    fn a_renewal_that_was_written_despite_an_error_does_not_end_the_lead() {
         let (mut a, mut b) = (
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.poll(None, SECOND));
-        a.wrote(&paper);
-        let unheard = written(a.poll(Some(&paper), 2 * SECOND));
-        let next = written(a.poll(Some(&unheard), 3 * SECOND));
-        a.wrote(&next);
+        let document = written(a.poll(None, SECOND));
+        a.confirm_written(&document);
+        let unconfirmed = written(a.poll(Some(&document), 2 * SECOND));
+        let next = written(a.poll(Some(&unconfirmed), 3 * SECOND));
+        a.confirm_written(&next);
         assert_eq!(a.token(), Some(1));
         assert!(matches!(
             b.poll(Some(&next), 3 * SECOND),
@@ -254,21 +255,21 @@ mod tests {
     }
 
     #[test]
-    fn where_the_paper_was_lost_the_next_token_is_above_the_fence_of_the_ring() {
+    fn after_a_lost_lease_the_next_token_is_above_the_fence_of_the_ring() {
         let mut a = Candidate::new("a", SECOND);
         a.observe_fence(7);
-        let paper = written(a.poll(None, SECOND));
-        a.wrote(&paper);
+        let document = written(a.poll(None, SECOND));
+        a.confirm_written(&document);
         assert_eq!(a.token(), Some(8));
-        // A fence of one's own making leaves the token as it is.
+        // An own fence does not change the token.
         a.observe_fence(8);
-        let paper = written(a.poll(Some(&paper), SECOND));
-        a.wrote(&paper);
+        let document = written(a.poll(Some(&document), SECOND));
+        a.confirm_written(&document);
         assert_eq!(a.token(), Some(8));
     }
 
     #[test]
-    fn a_paper_that_says_nothing_is_written_over() {
+    fn an_unreadable_lease_is_overwritten() {
         let mut a = Candidate::new("a", SECOND);
         written(a.poll(Some(b"{\"process\":"), SECOND));
     }

@@ -1,24 +1,38 @@
-//! Where data keys come from. Custodians wrap them, a keyring document holds them wrapped, a live ring
-//! follows the document, and rotation decides what becomes of each key and when. Keys of single users
-//! stand beside them.
+//! Data keys and their custody. Custodians wrap the keys, a keyring document holds them wrapped, a live ring
+//! follows the document, and rotation decides which key changes its state and when. Keys of single users
+//! are kept beside them.
 //!
-//! Values are not seen here, and no database: a document and the keys of users lie in places that
-//! others implement ([`DocumentStore`], [`UserKeyStore`]). What rotation decides is carried out above.
+//! Values and databases are not known here: documents and the keys of users are in stores that others
+//! implement ([`DocumentStore`], [`UserKeyStore`]). What rotation decides is carried out above.
+//!
+//! The modules form layers; each imports only from lower ones:
+//!
+//! | layer | modules |
+//! |---|---|
+//! | use | `users` (keys of single users), `reports`, `instrumented` |
+//! | following | `live` (polls, changes, freshness), `last_good` (the copy on this machine) |
+//! | decisions | `rotation`, `lease`, `signed` and `receipt`, `backup` |
+//! | ring | `ring` (the document with its keys unwrapped, and its changes) |
+//! | documents | `keyring_document` (JSON), `settings`, `state`, `error` |
+//! | boundaries | `custodian` (wrapping keys), `document_store` |
+//! | ground | `clock`, `bytes`, `secret_file`, `negative_cache`, `backoff`, `sync` |
 
+mod backoff;
 #[cfg(feature = "backup")]
 mod backup;
+mod bytes;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod copy;
 mod custodian;
 mod document_store;
 mod error;
 pub mod instrumented;
 mod keyring_document;
+mod last_good;
 mod lease;
 mod live;
-mod offline;
+mod negative_cache;
 mod receipt;
 mod reports;
 mod ring;
@@ -27,29 +41,33 @@ pub mod secret_file;
 mod settings;
 mod signed;
 mod state;
+mod sync;
 mod users;
 
 #[cfg(feature = "backup")]
 pub use backup::{
-    About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
+    About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,
 };
+pub use bytes::Bytes;
 pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 #[cfg(feature = "awskms")]
 pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
-    Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables, Wrapped,
-    hung_custodians, is_variable, variables,
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, DEFAULT_VARIABLE,
+    LocalCustodian, Offline, Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use document_store::{Document, DocumentStore, FileDocumentStore, MemoryDocumentStore};
-pub use error::{ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError};
-pub use keyring_document::{Bytes, Entry, Erasure, ProtectedScope, Wrap};
+pub use document_store::{
+    Document, DocumentStore, DocumentStoreError, FileDocumentStore, MemoryDocumentStore,
+};
+pub use error::{ChangeError, DocumentError, RingError};
+pub use keyring_document::{Entry, Erasure, ProtectedScope};
 pub use lease::{Candidate, LeaseAction};
 pub use live::{Change, Degraded, LiveOptions, LiveRing};
-pub use offline::Offline;
+pub use negative_cache::NegativeCache;
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
 pub use ring::{Rewrap, Ring, WrongTime, test_custodian};
@@ -57,6 +75,6 @@ pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, CacheLookup, MemoryUserKeys, StoredUserKey, UserChange, UserKeyError,
-    UserKeyStore, UserKeys, UserStoreMark,
+    CacheBounds, CacheLookup, Freshness, MemoryUserKeys, StoredUserKey, UserChange, UserKeyBatch,
+    UserKeyError, UserKeyStore, UserKeys, UserStoreMark,
 };

@@ -1,12 +1,12 @@
-//! Receipts: what was done when a user was erased, signed, so that an auditor can check it without any
-//! key of the ring. A receipt names the user by the keyed hash alone.
+//! Receipts: signed statements of the erasure of a user, which an auditor can check without any key of the
+//! ring. A receipt names the user by the keyed hash alone.
 
 use serde::{Deserialize, Serialize};
 
-use crate::keyring_document::Bytes;
+use crate::bytes::Bytes;
 use crate::signed::Signed;
 
-/// The only kind of receipt there is.
+/// The only kind of receipt.
 const KIND: &str = "erasure";
 
 /// A receipt for the erasure of one user.
@@ -23,17 +23,17 @@ pub struct Receipt {
     pub ring_version: u64,
     /// The user's keyed hash: 64 hexadecimal characters.
     pub user: String,
-    /// How often this user was erased by now.
+    /// The number of erasures of this user so far.
     pub erasure: u32,
-    /// When the ledger was written (RFC 3339, UTC).
+    /// The time at which the ledger was written (RFC 3339, UTC).
     pub erased: String,
-    /// Whether the user had a key, which is destroyed by now: by this run or by an earlier one.
+    /// True if the user had a key, which this run or an earlier one destroyed.
     pub key_destroyed: bool,
-    /// How many records were deleted.
+    /// The number of deleted records.
     pub records_deleted: u64,
-    /// Where the records were, without credentials.
+    /// The location of the records, without credentials.
     pub store: String,
-    /// What the signature is verified with: an Ed25519 public key, base64url.
+    /// The key that verifies the signature: an Ed25519 public key, base64url.
     pub public_key: Bytes,
     /// Ed25519 (RFC 8032) over the label `waxseal receipt v1`, a line feed and the receipt without this
     /// part as JSON without white space, base64url.
@@ -42,7 +42,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The kind of all receipts there are.
+    /// The kind of all receipts.
     #[must_use]
     pub fn kind() -> String {
         KIND.to_owned()

@@ -1,25 +1,25 @@
-//! Reports: what each process that uses a ring says of itself, and what the last audit found. One paper,
-//! changed by compare-and-set. Nothing here is trusted with a key: whoever can write it can delay a
-//! rotation or hasten one, no more.
+//! Reports: each process that uses a ring reports about itself, and the last audit its results. One
+//! document, changed by compare-and-set. No key depends on it: write access to it can delay or hasten a
+//! rotation, no more.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use waxseal_core::KeyId;
 
+use crate::backoff::retry_delay;
 use crate::document_store::Document;
 use crate::error::RingError;
 use crate::live::LiveRing;
 use crate::rotation::Audit;
 
-/// How often a change of the paper is tried.
-const ATTEMPTS: u32 = 50;
-/// A process that has not reported for so many refresh intervals is gone.
-const GONE: u64 = 10;
-/// The least time until a process is taken for gone: clocks differ.
-const LEAST_GONE_MS: u64 = 30 * 60_000;
+/// The number of attempts at a change of the document.
+const MAX_ATTEMPTS: u32 = 50;
+/// A process that has not reported for so many refresh intervals has ended.
+const GONE_INTERVALS: u64 = 10;
+/// The shortest time until a process counts as ended: clocks differ.
+const MIN_GONE_MS: u64 = 30 * 60_000;
 
 /// All reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Reports {
     /// By the id of the process.
     #[serde(default)]
     pub processes: BTreeMap<String, Report>,
-    /// Values sealed by processes that are gone, by key id.
+    /// Values sealed by processes that have ended, by key id.
     #[serde(default)]
     pub past_seals: BTreeMap<String, u64>,
     /// The newest audit.
@@ -35,52 +35,52 @@ pub struct Reports {
     pub audit: Option<Audit>,
 }
 
-/// What one process says of itself.
+/// The report of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// What it is: `proxy`, `keeper`, `library`, ….
+    /// The kind of process: `proxy`, `keeper`, `library`, ….
     pub what: String,
-    /// When it reported, by its own clock (milliseconds since the Unix epoch).
+    /// The time of the report, by its own clock (milliseconds since the Unix epoch).
     pub at: u64,
     /// The version of the ring that it uses.
     pub version: u64,
-    /// Values that it sealed, by key id.
+    /// Values that it has sealed, by key id.
     pub seals: BTreeMap<String, u64>,
 }
 
 impl Reports {
-    /// How many values were sealed under a key, by all processes together.
+    /// The number of values sealed under a key, by all processes together.
     #[must_use]
     pub fn seals(&self, id: KeyId) -> u64 {
         let id = id.to_string();
-        let of = |seals: &BTreeMap<String, u64>| seals.get(&id).copied().unwrap_or_default();
-        let live = self.processes.values().map(|report| of(&report.seals));
-        live.fold(of(&self.past_seals), u64::saturating_add)
+        let count = |seals: &BTreeMap<String, u64>| seals.get(&id).copied().unwrap_or_default();
+        let live = self.processes.values().map(|report| count(&report.seals));
+        live.fold(count(&self.past_seals), u64::saturating_add)
     }
 
-    /// Reads the paper; one that says nothing is as good as none.
+    /// Parses the document; an unreadable one counts as empty.
     #[must_use]
     pub fn parse(bytes: Option<&[u8]>) -> Self {
         let parsed = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
         parsed.unwrap_or_default()
     }
 
-    /// The paper.
+    /// The document.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         // Strings and numbers only: writing them cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Notes one report, and forgets processes that have been silent for too long and seals under keys
-    /// that are not in the ring any more.
-    pub fn note(&mut self, process: &str, report: Report, silent_ms: u64, keys: &[String]) {
+    /// Adds one report. Removes processes that have been silent for too long, and seals under keys that are
+    /// no longer in the ring.
+    pub fn add(&mut self, process: &str, report: Report, silent_ms: u64, keys: &[String]) {
         let at = report.at;
         self.processes.insert(process.to_owned(), report);
-        let gone = |other: &Report| other.at.saturating_add(silent_ms) < at;
+        let has_ended = |other: &Report| other.at.saturating_add(silent_ms) < at;
         for seals in self
             .processes
-            .extract_if(.., |_, other| gone(other))
+            .extract_if(.., |_, other| has_ended(other))
             .map(|(_, other)| other.seals)
         {
             for (id, count) in seals {
@@ -99,7 +99,7 @@ impl LiveRing {
         Ok(Reports::parse(bytes.as_deref()))
     }
 
-    /// Reports what this process is and has sealed, under the id that it gave itself.
+    /// Reports the kind of this process and what it has sealed, under the id that it chose.
     pub async fn report(&self, process: &str, what: &str) -> Result<(), RingError> {
         let ring = self.ring();
         let report = Report {
@@ -108,10 +108,10 @@ impl LiveRing {
             version: ring.version(),
             seals: self.seal_counts(),
         };
-        let silent = ring.settings().refresh_ms.saturating_mul(GONE);
-        let silent = silent.max(LEAST_GONE_MS);
+        let silent = ring.settings().refresh_ms.saturating_mul(GONE_INTERVALS);
+        let silent = silent.max(MIN_GONE_MS);
         let keys: Vec<String> = ring.keys().iter().map(|key| key.id.to_string()).collect();
-        self.change_reports(|reports| reports.note(process, report.clone(), silent, &keys))
+        self.change_reports(|reports| reports.add(process, report.clone(), silent, &keys))
             .await
     }
 
@@ -126,7 +126,7 @@ impl LiveRing {
         usage.filter(|(_, seals)| *seals > 0).collect()
     }
 
-    /// Adds seals of a process that is not there for long, and so does not report.
+    /// Adds seals of a short-lived process, which does not report.
     pub async fn add_seals(&self, seals: &BTreeMap<String, u64>) -> Result<(), RingError> {
         self.change_reports(|reports| {
             for (id, count) in seals {
@@ -137,14 +137,14 @@ impl LiveRing {
         .await
     }
 
-    /// Keeps what an audit found, for whoever leads next and for operators.
+    /// Stores the results of an audit, for the next leader and for operators.
     pub async fn report_audit(&self, audit: &Audit) -> Result<(), RingError> {
         self.change_reports(|reports| reports.audit = Some(audit.clone()))
             .await
     }
 
     async fn change_reports(&self, change: impl Fn(&mut Reports)) -> Result<(), RingError> {
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let bytes = self.document_store().read(&Document::Reports).await?;
             let mut reports = Reports::parse(bytes.as_deref());
             change(&mut reports);
@@ -155,14 +155,8 @@ impl LiveRing {
             {
                 return Ok(());
             }
-            sleep(pause(attempt)).await;
+            sleep(retry_delay(attempt)).await;
         }
-        Err(RingError::Contended(ATTEMPTS))
+        Err(RingError::Contended(MAX_ATTEMPTS))
     }
-}
-
-/// A pause that grows, at random: those who met do not meet again.
-pub(crate) fn pause(attempt: u32) -> Duration {
-    let most = 1 << attempt.min(6);
-    Duration::from_millis(u64::from(KeyId::random().to_u32() % (most + 1)))
 }

@@ -1,18 +1,19 @@
-//! A ring: a document whose keys were unwrapped and whose authentication code is right. Changes make a
-//! new ring with the next version; where either lies is not known here.
+//! A ring: a document whose keys were unwrapped and whose authentication code is correct. A change
+//! returns a new ring with the next version. Where documents are stored is not known here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::{
-    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey,
+    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey, hex,
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
+use crate::bytes::Bytes;
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
-use crate::keyring_document::{Bytes, Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
+use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -27,28 +28,28 @@ pub(crate) use wraps::Secrets;
 use wraps::wrap;
 pub use wraps::{Rewrap, test_custodian};
 
-/// What the ring's own secret is wrapped as.
+/// The name under which the ring's own secret is wrapped.
 pub(crate) const NAMES: &str = "names";
 const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";
 const USER_STORES: &str = "waxseal user key stores v1";
 const RECEIPTS: &str = "waxseal receipts v1";
-/// How many keys are unwrapped at the same time.
-const AT_ONCE: usize = 8;
+/// The number of keys that are unwrapped at the same time.
+const MAX_CONCURRENT_UNWRAPS: usize = 8;
 
 /// A keyring document, opened.
 #[derive(Clone)]
 pub struct Ring {
     document: KeyringDocument,
-    names: Arc<Names>,
-    keys: HashMap<KeyId, Arc<Prepared>>,
-    /// Whether wraps of the document that it was opened from were damaged, and taken from one that is known.
+    derived: Arc<DerivedSecrets>,
+    keys: HashMap<KeyId, Arc<UnwrappedKey>>,
+    /// Wraps of its document were damaged, and replaced by those of a known ring.
     is_repaired: bool,
 }
 
-/// What is made of the ring's own secret.
-struct Names {
+/// Keys derived from the ring's own secret.
+struct DerivedSecrets {
     mac: KeyedHash,
     users: KeyedHash,
     user_stores: KeyedHash,
@@ -56,19 +57,19 @@ struct Names {
     receipts: SigningKey,
 }
 
-/// A key that was unwrapped.
-struct Prepared {
+/// A key of the ring, ready for use.
+struct UnwrappedKey {
     data: Arc<DataKey>,
-    /// Shows that whoever made the authentication code held this key.
+    /// An input of the authentication code: its author held this key.
     proof: Zeroizing<[u8; 32]>,
 }
 
 impl Ring {
-    /// A new ring for an environment. Its first key seals at once: nobody has anything else yet.
+    /// Creates a ring for an environment. Its first key seals at once: no process has another one yet.
     ///
-    /// `adopted` are the keys of the environment that values lie under already: the first goes on
-    /// sealing, so that applications that know nothing but these keys open what is written, and the
-    /// others open. Without any, a new key seals.
+    /// `adopted` are the keys of the environment that values are sealed under already: the first continues
+    /// to seal, so that applications which only have these keys can open new values, and the others are
+    /// decrypt-only. Without any, a new key seals.
     pub async fn create(
         environment: &str,
         settings: Settings,
@@ -104,10 +105,10 @@ impl Ring {
             erased: Vec::new(),
             mac: None,
         };
-        let names = Arc::new(Names::of(&secret)?);
+        let derived = Arc::new(DerivedSecrets::new(&secret)?);
         let mut this = Self {
             document,
-            names,
+            derived,
             keys: HashMap::new(),
             is_repaired: false,
         };
@@ -131,8 +132,8 @@ impl Ring {
         Ok(this)
     }
 
-    /// Opens a document. Keys that `known` holds already are not unwrapped again: who has a ring does not
-    /// need its custodians for a document that only wraps the same keys otherwise.
+    /// Opens a document. Keys that `known` holds are not unwrapped again: a process that has a ring does not
+    /// need its custodians for a document that only wraps the same keys differently.
     pub async fn open(
         bytes: &[u8],
         location: &str,
@@ -148,7 +149,7 @@ impl Ring {
         bytes: &[u8],
         location: &str,
         environment: &str,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -156,7 +157,7 @@ impl Ring {
             error,
         };
         let document = KeyringDocument::parse(bytes).map_err(refused)?;
-        // With the code of what is known, and something else in it: changed, whichever part it is.
+        // The same code over another content: changed, whichever part it is.
         let same_code = known.filter(|known| known.document.mac == document.mac);
         if same_code.is_some_and(|known| known.document != document) {
             return Err(refused(DocumentError::Mac));
@@ -167,34 +168,34 @@ impl Ring {
                 expected: environment.to_owned(),
             });
         }
-        // The ring's own secret stays for its whole life.
+        // The ring's own secret never changes.
         let known = known.filter(|known| known.document.ring == document.ring);
-        let names = match known {
-            Some(known) => known.names.clone(),
+        let derived = match known {
+            Some(known) => known.derived.clone(),
             None => {
                 let secret = source
                     .unwrap(&document.names, &document.context(NAMES))
                     .await?;
-                Arc::new(Names::of(&secret)?)
+                Arc::new(DerivedSecrets::new(&secret)?)
             }
         };
         let mut unknown = Vec::new();
         let mut keys = HashMap::with_capacity(document.keys.len());
         for entry in document.keys.iter().filter(|it| !it.wraps.is_empty()) {
             match known.and_then(|known| known.keys.get(&entry.id)) {
-                Some(prepared) => drop(keys.insert(entry.id, prepared.clone())),
-                None => unknown.push(Prepared::unwrapped(entry, &document, source)),
+                Some(key) => drop(keys.insert(entry.id, key.clone())),
+                None => unknown.push(UnwrappedKey::unwrap(entry, &document, source)),
             }
         }
-        // The first answer has shown who can be reached: now several are asked for at a time.
-        let mut unknown = stream::iter(unknown).buffer_unordered(AT_ONCE);
-        while let Some((id, prepared)) = unknown.try_next().await? {
-            keys.insert(id, prepared);
+        // The first answer has shown which custodians can be reached: now several keys at a time.
+        let mut unknown = stream::iter(unknown).buffer_unordered(MAX_CONCURRENT_UNWRAPS);
+        while let Some((id, key)) = unknown.try_next().await? {
+            keys.insert(id, key);
         }
         drop(unknown);
         let ring = Self {
             document,
-            names,
+            derived,
             keys,
             is_repaired: false,
         };
@@ -211,7 +212,7 @@ impl Ring {
         self.document.to_bytes()
     }
 
-    /// Which ring it is: 16 hexadecimal characters.
+    /// The id of the ring: 16 hexadecimal characters.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.document.ring
@@ -235,32 +236,35 @@ impl Ring {
         self.document.fence
     }
 
-    /// How its keys are exchanged.
+    /// The schedule of its rotation.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.document.rotation
     }
 
-    /// The settings that a leader goes by: where times were lowered, the longer ones until every process
-    /// has seen that.
+    /// The settings that a leader uses: if times were lowered, the longer ones until every process has seen
+    /// the change.
     #[must_use]
     pub fn effective_settings(&self, now_ms: u64) -> Settings {
         let settings = self.settings().clone();
         match &self.document.previous {
-            Some(before) if now_ms < before.until => Settings {
-                propagation_ms: settings.propagation_ms.max(before.propagation_ms),
-                refresh_ms: settings.refresh_ms.max(before.refresh_ms),
-                retention_ms: settings.retention_ms.max(before.retention_ms),
+            Some(previous) if now_ms < previous.until => Settings {
+                propagation_ms: settings.propagation_ms.max(previous.propagation_ms),
+                refresh_ms: settings.refresh_ms.max(previous.refresh_ms),
+                retention_ms: settings.retention_ms.max(previous.retention_ms),
                 ..settings
             },
             _ => settings,
         }
     }
 
-    /// Until when longer times hold than those of the settings, if times were lowered.
+    /// The time until which longer times apply than those of the settings, if times were lowered.
     #[must_use]
     pub fn longer_times_until(&self) -> Option<u64> {
-        self.document.previous.as_ref().map(|before| before.until)
+        self.document
+            .previous
+            .as_ref()
+            .map(|previous| previous.until)
     }
 
     /// All keys, oldest first.
@@ -281,12 +285,12 @@ impl Ring {
         keys.filter(move |entry| entry.state == state)
     }
 
-    /// The key that seals: the one whose state says so. It depends on the document alone, so that all
-    /// who have the same ring seal under the same key, whatever their clocks say.
+    /// The sealing key. It depends on the document alone, so that all processes with the same ring seal
+    /// under the same key, whatever their clocks say.
     ///
     /// # Panics
     ///
-    /// Never: a document in which not exactly one key seals is no ring.
+    /// Never: a document in which not exactly one key seals is not a valid ring.
     #[must_use]
     pub fn sealing(&self) -> &Entry {
         let mut sealing = self.in_state(KeyState::Sealing);
@@ -299,7 +303,7 @@ impl Ring {
         &self.document.protects
     }
 
-    /// The custodians that wrapped its keys, as URLs.
+    /// The URLs of the custodians that wrapped its keys.
     pub fn custodians(&self) -> impl Iterator<Item = &str> {
         let wraps = self.document.names.iter();
         wraps.map(|wrap| wrap.custodian.as_str())
@@ -319,30 +323,29 @@ impl Ring {
         index.ok().and_then(|index| erased.get(index))
     }
 
-    /// The keyed hash that stands for a user: 64 hexadecimal characters. Stays the same for the ring's
-    /// whole life.
+    /// The keyed hash of a user: 64 hexadecimal characters. The same for the ring's whole life.
     #[must_use]
     pub fn user(&self, user: &[u8]) -> String {
-        hex(&self.names.users.hash(&[user]))
+        hex::encode(&self.derived.users.hash(&[user]))
     }
 
-    /// The content of the record that marks a store as the one of this ring's users' keys. Stays the same for the
+    /// The content of the record that marks a store as the one of this ring's users' keys. The same for the
     /// ring's whole life, whatever keys it has.
     pub(crate) fn user_store_mark(&self) -> Vec<u8> {
-        let code = hex(&self.names.user_stores.hash(&[self.id().as_bytes()]));
+        let code = hex::encode(&self.derived.user_stores.hash(&[self.id().as_bytes()]));
         format!("waxseal users of ring {} v1 {code}\n", self.id()).into_bytes()
     }
 
-    /// What signs receipts. Its public part stays the same for the ring's whole life.
+    /// The key that signs receipts. Its public part is the same for the ring's whole life.
     #[must_use]
     pub fn receipts(&self) -> &SigningKey {
-        &self.names.receipts
+        &self.derived.receipts
     }
 
-    /// How record names are shown.
+    /// The mask for record names in messages.
     #[must_use]
     pub fn mask(&self) -> &NameMask {
-        &self.names.mask
+        &self.derived.mask
     }
 
     /// The keyring that sealers use.
@@ -350,31 +353,30 @@ impl Ring {
         let mut sealing = None;
         let mut others = Vec::new();
         for entry in &self.document.keys {
-            let (Some(prepared), Some(role)) = (self.keys.get(&entry.id), entry.state.role())
-            else {
+            let (Some(key), Some(role)) = (self.keys.get(&entry.id), entry.state.role()) else {
                 continue;
             };
             match role {
-                KeyRole::Sealing => sealing = Some(prepared.data.clone()),
-                _ => others.push((prepared.data.clone(), role)),
+                KeyRole::Sealing => sealing = Some(key.data.clone()),
+                _ => others.push((key.data.clone(), role)),
             }
         }
-        // What is likelier to fit is tried first: opening before archived, newer before older.
+        // The likeliest keys are tried first: decrypt-only before archived, newer before older.
         others.reverse();
         others.sort_by_key(|(_, role)| *role);
         let sealing = sealing.ok_or(KeyringError::Sealing(waxseal_core::KeyError::Library))?;
-        Keyring::assemble(sealing, others, self.names.mask.clone())
+        Keyring::assemble(sealing, others, self.derived.mask.clone())
     }
 
-    /// Whether another document of this ring is the same.
+    /// True if both are the same document.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.document.mac == other.document.mac && self.document.version == other.document.version
     }
 
-    /// Whether this document may follow the one that is known: of the same ring, and not older. One of
-    /// the same version that says something else may: the place decides, and what it lacks is given
-    /// back to it ([`with_what_it_lacks`](Self::with_what_it_lacks)).
+    /// Checks that this document may follow a known one: of the same ring, and not older. One of the same
+    /// version with another content may: the store decides, and what it lacks is merged into it
+    /// ([`merged_with`](Self::merged_with)).
     pub fn may_follow(&self, known: &Self, location: &str) -> Result<(), RingError> {
         if self.id() != known.id() {
             return Err(RingError::OtherRing {
@@ -422,20 +424,20 @@ impl Ring {
             adopted,
             wraps,
         });
-        self.keys.insert(id, Arc::new(Prepared::new(id, key)?));
+        self.keys.insert(id, Arc::new(UnwrappedKey::new(id, key)?));
         Ok(())
     }
 
-    /// The authentication code is HMAC-SHA-256 under a key made of the ring's secret, over a proof of
-    /// each key and the document: whoever lacks one of the keys cannot make it.
+    /// The authentication code is HMAC-SHA-256 under a key derived from the ring's secret, over a proof of
+    /// each key and the document: it cannot be computed without all of the keys.
     fn with_authenticated<T>(&self, then: impl FnOnce(&KeyedHash, &[&[u8]]) -> T) -> T {
         let body = self.document.authenticated();
         let proofs = self.document.keys.iter().filter_map(|entry| {
-            let prepared = self.keys.get(&entry.id)?;
-            Some(&prepared.proof[..])
+            let key = self.keys.get(&entry.id)?;
+            Some(&key.proof[..])
         });
         let parts: Vec<&[u8]> = proofs.chain([body.as_slice()]).collect();
-        then(&self.names.mac, &parts)
+        then(&self.derived.mac, &parts)
     }
 
     fn is_authentic(&self) -> bool {
@@ -451,23 +453,23 @@ impl Ring {
     }
 }
 
-impl Names {
-    fn of(secret: &SecretKey) -> Result<Self, RingError> {
+impl DerivedSecrets {
+    fn new(secret: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
-            mac: KeyedHash::of_key(secret, MAC),
-            users: KeyedHash::of_key(secret, USERS),
-            user_stores: KeyedHash::of_key(secret, USER_STORES),
-            mask: NameMask::of_key(secret),
-            receipts: SigningKey::of_key(secret, RECEIPTS)?,
+            mac: KeyedHash::derived_from(secret, MAC),
+            users: KeyedHash::derived_from(secret, USERS),
+            user_stores: KeyedHash::derived_from(secret, USER_STORES),
+            mask: NameMask::derived_from(secret),
+            receipts: SigningKey::derived_from(secret, RECEIPTS)?,
         })
     }
 }
 
-impl Prepared {
-    async fn unwrapped(
+impl UnwrappedKey {
+    async fn unwrap(
         entry: &Entry,
         document: &KeyringDocument,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();
         let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;
@@ -477,17 +479,7 @@ impl Prepared {
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
             data: Arc::new(DataKey::with_id(id, key)?),
-            proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
+            proof: Zeroizing::new(KeyedHash::derived_from(key, PROOF).hash(&[])),
         })
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }

@@ -1,5 +1,5 @@
-//! Papers that a ring signs with Ed25519, so that an auditor can check them without any key of the ring.
-//! What they say is not known here: each kind has a label of its own, so that none passes for another.
+//! Documents that a ring signs with Ed25519, so that an auditor can check them without any key of the ring.
+//! Their content is not known here: each kind has a label of its own, so that none passes for another.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -7,28 +7,28 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use waxseal_core::verify_signature;
 
-use crate::keyring_document::Bytes;
+use crate::bytes::Bytes;
 use crate::ring::Ring;
 
-/// A signed paper. What is signed is `LABEL` and the paper without its signature, as JSON without white
-/// space, its members in the order of the type, which must consist of what JSON gives back as it was: texts,
-/// whole numbers, short decimals.
+/// A signed document. The signature covers `LABEL` and the document without its signature, as JSON without
+/// white space, with the members in the order of the type. The type must consist of values that JSON
+/// reproduces exactly: strings, integers, short decimals.
 pub trait Signed: Clone + Serialize + DeserializeOwned {
-    /// What tells this kind of paper from everything else that the key may sign. Ends with a line feed.
+    /// Distinguishes this kind of document from everything else that the key may sign. Ends with a line feed.
     const LABEL: &'static str;
-    /// What it is called.
+    /// Its name in messages.
     const DISPLAY_NAME: &'static str;
 
-    /// Whether the paper is of a kind that this version knows.
+    /// True if the document is of a kind that this version knows.
     fn is_known(&self) -> bool;
 
-    /// What the signature is verified with.
+    /// The key that verifies the signature.
     fn public_key(&self) -> &Bytes;
 
-    /// Where that and the signature stand. The latter is left out of the JSON where there is none.
+    /// The fields of that key and of the signature. The latter is omitted from the JSON if there is none.
     fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>);
 
-    /// The paper, signed with the ring's key.
+    /// Returns the document, signed with the ring's key.
     #[must_use]
     fn signed(mut self, ring: &Ring) -> Self {
         let public = Bytes(ring.receipts().public().to_vec());
@@ -38,81 +38,81 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
         self
     }
 
-    /// Reads a paper and checks its signature; with `expected`, also that this key (base64url, as
-    /// `keyring status` tells it) made it.
+    /// Parses a document and checks its signature; with `expected`, also that this key (base64url, as
+    /// `keyring status` shows it) signed it.
     fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, SignedError> {
         let form = |error: serde_json::Error| SignedError::Form {
             called: Self::DISPLAY_NAME,
             line: error.line(),
             column: error.column(),
         };
-        let paper: Self = serde_json::from_slice(bytes).map_err(form)?;
-        if !paper.is_known() {
+        let document: Self = serde_json::from_slice(bytes).map_err(form)?;
+        if !document.is_known() {
             return Err(SignedError::Kind);
         }
-        // What is not in the type would be covered by no signature.
+        // The signature does not cover members that are not in the type.
         let read: Value = serde_json::from_slice(bytes).map_err(form)?;
-        if serde_json::to_value(&paper).ok() != Some(read) {
+        if serde_json::to_value(&document).ok() != Some(read) {
             return Err(SignedError::Signature);
         }
-        let mut bare = paper.clone();
+        let mut bare = document.clone();
         let signature = bare
             .signature_fields()
             .1
             .take()
             .ok_or(SignedError::Signature)?;
-        if !verify_signature(&paper.public_key().0, &message(&bare), &signature.0) {
+        if !verify_signature(&document.public_key().0, &message(&bare), &signature.0) {
             return Err(SignedError::Signature);
         }
-        if expected.is_some_and(|expected| expected.trim() != paper.signer()) {
+        if expected.is_some_and(|expected| expected.trim() != document.signer()) {
             return Err(SignedError::Signer);
         }
-        Ok(paper)
+        Ok(document)
     }
 
-    /// The key that signed it, as `keyring status` tells it.
+    /// The key that signed it, as `keyring status` shows it.
     #[must_use]
     fn signer(&self) -> String {
         URL_SAFE_NO_PAD.encode_to_string(&self.public_key().0)
     }
 }
 
-/// Why a signed paper is not accepted.
+/// Reasons why a signed document is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignedError {
-    /// It is none.
-    #[error("it is no {called} (line {line}, column {column})")]
+    /// It is not such a document.
+    #[error("it is not a valid {called} (line {line}, column {column})")]
     Form {
-        /// What it should have been.
+        /// The expected kind of document.
         called: &'static str,
-        /// Where it goes wrong, counted from 1.
+        /// The line of the error, counted from 1.
         line: usize,
-        /// Where in the line, counted from 1.
+        /// The column of the error, counted from 1.
         column: usize,
     },
     /// Its kind is unknown.
     #[error("its kind is unknown to this version of waxseal")]
     Kind,
-    /// It was changed, or its signature is of another.
+    /// It was changed, or its signature belongs to another document.
     #[error("its signature does not verify: it was changed")]
     Signature,
-    /// It was signed by somebody else.
+    /// It was signed by another key.
     #[error("it was signed by another key than the expected one")]
     Signer,
 }
 
 impl Ring {
-    /// What the signatures of its papers are verified with, base64url.
+    /// The key that verifies the signatures of its documents, base64url.
     #[must_use]
     pub fn receipt_key(&self) -> String {
         URL_SAFE_NO_PAD.encode_to_string(self.receipts().public())
     }
 }
 
-/// What is signed of a paper without its signature.
-fn message<P: Signed>(bare: &P) -> Vec<u8> {
-    let mut message = P::LABEL.as_bytes().to_vec();
+/// The signed bytes of a document without its signature.
+fn message<D: Signed>(bare: &D) -> Vec<u8> {
+    let mut message = D::LABEL.as_bytes().to_vec();
     // Texts and numbers only: writing them cannot fail.
     message.extend(serde_json::to_vec(bare).unwrap_or_default());
     message

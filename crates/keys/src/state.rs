@@ -1,27 +1,27 @@
-//! The states of a key, and which of them may follow which: one table. What makes a key change its
-//! state is decided in `rotation` and by operators.
+//! The states of a key and the table of legal transitions. When a key changes its state is decided in
+//! `rotation` and by operators.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use waxseal_core::KeyRole;
 
-/// Where a key is in its life.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
-    /// Published, so that every process learns it before anything is sealed under it.
+    /// Published, so that every process has it before anything is sealed under it.
     Pending,
-    /// Seals. Exactly one key of a ring does.
+    /// Seals new values. Exactly one key of a ring does.
     Sealing,
-    /// Opens what was sealed under it.
+    /// Opens values that were sealed under it, and seals no new ones.
     #[serde(rename = "opening")]
     DecryptOnly,
-    /// Nothing was found under it; still opens what was overlooked.
+    /// Nothing was found under it; it still opens what was overlooked.
     Archived,
-    /// Gone: only its id and its dates are kept.
+    /// Erased: only its id and its dates are left.
     Destroyed,
-    /// Known to others: opens only where that is asked for.
+    /// Known to others: it opens values only on request.
     Compromised,
 }
 
@@ -36,7 +36,7 @@ impl KeyState {
         Self::Compromised,
     ];
 
-    /// The states that may follow this one. The table of all legal transitions.
+    /// The states that may follow this one: the table of all legal transitions.
     #[must_use]
     pub fn followers(self) -> &'static [Self] {
         match self {
@@ -49,13 +49,13 @@ impl KeyState {
         }
     }
 
-    /// Whether this state may be followed by that one.
+    /// True if `next` may follow this state.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         self.followers().contains(&next)
     }
 
-    /// What a key in this state does in a process' keyring; `None` for one that is gone.
+    /// The role of a key in this state in a process's keyring; `None` for a destroyed one.
     #[must_use]
     pub fn role(self) -> Option<KeyRole> {
         Some(match self {

@@ -84,6 +84,7 @@ fn number(value: f64) -> String {
 /// The label of a bucket that holds its upper bound.
 const BOUND: &str = "le";
 
+#[cfg(test)]
 pub(crate) mod parse;
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod exposition;
 mod handles;
 mod hooks;
 mod metric;
-mod movement;
 pub mod names;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
@@ -26,7 +25,6 @@ pub use decoys::{DecoyOpener, decoys_opened_counter};
 pub use hooks::before_snapshot;
 pub use metric::{Kind, Label, LabelValues, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
-pub use movement::{MetricMovement, Movement};
 pub use names::TABLE;
 pub use process::{ProcessMetrics, set_certificate_expiry, set_mode};
 pub use recorder::{InstallError, install};

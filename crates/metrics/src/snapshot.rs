@@ -99,6 +99,7 @@ impl Series {
         &self.value
     }
 
+    #[cfg(test)]
     pub(crate) fn exact_mut(&mut self) -> &mut Value {
         &mut self.value
     }
@@ -115,14 +116,9 @@ impl Snapshot {
         })
     }
 
+    #[cfg(test)]
     pub(crate) fn of(families: Vec<(&'static Metric, Vec<Series>)>) -> Self {
         Self { families }
-    }
-
-    /// The metrics that another process of ours returned as text.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        exposition::parse::read(text)
     }
 
     /// The metrics in Prometheus' text format.

@@ -1,11 +1,10 @@
-//! Requests that may wait on the server for something to happen there: which do, and for how long they
-//! say that they are ready to wait. What happens to their connection meanwhile is not known here.
+//! The timeouts of requests that may wait on the server.
 
 use std::time::Duration;
 
 use crate::argument::{integer, is};
 
-/// Where a command says how long it waits.
+/// The position and unit of the timeout of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
     /// In seconds, in the last argument.
@@ -14,15 +13,15 @@ pub enum Timeout {
     FirstInSeconds,
     /// In milliseconds, in this argument.
     Milliseconds(usize),
-    /// In milliseconds, behind the option `BLOCK`; without it the command does not wait.
+    /// In milliseconds, after the option `BLOCK`; without it the command does not wait.
     BlockOption,
-    /// Nowhere: it takes as long as the server needs, and waits for no other client.
+    /// None: the command takes as long as the server needs, and does not wait for another client.
     Unstated,
 }
 
 impl Timeout {
-    /// How long this request waits at most: `None` without end. What is not a time is an error to the
-    /// server at once.
+    /// The maximum time that this request waits: `None` if it is not limited. Servers answer at once with an
+    /// error if the timeout is not a number.
     pub(crate) fn of(self, arguments: &[&[u8]]) -> Option<Duration> {
         match self {
             Self::LastInSeconds => seconds(arguments, arguments.len().saturating_sub(1)),
@@ -42,7 +41,7 @@ fn seconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
         .get(at)
         .and_then(|it| std::str::from_utf8(it).ok());
     let Some(seconds) = text.and_then(|it| it.parse::<f64>().ok()) else {
-        // Servers read more notations, as hexadecimal ones.
+        // Servers accept more notations, such as hexadecimal.
         return Some(Duration::from_millis(1));
     };
     if seconds == 0.0 {
@@ -66,7 +65,7 @@ fn milliseconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
     }
 }
 
-/// Where XREAD or XREADGROUP says how long it waits: of several, the last one counts.
+/// The position of the timeout of XREAD or XREADGROUP: of several, the last one counts.
 fn last_block(arguments: &[&[u8]]) -> Option<usize> {
     let mut found = None;
     let mut at = 1_usize;
@@ -87,8 +86,7 @@ fn last_block(arguments: &[&[u8]]) -> Option<usize> {
     found
 }
 
-/// Whether an XREAD or XREADGROUP is of a form that servers accept and that does not wait. Anything
-/// that is not certain is taken for one that waits.
+/// True if an XREAD or XREADGROUP is certainly of a form that servers accept and that does not wait.
 pub(crate) fn reads_at_once(arguments: &[&[u8]]) -> bool {
     let mut at = 1_usize;
     while at < arguments.len() {
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_time_where_the_command_has_it() {
+    fn the_timeout_is_read_where_the_command_has_it() {
         let ms = |number| Some(Duration::from_millis(number));
         for (timeout, request, expected) in [
             (Timeout::LastInSeconds, "BLPOP a 0", None),

@@ -1,18 +1,18 @@
-//! The decision about one request: finds the command's row, looks whether one of its record names is
-//! protected, and does as the row says. What single commands do with their values is in `form`.
+//! The decision about one request: finds the row of the command, checks whether one of its record names is
+//! protected, and applies the treatment of the row. The values of single commands are in `form`.
 
 use std::time::Duration;
 
-use crate::argument::word;
+use crate::argument::c_string;
 use crate::decision::{Action, Decision, Effect};
 use crate::form::without_redirect;
-use crate::names::{Names, Standing};
+use crate::names::{ArgumentKind, Names};
 use crate::protected::{PatternId, ProtectedNames};
 use crate::refusal::{Reason, Refusal};
 use crate::table::{Row, Treatment, find};
 
-/// Decides about one request. `arguments[0]` is the command word, in any case; a request without
-/// arguments is forwarded, as Redis ignores it.
+/// Decides about one request. `arguments[0]` is the command, in any case; a request without arguments is
+/// forwarded, as Redis ignores it.
 #[must_use]
 pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     if arguments.is_empty() {
@@ -23,7 +23,7 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
         };
     }
     let Some(row) = find(arguments) else {
-        return without_row(names, arguments);
+        return decide_without_row(names, arguments);
     };
     Decision {
         command: Some(row.name),
@@ -32,9 +32,9 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     }
 }
 
-/// The decision about a request that begins with these arguments, and will have `total` of them, if it
-/// is certain already: it is forwarded as it comes, whatever follows. No name so far is protected, or all
-/// are excepted and the reply holds no value, and no name can follow.
+/// The decision about a request that begins with these arguments and will have `total` of them, if it is
+/// certain already that it is forwarded unchanged, whatever follows: no name so far is protected, or all are
+/// excepted and the reply holds no value, and no name can follow.
 #[must_use]
 pub fn decide_early(
     names: &ProtectedNames,
@@ -47,18 +47,20 @@ pub fn decide_early(
     }
     let row = find(arguments_so_far)?;
     let effect = row.effect.early(total)?;
-    let by_names = matches!(
+    let depends_on_names = matches!(
         row.treatment,
         Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_)
     );
-    let certain = by_names
+    let is_certain = depends_on_names
         && row.names.all_seen(arguments_so_far, total)
-        && match matters(row, names, arguments_so_far, total) {
+        && match find_relevant_name(row, names, arguments_so_far, total) {
             None => true,
-            Some(Matter::Protected(met)) => is_excepted(met) && has_no_value_in_reply(row, total),
-            Some(Matter::ReadOnly) => false,
+            Some(RelevantName::Protected(name)) => {
+                is_excepted(name) && has_no_value_in_reply(row, total)
+            }
+            Some(RelevantName::OwnRecord) => false,
         };
-    certain.then_some(Decision {
+    is_certain.then_some(Decision {
         command: Some(row.name),
         action: Action::Forward,
         effect,
@@ -77,21 +79,21 @@ fn has_no_value_in_reply(row: &Row, total: usize) -> bool {
     }
 }
 
-/// How long a request is ready to wait on the server: `None` without end. Zero for a request that does
+/// The time that a request may wait on the server: `None` if it is not limited, zero if the request does
 /// not wait.
 #[must_use]
-pub fn longest_wait(arguments: &[&[u8]]) -> Option<Duration> {
+pub fn max_wait(arguments: &[&[u8]]) -> Option<Duration> {
     let timeout = find(arguments).and_then(|row| row.effect.timeout());
     timeout.map_or(Some(Duration::ZERO), |timeout| timeout.of(arguments))
 }
 
 fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let refuse = |reason, met: Option<Met>| {
+    let refuse = |reason, name: Option<NameMatch>| {
         Action::Refuse(Refusal {
             command: Some(row.name),
             reason,
-            pattern: met.and_then(|(_, pattern)| pattern),
-            name: met.map(|(at, _)| at),
+            pattern: name.and_then(|(_, pattern)| pattern),
+            name: name.map(|(at, _)| at),
         })
     };
     match row.treatment {
@@ -99,72 +101,77 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Treatment::WithoutRedirect => return without_redirect(arguments),
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
-    let met = match matters(row, names, arguments, arguments.len()) {
+    let name = match find_relevant_name(row, names, arguments, arguments.len()) {
         None => return Action::Forward,
-        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord, None),
-        Some(Matter::Protected(met)) => met,
+        Some(RelevantName::OwnRecord) => return refuse(Reason::WritesOwnRecord, None),
+        Some(RelevantName::Protected(name)) => name,
     };
-    // Values under excepted names are plain: the server may do with them what it can.
-    let refuse = |reason| match is_excepted(met) {
+    // Values under excepted names are plaintext: the server may compute on them.
+    let refuse = |reason| match is_excepted(name) {
         true => Action::Forward,
-        false => refuse(reason, Some(met)),
+        false => refuse(reason, Some(name)),
     };
     match row.treatment {
         Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
-        Treatment::Form(form) => form.apply(names, arguments, met).unwrap_or_else(refuse),
+        Treatment::Form(form) => form.apply(names, arguments, name).unwrap_or_else(refuse),
     }
 }
 
-/// The first protected name that a request meets, or if all are excepted, the first of these: which
-/// argument, and which pattern means it; no pattern where it is only a glob that could mean one.
-pub(crate) type Met = (usize, Option<PatternId>);
+/// A protected name in a request: its argument, and the pattern that it belongs to. The pattern is `None` for
+/// a glob that may match protected names.
+pub(crate) type NameMatch = (usize, Option<PatternId>);
 
-/// Returns whether a name is excepted from its pattern.
-pub(crate) fn is_excepted((_, pattern): Met) -> bool {
+/// True if the name is excepted from its pattern.
+pub(crate) fn is_excepted((_, pattern): NameMatch) -> bool {
     pattern.is_some_and(PatternId::is_excepted)
 }
 
-/// What in a request matters to the policy.
-enum Matter {
+/// The name in a request that decides its treatment.
+enum RelevantName {
     /// A record of Waxseal's own that the request would write.
-    ReadOnly,
-    /// A protected name.
-    Protected(Met),
+    OwnRecord,
+    /// A protected name: the first that is not excepted, else the first.
+    Protected(NameMatch),
 }
 
-fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize) -> Option<Matter> {
+fn find_relevant_name(
+    row: &Row,
+    names: &ProtectedNames,
+    arguments: &[&[u8]],
+    total: usize,
+) -> Option<RelevantName> {
     let rule: Names = row.names;
-    let mut met = None;
-    let mut read_only = false;
-    rule.any(arguments, total, |at, standing| {
+    let mut protected = None;
+    let mut writes_own_record = false;
+    rule.any(arguments, total, |at, kind| {
         let Some(argument) = arguments.get(at) else {
             return false;
         };
-        if standing == Standing::Name && !row.reads && names.is_read_only(argument) {
-            read_only = true;
+        if kind == ArgumentKind::Name && !row.reads && names.is_read_only(argument) {
+            writes_own_record = true;
             return true;
         }
-        if met.is_none_or(is_excepted) {
-            let found = match standing {
-                Standing::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
-                Standing::Glob => names.may_mean(argument).then_some((at, None)),
+        if protected.is_none_or(is_excepted) {
+            let found = match kind {
+                ArgumentKind::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
+                ArgumentKind::Glob => names.may_match(argument).then_some((at, None)),
             };
-            // A name that is not excepted decides, wherever it stands.
-            met = found.filter(|it| !is_excepted(*it)).or(met).or(found);
+            // A name that is not excepted decides, in whichever position.
+            protected = found.filter(|it| !is_excepted(*it)).or(protected).or(found);
         }
-        // Of a request that only reads, nothing else can matter.
-        row.reads && met.is_some_and(|met| !is_excepted(met))
+        // Nothing else can matter to a request that only reads.
+        row.reads && protected.is_some_and(|name| !is_excepted(name))
     });
-    match (read_only, met) {
-        (true, _) => Some(Matter::ReadOnly),
-        (false, met) => met.map(Matter::Protected),
+    match (writes_own_record, protected) {
+        (true, _) => Some(RelevantName::OwnRecord),
+        (false, protected) => protected.map(RelevantName::Protected),
     }
 }
 
-/// A command that the table does not have.
+/// The decision about a command that the table does not have.
 #[cold]
-fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
+fn decide_without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     let refuse = |command, reason| {
         Action::Refuse(Refusal {
             command,
@@ -174,19 +181,19 @@ fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
         })
     };
     let container = find(arguments.get(..1).unwrap_or_default());
-    let words = arguments.get(..if container.is_some() { 2 } else { 1 });
-    let has_zero_byte = |argument: &&[u8]| word(argument).len() < argument.len();
-    let (action, effect) = if words.unwrap_or(arguments).iter().any(has_zero_byte) {
+    let command = arguments.get(..if container.is_some() { 2 } else { 1 });
+    let has_zero_byte = |argument: &&[u8]| c_string(argument).len() < argument.len();
+    let (action, effect) = if command.unwrap_or(arguments).iter().any(has_zero_byte) {
         // Servers look commands up in a hash table: by the hash of all bytes, then by comparing up to a
-        // zero byte. Which command that finds, if any, depends on the server's hash seed.
+        // zero byte. The command that this finds, if any, depends on the server's hash seed.
         (refuse(None, Reason::ZeroByte), Effect::None)
     } else if container.is_some_and(|row| row.name == "client") {
-        // It could ask for anything about the connection: to be told of another server, for one.
+        // It could ask for anything about the connection, such as being redirected to another server.
         let reason = Reason::UnknownSubcommand;
         (refuse(Some("client"), reason), Effect::None)
     } else {
-        // Nobody knows whether it has a state.
-        (unknown(names, arguments), Effect::Connection)
+        // It may change the state of the connection.
+        (decide_unknown(names, arguments), Effect::Connection)
     };
     Decision {
         command: None,
@@ -195,8 +202,8 @@ fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     }
 }
 
-/// A command without a row: it may do anything with any of its arguments.
-fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
+/// The action for a command without a row, which may do anything with any of its arguments.
+fn decide_unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
     let refuse = |reason, name, pattern| {
         Action::Refuse(Refusal {
             command: None,
@@ -205,12 +212,12 @@ fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
             name,
         })
     };
-    let rest = || arguments.iter().enumerate().skip(1);
-    if rest().any(|(_, argument)| names.is_read_only(argument)) {
+    let operands = || arguments.iter().enumerate().skip(1);
+    if operands().any(|(_, argument)| names.is_read_only(argument)) {
         return refuse(Reason::WritesOwnRecord, None, None);
     }
-    let met = rest().find_map(|(at, argument)| Some((at, names.find_sealed(argument)?)));
-    match met {
+    let protected = operands().find_map(|(at, argument)| Some((at, names.find_sealed(argument)?)));
+    match protected {
         Some((at, pattern)) => refuse(Reason::UnknownCommand, Some(at), Some(pattern)),
         None => Action::Forward,
     }

@@ -1,37 +1,37 @@
-//! What the policy answers: whether a request goes out as it came, with sealed values, or not at
-//! all; what its reply will hold; what it does to its connection. Only words, no rules.
+//! The decision about a request: it is forwarded unchanged, with sealed values, or refused; the content of its
+//! reply; its effect on the connection. Only types, no rules.
 
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::protected::PatternId;
+use crate::location::{Location, ReplyShape};
 use crate::refusal::Refusal;
 use crate::scripts::KnownScript;
 
-/// What is to be done with one request.
+/// The decision about one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The command as the table has it; none when the table has no row for it.
+    /// The name of the command in the table, if the table has a row for it.
     pub command: Option<&'static str>,
-    /// With the request and its reply.
+    /// The action on the request and its reply.
     pub action: Action,
-    /// With the connection. Says what the request asks for; the server may still refuse it.
+    /// The effect that the request has on the connection, unless the server refuses it.
     pub effect: Effect,
 }
 
-/// What happens to a request and its reply.
+/// The action on a request and its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Both pass as they come.
+    /// Both are forwarded unchanged.
     Forward,
     /// Values in the request are sealed, values in the reply opened.
     Transform(Transform),
     /// The request is not sent; the client gets an error.
     Refuse(Refusal),
-    /// The record's value is read first: the script then compares what is stored.
+    /// The value of the record is read first, and the script then compares the stored envelope.
     Script(ScriptCall),
-    /// What happens depends on the script's text, which the policy does not know by this digest
+    /// The action depends on the text of the script, which the policy does not know by this digest
     /// ([`decide_script`](crate::decide_script)).
     ScriptDigest(UnknownDigest),
 }
@@ -42,14 +42,14 @@ pub struct ScriptCall {
     /// The script.
     pub script: KnownScript,
     /// The record.
-    pub place: Place,
+    pub location: Location<usize>,
     /// The argument that the script compares with the record's value.
     pub compared: usize,
     /// The argument that it stores as the record's value. It can be the one that it compares.
     pub stored: Option<ValueSlot>,
 }
 
-/// A script of a digest that no known script has. With the text of a known script it is run as that one, else:
+/// The action on a script with an unknown digest, unless its text is that of a known script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownDigest {
     /// It is refused.
@@ -60,34 +60,34 @@ pub enum UnknownDigest {
     Excepted,
 }
 
-/// A request whose values, or whose reply's values, are protected.
+/// The changes to a request and its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transform {
-    /// What changes in the request.
+    /// The change of the request.
     pub request: RequestChange,
-    /// What a reply that is no error holds.
+    /// The content of a reply that is not an error.
     pub reply: ReplyShape,
 }
 
-/// What changes in a request before it is sent.
+/// The change of a request before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestChange {
     /// Nothing.
     None,
-    /// These arguments are values: each is sealed in its place, everything else goes as it came.
+    /// These arguments are values: each is sealed, all others are unchanged.
     Seal(SmallVec<[ValueSlot; 2]>),
-    /// These arguments are replaced by this word; everything else goes as it came.
+    /// These arguments are replaced by this word; all others are unchanged.
     Reword {
         /// The arguments, in order.
         arguments: SmallVec<[usize; 2]>,
-        /// What is sent in their place.
+        /// The text that replaces each of them.
         word: &'static str,
     },
-    /// Another request is sent instead: this word, then these arguments of the original.
+    /// Another request is sent instead: this command, then these arguments of the original.
     Replace {
-        /// The command word.
+        /// The command.
         command: &'static str,
-        /// The arguments that follow it. They lie within the original request.
+        /// The arguments of the original request that follow it.
         arguments: Range<usize>,
     },
 }
@@ -97,95 +97,23 @@ pub enum RequestChange {
 pub struct ValueSlot {
     /// Which argument; 0 is the command word.
     pub argument: usize,
-    /// Where the value will be stored.
-    pub place: Place,
+    /// The location where the value will be stored.
+    pub location: Location<usize>,
 }
 
-/// Where a value is stored: what it is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The pattern that means the record.
-    pub pattern: PatternId,
-    /// The argument that is the record's name.
-    pub name: usize,
-    /// The argument that is the field, in a hash.
-    pub field: Option<usize>,
-}
-
-/// What a reply holds. Errors pass in every shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyShape {
-    /// Nothing of ours.
-    Verbatim,
-    /// One value, or null. (`SET … GET` of a record that did not exist answers null.)
-    Value(Place),
-    /// An array (or null) whose elements are all values of this record.
-    Elements(Place),
-    /// An array with an element for each argument behind the command word: the value of the record of
-    /// that name, or null. Of names that are not protected it is none of ours.
-    EachName,
-    /// An array with an element for each of these arguments: the value of that field, or null.
-    EachField {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-        /// The arguments that are fields.
-        fields: Range<usize>,
-    },
-    /// Field, value, field, value: as a flat array, as a map, or as an array of pairs. The fields
-    /// are in the reply.
-    Fields {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// A cursor, then an array of field, value, field, value.
-    ScannedFields {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// The answer to HGETALL, as in [`ReplyShape::Fields`], of which the client wants the values
-    /// alone, as an array.
-    OnlyValues {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// Null, or a name and a value, or a name and an array of values. Whether they are protected is
-    /// told by the name in the reply.
-    Popped,
-    /// One value or null, of which the client wants the length: 0 for null.
-    Length(Place),
-    /// One value or null, of which the client wants a part, counted as GETRANGE counts: empty for
-    /// null.
-    Range {
-        /// Where the value is stored.
-        place: Place,
-        /// The first byte; from the end if negative.
-        start: i64,
-        /// The last byte, included; from the end if negative.
-        end: i64,
-    },
-}
-
-/// What a request does to the connection it comes over, if the server accepts it. Most of these need a
-/// dedicated upstream connection.
+/// The effect of a request on its connection, if the server accepts it. Most of these need a dedicated
+/// upstream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing: any connection would do.
+    /// None: any connection can be used.
     None,
-    /// Nothing, but it runs code on the server, which may name records that the request does not.
+    /// None, but it runs code on the server, which may name records that the request does not.
     Script,
-    /// Nothing, but it tells the server the text of a script: `SCRIPT LOAD`.
+    /// None, but it loads the text of a script into the server: `SCRIPT LOAD`.
     LoadScript,
-    /// Nothing, but it asks which scripts the server has: `SCRIPT EXISTS`.
+    /// None, but it queries which scripts the server has: `SCRIPT EXISTS`.
     QueryScripts,
-    /// It may hold up the connection for long.
+    /// It may block the connection for long.
     Blocking,
     /// MULTI.
     Multi,
@@ -219,21 +147,20 @@ pub enum Effect {
     ReplyOff,
     /// `CLIENT REPLY SKIP`, with exactly three arguments.
     ReplySkip,
-    /// `CLIENT SETNAME`, `CLIENT SETINFO`: only what the connection is called.
+    /// `CLIENT SETNAME`, `CLIENT SETINFO`: only the label of the connection.
     Label,
-    /// `CLIENT LIST`, `CLIENT INFO`: names the server's clients.
+    /// `CLIENT LIST`, `CLIENT INFO`: lists clients.
     ListClients,
-    /// `CLIENT KILL`: ends connections.
+    /// `CLIENT KILL`: closes connections.
     KillClients,
-    /// Anything else that asks for or changes the state of the connection itself.
+    /// Any other request about the state of the connection itself.
     Connection,
-    /// What it does is told by its reply alone, and nothing may follow before that has come: a command
-    /// with one of the effects above in a form that servers refuse, such as `DISCARD now`, and one that
-    /// some servers answer twice.
+    /// Known only from its reply, before which nothing may follow: a command with one of the effects above in a
+    /// form that servers refuse, such as `DISCARD now`, and one that some servers answer twice.
     Unsettled,
 }
 
-/// What is subscribed to.
+/// The kind of channels of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channels {
     /// Channels by name.

@@ -19,8 +19,8 @@ pub fn markdown() -> String {
         };
         line(&mut text, &[cause.to_owned(), reason.remedy().to_owned()]);
     }
-    for (group, title) in CHAPTERS {
-        chapter(&mut text, group, title);
+    for (group, title) in SECTIONS {
+        section(&mut text, group, title);
     }
     text
 }
@@ -63,8 +63,8 @@ const REASONS: [Reason; 21] = [
     Reason::MovesValue,
     Reason::RunsCode,
     Reason::ScriptNamesSeveral,
-    Reason::FieldsElsewhere,
-    Reason::QuotesRequest,
+    Reason::FieldsNotInRequest,
+    Reason::EmbedsRequest,
     Reason::NotYetSealed(DataKind::Sets),
     Reason::NotYetSealed(DataKind::SortedSets),
     Reason::NotYetSealed(DataKind::Streams),
@@ -81,7 +81,7 @@ const REASONS: [Reason; 21] = [
     Reason::UnknownSubcommand,
 ];
 
-const CHAPTERS: [(Group, &str); 17] = [
+const SECTIONS: [(Group, &str); 17] = [
     (Group::Strings, "Strings"),
     (Group::Hashes, "Hashes"),
     (Group::Lists, "Lists"),
@@ -101,7 +101,7 @@ const CHAPTERS: [(Group, &str); 17] = [
     (Group::Server, "The server"),
 ];
 
-/// What an operator should know of a chapter beyond its table.
+/// Notes of sections beside their tables.
 const NOTES: [(Group, &str); 5] = [
     (
         Group::Hashes,
@@ -129,8 +129,8 @@ sealed.",
     ),
 ];
 
-/// One table: the commands that are treated alike share a line.
-fn chapter(text: &mut String, group: Group, title: &str) {
+/// Writes one table: commands with the same treatment share a line.
+fn section(text: &mut String, group: Group, title: &str) {
     let _ = write!(text, "\n## {title}\n\n");
     if let Some((_, note)) = NOTES.iter().find(|(about, _)| *about == group) {
         let _ = write!(text, "{note}\n\n");
@@ -139,18 +139,18 @@ fn chapter(text: &mut String, group: Group, title: &str) {
     let mut lines: Vec<(String, String, Vec<&Row>)> = Vec::new();
     let rows = rows().iter();
     for row in rows.filter(|row| row.group == group && row.names != Names::Subcommands) {
-        let (what, connection) = (treatment(row), connection(row.effect));
+        let (treatment, connection) = (treatment(row), connection(row.effect));
         let alike =
-            |line: &&mut (String, String, Vec<&Row>)| line.0 == what && line.1 == connection;
+            |line: &&mut (String, String, Vec<&Row>)| line.0 == treatment && line.1 == connection;
         match lines.iter_mut().find(alike) {
             Some(line) => line.2.push(row),
-            None => lines.push((what, connection.to_owned(), vec![row])),
+            None => lines.push((treatment, connection.to_owned(), vec![row])),
         }
     }
     lines.sort_by_key(|(_, _, rows)| rows.first().map(|row| rank(row)));
-    for (what, connection, rows) in lines {
+    for (treatment, connection, rows) in lines {
         let names: Vec<String> = rows.iter().map(|row| Upper(row.name).to_string()).collect();
-        line(text, &[names.join(", "), what, connection]);
+        line(text, &[names.join(", "), treatment, connection]);
     }
 }
 
@@ -158,7 +158,7 @@ fn line(text: &mut String, cells: &[String]) {
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
-/// Sealed first, then forwarded, refused, nameless.
+/// The order of lines: sealed, forwarded, refused, without record names.
 fn rank(row: &Row) -> u8 {
     match (row.treatment, row.names) {
         (Treatment::Form(_), _) => 0,
@@ -170,7 +170,7 @@ fn rank(row: &Row) -> u8 {
 
 fn treatment(row: &Row) -> String {
     match (row.treatment, row.names) {
-        (Treatment::Form(form), _) => form.says().to_owned(),
+        (Treatment::Form(form), _) => form.description().to_owned(),
         (Treatment::WithoutRedirect, _) => {
             "forwarded without `redirect`, which would lead the client past the proxy".to_owned()
         }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_every_command_once() {
+    fn every_command_is_listed_once() {
         let text = markdown();
         let tables: Vec<&str> = text.split("\n## ").skip(2).collect();
         let cells = tables.iter().flat_map(|table| table.lines());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn has_a_way_out_for_every_reason_of_the_table() {
+    fn every_reason_of_the_table_has_a_remedy() {
         let text = markdown();
         for row in rows() {
             if let Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) = row.treatment {

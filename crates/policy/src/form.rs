@@ -1,11 +1,12 @@
-//! The forms of commands that carry values: which arguments are sealed and what the reply holds. One
-//! function for each form, by kind of data. Called only when one of the names is protected; whether
-//! a command has a form at all is said by its row in the table.
+//! The forms of commands that carry values: the arguments that are sealed, and the values in the reply. One function for
+//! each form, by kind of data, called only if one of the names is protected. The row of a command in the table says
+//! which form it has, if any.
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decide::{Met, decide};
-use crate::decision::{Action, Place, ReplyShape, RequestChange, Transform, ValueSlot};
+use crate::decide::{NameMatch, decide};
+use crate::decision::{Action, RequestChange, Transform, ValueSlot};
+use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
@@ -19,8 +20,7 @@ mod strings;
 pub(crate) use connection::without_redirect;
 pub use scripts::decide_script;
 
-/// A form that a command can have. Two commands have the same form when their values stand in the
-/// same places.
+/// A form that a command can have. Commands whose values are at the same positions have the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// `GET name`, `GETDEL name`.
@@ -81,7 +81,7 @@ pub enum Form {
     LIndex,
     /// `LPOP name [count]`, `RPOP`.
     Pop,
-    /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the reply says which name.
+    /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the name is in the reply.
     PopAny,
     /// `COMMAND GETKEYS request…`.
     GetKeys,
@@ -98,10 +98,9 @@ pub enum Form {
 }
 
 impl Form {
-    /// What happens to a request of this form that names a protected record, in words for the
-    /// documentation.
+    /// The description of a request of this form that names a protected record, for the documentation.
     #[must_use]
-    pub fn says(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Set => {
                 "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
@@ -141,13 +140,13 @@ impl Form {
         }
     }
 
-    /// What is done with a request of this form, one of whose names is protected; the reason if it
+    /// Decides about a request of this form, one of whose names is protected. `Err` is the reason for refusing one that
     /// has another form.
     pub(crate) fn apply(
         self,
         names: &ProtectedNames,
         arguments: &[&[u8]],
-        met: Met,
+        met: NameMatch,
     ) -> Result<Action, Reason> {
         let request = Request {
             names,
@@ -185,8 +184,8 @@ impl Form {
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
             Self::PopAny => Ok(lists::pop_any()),
-            Self::GetKeys => quoted(request, 2),
-            Self::DryRun => quoted(request, 3),
+            Self::GetKeys => embedded_request(request, 2),
+            Self::DryRun => embedded_request(request, 3),
             Self::Eval => scripts::eval(request),
             Self::EvalSha => scripts::eval_sha(request, "evalsha"),
             Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
@@ -200,8 +199,8 @@ impl Form {
 struct Request<'r> {
     names: &'r ProtectedNames,
     arguments: &'r [&'r [u8]],
-    /// What is known already of one of the names.
-    met: Met,
+    /// The pattern of one of the names, which is known already.
+    met: NameMatch,
 }
 
 impl Request<'_> {
@@ -209,30 +208,30 @@ impl Request<'_> {
         self.arguments.len()
     }
 
-    /// The record of this name, if it is protected.
-    fn place(self, name: usize) -> Option<Place> {
+    /// The record with the name at this argument, if it is protected.
+    fn location(self, name: usize) -> Option<Location<usize>> {
         let pattern = match self.met {
             (at, Some(pattern)) if at == name => pattern,
             _ => self.names.find(self.arguments.get(name)?)?,
         };
-        Some(Place {
+        Some(Location {
             pattern,
             name,
             field: None,
         })
     }
 
-    /// The field of a record, if that is protected.
-    fn field(self, name: usize, field: usize) -> Option<Place> {
-        let place = self.place(name)?;
-        Some(Place {
+    /// The field at an argument, of the record with the name at another one, if that is protected.
+    fn field(self, name: usize, field: usize) -> Option<Location<usize>> {
+        let location = self.location(name)?;
+        Some(Location {
             field: Some(field),
-            ..place
+            ..location
         })
     }
 }
 
-/// The request passes, its reply does not.
+/// The request passes unchanged, its reply does not.
 fn reply(reply: ReplyShape) -> Action {
     Action::Transform(Transform {
         request: RequestChange::None,
@@ -241,8 +240,8 @@ fn reply(reply: ReplyShape) -> Action {
 }
 
 /// One value in the request, and none in the reply.
-fn seal_one(argument: usize, place: Place) -> Action {
-    seal(smallvec![ValueSlot { argument, place }])
+fn seal_one(argument: usize, location: Location<usize>) -> Action {
+    seal(smallvec![ValueSlot { argument, location }])
 }
 
 /// Values in the request, and none in the reply.
@@ -253,31 +252,30 @@ fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
     })
 }
 
-/// Another request instead.
-fn replace(command: &'static str, behind: usize, reply: ReplyShape) -> Action {
+/// Another request is sent instead, with the arguments up to `end`.
+fn replace(command: &'static str, end: usize, reply: ReplyShape) -> Action {
     Action::Transform(Transform {
         request: RequestChange::Replace {
             command,
-            arguments: 1..behind,
+            arguments: 1..end,
         },
         reply,
     })
 }
 
-/// A form with a value in it that is none of those we know: refused, because the value would go out
-/// in clear. With too few arguments to hold a value the server answers its error.
-fn not_that_form(request: Request<'_>) -> Result<Action, Reason> {
+/// A request with a value that does not have the expected form: refused, because the value would be sent in clear. With
+/// too few arguments to hold a value it is forwarded, and the server answers with its error.
+fn unexpected_form(request: Request<'_>) -> Result<Action, Reason> {
     if request.len() <= 2 {
         return Ok(Action::Forward);
     }
     Err(Reason::UnforeseenForm)
 }
 
-/// A request about another request, whose command word is at this place: that one's values would go
-/// out in clear.
-fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
+/// A request that embeds another one, whose command word is at this position: that one's values would be sent in clear.
+fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
-    // Requests inside a request inside a request are looked at no further.
+    // A request that is embedded twice is not decided about.
     let nested = find(inside)
         .is_some_and(|row| matches!(row.treatment, Treatment::Form(Form::GetKeys | Form::DryRun)));
     let holds_no_value = !nested
@@ -288,16 +286,16 @@ fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
         };
     holds_no_value
         .then_some(Action::Forward)
-        .ok_or(Reason::QuotesRequest)
+        .ok_or(Reason::EmbedsRequest)
 }
 
-/// How many arguments an option for the lifetime takes, if there is one at this place that we know.
+/// The number of arguments of the lifetime option at this position, if there is a known one.
 fn lifetime(arguments: &[&[u8]], at: usize) -> Option<usize> {
-    use crate::argument::{integer, is, is_one_of};
+    use crate::argument::{integer, is, is_any_keyword};
     if is(arguments, at, "KEEPTTL") {
         return Some(1);
     }
-    // A word in the place of the number could be a piece of a value.
+    // A word where the number should be could be part of a value.
     let number = integer(arguments, at.saturating_add(1)).is_some();
-    (number && is_one_of(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
+    (number && is_any_keyword(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
 }

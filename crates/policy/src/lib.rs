@@ -1,9 +1,9 @@
-//! Waxseal's policy: which records are protected, and what each Redis command means for them: where
-//! its record names and values stand, what its reply holds, or why it is refused.
+//! The policy: which records are protected, and what each Redis command means for them: the positions of its
+//! record names and values, the content of its reply, or the reason why it is refused.
 //!
-//! The policy sees the arguments of one request as slices and answers with a [`Decision`]. It opens
-//! no socket, reads no frame, holds no key, and remembers nothing between two requests: sealing the
-//! values, matching replies to requests and keeping the state of a connection is done above.
+//! The policy sees the arguments of one request as slices and returns a [`Decision`]. It opens no socket,
+//! parses no frame, holds no key, and keeps no state between requests: its callers seal the values, match
+//! replies to requests and track the state of connections.
 //!
 //! ```
 //! use waxseal_policy::{Action, ProtectedNames, RecordPattern, RequestChange, decide};
@@ -39,6 +39,7 @@ mod decide;
 mod decision;
 pub mod document;
 mod form;
+mod location;
 mod names;
 mod pattern;
 mod protected;
@@ -48,12 +49,13 @@ mod suggestion;
 pub mod table;
 
 pub use argument::is;
-pub use decide::{decide, decide_early, longest_wait};
+pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
-    Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, ScriptCall, Transform,
-    UnknownDigest, ValueSlot,
+    Action, Channels, Decision, Effect, RequestChange, ScriptCall, Transform, UnknownDigest,
+    ValueSlot,
 };
 pub use form::decide_script;
+pub use location::{Layout, Location, NamesUse, ReplyShape};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};

@@ -1,6 +1,5 @@
-//! Patterns over record names: Redis' globs with at most one `{user}`, names that are excepted from them, and
-//! the order among several that match one name. What a pattern stands for (how its records are sealed, what
-//! they are called) is not known here.
+//! Patterns over record names: the globs of Redis with at most one `{user}`, names that are excepted from them,
+//! and the order of several that match one name.
 
 use std::sync::Arc;
 
@@ -20,33 +19,33 @@ pub(crate) use bytes::byte_filter;
 pub use error::PatternError;
 pub(crate) use except::SortForm;
 
-/// Names that begin so are Waxseal's own: the canary, quarantine, keys of users. An ordinary pattern
-/// never means them.
+/// The prefix of Waxseal's own records: the canary, quarantine, keys of users. Ordinary patterns do not match
+/// them.
 pub const OWN_PREFIX: &[u8] = b"waxseal:";
 
-/// Which records are meant: `wa:{user}`, `whatsapp:temp_password:*`, `rq:job:*:[0-9]?`, or one literal name.
+/// A pattern over record names: `wa:{user}`, `whatsapp:temp_password:*`, `rq:job:*:[0-9]?`, or a literal name.
 ///
-/// `*` stands for any bytes, `?` for one byte, `[a-z]` for one of a set and `[^a-z]` for one outside it; `\`
-/// takes the meaning from what follows it, so that `\{1\}` is a brace, `1` and a brace. `{user}`
-/// is a `*` that says who the record is about. Every `*` and `{user}` takes the shortest text that lets
-/// the rest match, from left to right; the last one takes the rest.
+/// `*` matches any bytes, `?` one byte, `[a-z]` one of a set and `[^a-z]` one outside it; `\` escapes the next
+/// character, so that `\{1\}` is a brace, `1` and a brace. `{user}` is a `*` that identifies the user of the
+/// record. Every `*` and `{user}` matches the shortest text with which the remainder of the name matches, from
+/// left to right; the last one matches all that remains.
 #[derive(Clone, Debug)]
 pub struct RecordPattern {
     text: String,
     glob: Glob,
-    /// Whether it means Waxseal's own names, and only such.
+    /// True if it matches Waxseal's own names, and only these.
     own: bool,
     names_user: bool,
-    /// Names of these forms are the pattern's, and are left plain.
+    /// Names of these forms belong to the pattern, and their values are left in plaintext.
     excepts: Arc<[Except]>,
-    /// Patterns that names of this form belong to instead, if they match them too.
+    /// More specific patterns: names that match them belong to them.
     yields_to: Arc<[RecordPattern]>,
-    /// The wider pattern that says which part of a name is the user.
+    /// The wider pattern that determines the user of a name.
     part_of: Option<Arc<RecordPattern>>,
 }
 
 impl PartialEq for RecordPattern {
-    /// The same words, whatever other patterns are beside them.
+    /// Compares the texts, not the other patterns of the set.
     fn eq(&self, other: &Self) -> bool {
         (&self.text, self.own) == (&other.text, other.own)
     }
@@ -55,12 +54,12 @@ impl PartialEq for RecordPattern {
 impl Eq for RecordPattern {}
 
 impl RecordPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     ///
-    /// When it is empty, too long, no glob, or does not tell who the user is; when it begins or ends with
-    /// a blank; when it can match no name but those of Waxseal's own records.
+    /// If it is empty, too long, or not a glob; if the user is ambiguous; if it begins or ends with white space; if
+    /// it can only match names of Waxseal's own records.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::read(text)?;
         match pattern.prefix().as_bytes().starts_with(OWN_PREFIX) {
@@ -82,12 +81,12 @@ impl RecordPattern {
         })
     }
 
-    /// Reads a pattern over Waxseal's own names: `waxseal:user:*`. For those who look after them.
+    /// Parses a pattern over Waxseal's own names, such as `waxseal:user:*`, for code that maintains them.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), but when its literal part does not start with `waxseal:`.
-    pub fn of_own(text: &str) -> Result<Self, PatternError> {
+    /// As [`parse`](Self::parse), but if its literal prefix does not start with `waxseal:`.
+    pub fn parse_own(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::read(text)?;
         if !pattern.prefix().as_bytes().starts_with(OWN_PREFIX) {
             return Err(PatternError::NotOwn(text.to_owned()));
@@ -98,13 +97,12 @@ impl RecordPattern {
         })
     }
 
-    /// The pattern of all names that begin with this text, whatever it is made of; the rest of a name is the user
-    /// or anything.
+    /// The pattern of all names with this literal prefix; the remainder of a name is the user, or any text.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), and where the text has `*` or `?`, which are no wildcards here.
-    pub fn of_prefix(prefix: &str, names_user: bool) -> Result<Self, PatternError> {
+    /// As [`parse`](Self::parse), and if the prefix has `*` or `?`, which would not be wildcards.
+    pub fn with_prefix(prefix: &str, names_user: bool) -> Result<Self, PatternError> {
         if let Some(odd) = prefix.chars().find(|c| matches!(c, '*' | '?')) {
             return Err(PatternError::Prefix(prefix.to_owned(), odd));
         }
@@ -112,7 +110,7 @@ impl RecordPattern {
         Self::parse(&format!("{}{wildcard}", Self::escape(prefix)))
     }
 
-    /// A text that stands for itself in a pattern: what has a meaning there is escaped.
+    /// The text with all characters escaped that are special in a pattern.
     #[must_use]
     pub fn escape(text: &str) -> String {
         let mut escaped = String::with_capacity(text.len());
@@ -131,7 +129,7 @@ impl RecordPattern {
         &self.text
     }
 
-    /// The pattern for a report or a log: one that is the whole name of a record, or nearly so, is not shown.
+    /// The pattern for a report or a log: one that is (nearly) the whole name of a record is not shown.
     #[must_use]
     pub fn shown(&self) -> &str {
         match self.glob.has_star() {
@@ -140,34 +138,34 @@ impl RecordPattern {
         }
     }
 
-    /// Returns true if a text that may be a pattern is the whole name of a record, or nearly so: it has neither `*`
-    /// nor `{user}`.
+    /// True if a text that may be a pattern is (nearly) the whole name of a record: it has neither `*` nor `{user}`.
     #[must_use]
     pub fn is_one_name(text: &str) -> bool {
         !error::has_star(text)
     }
 
-    /// The literal part before the first wildcard, without escapes: what may be shown of a name.
+    /// The literal text before the first wildcard, without escapes: the part of a name that may be shown.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.glob.prefix()
     }
 
-    /// Whether a name is meant. Names under Waxseal's own prefix never are, unless the pattern was
-    /// read as one [over them](Self::of_own); nor are names that belong to another pattern of the same
-    /// [set](Self::resolve). Names that are [excepted](Self::is_excepted) are meant.
+    /// True if a name belongs to the pattern. Waxseal's own names do not, unless the pattern is one [over
+    /// them](Self::parse_own); nor do names that belong to another pattern of the same [set](Self::resolve).
+    /// [Excepted](Self::is_excepted) names do.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
-        (self.own || !name.starts_with(OWN_PREFIX)) && self.names(name) && !self.leaves(name)
+        (self.own || !name.starts_with(OWN_PREFIX))
+            && self.matches_form(name)
+            && !self.is_yielded(name)
     }
 
-    /// Decides which of these patterns each name belongs to that several of them match: the most specific
-    /// one, and of equally specific ones the first. From then on the others do not
-    /// [match](Self::matches) it.
+    /// Makes these patterns a set, in which a name that several match belongs to the most specific one, and of
+    /// equally specific ones to the first. The others no longer [match](Self::matches) it.
     ///
-    /// More specific is what has no wildcard; then what has the longer literal text before its first one;
-    /// then what has the longer literal text behind its last one; then what has more literal text; then
-    /// `{user}`, which says more than `*`.
+    /// More specific is a pattern without wildcards; then the one with the longer literal text before its first
+    /// wildcard; then with the longer literal text after its last one; then with more literal text; then with
+    /// `{user}` rather than `*`.
     #[must_use]
     pub fn resolve(patterns: Vec<Self>) -> Vec<Self> {
         let yields_to = |(index, pattern): (usize, &Self)| -> Arc<[Self]> {
@@ -190,28 +188,28 @@ impl RecordPattern {
         .collect()
     }
 
-    /// The patterns that some names of this form belong to instead.
+    /// The more specific patterns of the set that some names of this form belong to.
     pub fn yields_to(&self) -> impl Iterator<Item = &Self> {
         self.yields_to.iter()
     }
 
-    /// Whether some name can have the form of both.
+    /// True if some name can have the form of both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         relation::overlap(self.glob.tokens(), other.glob.tokens())
     }
 
-    /// Returns whether every name of the other's form has this form, too. For globs whose wildcards stand in other
-    /// places it may be false though it holds.
+    /// True if every name of the other's form has this form. For globs with wildcards at different positions it may
+    /// be false although it holds.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match other.glob.is_literal() {
-            true => self.names(other.prefix().as_bytes()),
+            true => self.matches_form(other.prefix().as_bytes()),
             false => relation::cover(self.glob.tokens(), other.glob.tokens()),
         }
     }
 
-    /// What orders patterns that match one name: the greater is the more specific.
+    /// The order of patterns that match one name: the greater is the more specific.
     pub(crate) fn specificity(&self) -> impl Ord + use<> {
         let glob = &self.glob;
         let (prefix, suffix) = (glob.prefix().len(), glob.suffix().len());
@@ -219,8 +217,7 @@ impl RecordPattern {
         (glob.is_literal(), prefix, suffix, literal, glob.has_user())
     }
 
-    /// The [filter](byte_filter) of bytes that all names of the pattern hold, where it takes a search to see that a
-    /// name is none of it.
+    /// The [filter](byte_filter) of bytes that all names of the pattern contain, if matching a name takes a search.
     pub(crate) fn searched_bytes(&self) -> u64 {
         self.glob.searched_bytes()
     }
@@ -230,20 +227,19 @@ impl RecordPattern {
         mine > theirs || (mine == theirs && index < other_index)
     }
 
-    /// Whether a name of this form belongs to another pattern.
-    fn leaves(&self, name: &[u8]) -> bool {
-        self.yields_to.iter().any(|other| other.names(name))
+    /// True if a name of this form belongs to a more specific pattern.
+    fn is_yielded(&self, name: &[u8]) -> bool {
+        self.yields_to.iter().any(|other| other.matches_form(name))
     }
 
-    /// Whether a name has the pattern's form, whoever it belongs to: what a store scans by.
+    /// True if a name has the form of the pattern, even if it belongs to another: what a store scans for.
     #[inline]
     #[must_use]
-    pub fn names(&self, name: &[u8]) -> bool {
+    pub fn matches_form(&self, name: &[u8]) -> bool {
         self.glob.matches(name)
     }
 
-    /// The same pattern, for a part of the records of a wider one, which says who their users are and which
-    /// of them are excepted.
+    /// The same pattern, for a part of the records of a wider one, which determines their users and excepted names.
     #[must_use]
     pub fn part_of(self, wider: &Self) -> Self {
         Self {
@@ -253,18 +249,18 @@ impl RecordPattern {
         }
     }
 
-    /// Whether names say who their user is.
+    /// True if names identify a user.
     #[must_use]
     pub fn names_user(&self) -> bool {
         self.names_user
     }
 
-    /// The user in a name, where the pattern has `{user}` and the name matches. A name with nothing in
-    /// that place matches and has no user.
+    /// The user in a name, if the pattern has `{user}` and the name matches. A name with an empty text in its place
+    /// matches and has no user.
     #[must_use]
     pub fn user<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
         if let Some(wider) = &self.part_of {
-            return wider.user(name).filter(|_| self.names(name));
+            return wider.user(name).filter(|_| self.matches_form(name));
         }
         self.names_user
             .then(|| self.glob.captured(name))
@@ -272,17 +268,17 @@ impl RecordPattern {
             .filter(|user| !user.is_empty())
     }
 
-    /// The one record name of a user, where the pattern has `{user}` and no other wildcard, and the name
-    /// belongs to it.
+    /// The only record name of a user, if the pattern has `{user}` and no other wildcard, and the name belongs to
+    /// it.
     #[must_use]
     pub fn name_of(&self, user: &[u8]) -> Option<Vec<u8>> {
         let of = self.part_of.as_deref().unwrap_or(self);
         let name = of.glob.name_of(user)?;
-        (self.user(&name) == Some(user) && !self.leaves(&name)).then_some(name)
+        (self.user(&name) == Some(user) && !self.is_yielded(&name)).then_some(name)
     }
 
-    /// The pattern of one user's records, where the user can be written in a pattern. It may match records of
-    /// others as well: [`user`](Self::user) tells whose each is.
+    /// The pattern of the records of one user, if the user can be written in a pattern. It may match records of
+    /// others as well: [`user`](Self::user) returns the user of each.
     #[must_use]
     pub fn of_user(&self, user: &[u8]) -> Option<Self> {
         if !self.glob.has_user() {
@@ -293,14 +289,14 @@ impl RecordPattern {
         Self::read(&text).ok()
     }
 
-    /// Returns whether a user can have several records of this pattern: it has wildcards beside `{user}`.
+    /// True if a user can have several records of this pattern: it has wildcards beside `{user}`.
     #[must_use]
-    pub fn has_many_of_user(&self) -> bool {
+    pub fn has_many_records_per_user(&self) -> bool {
         let of = self.part_of.as_deref().unwrap_or(self);
         self.names_user && of.glob.name_of(b"").is_none()
     }
 
-    /// The pattern as a glob of Redis' `SCAN … MATCH`.
+    /// The pattern as a glob for `SCAN … MATCH`.
     #[must_use]
     pub fn glob(&self) -> String {
         self.glob.for_redis()

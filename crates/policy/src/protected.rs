@@ -1,27 +1,26 @@
-//! The protected names: all patterns of one policy, and which of them a name belongs to. What is done
-//! with a record that one of them means is not known here.
+//! The protected names: all patterns of one policy, and the one that a name belongs to.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::pattern::{OWN_PREFIX, RecordPattern, SortForm, byte_filter};
 
-/// Which of the patterns means a name: its place in the order they were given in; and whether the name
-/// is excepted from it.
+/// The pattern that a name belongs to, by its index in the order of the configuration; and whether the name is
+/// excepted from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PatternId(u32);
 
-/// The bit of an id that says that the name is excepted.
+/// The bit of an id that is set if the name is excepted.
 const EXCEPTED: u32 = 1 << 31;
 
 impl PatternId {
-    /// The place in the order that the patterns were given in, from 0.
+    /// The index in the order of the configuration, from 0.
     #[must_use]
     pub fn index(self) -> usize {
         (self.0 & !EXCEPTED) as usize
     }
 
-    /// Returns whether the name is excepted from the pattern: values under it are left plain.
+    /// True if the name is excepted from the pattern: its values are left in plaintext.
     #[inline]
     #[must_use]
     pub fn is_excepted(self) -> bool {
@@ -33,8 +32,8 @@ impl PatternId {
     }
 }
 
-/// The patterns over record names that are protected. Of several that match a name the most specific
-/// decides, else the first ([`RecordPattern::resolve`]).
+/// The patterns of protected record names. Of several that match a name the most specific decides, and of
+/// equally specific ones the first ([`RecordPattern::resolve`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedNames {
     patterns: Vec<RecordPattern>,
@@ -46,7 +45,7 @@ pub struct ProtectedNames {
     forwards_scripts: Vec<bool>,
 }
 
-/// A pattern, as it is ruled out for most names: by their first bytes, and by bytes that they lack.
+/// A pattern with what rules it out for most names: their first bytes, and bytes that they lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     id: PatternId,
@@ -71,7 +70,7 @@ impl Candidate {
     }
 }
 
-/// The first eight bytes of a name, with zero bytes behind one that is shorter.
+/// The first eight bytes of a name, padded with zero bytes.
 #[inline]
 fn start(name: &[u8]) -> u64 {
     if let Some(start) = name.first_chunk() {
@@ -82,7 +81,7 @@ fn start(name: &[u8]) -> u64 {
 }
 
 impl ProtectedNames {
-    /// The patterns, in the order in which they were given.
+    /// Protected names by patterns, in the order of the configuration.
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
         let patterns = RecordPattern::resolve(patterns);
@@ -99,15 +98,15 @@ impl ProtectedNames {
         }
     }
 
-    /// The same patterns, with unknown scripts and functions forwarded for the records of those patterns for whose
-    /// place in the order, from 0, `forwards` says so. They see sealed values, and what they write is plain.
+    /// The same patterns, with unknown scripts and functions forwarded for records of the patterns for whose index
+    /// `forwards` returns true. They see sealed values, and what they write is plaintext.
     #[must_use]
     pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
         self.forwards_scripts = (0..self.patterns.len()).map(forwards).collect();
         self
     }
 
-    /// Returns whether unknown scripts may name records of this pattern.
+    /// True if unknown scripts may name records of this pattern.
     #[must_use]
     pub fn forwards_scripts(&self, id: PatternId) -> bool {
         let forwards = self.forwards_scripts.get(id.index());
@@ -121,60 +120,60 @@ impl ProtectedNames {
         self
     }
 
-    /// Whether this is the name of a record of Waxseal's own that requests may not write.
+    /// True for the name of a record of Waxseal's own that requests may not write.
     #[must_use]
     pub fn is_read_only(&self, name: &[u8]) -> bool {
         !self.own_writable && name.starts_with(OWN_PREFIX)
     }
 
-    /// The pattern that this name belongs to, if it is protected at all, and whether the name is excepted
-    /// from it. Names of Waxseal's own belong to none.
+    /// The pattern that this name belongs to, if it is protected, and whether the name is excepted from it. Names
+    /// of Waxseal's own belong to none.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<PatternId> {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
         let start = start(name);
-        // Shared by all patterns, and not needed by most.
-        let mut held = None;
+        // Computed once for all patterns, and not needed by most.
+        let mut name_filter = None;
         self.order.iter().find_map(|candidate| {
             if start & candidate.mask != candidate.start {
                 return None;
             }
             if candidate.searched != 0 {
-                let held = *held.get_or_insert_with(|| byte_filter(name));
-                if candidate.searched & !held != 0 {
+                let name_filter = *name_filter.get_or_insert_with(|| byte_filter(name));
+                if candidate.searched & !name_filter != 0 {
                     return None;
                 }
             }
             let pattern = self.patterns.get(candidate.id.index())?;
-            let is_named = pattern.names(name);
-            is_named.then(|| candidate.id.with_excepted(pattern.is_excepted(name)))
+            let is_match = pattern.matches_form(name);
+            is_match.then(|| candidate.id.with_excepted(pattern.is_excepted(name)))
         })
     }
 
-    /// The pattern that the values of this record are sealed for: none where the name is excepted.
+    /// The pattern under which the values of this record are sealed: none if the name is excepted.
     #[must_use]
     pub fn find_sealed(&self, name: &[u8]) -> Option<PatternId> {
         self.find(name).filter(|id| !id.is_excepted())
     }
 
-    /// The pattern behind an id.
+    /// The pattern with an id.
     ///
     /// # Panics
     ///
-    /// When the id was handed out by a policy with more patterns than this one.
+    /// If the id comes from a policy with more patterns than this one.
     #[must_use]
     #[expect(
         clippy::indexing_slicing,
-        reason = "only `find` and `iter` of these patterns make ids"
+        reason = "only `find` and `iter` of these patterns create ids"
     )]
     pub fn pattern(&self, id: PatternId) -> &RecordPattern {
         &self.patterns[id.index()]
     }
 
-    /// The same patterns, with these names excepted as well; none where one of these globs cannot be an
-    /// `except` of its pattern.
+    /// The same patterns, with these names excepted as well; `None` if one of these globs cannot be an `except` of
+    /// its pattern.
     #[must_use]
     pub fn with_excepts(&self, excepts: &BTreeMap<PatternId, Vec<String>>) -> Option<Self> {
         let mut names = self.clone();
@@ -185,11 +184,11 @@ impl ProtectedNames {
         Some(names)
     }
 
-    /// Returns whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the first
-    /// `*`. It may say yes too often, never no too often: patterns are compared by their literal prefixes.
-    /// It says no where every name of the glob is excepted.
+    /// True if a glob may match a protected name, as SORT's `BY` and `GET` replace its first `*` by elements. It may
+    /// be true too often but never false too often: patterns are compared by their literal prefixes. It is false if
+    /// every name of the glob is excepted.
     #[must_use]
-    pub fn may_mean(&self, glob: &[u8]) -> bool {
+    pub fn may_match(&self, glob: &[u8]) -> bool {
         let is_special = |letter: &u8| matches!(letter, b'*' | b'?' | b'[' | b'\\');
         let Some(end) = glob.iter().position(is_special) else {
             return self.find_sealed(glob).is_some();
@@ -210,7 +209,7 @@ impl ProtectedNames {
             match &form {
                 Some(form) if form.is_excepted_from(pattern) => {
                     if form.is_covered_by(pattern) {
-                        // No name is left for patterns that are less specific.
+                        // No name remains for less specific patterns.
                         return false;
                     }
                 }
@@ -220,7 +219,7 @@ impl ProtectedNames {
         false
     }
 
-    /// All patterns with their ids, in the order in which they were given.
+    /// All patterns with their ids, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
         ids().zip(&self.patterns)
     }
@@ -239,9 +238,9 @@ mod tests {
         let parse = |text| RecordPattern::parse(text).unwrap();
         let texts = ["wa:*", "wa:temp:*", "wa:{user}", "one", "*"];
         for shift in 0..texts.len() {
-            let mut turned = texts;
-            turned.rotate_left(shift);
-            let names = ProtectedNames::new(turned.map(parse).to_vec());
+            let mut rotated = texts;
+            rotated.rotate_left(shift);
+            let names = ProtectedNames::new(rotated.map(parse).to_vec());
             let found = |name: &[u8]| names.find(name).map(|id| names.pattern(id).as_str());
             assert_eq!(found(b"wa:temp:1"), Some("wa:temp:*"));
             assert_eq!((found(b"one"), found(b"ones")), (Some("one"), Some("*")));
@@ -251,15 +250,15 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_means_no_protected_name_where_all_of_its_names_are_excepted() {
+    fn a_glob_whose_names_are_all_excepted_matches_no_protected_name() {
         let parse = |text| RecordPattern::parse(text).unwrap();
         let except = |text, globs: &[&str]| parse(text).except(globs).unwrap();
         let app = || except("app:*", &["app:*:weight", "app:[0-9]*:hash"]);
-        for (patterns, glob, may_mean) in [
+        for (patterns, glob, may_match) in [
             (vec![app()], "app:*:weight", false),
             (vec![app()], "app:x*:weight", false),
             (vec![app()], "app:*:weight->field", false),
-            // No field: the arrow belongs to the name.
+            // Not a field: the arrow belongs to the name.
             (vec![app()], "app:*:weight->", true),
             (vec![app()], "app:*:other", true),
             (vec![app()], "*:weight", true),
@@ -273,9 +272,9 @@ mod tests {
             (vec![app(), parse("app:a*")], "app:*:weight", true),
         ] {
             let names = ProtectedNames::new(patterns);
-            assert_eq!(names.may_mean(glob.as_bytes()), may_mean, "{glob}");
+            assert_eq!(names.may_match(glob.as_bytes()), may_match, "{glob}");
         }
         let long = format!("app:{}*:weight", "x".repeat(2000));
-        assert!(ProtectedNames::new(vec![app()]).may_mean(long.as_bytes()));
+        assert!(ProtectedNames::new(vec![app()]).may_match(long.as_bytes()));
     }
 }

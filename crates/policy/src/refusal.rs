@@ -1,5 +1,5 @@
-//! Refusals: why a request is not sent, in words for whoever operates the application. Holds names of
-//! commands only, never an argument of a request.
+//! Refusals: the reasons why a request is not sent, as texts for operators. They hold names of commands, but no
+//! argument of a request.
 
 use std::fmt;
 
@@ -7,56 +7,54 @@ use crate::protected::PatternId;
 
 /// A request that is not sent.
 ///
-/// Displayed as a fragment of a sentence: the command in upper case, the cause, what to do instead.
+/// Displayed as a fragment of a sentence: the command in upper case, the cause, the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Refusal {
-    /// The command as the table has it, `set` or `xgroup|create`; none when the table has no row
-    /// for it.
+    /// The name of the command in the table, `set` or `xgroup|create`, if the table has a row for it.
     pub command: Option<&'static str>,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The pattern of the protected name because of which it is not sent; none where no name is the
-    /// cause, and where a glob could match one.
+    /// The pattern of the protected name that is the cause; none if no name is, or if a glob may match one.
     pub pattern: Option<PatternId>,
-    /// The argument that is that name, or that glob.
+    /// The argument that is this name or glob.
     pub name: Option<usize>,
 }
 
-/// Why a request is not sent.
+/// The reason why a request is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Redis would compute with the value, and it only holds an envelope.
+    /// The server would compute on the value, of which it only has an envelope.
     ComputesOnValue,
-    /// Redis would compare values, and two envelopes of one value differ.
+    /// The server would compare values, and two envelopes of one value differ.
     ComparesValue,
-    /// The value would come under another name, and its envelope is bound to this one.
+    /// The value would be moved to another name, and its envelope is bound to this one.
     MovesValue,
     /// Code on the server would read or write the value.
     RunsCode,
-    /// A known script names several records, and can be run over one.
+    /// A known script names several records, and is supported for one.
     ScriptNamesSeveral,
-    /// Values of this kind of data are not sealed in this version.
+    /// Values of this data type are not sealed in this version.
     NotYetSealed(DataKind),
     /// The values belong to fields that an earlier request named.
-    FieldsElsewhere,
-    /// It holds another request, with values that would go out in clear.
-    QuotesRequest,
+    FieldsNotInRequest,
+    /// It holds another request, whose values would be sent in plaintext.
+    EmbedsRequest,
     /// It writes a record of Waxseal's own: a key, the canary, a value in quarantine.
     WritesOwnRecord,
-    /// Its command word holds a zero byte, and servers may take it for another word.
+    /// Its command holds a zero byte, and servers may take it for another command.
     ZeroByte,
-    /// The container has no such subcommand, or one that must not take effect through a proxy. It is
-    /// answered as servers answer it.
+    /// The container has no such subcommand, or one that must not take effect through a proxy. The answer is
+    /// that of servers.
     UnknownSubcommand,
     /// The table has no row for the command, and one of its arguments is a protected name.
     UnknownCommand,
     /// The command is known, and this form of it is not.
     UnforeseenForm,
-    /// The connection would become a replica's: it has no requests and replies.
+    /// The connection would become one of replication, without requests and replies.
     Replication,
 }
 
-/// Data whose values are not sealed in this version.
+/// A data type whose values are not sealed in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKind {
     /// Sets.
@@ -78,9 +76,9 @@ pub enum DataKind {
 }
 
 impl Reason {
-    /// The reason as one word, for counting.
+    /// The value of a metric's label.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::ComputesOnValue => "computes_on_value",
             Self::ComparesValue => "compares_value",
@@ -88,8 +86,8 @@ impl Reason {
             Self::RunsCode => "runs_code",
             Self::ScriptNamesSeveral => "script_names_several",
             Self::NotYetSealed(_) => "not_yet_sealed",
-            Self::FieldsElsewhere => "fields_elsewhere",
-            Self::QuotesRequest => "quotes_request",
+            Self::FieldsNotInRequest => "fields_elsewhere",
+            Self::EmbedsRequest => "quotes_request",
             Self::WritesOwnRecord => "writes_own_record",
             Self::ZeroByte => "zero_byte",
             Self::UnknownSubcommand => "unknown_subcommand",
@@ -99,7 +97,7 @@ impl Reason {
         }
     }
 
-    /// The cause, as the continuation of a command's name.
+    /// The cause, as a text that continues the name of a command.
     #[must_use]
     pub fn cause(self) -> &'static str {
         match self {
@@ -112,10 +110,10 @@ impl Reason {
             Self::ScriptNamesSeveral => {
                 "runs the script of a lock over several records, one of them protected"
             }
-            Self::FieldsElsewhere => {
+            Self::FieldsNotInRequest => {
                 "carries values without their fields, and a value is sealed together with its field"
             }
-            Self::QuotesRequest => "holds a request whose values would reach the server in clear",
+            Self::EmbedsRequest => "holds a request whose values would reach the server in clear",
             Self::NotYetSealed(kind) => kind.cause(),
             Self::WritesOwnRecord => {
                 "names a record of Waxseal's own, under waxseal:, and may write it"
@@ -130,7 +128,7 @@ impl Reason {
         }
     }
 
-    /// What to do instead.
+    /// The remedy for operators.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -145,8 +143,8 @@ impl Reason {
             Self::ScriptNamesSeveral => {
                 "lock one record at a time, or name these records in except = [...]"
             }
-            Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
-            Self::QuotesRequest => "ask with made-up values, under a name that is not protected",
+            Self::FieldsNotInRequest => "use HSET, in a pipeline if there are many",
+            Self::EmbedsRequest => "ask with made-up values, under a name that is not protected",
             Self::NotYetSealed(_) => {
                 "keep it under a name that matches no protected pattern, or in a string, hash or list"
             }
@@ -165,8 +163,7 @@ impl Reason {
 }
 
 impl Reason {
-    /// A proxy refuses such requests for its own safety, whatever records are protected: no
-    /// `except` lets them pass.
+    /// True if such requests are refused whatever records are protected, so that no `except` allows them.
     #[must_use]
     pub fn is_always_refused(self) -> bool {
         matches!(
@@ -200,7 +197,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// The command and the cause, without what to do instead.
+    /// The command and the cause, without the remedy.
     #[must_use]
     pub fn statement(&self) -> impl fmt::Display + use<> {
         Statement(*self)
@@ -219,7 +216,7 @@ impl fmt::Display for Statement {
     }
 }
 
-/// A command's name as it is written: `xgroup|create` as `XGROUP CREATE`.
+/// The name of a command in upper case: `XGROUP CREATE` for `xgroup|create`.
 pub(crate) struct Upper(pub(crate) &'static str);
 
 impl fmt::Display for Upper {

@@ -1,7 +1,7 @@
-//! Known scripts: the published idioms by which locks are taken, prolonged and released. Each compares the
-//! value of one record with an argument, or stores an argument as that value, and does nothing else with either. So it
-//! can be run on a sealed record: the server compares and stores envelopes instead of values. Making these is the
-//! caller's part, and so is remembering digests that are not published.
+//! Known scripts: the published idioms by which locks are acquired, extended and released. Each compares the value of
+//! one record with an argument, or stores an argument as that value, and does nothing else with either. It can
+//! therefore run on a sealed record: the server compares and stores envelopes instead of values. The caller creates
+//! the envelopes, and keeps digests that are not published.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use table::{IDIOMS, Idiom};
 #[derive(Clone, Copy)]
 pub struct KnownScript(&'static Idiom);
 
-/// A script's reply, as far as it can mean that the value was another one.
+/// The reply of a script, as far as it tells that the values differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptReply {
     /// A number.
@@ -31,14 +31,14 @@ pub enum ScriptReply {
 }
 
 impl KnownScript {
-    /// The script of this text.
+    /// The known script with this text, up to white space, comments and names of locals.
     #[must_use]
     pub fn of_text(text: &[u8]) -> Option<Self> {
         let found = SHAPES.get(tokens::normalise(text)?.as_str())?;
         Some(Self(found))
     }
 
-    /// The script whose published text has this SHA-1, as 40 hexadecimal digits in any case.
+    /// The known script whose published text has this SHA-1, as 40 hexadecimal digits in any case.
     #[must_use]
     pub fn of_digest(digest: &[u8]) -> Option<Self> {
         let mut digest: [u8; 40] = digest.try_into().ok()?;
@@ -52,19 +52,19 @@ impl KnownScript {
         self.0.name
     }
 
-    /// The argument that it compares with the value: its place in `ARGV`, from 1.
+    /// The index in `ARGV`, from 1, of the argument that it compares with the value.
     #[must_use]
     pub fn compared(self) -> Option<usize> {
         self.0.compared
     }
 
-    /// The argument that it stores as the value: its place in `ARGV`, from 1.
+    /// The index in `ARGV`, from 1, of the argument that it stores as the value.
     #[must_use]
     pub fn stored(self) -> Option<usize> {
         self.0.stored
     }
 
-    /// Returns whether this reply can mean that the value was another one than the argument, so that nothing was changed.
+    /// True if this reply can mean that value and argument differ, so that nothing was changed.
     #[must_use]
     pub fn is_mismatch(self, reply: ScriptReply) -> bool {
         self.0.mismatches.contains(&reply)
@@ -85,7 +85,7 @@ impl PartialEq for KnownScript {
 
 impl Eq for KnownScript {}
 
-/// Every idiom by its text, written in the one way.
+/// Every idiom by its normalised text.
 static SHAPES: LazyLock<HashMap<String, &'static Idiom>> = LazyLock::new(|| {
     let mut shapes = HashMap::new();
     for idiom in IDIOMS {

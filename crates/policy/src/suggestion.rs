@@ -1,7 +1,7 @@
-//! The `except` glob that would have let a refused request pass, made of the name of its record. It goes
-//! into logs, errors and reports, so it must tell nothing of the name that could be an identifier: a phone
-//! number, a session id, a user. Only the pattern's own literal beginning and words of a fixed vocabulary
-//! are kept; everything else becomes `*`.
+//! The `except` glob that would have allowed a refused request, derived from the name of its record. It appears
+//! in logs, errors and reports, so it must not reveal any part of the name that could be an identifier: a phone
+//! number, a session id, a user. Only the literal prefix of the pattern and words of a fixed vocabulary are
+//! kept; everything else becomes `*`.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -13,11 +13,11 @@ const SEPARATORS: &[u8] = b":._-/{}";
 
 /// Longer names have no suggestion.
 const MAX_NAME: usize = 128;
-/// Nor is a longer glob one: it goes into answers and lines of the log.
+/// Longer globs are not suggested: they appear in replies and log lines.
 const MAX_GLOB: usize = 128;
 
-/// Words that frameworks put into the names of records which they keep beside values: locks, counters,
-/// indexes, queues. None of them says whose record it is. In lower case; matched in any case.
+/// The words that frameworks use in names of records beside values: locks, counters, indexes, queues. None of
+/// them identifies the owner of a record. In lower case; matched in any case.
 const WORDS: &str = "\
     abort aborted ack acks active added all app arq asgi attempt attempts axes backoff batch \
     batches bid binding bindings blacklist block blocked blocks bloom broadcast bucket buckets \
@@ -45,11 +45,11 @@ const WORDS: &str = "\
     worker workers xq zset \
 ";
 
-/// The words, in their order.
+/// The words, sorted.
 static VOCABULARY: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 
-/// The longest word.
+/// The length of the longest word.
 static MAX_WORD: LazyLock<usize> =
     LazyLock::new(|| VOCABULARY.iter().map(|word| word.len()).max().unwrap_or(0));
 
@@ -61,37 +61,36 @@ enum Piece<'n> {
     Any,
 }
 
-/// An `except` glob that matches this name of a record of the pattern, and tells nothing of it that is not
-/// in the pattern or a word of our own vocabulary. `None` where nothing tells this record from all others
-/// of the pattern: the glob would except them all.
+/// An `except` glob that matches this name, and reveals nothing of it beyond the pattern and words of the
+/// vocabulary. `None` if the glob would except all records of the pattern.
 #[must_use]
 pub fn except_glob(pattern: &RecordPattern, name: &[u8]) -> Option<String> {
     if name.len() > MAX_NAME {
         return None;
     }
-    let rest = name.strip_prefix(pattern.prefix().as_bytes())?;
-    let pieces = pieces(rest);
+    let variable = name.strip_prefix(pattern.prefix().as_bytes())?;
+    let pieces = pieces(variable);
     if pieces.iter().all(|it| *it == Piece::Any) {
         return None;
     }
-    let glob = written(pattern.prefix(), &pieces);
+    let glob = to_glob(pattern.prefix(), &pieces);
     if glob.len() > MAX_GLOB {
         return None;
     }
-    // The rules of the configuration: it may not except all records of its pattern.
+    // Checks the rules of the configuration, such as that it must not except all records of its pattern.
     let excepting = pattern.clone().except(&[&glob]).ok()?;
     let is_matched = excepting.is_excepted(name);
     debug_assert!(is_matched, "a suggestion does not match its name");
     is_matched.then_some(glob)
 }
 
-/// The words of the vocabulary in a text with the separators beside them, and what is between.
+/// The words of the vocabulary in a text with the separators beside them, and the parts between.
 fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
     let mut pieces: Vec<Piece<'_>> = Vec::new();
     let mut literal = 0..0;
     let mut add = |range: Range<usize>, is_literal: bool| {
         if is_literal && literal.end == range.start && !literal.is_empty() {
-            // Goes on with the literal text before it.
+            // Continues the literal text before it.
             literal.end = range.end;
             pieces.pop();
         } else if is_literal {
@@ -107,10 +106,10 @@ fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
     };
     let (mut start, mut was_known) = (0, false);
     loop {
-        let rest = text.get(start..).unwrap_or_default();
-        let len = word_length(rest);
+        let remaining = text.get(start..).unwrap_or_default();
+        let len = word_length(remaining);
         let end = start.saturating_add(len);
-        let is_kept = is_known(rest.get(..len).unwrap_or_default());
+        let is_kept = is_known(remaining.get(..len).unwrap_or_default());
         if start > 0 {
             // The separator before it.
             add(start.saturating_sub(1)..start, was_known || is_kept);
@@ -124,7 +123,7 @@ fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
     }
 }
 
-/// Bytes before the first separator.
+/// The number of bytes before the first separator.
 fn word_length(text: &[u8]) -> usize {
     let separator = text.iter().position(|byte| SEPARATORS.contains(byte));
     separator.unwrap_or(text.len())
@@ -139,8 +138,8 @@ fn is_known(word: &[u8]) -> bool {
     found.is_ok()
 }
 
-/// The glob in Redis' notation.
-fn written(prefix: &str, pieces: &[Piece<'_>]) -> String {
+/// The glob in the notation of Redis.
+fn to_glob(prefix: &str, pieces: &[Piece<'_>]) -> String {
     let mut glob = RecordPattern::escape(prefix);
     for piece in pieces {
         match piece {
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_except_every_record_is_not_suggested() {
+    fn a_glob_that_excepts_every_record_is_not_suggested() {
         for (pattern, name) in [
             ("wa:*", "wa:5215512345678"),
             ("wa:{user}", "wa:ana@example.com"),

@@ -1,5 +1,5 @@
-//! The answers that are made here instead of by the server. Each begins with a code word of its own,
-//! names the command and the cause, and holds no argument and no value.
+//! The answers of the proxy itself. Each begins with a code of its own, names the command and the cause, and contains no
+//! argument and no value.
 
 use waxseal_core::{OpenError, SealError};
 use waxseal_policy::{ProtectedNames, Refusal};
@@ -9,8 +9,8 @@ use crate::login::LoginError;
 use crate::remedy::Remedy;
 use crate::server_limits::MaxValue;
 
-/// A transaction that held a command which was refused with this answer, in the words that Redis has where it
-/// names the cause: many clients show only this error.
+/// The answer to a transaction with a command that was refused with this answer, worded as Redis does when it names the
+/// cause: many clients show only this error.
 pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
     let cause = refusal.strip_prefix(b"-").unwrap_or(refusal);
     [&b"-EXECABORT Transaction discarded because of: "[..], cause].concat()
@@ -19,37 +19,37 @@ pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
 /// The answer to QUIT.
 pub(crate) const OK: &[u8] = b"+OK\r\n";
 
-/// As Redis says it when `maxclients` is reached.
+/// The answer of Redis when `maxclients` is reached.
 pub(crate) const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// The policy does not let this command touch a protected record.
+/// The policy refuses this command on a protected record.
 pub(crate) fn refused(refusal: &Refusal, remedy: &Remedy, names: &ProtectedNames) -> Vec<u8> {
     let statement = refusal.statement();
     let remedy = remedy.for_client(refusal.reason, names);
     error(&format!("SEALREFUSED {statement}: {remedy}"))
 }
 
-/// What each command of a transaction answers is remembered until it ends.
+/// The expected reply to each command of a transaction is remembered until its end.
 pub(crate) fn transaction_too_large() -> Vec<u8> {
     error("SEALREFUSED the transaction is too large for this proxy: send it in parts")
 }
 
-/// Within a transaction, these change the connection in the middle of a reply.
+/// Within a transaction, this command would change the connection in the middle of a reply.
 pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "SEALREFUSED {command} inside a transaction is not supported by this proxy: send it before MULTI"
     ))
 }
 
-/// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is meant.
-pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
+/// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is selected.
+pub(crate) fn matches_shared_connections(filter: &str) -> Vec<u8> {
     error(&format!(
-        "SEALREFUSED CLIENT KILL {filter} means connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"
+        "SEALREFUSED CLIENT KILL {filter} matches connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"
     ))
 }
 
-/// As Redis says it of a digest that it does not know: clients then send the script's text.
+/// The answer of Redis to a digest that it does not know: clients then send the script's text.
 pub(crate) const NO_SCRIPT: &[u8] = b"-NOSCRIPT No matching script. Please use EVAL.\r\n";
 
 /// The server's error about the proxy's own `GET`, as one about the command that the client sent.
@@ -59,14 +59,14 @@ pub(crate) fn read_failed(command: &str, error: &[u8]) -> Vec<u8> {
     let Some(at) = error.windows(OWN.len()).position(is_own) else {
         return error.to_vec();
     };
-    let (before, rest) = error.split_at(at);
-    let after = rest.get(OWN.len()..).unwrap_or_default();
+    let (before, tail) = error.split_at(at);
+    let after = tail.get(OWN.len()..).unwrap_or_default();
     [before, format!("'{command}'").as_bytes(), after].concat()
 }
 
 /// A known script compares a value that was read before, and in a transaction nothing is read before EXEC.
 pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "SEALREFUSED {command}: the script of a lock on a protected record is not run inside a transaction: send it outside MULTI and EXEC, or leave the lock's records out of the pattern with except"
     ))
@@ -74,7 +74,7 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
 
 /// A known script found another value each time than had been read just before.
 pub(crate) fn script_changed(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "SEALREFUSED {command}: the value was replaced each time between reading it and running the script, nothing was changed: try again"
     ))
@@ -82,51 +82,51 @@ pub(crate) fn script_changed(command: &str) -> Vec<u8> {
 
 /// The user may not read the record that a known script compares.
 pub(crate) fn script_may_not_read(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "NOPERM {command}: the value is read with GET before the script of a lock runs, and this user may not read it: allow the user GET on the record"
     ))
 }
 
-/// While the server reports what others do, requests cannot be told from its reports.
+/// While MONITOR is on, replies cannot be distinguished from its reports.
 pub(crate) fn refused_while_monitoring() -> Vec<u8> {
     error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")
 }
 
 /// A value or request that is too large to be held.
-pub(crate) fn too_large(command: &str, most: usize) -> Vec<u8> {
-    let command = written(command);
+pub(crate) fn too_large(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
     error(&format!(
-        "SEALREFUSED {command}: the value of a protected record is larger than {most} bytes: raise --max-value"
+        "SEALREFUSED {command}: the value of a protected record is larger than {max} bytes: raise --max-value"
     ))
 }
 
-/// The server would close the connection over a value of this length.
-pub(crate) fn too_large_for_server(command: &str, len: u64, most: MaxValue) -> Vec<u8> {
-    let command = written(command);
-    let MaxValue { bytes, setting } = most;
+/// The server would close the connection because of a value of this length.
+pub(crate) fn too_large_for_server(command: &str, len: u64, max: MaxValue) -> Vec<u8> {
+    let command = display_name(command);
+    let MaxValue { bytes, setting } = max;
     error(&format!(
         "SEALREFUSED {command}: nothing was written: a value takes {len} bytes as it is stored, and the server accepts at most {bytes} ({setting}): store smaller values, or raise {setting}"
     ))
 }
 
-/// A request that would have to be held as a whole.
-pub(crate) fn request_too_large(command: &str, most: usize) -> Vec<u8> {
-    let command = written(command);
+/// A request that would have to be held completely.
+pub(crate) fn request_too_large(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
     error(&format!(
-        "SEALREFUSED {command}: the request is larger than {most} bytes and can only be judged whole: send it in parts, or raise --max-value"
+        "SEALREFUSED {command}: the request is larger than {max} bytes and can only be judged whole: send it in parts, or raise --max-value"
     ))
 }
 
 /// A reply that would have to be held.
-pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
-    let command = written(command);
+pub(crate) fn reply_too_large(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
     error(&format!(
-        "SEALREFUSED {command}: the reply with sealed values is larger than {most} bytes: ask for fewer at a time, or raise --max-value"
+        "SEALREFUSED {command}: the reply with sealed values is larger than {max} bytes: ask for fewer at a time, or raise --max-value"
     ))
 }
 
-/// Where the key of a value that was not opened should have come from.
+/// The expected source of the key of a value that was not opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeySource {
     /// The variables that hold keys.
@@ -140,8 +140,8 @@ pub(crate) enum KeySource {
 }
 
 /// A value was not opened.
-pub(crate) fn broken(command: &str, cause: &OpenError, key_source: KeySource) -> Vec<u8> {
-    let command = written(command);
+pub(crate) fn value_not_opened(command: &str, cause: &OpenError, key_source: KeySource) -> Vec<u8> {
+    let command = display_name(command);
     let text = match cause {
         _ if key_source == KeySource::UserOutOfReach => {
             format!("SEALNOKEY {command}: the key of this user cannot be reached: try again")
@@ -173,15 +173,15 @@ pub(crate) fn broken(command: &str, cause: &OpenError, key_source: KeySource) ->
 
 /// The key of a user that a request concerns was not reached.
 pub(crate) fn user_out_of_reach(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "SEALNOKEY {command}: the key of this user cannot be reached, nothing was sent: try again"
     ))
 }
 
-/// The keyring was out of reach for so long that its sealing key may have been destroyed.
+/// The keyring could not be reached for so long that its sealing key may have been destroyed.
 pub(crate) fn ring_out_of_reach(command: &str) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     error(&format!(
         "SEALNOKEY {command}: the keyring could not be reached for too long, nothing was sent"
     ))
@@ -189,7 +189,7 @@ pub(crate) fn ring_out_of_reach(command: &str) -> Vec<u8> {
 
 /// A value was not sealed.
 pub(crate) fn not_sealed(command: &str, cause: &SealError) -> Vec<u8> {
-    let command = written(command);
+    let command = display_name(command);
     let word = match cause {
         SealError::NoKey => "SEALNOKEY",
         SealError::Erased => "SEALERASED",
@@ -198,17 +198,17 @@ pub(crate) fn not_sealed(command: &str, cause: &SealError) -> Vec<u8> {
     error(&format!("{word} {command}: nothing was written: {cause}"))
 }
 
-/// The bytes that came are no request.
-pub(crate) fn no_request(cause: RequestError) -> Vec<u8> {
+/// The bytes from the client are not a request.
+pub(crate) fn invalid_request(cause: RequestError) -> Vec<u8> {
     error(&format!("ERR {cause}"))
 }
 
-/// The upstream cannot be reached. The cause is one of our own words, never a server's text.
+/// The upstream cannot be reached. The cause is a text of the proxy, never one of a server.
 pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
     error(&format!("ERR waxseal cannot reach the store: {cause}"))
 }
 
-/// The server does not let the proxy in.
+/// The server does not accept the proxy's login.
 pub(crate) fn refused_login(error: LoginError) -> Vec<u8> {
     match error {
         LoginError::TooManyClients => TOO_MANY.to_vec(),
@@ -216,8 +216,8 @@ pub(crate) fn refused_login(error: LoginError) -> Vec<u8> {
     }
 }
 
-/// A subcommand that a server does not know, as Redis says it. It repeats the client's own word to that
-/// client, as far as Redis does.
+/// The answer of Redis to a subcommand that it does not know. It repeats the client's own word to that client, as far as
+/// Redis does.
 pub(crate) fn unknown_subcommand(container: &[u8], subcommand: &[u8]) -> Vec<u8> {
     const MAX_SHOWN: usize = 128;
     let shown = subcommand
@@ -237,8 +237,8 @@ pub(crate) fn unknown_subcommand(container: &[u8], subcommand: &[u8]) -> Vec<u8>
     out
 }
 
-/// A command of the table as it is written: `client|reply` as `CLIENT REPLY`.
-pub(crate) fn written(command: &str) -> String {
+/// The name of a command of the table as users write it: `CLIENT REPLY` for `client|reply`.
+pub(crate) fn display_name(command: &str) -> String {
     command.replace('|', " ").to_ascii_uppercase()
 }
 

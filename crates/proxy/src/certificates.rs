@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::net::expiry::not_after;
 use crate::net::listener::Acceptor;
-use crate::net::upstream::{TlsError, Upstream, certificates};
+use crate::net::tls::{TlsError, certificates};
+use crate::net::upstream::Upstream;
 
 /// Which certificate it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

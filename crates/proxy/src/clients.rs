@@ -1,10 +1,9 @@
-//! The proxy's clients as `CLIENT LIST` and `CLIENT KILL` know them. A server sees connections of the proxy: one
-//! of each client that has one of its own, and lanes, which belong to many. Here stands which client is behind
-//! which, so that a client is listed and killed under its own address and name, and never with others.
+//! The proxy's clients, for `CLIENT LIST` and `CLIENT KILL`. A server sees connections of the proxy: one for each client
+//! with a dedicated connection, and lanes, which belong to many. This registry knows the clients of each connection, so that a
+//! client is listed and killed by its own address and name, and never together with others.
 //!
-//! Connections are told by their local address, which is the peer's address as the server shows it. Where
-//! that is not so (a unix socket to the server, an address that is translated on the way), the server's own
-//! lines are shown.
+//! Connections are identified by their local address, which the server shows as the peer's address. If it does not (a
+//! unix socket to the server, an address that is translated on the way), the server's own lines are shown.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,15 +17,15 @@ use crate::pending::LabelKind;
 pub(crate) mod kill;
 pub(crate) mod list;
 
-/// Identifiers of clients without a connection of their own begin here: far beyond those that a server
-/// counts up from 1, and small enough for clients that hold numbers as floating point.
+/// The first identifier of clients without a dedicated connection: far beyond those that a server counts up from 1, and
+/// small enough for clients that store numbers as floating point.
 pub(crate) const FIRST_ID: u64 = 1 << 52;
 
 /// All clients of a proxy.
 #[derive(Default)]
 pub(crate) struct Clients {
     entries: Mutex<HashMap<u64, Arc<Client>>>,
-    /// Local addresses of connections to the server that belong to no one client.
+    /// Local addresses of connections to the server that are not dedicated to a client.
     shared: Mutex<HashMap<SocketAddr, usize>>,
     opened: AtomicU64,
     /// The user of the store's URL.
@@ -35,14 +34,14 @@ pub(crate) struct Clients {
 
 /// One client.
 pub(crate) struct Client {
-    /// Its identifier while it has no connection of its own.
+    /// Its identifier while it has no dedicated connection.
     pub(crate) id: u64,
     /// Its address, as servers show addresses.
     pub(crate) address: String,
-    pub(crate) since: Instant,
+    pub(crate) connected_at: Instant,
     state: Mutex<State>,
     killed: AtomicBool,
-    /// Bytes of replies that wait for it, as far as they are counted.
+    /// Bytes of replies that are buffered for it, as far as they are counted.
     pub(crate) waiting: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
@@ -53,32 +52,32 @@ struct State {
     labels: [Option<Box<[u8]>>; 3],
 }
 
-/// The connection to the server that a client's requests go over.
+/// The connection to the server that a client's requests are sent on.
 #[derive(Default)]
 pub(crate) enum Connection {
-    /// None yet.
+    /// No connection yet.
     #[default]
     None,
     /// A lane, and its local address once it is connected.
     Lane(Arc<OnceLock<SocketAddr>>),
-    /// One of its own, and its local address where it has one.
+    /// A dedicated one, and its local address if it has one.
     Dedicated(Option<SocketAddr>),
 }
 
-/// A client that is registered for as long as this is held.
+/// A client, registered until this is dropped.
 pub(crate) struct Registration {
     pub(crate) clients: Arc<Clients>,
     pub(crate) client: Arc<Client>,
 }
 
-/// A connection to the server that belongs to no one client, for as long as this is held.
+/// A connection to the server that is not dedicated to a client, until this is dropped.
 pub(crate) struct SharedConnection {
     clients: Arc<Clients>,
     address: SocketAddr,
 }
 
 impl Clients {
-    /// None yet; the proxy is this user at the server.
+    /// No clients; the proxy is this user at the server.
     pub(crate) fn new(user: Option<&str>) -> Self {
         Self {
             user: user.unwrap_or("default").to_owned(),
@@ -86,13 +85,13 @@ impl Clients {
         }
     }
 
-    /// A client has come in from this address.
+    /// Registers a client that has connected from this address.
     pub(crate) fn register(self: &Arc<Self>, address: String) -> Registration {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let client = Arc::new(Client {
             id: FIRST_ID.saturating_add(number),
             address,
-            since: Instant::now(),
+            connected_at: Instant::now(),
             state: Mutex::default(),
             killed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -105,7 +104,7 @@ impl Clients {
         }
     }
 
-    /// A connection to the server that belongs to no one client is open.
+    /// Registers a connection to the server that is not dedicated to a client.
     pub(crate) fn share(self: &Arc<Self>, address: Option<SocketAddr>) -> Option<SharedConnection> {
         let address = canonical(address?);
         let mut shared = locked(&self.shared);
@@ -118,12 +117,12 @@ impl Clients {
         })
     }
 
-    /// Whether the server's connection with this address belongs to no one client.
+    /// True if the server's connection with this address is not dedicated to a client.
     pub(crate) fn is_shared(&self, address: SocketAddr) -> bool {
         locked(&self.shared).contains_key(&canonical(address))
     }
 
-    /// Whether a client has this address. Those of a unix socket share one.
+    /// True if a client has this address. Clients of a unix socket share one.
     pub(crate) fn has_address(&self, address: &[u8]) -> bool {
         let entries = locked(&self.entries);
         entries
@@ -131,7 +130,7 @@ impl Clients {
             .any(|client| client.address.as_bytes() == address)
     }
 
-    /// All clients, in the order in which they came.
+    /// All clients, in the order in which they connected.
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {
         let mut all: Vec<_> = locked(&self.entries).values().cloned().collect();
         all.sort_unstable_by_key(|client| client.id);
@@ -140,12 +139,12 @@ impl Clients {
 }
 
 impl Client {
-    /// The client's requests go over another connection from here on.
-    pub(crate) fn moved_to(&self, connection: Connection) {
+    /// The client's requests are sent on this connection from here on.
+    pub(crate) fn set_connection(&self, connection: Connection) {
         locked(&self.state).connection = connection;
     }
 
-    /// The local address of the connection to the server that its requests go over.
+    /// The local address of the connection to the server that its requests are sent on.
     pub(crate) fn upstream_address(&self) -> Option<SocketAddr> {
         match &locked(&self.state).connection {
             Connection::None => None,
@@ -155,19 +154,19 @@ impl Client {
         .map(canonical)
     }
 
-    pub(crate) fn has_own_connection(&self) -> bool {
+    pub(crate) fn has_dedicated_connection(&self) -> bool {
         matches!(locked(&self.state).connection, Connection::Dedicated(_))
     }
 
-    /// The server has accepted what the client calls itself or its library; an empty word is none.
+    /// Sets a label that the server has accepted; an empty one removes it.
     pub(crate) fn set_label(&self, kind: LabelKind, label: &[u8]) {
         let [name, library, version] = &mut locked(&self.state).labels;
-        let place = match kind {
+        let slot = match kind {
             LabelKind::Name => name,
             LabelKind::Library => library,
             LabelKind::Version => version,
         };
-        *place = (!label.is_empty()).then(|| label.into());
+        *slot = (!label.is_empty()).then(|| label.into());
     }
 
     pub(crate) fn label(&self, kind: LabelKind) -> Option<Box<[u8]>> {
@@ -180,7 +179,7 @@ impl Client {
         .clone()
     }
 
-    /// Closes the client's connection, whichever thread serves it. Whether that was not under way already.
+    /// Closes the client's connection, whichever thread serves it. Returns false if it was killed before.
     pub(crate) fn kill(&self) -> bool {
         let was_killed = self.killed.swap(true, Ordering::AcqRel);
         if let Some(waker) = &*locked(&self.waker) {
@@ -193,7 +192,7 @@ impl Client {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Who is woken when the client is killed.
+    /// Sets the task that is woken when the client is killed.
     pub(crate) fn set_waker(&self, waker: Waker) {
         *locked(&self.waker) = Some(waker);
     }
@@ -218,18 +217,18 @@ impl Drop for SharedConnection {
     }
 }
 
-/// An address as servers show it.
+/// Parses an address as servers show it.
 fn parse(address: &[u8]) -> Option<SocketAddr> {
     let address = std::str::from_utf8(address).ok()?.parse().ok()?;
     Some(canonical(address))
 }
 
-/// The form of an address in which it is compared: some servers show IPv4 as IPv6, and none the zone.
+/// The form of an address for comparisons: some servers show IPv4 as IPv6, and none shows the zone.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Nothing is left half done under these locks, so a panic elsewhere spoils nothing.
+/// Locks a mutex. What these protect is consistent at every moment, so a panic of another thread does no harm.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

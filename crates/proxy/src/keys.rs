@@ -1,69 +1,58 @@
-//! The keys that a conversation waits for: what it asks for, and what came of asking. Where keys come
-//! from is `waxseal-keys`' business; what waits for them is `connection`'s.
+//! The keys that a conversation waits for: the request for them, and its result. Where keys come from is
+//! decided in `waxseal-keys`; what waits for them, in `connection`.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::time::timeout;
 use waxseal_core::{KeyId, UserKey};
-use waxseal_keys::{UserKeyError, UserKeys};
+pub(crate) use waxseal_keys::Freshness;
+use waxseal_keys::UserKeys;
 
-use crate::pending::Name;
+use crate::location::Name;
 use crate::protection::Protection;
 
 mod rejected_keys;
 
-pub(crate) use rejected_keys::NegativeCache;
+pub(crate) use rejected_keys::RejectedKeys;
 
-/// Keys of the ring, or of one user, that one reply asks for: one look brings all that there are.
-const MOST_TO_LEARN: usize = 8;
+/// The largest number of unknown keys of the ring, or of one user, in one request: a poll of the document
+/// or of the user's record finds all that there are.
+const MAX_UNKNOWN_KEYS: usize = 8;
 
-/// Users whose keys are got in one call.
-const MOST_AT_ONCE: usize = 1000;
-
-/// Keys that are asked for, all at once.
+/// Keys to look up, all at once.
 pub struct KeyRequest {
-    side: Side,
+    direction: Direction,
     users: HashMap<Box<[u8]>, Freshness>,
-    /// Users whose values name other keys than the ones at hand, and which.
+    /// Users whose values name other keys than the present ones, with the ids of those keys.
     others: HashMap<Box<[u8]>, SmallVec<[KeyId; 1]>>,
     learn: Vec<KeyId>,
     confirm: bool,
-    /// Keys that were at hand, and shall be so still when the others have come.
-    kept: Vec<(Name, Arc<UserKey>)>,
+    /// Keys that are present, and must still be so when the others have arrived.
+    present: Vec<(Name, Arc<UserKey>)>,
 }
 
-/// What came of asking.
-pub struct Fetched {
-    pub(crate) side: Side,
+/// The result of a request.
+pub struct FetchedKeys {
+    pub(crate) direction: Direction,
     pub(crate) users: HashMap<Box<[u8]>, Lookup>,
     pub(crate) confirmation: Option<Confirmation>,
 }
 
-/// What waits for the keys.
+/// The direction that waits for the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Direction {
     /// Requests.
     #[default]
-    Outward,
+    Request,
     /// A reply, and everything behind it.
-    Back,
+    Reply,
 }
 
-/// In which way a user's key is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Freshness {
-    /// As it is, if there is one.
-    Read,
-    /// As it is now, whatever was known.
-    Reread,
-    /// A live one: made where there is none.
-    Create,
-}
-
-/// A user's key, asked for.
+/// The result of looking up a user's key.
 #[derive(Clone)]
 pub(crate) enum Lookup {
     Key(Arc<UserKey>),
@@ -71,7 +60,7 @@ pub(crate) enum Lookup {
     OutOfReach,
 }
 
-/// Whether values may be sealed.
+/// The answer to the question whether values may be sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirmation {
     Granted,
@@ -79,36 +68,36 @@ pub(crate) enum Confirmation {
 }
 
 impl KeyRequest {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(direction: Direction) -> Self {
         Self {
-            side,
+            direction,
             users: HashMap::new(),
             others: HashMap::new(),
             learn: Vec::new(),
             confirm: false,
-            kept: Vec::new(),
+            present: Vec::new(),
         }
     }
 
-    /// How many users' keys are asked for.
+    /// The number of users whose keys are requested.
     pub(crate) fn users(&self) -> usize {
         self.users.len()
     }
 
-    /// Asks for a user's key; of several ways, in the one that serves all.
-    pub(crate) fn user(&mut self, user: &[u8], ask: Freshness) {
+    /// Requests a user's key, in the freshest of the forms that were requested for the user.
+    pub(crate) fn user(&mut self, user: &[u8], freshness: Freshness) {
         match self.users.get_mut(user) {
-            Some(asked) => *asked = ask.max(*asked),
+            Some(requested) => *requested = freshness.max(*requested),
             None => {
-                self.users.insert(user.into(), ask);
+                self.users.insert(user.into(), freshness);
             }
         }
     }
 
-    /// Asks for the key of this id, where it is the user's key by now.
+    /// Requests the key of this id, if it has become the user's key.
     pub(crate) fn other(&mut self, user: &[u8], id: KeyId) {
         match self.others.get_mut(user) {
-            Some(ids) if ids.len() < MOST_TO_LEARN && !ids.contains(&id) => ids.push(id),
+            Some(ids) if ids.len() < MAX_UNKNOWN_KEYS && !ids.contains(&id) => ids.push(id),
             Some(_) => {}
             None => {
                 self.others.insert(user.into(), SmallVec::from_elem(id, 1));
@@ -116,38 +105,38 @@ impl KeyRequest {
         }
     }
 
-    /// Keeps keys that are at hand.
+    /// Adds keys that are present to the result.
     pub(crate) fn keep(&mut self, keys: Vec<(Name, Arc<UserKey>)>) {
-        self.kept = keys;
+        self.present = keys;
     }
 
-    /// Asks whether the ring holds a key by now.
+    /// Requests a key of the ring that this process does not know yet.
     pub(crate) fn learn(&mut self, id: KeyId) {
-        if self.learn.len() < MOST_TO_LEARN && !self.learn.contains(&id) {
+        if self.learn.len() < MAX_UNKNOWN_KEYS && !self.learn.contains(&id) {
             self.learn.push(id);
         }
     }
 
-    /// Asks whether values may be sealed.
+    /// Requests a confirmation that values may be sealed.
     pub(crate) fn confirm(&mut self) {
         self.confirm = true;
     }
 
-    /// Gets everything. What takes longer than `limit` is out of reach; so is what fails.
-    pub async fn fetch(self, protection: &Protection, limit: Duration) -> Fetched {
+    /// Looks everything up. Keys that take longer than `limit` are out of reach, as are failed lookups.
+    pub async fn fetch(self, protection: &Protection, limit: Duration) -> FetchedKeys {
         let (confirmation, created, read, reread, ()) = tokio::join!(
             self.confirmation(protection, limit),
-            self.of(Freshness::Create, protection, limit),
-            self.of(Freshness::Read, protection, limit),
+            self.look_up(Freshness::Live, protection, limit),
+            self.look_up(Freshness::Cached, protection, limit),
             self.reread(protection, limit),
-            self.learned(protection, limit),
+            self.learn_all(protection, limit),
         );
-        let kept = self.kept.into_iter();
-        let kept = kept.map(|(user, key)| (Box::from(&*user), Lookup::Key(key)));
+        let present = self.present.into_iter();
+        let present = present.map(|(user, key)| (Box::from(&*user), Lookup::Key(key)));
         let fetched = created.into_iter().chain(read).chain(reread);
-        Fetched {
-            side: self.side,
-            users: kept.chain(fetched).collect(),
+        FetchedKeys {
+            direction: self.direction,
+            users: present.chain(fetched).collect(),
             confirmation,
         }
     }
@@ -163,7 +152,7 @@ impl KeyRequest {
         })
     }
 
-    async fn learned(&self, protection: &Protection, limit: Duration) {
+    async fn learn_all(&self, protection: &Protection, limit: Duration) {
         let Some(ring) = protection.live_ring() else {
             return;
         };
@@ -177,26 +166,26 @@ impl KeyRequest {
         }
     }
 
-    /// The keys that are asked for in one way.
-    async fn of(
+    /// Looks up the keys that are requested in this form.
+    async fn look_up(
         &self,
-        ask: Freshness,
+        freshness: Freshness,
         protection: &Protection,
         limit: Duration,
     ) -> Vec<(Box<[u8]>, Lookup)> {
-        let asked = self.users.iter().filter(|(_, other)| **other == ask);
-        let users: Vec<&[u8]> = asked.map(|(user, _)| &**user).collect();
-        get_all(protection.users(), ask, &users, limit).await
+        let requested = self.users.iter().filter(|(_, other)| **other == freshness);
+        let users: Vec<&[u8]> = requested.map(|(user, _)| &**user).collect();
+        look_up_all(protection.users(), freshness, &users, limit).await
     }
 
-    /// The keys that values name and that were not at hand.
+    /// Reads the keys again that values name and that are not present.
     async fn reread(&self, protection: &Protection, limit: Duration) -> Vec<(Box<[u8]>, Lookup)> {
         let rejected_keys = protection.rejected_keys();
-        let is_worth =
-            |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| rejected_keys.holds(user, *id));
-        let asked = self.others.iter().filter(|(user, ids)| is_worth(user, ids));
-        let users: Vec<&[u8]> = asked.map(|(user, _)| &**user).collect();
-        let found = get_all(protection.users(), Freshness::Reread, &users, limit).await;
+        let is_new =
+            |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| rejected_keys.contains(user, *id));
+        let requested = self.others.iter().filter(|(user, ids)| is_new(user, ids));
+        let users: Vec<&[u8]> = requested.map(|(user, _)| &**user).collect();
+        let found = look_up_all(protection.users(), Freshness::Current, &users, limit).await;
         for (user, key) in &found {
             let id = match key {
                 Lookup::Key(key) => key.id(),
@@ -205,23 +194,32 @@ impl KeyRequest {
             };
             let ids = self.others.get(user).into_iter().flatten();
             ids.filter(|named| Some(**named) != id)
-                .for_each(|named| rejected_keys.note(user, *named));
+                .for_each(|named| rejected_keys.insert(user, *named));
         }
         found
     }
 }
 
-/// Gets keys, within a limit of time. One that no answer came for is out of reach.
-async fn get_all(
+/// Looks up keys of users, within a limit of time. Users without an answer are out of reach.
+async fn look_up_all(
     keys: Option<&UserKeys>,
-    ask: Freshness,
+    freshness: Freshness,
     users: &[&[u8]],
     limit: Duration,
 ) -> Vec<(Box<[u8]>, Lookup)> {
     let mut found = Vec::with_capacity(users.len());
     if let Some(keys) = keys {
-        let all = get_in_parts(keys, ask, users, &mut found);
-        if timeout(limit, all).await.is_err() {
+        let lookup = keys.look_up(users, freshness, |batch| {
+            match batch.keys {
+                Ok(keys) => {
+                    let keys = keys.into_iter().map(|key| answer(key, freshness));
+                    found.extend(batch.users.iter().copied().zip(keys));
+                }
+                Err(error) => tracing::warn!("keys of users are out of reach: {error}"),
+            }
+            ControlFlow::Continue(())
+        });
+        if timeout(limit, lookup).await.is_err() {
             tracing::warn!("the store of the keys of users does not answer in time");
         }
     }
@@ -232,51 +230,11 @@ async fn get_all(
     all.map(|(user, key)| (user.into(), key)).collect()
 }
 
-/// Gets keys, many at once. Where the record of one user is damaged the others have theirs all the same.
-async fn get_in_parts<'u>(
-    keys: &UserKeys,
-    ask: Freshness,
-    users: &[&'u [u8]],
-    found: &mut Vec<(&'u [u8], Lookup)>,
-) {
-    let mut parts: Vec<_> = users.chunks(MOST_AT_ONCE).collect();
-    while let Some(part) = parts.pop() {
-        match get(keys, ask, part).await {
-            Ok(answers) => found.extend(part.iter().copied().zip(answers)),
-            Err(error) if part.len() > 1 && is_of_one_user(&error) => {
-                let (first, second) = part.split_at(part.len() / 2);
-                parts.extend([first, second]);
-            }
-            Err(error) => tracing::warn!("keys of users are out of reach: {error}"),
-        }
+fn answer(key: Option<Arc<UserKey>>, freshness: Freshness) -> Lookup {
+    match key {
+        // The requester needs a live key to seal, and would wait for it indefinitely.
+        Some(key) if freshness == Freshness::Live && key.id().is_none() => Lookup::OutOfReach,
+        Some(key) => Lookup::Key(key),
+        None => Lookup::Absent,
     }
-}
-
-/// Whether an error comes of single users among those that were asked for, or of their number.
-fn is_of_one_user(error: &UserKeyError) -> bool {
-    matches!(
-        error,
-        UserKeyError::Record { .. } | UserKeyError::Form { .. } | UserKeyError::Contended
-    )
-}
-
-async fn get(
-    keys: &UserKeys,
-    ask: Freshness,
-    users: &[&[u8]],
-) -> Result<Vec<Lookup>, UserKeyError> {
-    let found = |key: Option<Arc<UserKey>>| key.map_or(Lookup::Absent, Lookup::Key);
-    Ok(match ask {
-        Freshness::Read => keys.read(users).await?.into_iter().map(found).collect(),
-        Freshness::Reread => keys.reread(users).await?.into_iter().map(found).collect(),
-        Freshness::Create => {
-            let made = keys.read_or_create(users).await?.into_iter();
-            // Whoever seals waits for a live one, and would wait for ever.
-            made.map(|key| match key.id() {
-                Some(_) => Lookup::Key(key),
-                None => Lookup::OutOfReach,
-            })
-            .collect()
-        }
-    })
 }

@@ -57,7 +57,7 @@ impl LoginError {
 
     /// The cause, as the continuation of "the store cannot be used: ".
     #[must_use]
-    pub fn description(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::NoPassword => "it asks for a password that the store's URL does not have",
             Self::Credentials => "it refuses the user or password of the store's URL",

@@ -1,5 +1,5 @@
-//! What a proxy counts: values and traffic, through handles that are made once. A proxy without meters
-//! counts nothing and spends nothing on it.
+//! The meters of a proxy: values and traffic, counted through handles that are created once. A proxy without meters counts
+//! nothing and spends nothing on it.
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::instrumented;
@@ -20,8 +20,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// For a proxy that protects records of these names, in the order of its patterns. A recorder must
-    /// have been installed before.
+    /// Meters for a proxy with patterns of these names, in order. A recorder must have been installed before.
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
@@ -40,7 +39,7 @@ impl Meters {
         self.traffic.set_ready(is_ready);
     }
 
-    /// A request was refused, or would have been, because of a record of this pattern.
+    /// Counts a request that was refused, or would have been, because of a record of this pattern.
     pub(crate) fn refused(
         &self,
         command: Option<&'static str>,
@@ -54,36 +53,37 @@ impl Meters {
     }
 }
 
-/// What came of the values of one reply. Not counted before it is given: one that waits for keys is
-/// opened again.
+/// The outcomes of the values of one reply. They are counted when it is passed on: one that waits for keys is opened
+/// again.
 #[derive(Default)]
-pub(crate) struct Openings(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
+pub(crate) struct OpenOutcomes(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
 
-impl Openings {
-    pub(crate) fn note(
+impl OpenOutcomes {
+    pub(crate) fn record(
         &mut self,
         stored: &[u8],
         opened: &Result<Option<Opened<'_>>, OpenError>,
         pattern: PatternId,
     ) {
-        let Some(opening) = instrumented::open_outcome(stored, opened) else {
+        let Some(outcome) = instrumented::open_outcome(stored, opened) else {
             return;
         };
-        // A plain value is what is expected of an excepted name.
-        if pattern.is_excepted() && opening == OpenOutcome::Plain {
+        // Values of excepted names are expected to be plain.
+        if pattern.is_excepted() && outcome == OpenOutcome::Plain {
             return;
         }
         match self.0.last_mut() {
-            Some((last, of, count)) if (*last, *of) == (opening, pattern) => {
+            Some((last, of, count)) if (*last, *of) == (outcome, pattern) => {
                 *count = count.saturating_add(1);
             }
-            _ => self.0.push((opening, pattern, 1)),
+            _ => self.0.push((outcome, pattern, 1)),
         }
     }
 
+    /// Counts all of them.
     pub(crate) fn count(&self, meters: &Meters) {
-        for (opening, pattern, count) in &self.0 {
-            meters.values.opened(*opening, pattern.index(), *count);
+        for (outcome, pattern, count) in &self.0 {
+            meters.values.opened(*outcome, pattern.index(), *count);
         }
     }
 }
@@ -96,7 +96,7 @@ mod tests {
     use crate::refusals::OwnReason;
 
     #[test]
-    fn every_reason_of_the_policy_is_a_word_of_the_table() {
+    fn every_reason_of_a_refusal_is_a_label_value_of_the_metric() {
         let name = "waxseal_refused_commands_total";
         let metric = TABLE.iter().find(|metric| metric.name == name).unwrap();
         for reason in [
@@ -106,8 +106,8 @@ mod tests {
             Reason::RunsCode,
             Reason::ScriptNamesSeveral,
             Reason::NotYetSealed(DataKind::Sets),
-            Reason::FieldsElsewhere,
-            Reason::QuotesRequest,
+            Reason::FieldsNotInRequest,
+            Reason::EmbedsRequest,
             Reason::UnknownCommand,
             Reason::UnforeseenForm,
             Reason::Replication,
@@ -115,7 +115,7 @@ mod tests {
             Reason::ZeroByte,
             Reason::UnknownSubcommand,
         ] {
-            assert!(metric.allows("reason", reason.word()), "{reason:?}");
+            assert!(metric.allows("reason", reason.as_str()), "{reason:?}");
         }
         for reason in [
             OwnReason::Monitoring,

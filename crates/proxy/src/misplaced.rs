@@ -1,35 +1,34 @@
-//! Values that are not in the form that they should be in. Plain ones that are read under a protected pattern while
-//! the mode seals: they were written past the proxy, by a script that makes up names, or before the migration. And
-//! envelopes that a client writes: its application encrypts by itself. The log says so, with the pattern and never
-//! the record, at most once an hour for each pattern.
+//! Values that are not in the expected form. Plain ones that are read under a protected pattern while the mode seals: they
+//! were written past the proxy, by a script that computes names, or before the migration. And envelopes that a client
+//! writes: its application encrypts, too. Both are logged with the pattern and never the record, at most once an hour for
+//! each pattern.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use waxseal_core::Shape;
+use waxseal_log_limit::Intervals;
 use waxseal_policy::{PatternId, ProtectedNames};
 
-use crate::throttle::Intervals;
-
-/// How often one pattern is told of.
+/// The time between two warnings about one pattern.
 const INTERVAL: Duration = Duration::from_secs(3600);
 
-/// After a Base64 value that was no envelope, how long others of its pattern are taken for none: trying the keys
-/// costs as much as sealing does.
+/// The time after a Base64 value that was not an envelope in which other values of its pattern are not tried: trying the
+/// keys costs as much as sealing.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What has been told of values in another form than they should be in.
-pub(crate) struct Misplaced {
+/// The warnings about values in an unexpected form that were logged.
+pub(crate) struct MisplacedValues {
     plain: Intervals,
     sealed_twice: Intervals,
-    /// When a value that may be a classic envelope is tried again.
+    /// The time at which a value that may be a classic envelope is tried again.
     classic: Intervals,
-    /// Scripts that were forwarded.
+    /// The number of scripts that were forwarded.
     scripts: AtomicU64,
 }
 
-impl Misplaced {
-    /// For so many patterns.
+impl MisplacedValues {
+    /// No warnings yet, for so many patterns.
     pub(crate) fn new(patterns: usize) -> Self {
         Self {
             plain: Intervals::new(patterns),
@@ -39,8 +38,8 @@ impl Misplaced {
         }
     }
 
-    /// Whether a value that a client writes is an envelope under a key of ours.
-    pub(crate) fn is_envelope(
+    /// Checks a value that a client writes. Returns true if it is an envelope under one of our keys.
+    pub(crate) fn detect_envelope(
         &self,
         value: &[u8],
         pattern: PatternId,
@@ -48,10 +47,10 @@ impl Misplaced {
     ) -> bool {
         match Shape::of(value) {
             Shape::Sealed { .. } => opens(),
-            Shape::MaybeClassic if self.classic.has_come(pattern) => {
+            Shape::MaybeClassic if self.classic.is_due(pattern.index()) => {
                 let opens = opens();
                 if !opens {
-                    self.classic.postpone(pattern, RETRY_INTERVAL);
+                    self.classic.postpone(pattern.index(), RETRY_INTERVAL);
                 }
                 opens
             }
@@ -61,19 +60,19 @@ impl Misplaced {
 
     /// A client wrote an envelope to a record of this pattern.
     pub(crate) fn warn_of_envelope(&self, pattern: PatternId, names: &ProtectedNames, seals: bool) {
-        if !self.sealed_twice.is_due(pattern, INTERVAL) {
+        if !self.sealed_twice.claim(pattern.index(), INTERVAL) {
             return;
         }
         let pattern = names.pattern(pattern).shown();
         let effect = match seals {
-            true => "and is sealed once more: what the application gets back is its own envelope",
+            true => "and is sealed again: the application gets its own envelope back",
             false => {
                 "and is opened when it is read: the application gets the value instead of its envelope"
             }
         };
         tracing::warn!(
-            "a value that was written under {pattern} is encrypted already, under a key of ours, {effect}; \
-             the application encrypts by itself: switch that off behind the proxy \
+            "a value that was written under {pattern} is encrypted already, under one of our keys, {effect}; \
+             the application encrypts, too: disable that in the application \
              (ENABLE_REDIS_ENCRYPTION=false there), see docs/proxy/proxy.md"
         );
     }
@@ -85,7 +84,7 @@ impl Misplaced {
 
     /// A plain value was read from a record of this pattern.
     pub(crate) fn warn_of_plain(&self, pattern: PatternId, names: &ProtectedNames) {
-        if !self.plain.is_due(pattern, INTERVAL) {
+        if !self.plain.claim(pattern.index(), INTERVAL) {
             return;
         }
         let then = match names.forwards_scripts(pattern) {
@@ -103,7 +102,7 @@ impl Misplaced {
         };
         tracing::warn!(
             "a plain value was read under {pattern}: it was written past the proxy, by a script that \
-             makes up names ({scripts}), or before the migration; `waxseal audit` counts them, {then}"
+             computes names ({scripts}), or before the migration; `waxseal audit` counts them, {then}"
         );
     }
 }

@@ -1,75 +1,75 @@
-//! Back: a whole reply with envelopes becomes the same reply with values. Whatever is no value goes
-//! as it came.
+//! The reply direction of values: a whole reply with envelopes becomes the same reply with values. Everything else
+//! passes unchanged.
 //!
-//! A value that does not open makes the whole reply an error, so that no client can take it for a
-//! missing value; only in the replies of a transaction, where each stands for itself, and of a
-//! command that took several values out of the store, where the others would be lost, does the error
-//! stand in the place of the one value.
+//! A value that does not open makes the whole reply an error, so that no client can take it for a missing value. Two
+//! kinds of replies are exceptions, in which the error replaces only the one value: those of a transaction, where each
+//! reply is separate, and of a command that removes several values from the store, where the others would be lost.
 
 use std::borrow::Cow;
 
-use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
+use waxseal_policy::{Layout, ReplyShape};
+use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
-use crate::pending::strings::Strings;
-use crate::pending::{Place, Shape};
+use crate::location::{self, BorrowedLocation, OwnedLocation};
+use crate::pending::strings::RequestNames;
+use crate::pending::{OwnedShape, Shape};
 
+mod fields;
 mod values;
 
-use values::Spot;
-pub(crate) use values::{Noted, Values};
+pub(crate) use values::{ReplyFindings, ValueOpener};
 
-/// Why a reply is not what was expected.
-pub(crate) enum Failed {
+/// The reason why a reply cannot be passed on as it was expected.
+pub(crate) enum OpenFailure {
     /// A value in it does not open: this is the answer.
     Broken(Vec<u8>),
-    /// It is not what the request answers: the pairing is lost.
-    Unexplained,
+    /// It is not a reply to the request: the pairing is lost.
+    Unexpected,
 }
 
-impl From<ReplyError> for Failed {
+impl From<ReplyError> for OpenFailure {
     fn from(_: ReplyError) -> Self {
-        Self::Unexplained
+        Self::Unexpected
     }
 }
 
 /// Opens the values of whole replies.
-pub(crate) struct Opener<'a> {
-    pub(crate) values: Values<'a>,
+pub(crate) struct ReplyOpener<'a> {
+    pub(crate) values: ValueOpener<'a>,
     pub(crate) command: &'static str,
 }
 
-impl Opener<'_> {
-    /// Appends what the client gets for this reply. An `Err` means that the pairing is lost, and
-    /// nothing was appended.
+impl ReplyOpener<'_> {
+    /// Appends what the client gets for this reply. An `Err` means that the pairing is lost, and nothing was appended.
     pub(crate) fn reply(
         &mut self,
         reply: &[u8],
         shape: &Shape,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         let before = out.len();
         let mut items = Items::of(reply);
         match self.element(&mut items, shape, out) {
             Ok(()) => Ok(()),
-            Err(Failed::Broken(answer)) => {
+            Err(OpenFailure::Broken(answer)) => {
                 out.truncate(before);
                 out.extend_from_slice(&answer);
                 Ok(())
             }
-            Err(Failed::Unexplained) => {
+            Err(OpenFailure::Unexpected) => {
                 out.truncate(before);
-                Err(Failed::Unexplained)
+                Err(OpenFailure::Unexpected)
             }
         }
     }
 
-    /// The replies of a transaction, each by its shape.
+    /// Appends the replies of a transaction, each by its shape.
     pub(crate) fn transaction(
         &mut self,
         reply: &[u8],
         queued: &[(&'static str, Shape)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         let before = out.len();
         let opened = self.each_queued(reply, queued, out);
         if opened.is_err() {
@@ -83,24 +83,24 @@ impl Opener<'_> {
         reply: &[u8],
         queued: &[(&'static str, Shape)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         let mut items = Items::of(reply);
         pass_attributes(&mut items, out)?;
-        let head = items.next()?.ok_or(Failed::Unexplained)?;
+        let head = items.next()?.ok_or(OpenFailure::Unexpected)?;
         match head.kind {
             Kind::Array(count) if count == queued.len() => {}
-            // Not executed: an error, or null where a watched record had changed.
+            // Not executed: an error, or null if a watched record had changed.
             Kind::Error | Kind::Null => {
                 out.extend_from_slice(head.raw);
                 return Ok(());
             }
-            _ => return Err(Failed::Unexplained),
+            _ => return Err(OpenFailure::Unexpected),
         }
         out.extend_from_slice(head.raw);
         for (command, shape) in queued {
             self.command = command;
-            let one = items.skip()?;
-            self.reply(one, shape, out)?;
+            let reply = items.skip()?;
+            self.reply(reply, shape, out)?;
         }
         Ok(())
     }
@@ -110,87 +110,125 @@ impl Opener<'_> {
         items: &mut Items<'_>,
         shape: &Shape,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         pass_attributes(items, out)?;
         let mut start = items.clone();
-        let first = items.next()?.ok_or(Failed::Unexplained)?;
+        let first = items.next()?.ok_or(OpenFailure::Unexpected)?;
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Verbatim => out.extend_from_slice(start.skip()?),
-            Shape::Value(place) => self.value(first, place.into(), out)?,
-            Shape::Elements(place) => match first.kind {
-                Kind::Array(count) => self.elements(items, first, count, place.into(), out)?,
-                _ => self.value(first, place.into(), out)?,
+            Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
+            Shape::ScriptsExist(identifiable) => match first.kind {
+                Kind::Array(count) if count == identifiable.len() => {
+                    scripts_exist(items, first, identifiable, out)
+                }
+                _ => {
+                    out.extend_from_slice(start.skip()?);
+                    Ok(())
+                }
             },
-            Shape::EachName(names) => {
-                let spots = names.iter().map(|protected| {
-                    protected.map(|(pattern, name)| Spot {
-                        pattern,
-                        name,
-                        field: None,
-                    })
+        }
+    }
+
+    /// Appends a reply of this shape, of which `first` was read from `start`.
+    fn values_of(
+        &mut self,
+        items: &mut Items<'_>,
+        (mut start, first): (Items<'_>, Item<'_>),
+        shape: &OwnedShape,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
+        match shape {
+            ReplyShape::Verbatim => {
+                out.extend_from_slice(start.skip()?);
+                Ok(())
+            }
+            ReplyShape::Record(location, layout) => {
+                self.record(items, first, (location, *layout), out)
+            }
+            ReplyShape::EachName(names) => {
+                let locations = names.iter().map(|protected| {
+                    protected.map(|(pattern, name)| location::record(pattern, name))
                 });
-                self.each(items, first, spots, out)?;
+                self.each(items, first, locations, out)
             }
-            Shape::EachField(fields) => {
-                let (record, fields) = &**fields;
-                let spots = fields.iter().map(|field| Some(Spot::field(record, field)));
-                self.each(items, first, spots, out)?;
+            ReplyShape::EachField(record, fields) => {
+                let locations = fields.iter().map(|field| Some(record.with_field(field)));
+                self.each(items, first, locations, out)
             }
-            Shape::Fields(place) => self.fields(items, first, place, out)?,
-            Shape::ScannedFields(place) => {
+            ReplyShape::AnyName(names) => self.popped(items, first, names, out),
+        }
+    }
+
+    /// Appends the values of one record. A new kind of data is one more layout, and one more arm here.
+    fn record(
+        &mut self,
+        items: &mut Items<'_>,
+        first: Item<'_>,
+        (location, layout): (&OwnedLocation, Layout),
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
+        match layout {
+            Layout::Value => self.value(first, location.borrowed(), out),
+            Layout::Elements => match first.kind {
+                Kind::Array(count) => self.elements(items, first, count, location.borrowed(), out),
+                _ => self.value(first, location.borrowed(), out),
+            },
+            Layout::Fields => self.fields(items, first, location, out),
+            Layout::ScannedFields => {
                 expect(first.kind, Kind::Array(2))?;
                 out.extend_from_slice(first.raw);
                 out.extend_from_slice(items.skip()?);
-                let page = items.next()?.ok_or(Failed::Unexplained)?;
-                self.fields(items, page, place, out)?;
+                let page = items.next()?.ok_or(OpenFailure::Unexpected)?;
+                self.fields(items, page, location, out)
             }
-            Shape::OnlyValues(place) => self.only_values(items, first, place, out)?,
-            Shape::Popped(names) => self.popped(items, first, names, out)?,
-            Shape::ScriptsExist(identifiable_digests) => match first.kind {
-                Kind::Array(count) if count == identifiable_digests.len() => {
-                    scripts_exist(items, first, identifiable_digests, out)?;
-                }
-                _ => out.extend_from_slice(start.skip()?),
-            },
-            Shape::Length(place) => {
-                let value = self.whole(first, place)?;
+            Layout::OnlyValues => self.only_values(items, first, location, out),
+            Layout::Length => {
+                let value = self.whole_value(first, location)?;
                 write_integer(out, i64::try_from(value.len()).unwrap_or(i64::MAX));
+                Ok(())
             }
-            Shape::Range(range) => {
-                let (place, start, end) = &**range;
-                let value = self.whole(first, place)?;
-                write_bulk(out, part(&value, *start, *end));
+            Layout::Range { start, end } => {
+                let value = self.whole_value(first, location)?;
+                write_bulk(out, byte_range(&value, start, end));
+                Ok(())
             }
         }
-        Ok(())
     }
 
-    /// A value or a null. What is written in another way than values are, is opened like one all the
-    /// same: else a server could make up a value by writing it so.
-    fn value(&mut self, item: Item<'_>, place: Spot<'_>, out: &mut Vec<u8>) -> Result<(), Failed> {
+    /// Appends a value or a null. A value in an unusual encoding is opened all the same: otherwise a server could make
+    /// up a value by encoding it differently.
+    fn value(
+        &mut self,
+        item: Item<'_>,
+        location: BorrowedLocation<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
         match item.kind {
-            Kind::Bulk | Kind::Simple | Kind::Other => match self.open(item.text, place)? {
+            Kind::Bulk | Kind::Simple | Kind::Other => match self.open(item.text, location)? {
                 Cow::Borrowed(_) => out.extend_from_slice(item.raw),
                 Cow::Owned(value) => write_bulk(out, &value),
             },
             Kind::Null | Kind::Error => {
                 out.extend_from_slice(item.raw);
             }
-            _ => return Err(Failed::Unexplained),
+            _ => return Err(OpenFailure::Unexpected),
         }
         Ok(())
     }
 
-    /// A value that the client gets no more than a part of: nothing where there is none.
-    fn whole<'r>(&mut self, item: Item<'r>, place: &Place) -> Result<Cow<'r, [u8]>, Failed> {
+    /// A value of which the client gets no more than a part: empty if there is no value.
+    fn whole_value<'r>(
+        &mut self,
+        item: Item<'r>,
+        location: &OwnedLocation,
+    ) -> Result<Cow<'r, [u8]>, OpenFailure> {
         match item.kind {
-            Kind::Bulk => self.open(item.text, place.into()),
+            Kind::Bulk => self.open(item.text, location.borrowed()),
             Kind::Null => Ok(Cow::Borrowed(&[])),
-            _ => Err(Failed::Unexplained),
+            _ => Err(OpenFailure::Unexpected),
         }
     }
 
@@ -199,28 +237,28 @@ impl Opener<'_> {
         items: &mut Items<'_>,
         head: Item<'_>,
         count: usize,
-        place: Spot<'_>,
+        location: BorrowedLocation<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         out.extend_from_slice(head.raw);
         for _ in 0..count {
-            let item = items.next()?.ok_or(Failed::Unexplained)?;
-            self.one_of_several(item, place, out)?;
+            let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
+            self.one_of_several(item, location, out)?;
         }
         Ok(())
     }
 
-    /// As [`value`](Self::value), but where the command takes values out of the store an error
-    /// stands for the one value: the others have left the store and would be lost.
+    /// Like [`value`](Self::value), but if the command removes values from the store an error replaces only this one:
+    /// the others have left the store and would be lost.
     fn one_of_several(
         &mut self,
         item: Item<'_>,
-        place: Spot<'_>,
+        location: BorrowedLocation<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         let before = out.len();
-        match self.value(item, place, out) {
-            Err(Failed::Broken(answer)) if takes_out(self.command) => {
+        match self.value(item, location, out) {
+            Err(OpenFailure::Broken(answer)) if removes_values(self.command) => {
                 out.truncate(before);
                 out.extend_from_slice(&answer);
                 Ok(())
@@ -229,112 +267,30 @@ impl Opener<'_> {
         }
     }
 
+    /// An array with one element for each location.
     fn each<'p>(
         &mut self,
         items: &mut Items<'_>,
         head: Item<'_>,
-        places: impl ExactSizeIterator<Item = Option<Spot<'p>>>,
+        locations: impl ExactSizeIterator<Item = Option<BorrowedLocation<'p>>>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         match head.kind {
-            Kind::Array(count) if count == places.len() => {}
+            Kind::Array(count) if count == locations.len() => {}
             Kind::Null => {
                 out.extend_from_slice(head.raw);
                 return Ok(());
             }
-            _ => return Err(Failed::Unexplained),
+            _ => return Err(OpenFailure::Unexpected),
         }
         out.extend_from_slice(head.raw);
-        for place in places {
-            match place {
-                Some(place) => {
-                    let item = items.next()?.ok_or(Failed::Unexplained)?;
-                    self.one_of_several(item, place, out)?;
+        for location in locations {
+            match location {
+                Some(location) => {
+                    let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
+                    self.one_of_several(item, location, out)?;
                 }
                 None => out.extend_from_slice(items.skip()?),
-            }
-        }
-        Ok(())
-    }
-
-    /// Field and value in turn: flat, as a map, or in pairs.
-    fn fields(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        place: &Place,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
-        out.extend_from_slice(head.raw);
-        self.each_field(
-            items,
-            head,
-            place,
-            |piece, out| match piece {
-                Piece::PairHead(raw) | Piece::Field(raw) => out.extend_from_slice(raw),
-                Piece::Value(raw, None) => out.extend_from_slice(raw),
-                Piece::Value(_, Some(value)) => write_bulk(out, value),
-            },
-            out,
-        )
-    }
-
-    fn only_values(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        place: &Place,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
-        let count = match head.kind {
-            // Pairs would be counted otherwise.
-            Kind::Array(count) if !begins_with_pair(items)? => count.div_euclid(2),
-            Kind::Map(count) => count,
-            _ => return Err(Failed::Unexplained),
-        };
-        write_array_head(out, count);
-        self.each_field(
-            items,
-            head,
-            place,
-            |piece, out| match piece {
-                Piece::PairHead(_) | Piece::Field(_) => {}
-                Piece::Value(raw, None) => out.extend_from_slice(raw),
-                Piece::Value(_, Some(value)) => write_bulk(out, value),
-            },
-            out,
-        )
-    }
-
-    fn each_field(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        place: &Place,
-        mut write: impl FnMut(Piece<'_>, &mut Vec<u8>),
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
-        let (pairs, nested) = match head.kind {
-            Kind::Map(count) => (count, false),
-            Kind::Array(0) | Kind::Null => return Ok(()),
-            Kind::Array(count) if begins_with_pair(items)? => (count, true),
-            Kind::Array(count) if count.is_multiple_of(2) => (count.div_euclid(2), false),
-            _ => return Err(Failed::Unexplained),
-        };
-        for _ in 0..pairs {
-            let mut field = items.next()?.ok_or(Failed::Unexplained)?;
-            if nested {
-                expect(field.kind, Kind::Array(2))?;
-                write(Piece::PairHead(field.raw), out);
-                field = items.next()?.ok_or(Failed::Unexplained)?;
-            }
-            expect(field.kind, Kind::Bulk)?;
-            write(Piece::Field(field.raw), out);
-            let item = items.next()?.ok_or(Failed::Unexplained)?;
-            expect(item.kind, Kind::Bulk)?;
-            match self.open(item.text, Spot::field(place, field.text))? {
-                Cow::Borrowed(_) => write(Piece::Value(item.raw, None), out),
-                Cow::Owned(value) => write(Piece::Value(item.raw, Some(&value)), out),
             }
         }
         Ok(())
@@ -345,54 +301,54 @@ impl Opener<'_> {
         &mut self,
         items: &mut Items<'_>,
         head: Item<'_>,
-        names: &Strings,
+        names: &RequestNames,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), OpenFailure> {
         out.extend_from_slice(head.raw);
         match head.kind {
             Kind::Null => return Ok(()),
             Kind::Array(2) => {}
-            _ => return Err(Failed::Unexplained),
+            _ => return Err(OpenFailure::Unexpected),
         }
-        let name = items.next()?.ok_or(Failed::Unexplained)?;
+        let name = items.next()?.ok_or(OpenFailure::Unexpected)?;
         expect(name.kind, Kind::Bulk)?;
-        if !names.iter().any(|asked| asked == name.text) {
+        if !names.contains(name.text) {
             // Under a name that is not protected a server could make up a value.
-            return Err(Failed::Unexplained);
+            return Err(OpenFailure::Unexpected);
         }
         out.extend_from_slice(name.raw);
         let Some(pattern) = self.values.protection().names().find(name.text) else {
             out.extend_from_slice(items.skip()?);
             return Ok(());
         };
-        let place = Spot {
-            pattern,
-            name: name.text,
-            field: None,
-        };
-        let item = items.next()?.ok_or(Failed::Unexplained)?;
+        let location = location::record(pattern, name.text);
+        let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
         match item.kind {
-            Kind::Array(count) => self.elements(items, item, count, place, out),
-            // One value: the error takes the place of the whole reply.
-            _ => self.value(item, place, out),
+            Kind::Array(count) => self.elements(items, item, count, location, out),
+            // One value: the error replaces the whole reply.
+            _ => self.value(item, location, out),
         }
     }
 
-    fn open<'s>(&mut self, stored: &'s [u8], place: Spot<'_>) -> Result<Cow<'s, [u8]>, Failed> {
-        let opened = self.values.open(self.command, stored, place);
-        opened.map_err(Failed::Broken)
+    fn open<'s>(
+        &mut self,
+        stored: &'s [u8],
+        location: BorrowedLocation<'_>,
+    ) -> Result<Cow<'s, [u8]>, OpenFailure> {
+        let opened = self.values.open(self.command, stored, location);
+        opened.map_err(OpenFailure::Broken)
     }
 }
 
-/// Returns whether the server has scripts: not, as far as the client is told, where the proxy would ask for their texts.
+/// Appends the reply to `SCRIPT EXISTS`, in which scripts whose texts the proxy would ask for are reported as missing.
 fn scripts_exist(
     items: &mut Items<'_>,
     head: Item<'_>,
-    identifiable_digests: &[bool],
+    identifiable: &[bool],
     out: &mut Vec<u8>,
-) -> Result<(), Failed> {
+) -> Result<(), OpenFailure> {
     out.extend_from_slice(head.raw);
-    for is_identifiable in identifiable_digests {
+    for is_identifiable in identifiable {
         match (items.skip()?, is_identifiable) {
             (item, true) => out.extend_from_slice(item),
             (_, false) => write_integer(out, 0),
@@ -401,27 +357,19 @@ fn scripts_exist(
     Ok(())
 }
 
-/// A part of a reply with fields.
-enum Piece<'a> {
-    PairHead(&'a [u8]),
-    Field(&'a [u8]),
-    /// As it came, and opened if it was sealed.
-    Value(&'a [u8], Option<&'a [u8]>),
-}
-
-fn expect(found: Kind, expected: Kind) -> Result<(), Failed> {
+fn expect(found: Kind, expected: Kind) -> Result<(), OpenFailure> {
     if found == expected {
         Ok(())
     } else {
-        Err(Failed::Unexplained)
+        Err(OpenFailure::Unexpected)
     }
 }
 
-/// Attributes go as they are, up to what they belong to.
-fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), Failed> {
+/// Appends attributes unchanged, up to what they belong to.
+fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenFailure> {
     loop {
         let mut ahead = items.clone();
-        let head = ahead.next()?.ok_or(Failed::Unexplained)?;
+        let head = ahead.next()?.ok_or(OpenFailure::Unexpected)?;
         let Kind::Attribute(pairs) = head.kind else {
             return Ok(());
         };
@@ -433,26 +381,20 @@ fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), Faile
     }
 }
 
-/// Whether the next element is an array of two.
-fn begins_with_pair(items: &Items<'_>) -> Result<bool, Failed> {
-    let next = items.clone().next()?;
-    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
-}
-
-/// Commands that take several values out of the store at once.
-fn takes_out(command: &str) -> bool {
+/// True for commands that remove several values from the store at once.
+fn removes_values(command: &str) -> bool {
     matches!(command, "lpop" | "rpop" | "lmpop" | "blmpop" | "hgetdel")
 }
 
-/// The part that GETRANGE means: both ends included, negative from the end, cut to what is there.
-fn part(value: &[u8], start: i64, end: i64) -> &[u8] {
+/// The part that GETRANGE selects: both ends included, from the end if negative, cut to the value.
+fn byte_range(value: &[u8], start: i64, end: i64) -> &[u8] {
     let len = i64::try_from(value.len()).unwrap_or(i64::MAX);
     if start < 0 && end < 0 && start > end {
         return &[];
     }
-    let from_end = |at: i64| if at < 0 { len.saturating_add(at) } else { at };
-    let start = from_end(start).max(0);
-    let end = from_end(end).max(0).min(len.saturating_sub(1));
+    let from_start = |at: i64| if at < 0 { len.saturating_add(at) } else { at };
+    let start = from_start(start).max(0);
+    let end = from_start(end).max(0).min(len.saturating_sub(1));
     if start > end || len == 0 {
         return &[];
     }

@@ -1,67 +1,65 @@
-//! What each reply that is still to come will be. A reply carries no name: that it belongs to this
-//! request and holds that record's value is known only from the order, so the order is kept here.
+//! The replies that are expected. A reply carries no name: only the order tells that it belongs to this request and
+//! holds that record's value, so what it will be is remembered here.
 
-use smallvec::SmallVec;
-use waxseal_policy::{self as policy, KnownScript, PatternId, ProtectedNames};
+use waxseal_policy::{self as policy, KnownScript, NamesUse, ProtectedNames};
 
-use self::strings::{ProtectedNamesOf, Strings};
+use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
+use crate::location::{self, OwnedLocation};
 
 pub(crate) mod strings;
-
-/// A record name or field; most are short.
-pub(crate) type Name = SmallVec<[u8; 40]>;
 
 /// The next thing that the client gets.
 pub(crate) enum Pending {
     /// A reply of this shape.
     Reply { command: &'static str, shape: Shape },
-    /// An answer made here, waiting for its turn.
+    /// An answer written here, waiting for its turn.
     Local(Box<[u8]>),
-    /// The value that a known script compares, which is read before the script runs: not the client's business.
+    /// The value that a known script compares, which is read before the script runs. Not passed on.
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.
     Script(Box<ScriptReply>),
-    /// A reply to a request of our own: not the client's business. An error closes where it is
-    /// `fatal`.
-    Swallow { fatal: bool },
-    /// `+QUEUED`, or the reply itself where the server did not open the transaction.
+    /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
+    Internal { fatal: bool },
+    /// `+QUEUED`, or the reply itself if the server did not open the transaction.
     Queued { command: &'static str, shape: Shape },
-    /// Begins this transaction, unless an error comes.
+    /// Begins this transaction, unless an error arrives.
     Multi { number: u64 },
     /// Ends a transaction: the replies to everything that was queued.
     Exec,
-    /// The transaction held a command that was refused with this answer: `DISCARD` was sent, and
-    /// `EXECABORT` is answered.
+    /// The transaction had a command that was refused with this answer: `DISCARD` was sent, and the client gets
+    /// `EXECABORT`.
     ExecRefused { refusal: Box<[u8]> },
-    /// The transaction is given up, unless an error comes. The answer to the first command in it that was
-    /// refused.
+    /// The transaction is discarded, unless an error arrives. The answer to the first command in it that was refused.
     Discard { refusal: Option<Box<[u8]>> },
-    /// Records are watched, unless an error comes.
+    /// Records are watched, unless an error arrives.
     Watch,
-    /// None are, unless an error comes.
+    /// No records are watched, unless an error arrives.
     Unwatch,
-    /// The connection is called so from here on, unless an error comes.
+    /// The connection has this label from here on, unless an error arrives.
     Label(Box<Label>),
-    /// The list of the server's clients, of which the client gets these; all where none are named.
+    /// The list of the server's clients, of which the client gets these; all if none are named.
     ClientList { ids: Option<Box<[u64]>> },
-    /// Says whether these clients may be killed here.
+    /// Decides whether these clients may be killed here.
     Kill(Box<KillHere>),
     /// The reply to a request that servers refuse: the next request waits for it.
     Unsettled { command: &'static str },
-    /// Says whether replies may be switched off: not the client's business.
+    /// Decides whether replies may be switched off. Not passed on.
     MayChangeReplies,
-    /// Replies are switched on again, unless an error comes.
+    /// Replies are switched on again, unless an error arrives.
     RepliesOn,
     /// A reply that the client does not want.
     Muted(Box<Pending>),
-    /// The protocol version is this one from here on, unless an error comes.
+    /// The protocol has this version from here on, unless an error arrives.
     Hello(Protocol),
-    /// Acknowledgements of a subscription: the word they begin with, and how many are to come.
-    Acknowledged { word: &'static str, left: Left },
-    /// From here on the server sends what others do, unasked.
+    /// Acknowledgements of a subscription: the word that they begin with, and the number that is expected.
+    Acknowledged {
+        word: &'static str,
+        remaining: Remaining,
+    },
+    /// From here on the server reports the requests of all clients.
     Monitor,
-    /// The connection is as new from here on.
+    /// From here on the connection is like a new one.
     Reset,
 }
 
@@ -69,7 +67,7 @@ pub(crate) enum Pending {
 pub(crate) struct ScriptRead {
     /// The command that runs the script.
     pub(crate) command: &'static str,
-    pub(crate) place: Place,
+    pub(crate) location: OwnedLocation,
 }
 
 /// A known script that was sent.
@@ -81,20 +79,20 @@ pub(crate) struct ScriptReply {
     pub(crate) matched: bool,
 }
 
-/// What a client calls its connection, or the library that it uses.
+/// The name that a client gives its connection, or the library that it uses.
 pub(crate) struct Label {
     pub(crate) kind: LabelKind,
-    /// The request that says so; none for one that is too long to be remembered.
+    /// The request that repeats it; `None` if it is too long to be remembered.
     pub(crate) request: Option<Box<[u8]>>,
-    /// The word; empty for one that is too long.
-    pub(crate) word: Box<[u8]>,
+    /// Its text; empty if it is too long to be remembered.
+    pub(crate) text: Box<[u8]>,
 }
 
 impl Label {
-    /// Bytes that are held for it beyond a constant.
+    /// Bytes that are held for it beyond its own size.
     fn retained_bytes(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |request| request.len());
-        request.saturating_add(self.word.len())
+        request.saturating_add(self.text.len())
     }
 }
 
@@ -105,12 +103,12 @@ pub(crate) enum LabelKind {
     Version,
 }
 
-/// How many acknowledgements are to come.
+/// The number of acknowledgements that are expected.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// So many.
-    Number(usize),
-    /// One for each subscription of its kind, and one if there is none.
+pub(crate) enum Remaining {
+    /// This many.
+    Count(usize),
+    /// One for each subscription of its kind, and one if there are no subscriptions.
     All,
 }
 
@@ -124,165 +122,109 @@ pub enum Protocol {
     Resp3,
 }
 
-/// Where in a reply values are. The owned counterpart of the policy's `ReplyShape`: it outlives
-/// the request.
+/// The policy's shape of a reply, with copies of the names that it needs: it outlives the request.
+pub(crate) type OwnedShape = policy::ReplyShape<OwnedLocation, Box<RequestNames>, Box<Strings>>;
+
+/// The shape of a reply.
 pub(crate) enum Shape {
-    Verbatim,
-    Value(Place),
-    Elements(Place),
-    /// Of the records of these names, element by element.
-    EachName(Box<ProtectedNamesOf>),
-    /// Of these fields of one record, element by element.
-    EachField(Box<(Place, Strings)>),
-    Fields(Place),
-    ScannedFields(Place),
-    OnlyValues(Place),
-    /// Of one of the records with these names.
-    Popped(Box<Strings>),
-    Length(Place),
-    Range(Box<(Place, i64, i64)>),
-    /// For each digest, whether the proxy can tell which script has it.
+    /// The values that the policy says.
+    Values(OwnedShape),
+    /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
 }
 
-/// The place of a value: its record, and its field if it has one.
-pub(crate) struct Place {
-    pub(crate) pattern: PatternId,
-    pub(crate) name: Name,
-    pub(crate) field: Option<Box<[u8]>>,
-}
-
 impl Pending {
-    /// The reply that is to come, whether the client gets it or not.
-    pub(crate) fn unmuted(&self) -> &Self {
+    /// The reply that is expected, whether the client gets it or not.
+    pub(crate) fn inner(&self) -> &Self {
         match self {
             Self::Muted(pending) => pending,
             pending => pending,
         }
     }
 
-    /// The reply that is to come, and whether the client does not get it.
-    pub(crate) fn unmute(self) -> (Self, bool) {
+    /// The reply that is expected, and true if the client does not get it.
+    pub(crate) fn into_inner(self) -> (Self, bool) {
         match self {
             Self::Muted(pending) => (*pending, true),
             pending => (pending, false),
         }
     }
 
-    /// Bytes that are held for it beyond a constant.
-    pub(crate) fn weight(&self) -> usize {
+    /// Bytes that are held for it beyond its own size.
+    pub(crate) fn retained_bytes(&self) -> usize {
         match self {
-            Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.weight(),
+            Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.retained_bytes(),
             Self::Local(answer) => answer.len(),
-            Self::Muted(pending) => pending.weight(),
+            Self::Muted(pending) => pending.retained_bytes(),
             Self::Label(label) => label.retained_bytes(),
             Self::ClientList { ids } => ids.as_ref().map_or(0, |ids| size_of_val(&**ids)),
             Self::Kill(kill) => kill.retained_bytes(),
-            Self::ScriptRead(read) => read.place.retained_bytes(),
+            Self::ScriptRead(read) => location::retained_bytes(&read.location),
             _ => 0,
         }
     }
 }
 
 impl Shape {
+    /// A reply without protected values.
+    pub(crate) const VERBATIM: Self = Self::Values(policy::ReplyShape::Verbatim);
+
+    /// Copies the names that a shape needs from the request.
     pub(crate) fn of(
         shape: policy::ReplyShape,
         names: &ProtectedNames,
         arguments: &[&[u8]],
     ) -> Self {
-        use policy::ReplyShape as Asked;
-        let record = |pattern, name: usize| Place::record(pattern, argument(arguments, name));
-        match shape {
-            Asked::Verbatim => Self::Verbatim,
-            Asked::Value(place) => Self::Value(Place::of(place, arguments)),
-            Asked::Elements(place) => Self::Elements(Place::of(place, arguments)),
-            Asked::EachName => Self::EachName(Box::new(ProtectedNamesOf::new(names, arguments))),
-            Asked::EachField {
-                pattern,
-                name,
-                fields,
-            } => {
+        Self::Values(shape.map(
+            |location| location::owned(location.resolve(arguments)),
+            |(), usage| {
+                Box::new(match usage {
+                    NamesUse::Each => RequestNames::with_patterns(names, arguments),
+                    NamesUse::Any => RequestNames::all(names_of(arguments)),
+                })
+            },
+            |fields| {
                 let fields = arguments.get(fields).unwrap_or_default();
-                let fields = Strings::new(fields.iter().copied());
-                Self::EachField(Box::new((record(pattern, name), fields)))
-            }
-            Asked::Fields { pattern, name } => Self::Fields(record(pattern, name)),
-            Asked::ScannedFields { pattern, name } => Self::ScannedFields(record(pattern, name)),
-            Asked::OnlyValues { pattern, name } => Self::OnlyValues(record(pattern, name)),
-            Asked::Popped => Self::Popped(Box::new(Strings::new(names_of(arguments)))),
-            Asked::Length(place) => Self::Length(Place::of(place, arguments)),
-            Asked::Range { place, start, end } => {
-                Self::Range(Box::new((Place::of(place, arguments), start, end)))
-            }
-        }
+                Box::new(Strings::new(fields.iter().copied()))
+            },
+        ))
     }
 
-    /// Bytes that are held for it beyond a constant: a request may name very many records, and names may
-    /// be long.
-    pub(crate) fn weight(&self) -> usize {
+    /// Bytes that are held for it beyond its own size: a request may name very many records, and names may be long.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        use policy::ReplyShape;
         match self {
-            Self::Verbatim => 0,
-            Self::Value(place)
-            | Self::Elements(place)
-            | Self::Fields(place)
-            | Self::ScannedFields(place)
-            | Self::OnlyValues(place)
-            | Self::Length(place) => place.retained_bytes(),
-            Self::Range(range) => range.0.retained_bytes(),
-            Self::EachName(names) => names.retained_bytes(),
-            Self::EachField(fields) => {
-                let (record, fields) = &**fields;
-                record
-                    .retained_bytes()
-                    .saturating_add(fields.retained_bytes())
+            Self::Values(ReplyShape::Verbatim) => 0,
+            Self::Values(ReplyShape::Record(location, _)) => location::retained_bytes(location),
+            Self::Values(ReplyShape::EachName(names) | ReplyShape::AnyName(names)) => {
+                names.retained_bytes()
             }
-            Self::Popped(names) => names.retained_bytes(),
-            Self::ScriptsExist(identifiable_digests) => identifiable_digests.len(),
+            Self::Values(ReplyShape::EachField(record, fields)) => {
+                location::retained_bytes(record).saturating_add(fields.retained_bytes())
+            }
+            Self::ScriptsExist(identifiable) => identifiable.len(),
         }
     }
 
+    /// True if the reply passes unchanged.
     pub(crate) fn is_verbatim(&self) -> bool {
-        matches!(self, Self::Verbatim)
-    }
-}
-
-impl Place {
-    pub(crate) fn of(place: policy::Place, arguments: &[&[u8]]) -> Self {
-        Self {
-            pattern: place.pattern,
-            name: Name::from_slice(argument(arguments, place.name)),
-            field: place.field.map(|field| argument(arguments, field).into()),
-        }
+        matches!(self, Self::Values(shape) if shape.is_verbatim())
     }
 
-    /// Bytes that are held for it beyond a constant.
-    #[inline]
-    fn retained_bytes(&self) -> usize {
-        let name = if self.name.spilled() {
-            self.name.len()
-        } else {
-            0
-        };
-        let field = self.field.as_ref().map_or(0, |field| field.len());
-        name.saturating_add(field)
-    }
-
-    pub(crate) fn record(pattern: PatternId, name: &[u8]) -> Self {
-        Self {
-            pattern,
-            name: Name::from_slice(name),
-            field: None,
+    /// The location of the only value of the reply, if it has one.
+    pub(crate) fn single_value(&self) -> Option<&OwnedLocation> {
+        match self {
+            Self::Values(policy::ReplyShape::Record(location, policy::Layout::Value)) => {
+                Some(location)
+            }
+            _ => None,
         }
     }
 }
 
 /// All record names of a request.
 pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
-    let names = places.unwrap_or_default().into_iter();
-    names.map(|name| argument(arguments, name))
-}
-
-fn argument<'a>(arguments: &[&'a [u8]], index: usize) -> &'a [u8] {
-    arguments.get(index).copied().unwrap_or_default()
+    let positions = policy::table::find(arguments).map(|row| row.names.places(arguments));
+    let positions = positions.unwrap_or_default().into_iter();
+    positions.map(|position| arguments.get(position).copied().unwrap_or_default())
 }

@@ -1,5 +1,4 @@
-//! What is protected and how: the patterns, one sealer for each, and where keys come from that are not
-//! at hand.
+//! The protected records: their patterns, a sealer for each, and the sources of keys that are not at hand.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,27 +8,27 @@ use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::decoys::{Alarm, Decoys};
-use crate::keys::NegativeCache;
+use crate::keys::RejectedKeys;
 use crate::meters::Meters;
-use crate::misplaced::Misplaced;
+use crate::misplaced::MisplacedValues;
 use crate::refusals::{Refusals, RefusedRequest};
 use crate::scripts::ScriptCache;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
-/// The protected records and what seals them.
+/// The protected records, and everything that requests and replies about them need.
 pub struct Protection {
     names: ProtectedNames,
     sealers: Vec<Sealer>,
-    /// For each pattern, what writes and opens values of names that are excepted from it.
+    /// For each pattern, the sealer for names that are excepted from it: it writes plain values and opens sealed ones.
     excepted: Vec<Sealer>,
     mask: NameMask,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
-    /// For each pattern, whether its records are under keys of single users.
+    /// For each pattern, true if its records are under keys of single users.
     per_user: Vec<bool>,
-    rejected_keys: NegativeCache,
+    rejected_keys: RejectedKeys,
     decoys: Option<Decoys>,
-    misplaced: Misplaced,
+    misplaced: MisplacedValues,
     scripts: ScriptCache,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
@@ -42,7 +41,7 @@ pub struct Protection {
 /// A trial: everything is forwarded, and what would be refused is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// Names of records that commands would be refused on are kept for the report.
+    /// The names of records on which commands would be refused are kept for the report.
     pub keeps_names: bool,
 }
 
@@ -52,24 +51,24 @@ pub struct Trial {
 pub struct NamesNoUser(pub String);
 
 impl Protection {
-    /// Patterns in the order in which they are tried, each with the sealer of its records; and how
-    /// record names are shown in the log.
+    /// Patterns in the order in which they are tried, each with the sealer of its records; and the mask for record names
+    /// in the log.
     #[must_use]
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
-        let misplaced = Misplaced::new(patterns.len());
+        let misplaced = MisplacedValues::new(patterns.len());
         Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
             excepted: sealers
                 .iter()
-                .map(|it| it.clone().writing_plain())
+                .map(|sealer| sealer.clone().writing_plain())
                 .collect(),
             sealers,
             mask,
             ring: None,
             users: None,
-            rejected_keys: NegativeCache::default(),
+            rejected_keys: RejectedKeys::default(),
             decoys: None,
             misplaced,
             scripts: ScriptCache::default(),
@@ -81,8 +80,8 @@ impl Protection {
         }
     }
 
-    /// The same, recording refused requests there. `is_typed`: the patterns are flags of the command line, and
-    /// remedies are told as flags, too.
+    /// The same, recording refused requests there. With `is_typed` the patterns are flags of the command line, and remedies
+    /// are given as flags, too.
     #[must_use]
     pub fn record_refusals(mut self, refusals: Arc<Refusals>, is_typed: bool) -> Self {
         self.refusals = refusals;
@@ -90,38 +89,38 @@ impl Protection {
         self
     }
 
-    /// The same as a trial: requests are forwarded as they are, whatever the policy would do with them.
+    /// The same as a trial: requests are forwarded unchanged, whatever the policy would do with them.
     #[must_use]
     pub fn trial(mut self, trial: Option<Trial>) -> Self {
         self.trial = trial;
         self
     }
 
-    /// The same, letting clients write and delete records of Waxseal's own, under `waxseal:`.
+    /// The same, allowing clients to write and delete records of Waxseal's own, under `waxseal:`.
     #[must_use]
     pub fn allow_own_writes(mut self, allow: bool) -> Self {
         self.names = self.names.allow_own_writes(allow);
         self
     }
 
-    /// The same with unknown scripts and functions forwarded for the records of those patterns for whose place in the
-    /// order, from 0, `forwards` says so. Known scripts are run as for all others.
+    /// The same with unknown scripts and functions forwarded for the records of the patterns at whose index `forwards`
+    /// returns true. Known scripts run as for all others.
     #[must_use]
     pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
         self.names = self.names.forward_scripts(forwards);
         self
     }
 
-    /// The same, asking this ring for keys that values name and sealers do not hold, and whether
-    /// values may still be sealed. The sealers must be over its keyring: they follow it by themselves.
+    /// The same, asking this ring for keys that values name and sealers do not have, and for confirmation that values may
+    /// still be sealed. The sealers must use its keyring, which they follow without further calls.
     #[must_use]
     pub fn ring(mut self, ring: LiveRing) -> Self {
         self.ring = Some(ring);
         self
     }
 
-    /// The same with the values of some patterns under keys of single users: those for whose place in
-    /// the order, from 0, `per_user` says so. All other patterns stay as they are.
+    /// The same with the values of some patterns under keys of single users: those at whose index `per_user` returns
+    /// true. All other patterns are unchanged.
     pub fn user_keys(
         mut self,
         users: UserKeys,
@@ -132,23 +131,23 @@ impl Protection {
             if chosen && !pattern.names_user() {
                 return Err(NamesNoUser(pattern.as_str().to_owned()));
             }
-            if let Some(place) = self.per_user.get_mut(id.index()) {
-                *place = chosen;
+            if let Some(is_per_user) = self.per_user.get_mut(id.index()) {
+                *is_per_user = chosen;
             }
         }
         self.users = Some(users);
         Ok(self)
     }
 
-    /// The same with these records as decoys, by their whole names: `alarm` is told when the value of one
-    /// is opened for a client. One that no pattern means is never met.
+    /// The same with these records as decoys, by their whole names: `alarm` is called when the value of one is opened for a
+    /// client. A decoy that matches no pattern is never opened.
     #[must_use]
     pub fn decoys(mut self, names: impl IntoIterator<Item = Vec<u8>>, alarm: Alarm) -> Self {
         self.decoys = Decoys::new(names, alarm);
         self
     }
 
-    /// The same, counted by these meters, whose names are of the same patterns.
+    /// The same, counted by these meters, which must have the same patterns.
     #[must_use]
     pub fn meters(mut self, meters: Arc<Meters>) -> Self {
         self.meters = Some(meters);
@@ -161,8 +160,8 @@ impl Protection {
         &self.names
     }
 
-    /// The sealer of a pattern's records; for a name that is excepted one that writes plain values and opens
-    /// sealed ones. `None` for an id of another set of patterns.
+    /// The sealer of a pattern's records; for an excepted name, one that writes plain values and opens sealed ones. `None`
+    /// for an id of another set of patterns.
     pub(crate) fn sealer(&self, pattern: PatternId) -> Option<&Sealer> {
         let sealers = match pattern.is_excepted() {
             true => &self.excepted,
@@ -171,7 +170,7 @@ impl Protection {
         sealers.get(pattern.index())
     }
 
-    /// Whether keys can come while a request or reply waits for them.
+    /// True if keys can be fetched while a request or reply waits for them.
     #[inline]
     pub(crate) fn follows_keys(&self) -> bool {
         self.ring.is_some() || self.users.is_some()
@@ -179,24 +178,24 @@ impl Protection {
 
     /// The decoys, if there are any.
     #[inline]
-    pub(crate) fn watched(&self) -> Option<&Decoys> {
+    pub(crate) fn active_decoys(&self) -> Option<&Decoys> {
         self.decoys.as_ref()
     }
 
-    /// A plain value was read from a record of this pattern, where values are sealed.
+    /// Warns that a plain value was read from a record of this pattern, whose values are sealed.
     pub(crate) fn plain_value_read(&self, pattern: PatternId) {
         self.misplaced.warn_of_plain(pattern, &self.names);
     }
 
-    /// Notices a value that a client writes to a record of this pattern and that is an envelope already.
-    /// `opens` tries our keys on it.
-    pub(crate) fn notice_envelope(
+    /// Warns if a value that a client writes to a record of this pattern is an envelope already. `opens` tries our keys on
+    /// it.
+    pub(crate) fn check_for_envelope(
         &self,
         value: &[u8],
         pattern: PatternId,
         opens: impl FnOnce() -> bool,
     ) {
-        if !self.misplaced.is_envelope(value, pattern, opens) {
+        if !self.misplaced.detect_envelope(value, pattern, opens) {
             return;
         }
         if let Some(meters) = self.metered() {
@@ -207,7 +206,7 @@ impl Protection {
         self.misplaced.warn_of_envelope(pattern, &self.names, seals);
     }
 
-    /// A script goes to the server.
+    /// Counts a script that is forwarded to the server.
     pub(crate) fn script_forwarded(&self, command: &'static str) {
         self.misplaced.script();
         if let Some(meters) = self.metered() {
@@ -220,7 +219,7 @@ impl Protection {
         &self.refusals
     }
 
-    /// A request was refused, or would have been: records and counts it, and logs it unless it was lately.
+    /// Records and counts a request that was refused, or would have been, and logs it unless that was done recently.
     pub(crate) fn refused(&self, request: RefusedRequest<'_>) {
         if let Some(meters) = self.metered() {
             let pattern = request.pattern.map(|(id, _)| id);
@@ -236,18 +235,18 @@ impl Protection {
         }
     }
 
-    /// The patterns are flags of the command line.
+    /// True if the patterns are flags of the command line.
     pub(crate) fn is_typed(&self) -> bool {
         self.is_typed
     }
 
-    /// Everything is forwarded: a trial.
+    /// True in a trial, which forwards everything.
     #[inline]
     pub(crate) fn is_trial(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// Names of records are kept.
+    /// True if the names of records are kept.
     pub(crate) fn keeps_names(&self) -> bool {
         self.trial.is_some_and(|trial| trial.keeps_names)
     }
@@ -257,13 +256,13 @@ impl Protection {
         &self.scripts
     }
 
-    /// What is counted with, if anything is.
+    /// The meters, if anything is counted.
     #[inline]
     pub(crate) fn metered(&self) -> Option<&Arc<Meters>> {
         self.meters.as_ref()
     }
 
-    /// The server has told its settings: its limits are respected from here on.
+    /// Updates the server's limits, which are respected from here on.
     pub fn update_server_limits(&self, settings: &ServerSettings) {
         self.server_limits.update(settings);
     }
@@ -279,18 +278,18 @@ impl Protection {
         self.ring.as_ref()
     }
 
-    /// Where keys of users come from.
+    /// The source of users' keys.
     pub(crate) fn users(&self) -> Option<&UserKeys> {
         self.users.as_ref()
     }
 
     /// Keys of users that were looked for in vain.
-    pub(crate) fn rejected_keys(&self) -> &NegativeCache {
+    pub(crate) fn rejected_keys(&self) -> &RejectedKeys {
         &self.rejected_keys
     }
 
-    /// The user whose key a record's values are under, where its pattern wants that. A record whose name
-    /// has nothing in the place of the user is under the ring's key.
+    /// The user whose key a record's values are under, if its pattern is per user. A record whose name has no user is under
+    /// the ring's key.
     pub(crate) fn user<'n>(&self, pattern: PatternId, name: &'n [u8]) -> Option<&'n [u8]> {
         let per_user = self.per_user.get(pattern.index()).copied()?;
         per_user

@@ -1,5 +1,4 @@
-//! The proxy as a whole: opens the listeners, starts the workers, hands clients out, and ends in good
-//! order.
+//! The proxy as a whole: opens the listeners, starts the workers, distributes clients, and shuts down gracefully.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -11,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use waxseal_log_limit::LineLimit;
 use waxseal_metrics::{DisconnectReason, UpstreamError};
 
 use crate::answers;
@@ -19,70 +19,70 @@ use crate::clients::Clients;
 use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
-use crate::net::crew::Crew;
 use crate::net::health::Health;
 use crate::net::listener::{Acceptor, Incoming, Listen, ListenError, ListenTls, Listener};
 use crate::net::reply_buffers::ReplyBuffers;
 use crate::net::socket::Socket;
-use crate::net::upstream::{Connected, Upstream, kind};
-use crate::net::worker::Order;
+use crate::net::upstream::failure::ConnectError;
+use crate::net::upstream::{Connected, Upstream};
+use crate::net::worker::Command;
+use crate::net::workers::Workers;
 use crate::protection::Protection;
 use crate::refusals::{RefusalLine, Refusals};
 
-/// How often is looked whether the last clients have gone.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long accepting rests after the system refused (too many open files).
-const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Interval at which a shutdown checks whether the workers have ended.
+const SHUTDOWN_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Delay after the system refused to accept a client (too many open files).
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Between two readings of the server's limits.
+/// Interval of the readings of the server's limits.
 const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
-/// How long after a reading that failed the next one comes at first; then twice as long each time.
+/// Delay after the first reading that failed; doubled for each further one.
 const MIN_SERVER_LIMITS_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How long a server is left alone after a shared connection has ended.
+/// Delay of a reading after a lane has ended.
 const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
 /// Interval at which pending lines about refused requests are written.
 const REFUSAL_LINES_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two lines of the log about clients that are not accepted.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// Minimum time between two log lines about clients that cannot be accepted.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How clients share upstream connections.
+/// The sharing of upstream connections between clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
-    /// Each client has an upstream connection of its own.
+    /// Each client has a dedicated upstream connection.
     Dedicated,
-    /// Clients share lanes, and take a connection of their own only as long as they need one.
+    /// Clients share lanes, and use a dedicated connection only as long as they need one.
     Shared,
-    /// Clients begin on a lane, and take a connection of their own, for good, when they first need
-    /// one.
+    /// Clients begin on a lane, and keep a dedicated connection once they have needed one.
     #[default]
     Auto,
 }
 
-/// Everything that a proxy is told.
+/// The settings of a proxy.
 pub struct Settings {
-    /// Where clients come in.
+    /// The addresses to listen on.
     pub listen: Vec<Listen>,
-    /// For listeners with TLS.
+    /// The certificates of listeners with TLS.
     pub listen_tls: Option<ListenTls>,
-    /// Where the server is.
+    /// The server.
     pub upstream: Arc<Upstream>,
-    /// How clients share upstream connections.
+    /// The sharing of upstream connections between clients.
     pub sharing: Sharing,
     /// Lanes of one worker for each protocol version.
     pub lanes: usize,
-    /// Threads.
+    /// Number of worker threads.
     pub workers: usize,
-    /// Bounds.
+    /// Bounds on connections, memory and time.
     pub limits: Limits,
-    /// What is protected, and how.
+    /// The protected records and their keys.
     pub protection: Arc<Protection>,
-    /// Told of values that do not open.
+    /// Called for values that do not open.
     pub report: Report,
-    /// How long requests that are under way may take at the end.
+    /// Time for requests under way at a shutdown.
     pub grace: Duration,
 }
 
-/// What every worker knows.
+/// The state that all workers share.
 pub(crate) struct Shares {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) sharing: Sharing,
@@ -92,16 +92,16 @@ pub(crate) struct Shares {
     pub(crate) report: Report,
     pub(crate) clients: Arc<Clients>,
     pub(crate) buffers: ReplyBuffers,
-    /// A shared connection has ended: the server may not be as it was.
+    /// Notified when a lane has ended: the server may have other limits now.
     pub(crate) lane_ended: Notify,
-    /// Held while the number of suspects is shown, so that an older one never replaces a newer one.
-    pub(crate) showing_suspects: Mutex<()>,
+    /// Held while the metric of suspects is set, so that an older number never replaces a newer one.
+    pub(crate) suspects_metric: Mutex<()>,
 }
 
-/// What became of an attempt to read the server's limits.
+/// The result of an attempt to read the server's limits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LimitsReading {
-    Told,
+    Read,
     /// The user of the proxy may not read them.
     Refused,
     /// The server was not reached.
@@ -113,54 +113,55 @@ impl Shares {
     pub(crate) async fn connect(&self) -> std::io::Result<Socket> {
         let connected = self.upstream.connect(self.limits.connect).await;
         if let Err(error) = &connected {
-            self.failed(kind(error));
+            self.upstream_failed(ConnectError::from(error).metric());
         }
-        connected.map(|connected| self.counted(connected))
+        connected.map(|connected| self.socket(connected))
     }
 
-    /// Connects to the server and logs in. `None` where that fails: the client that needs a connection
-    /// then connects itself, and is told why it cannot.
+    /// Connects to the server and logs in. Returns `None` if that fails: the client that needs a connection connects
+    /// again, and gets the error.
     pub(crate) async fn connect_and_log_in(&self) -> Option<Socket> {
         let connected = self.upstream.log_in(self.limits.connect).await.ok()?;
-        Some(self.counted(connected))
+        Some(self.socket(connected))
     }
 
-    fn counted(&self, connected: Connected) -> Socket {
+    fn socket(&self, connected: Connected) -> Socket {
         let Connected {
             stream,
             local,
             epoch,
         } = connected;
-        let counted = self.protection.metered();
-        let counted = counted.map(|meters| meters.traffic.upstream.clone());
-        Socket::new(stream, counted)
+        let meters = self.protection.metered();
+        let metrics = meters.map(|meters| meters.traffic.upstream.clone());
+        Socket::new(stream, metrics)
             .with_local(local)
             .for_server(epoch, self.limits.stalled)
     }
 
-    /// Reads the server's limits, where it can be reached.
+    /// Reads the server's limits, if the server can be reached.
     async fn read_server_limits(&self) -> LimitsReading {
         match self.upstream.settings(self.limits.connect).await {
             Ok(settings) => {
                 self.protection.update_server_limits(&settings);
                 match settings.is_refused {
                     true => LimitsReading::Refused,
-                    false => LimitsReading::Told,
+                    false => LimitsReading::Read,
                 }
             }
             Err(_) => LimitsReading::Failed,
         }
     }
 
-    /// Follows the server's limits: `CONFIG SET` changes them, and another server may answer at the same address.
+    /// Keeps the server's limits up to date: `CONFIG SET` changes them, and another server may answer at the same
+    /// address.
     async fn follow_server_limits(&self, mut last: LimitsReading) {
         let mut delay = MIN_SERVER_LIMITS_RETRY_DELAY;
         loop {
             let next = async {
                 match last {
-                    LimitsReading::Told => sleep(SERVER_LIMITS_INTERVAL).await,
+                    LimitsReading::Read => sleep(SERVER_LIMITS_INTERVAL).await,
                     LimitsReading::Failed => sleep(delay).await,
-                    // Each refusal stands in the server's log of denied commands.
+                    // Each further attempt would be an entry in the server's ACL log.
                     LimitsReading::Refused => std::future::pending().await,
                 }
             };
@@ -176,42 +177,41 @@ impl Shares {
         }
     }
 
-    /// Whether clients may share connections to the server.
+    /// True if clients may share connections to the server.
     pub(crate) fn shares_connections(&self) -> bool {
         self.sharing != Sharing::Dedicated
             && !self.upstream.clients_authenticate
             && !self.protection.server_limits().limits_connections()
     }
 
-    /// A connection to the server did not come about, or ended.
-    pub(crate) fn failed(&self, error: UpstreamError) {
+    /// Counts a connection to the server that failed or ended.
+    pub(crate) fn upstream_failed(&self, error: UpstreamError) {
         if let Some(meters) = self.protection.metered() {
             meters.traffic.upstream_failed(error);
         }
     }
 
-    /// A reply is late on one more of the shared connections.
+    /// Counts a lane on which a reply is late.
     pub(crate) fn add_suspect(&self) {
         self.upstream.health.add_suspect();
-        self.count_suspects();
+        self.set_suspects_metric();
     }
 
-    /// That is so no more.
+    /// Counts a lane on which no reply is late any more.
     pub(crate) fn remove_suspect(&self) {
         self.upstream.health.remove_suspect();
-        self.count_suspects();
+        self.set_suspects_metric();
     }
 
-    fn count_suspects(&self) {
+    fn set_suspects_metric(&self) {
         if let Some(meters) = self.protection.metered() {
-            let showing = self.showing_suspects.lock();
-            let _showing = showing.unwrap_or_else(PoisonError::into_inner);
+            let guard = self.suspects_metric.lock();
+            let _guard = guard.unwrap_or_else(PoisonError::into_inner);
             meters.traffic.set_suspects(self.upstream.health.suspects());
         }
     }
 
-    /// The server said that it is not one to write to on a connection of this epoch; whether connections are
-    /// switched therefore.
+    /// Handles an error of role on a connection of this epoch. Returns true if connections are switched because of it.
     pub(crate) fn switch(&self, epoch: u64, word: &'static str) -> bool {
         if self.sharing == Sharing::Dedicated {
             return false;
@@ -224,15 +224,15 @@ impl Shares {
         })
     }
 
-    /// Whether a connection of this epoch was opened before the last switch.
+    /// True if a connection of this epoch was opened before the last switch.
     pub(crate) fn is_outdated(&self, epoch: u64) -> bool {
         self.upstream.health.is_outdated(epoch)
     }
 
-    /// A client's connection is ended.
-    pub(crate) fn cut(&self, cut: DisconnectReason) {
+    /// Counts a client that the proxy disconnects.
+    pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.disconnected(cut);
+            meters.traffic.disconnected(reason);
         }
     }
 }
@@ -242,15 +242,15 @@ pub struct Proxy {
     listeners: Vec<Listener>,
     certificates: Arc<Certificates>,
     shares: Arc<Shares>,
-    /// How the first reading of the server's limits ended.
+    /// The result of the first reading of the server's limits.
     limits_reading: LimitsReading,
-    crew: Crew,
+    workers: Workers,
     connections: usize,
     meters: Option<Arc<Meters>>,
     grace: Duration,
 }
 
-/// How it ended.
+/// The result of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Connections on which something was still under way when the grace period was over.
@@ -275,7 +275,7 @@ impl Proxy {
             buffers: ReplyBuffers::new(bounds, clients.clone(), meters.clone()),
             clients,
             lane_ended: Notify::new(),
-            showing_suspects: Mutex::default(),
+            suspects_metric: Mutex::default(),
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),
@@ -284,7 +284,7 @@ impl Proxy {
             report: settings.report,
         });
         let limits_reading = shares.read_server_limits().await;
-        let crew = Crew::start(shares.clone(), settings.workers.max(1)).map_err(|error| {
+        let workers = Workers::start(shares.clone(), settings.workers.max(1)).map_err(|error| {
             ListenError::Address {
                 at: "a new thread".to_owned(),
                 error,
@@ -295,7 +295,7 @@ impl Proxy {
             certificates: Arc::new(certificates),
             shares,
             limits_reading,
-            crew,
+            workers,
             connections: settings.limits.connections,
             meters,
             grace: settings.grace,
@@ -308,13 +308,13 @@ impl Proxy {
         self.certificates.clone()
     }
 
-    /// Where it listens, with the ports that it got.
+    /// The addresses that it listens on, with the actual ports.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.listeners.iter().map(|listener| listener.at.as_str())
     }
 
-    /// Serves clients until `stop`; then takes no more of them, lets what is under way come to its
-    /// end, and closes what has not when the grace period is over.
+    /// Serves clients until `stop`. Then accepts no more of them, completes the requests under way, and closes the
+    /// remaining connections when the grace period is over.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Ended {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
@@ -328,23 +328,23 @@ impl Proxy {
         }
         let meters = self.meters.as_deref();
         tokio::select! {
-            () = hand_out(incoming, &mut self.crew, self.connections, meters) => {}
+            () = distribute(incoming, &mut self.workers, self.connections, meters) => {}
             () = stop => {}
         }
-        // Closes the listeners: whoever comes now goes elsewhere.
+        // Closes the listeners: new clients connect to another proxy.
         accepting.shutdown().await;
-        self.crew.order_all(|| Order::Drain);
+        self.workers.broadcast(|| Command::Drain);
         let end = Instant::now() + self.grace;
-        while Instant::now() < end && !self.crew.is_done() {
-            sleep(LOOK).await;
+        while Instant::now() < end && !self.workers.is_done() {
+            sleep(SHUTDOWN_CHECK_INTERVAL).await;
         }
-        let cut = self.crew.load();
+        let cut = self.workers.load();
         if let Some(meters) = meters {
             meters
                 .traffic
                 .disconnected_many(DisconnectReason::Stopping, cut);
         }
-        self.crew.stop();
+        self.workers.stop();
         let lines = protection
             .refusals()
             .due_lines(Instant::now().into_std(), true);
@@ -353,7 +353,7 @@ impl Proxy {
     }
 }
 
-/// Logs refused requests that had no line when they came.
+/// Logs refused requests whose lines were suppressed.
 async fn log_refusals(refusals: &Refusals) {
     loop {
         sleep(REFUSAL_LINES_INTERVAL).await;
@@ -362,21 +362,21 @@ async fn log_refusals(refusals: &Refusals) {
     }
 }
 
-/// Accepts clients while the workers take them, and again after a panic: a listener
-/// that nobody accepts from lets clients connect and wait.
+/// Accepts clients while the workers take them. Starts again after a panic: a listener that does not accept lets clients
+/// connect and wait.
 async fn keep_accepting(listener: Listener, clients: Sender<Incoming>) {
     while AssertUnwindSafe(accept(&listener, &clients))
         .catch_unwind()
         .await
         .is_err()
     {
-        tracing::error!("accepting clients on {} begins again", listener.at);
-        sleep(RETRY_DELAY).await;
+        tracing::error!("accepting clients on {} is restarted", listener.at);
+        sleep(ACCEPT_RETRY_DELAY).await;
     }
 }
 
 async fn accept(listener: &Listener, clients: &Sender<Incoming>) {
-    let mut last_logged: Option<Instant> = None;
+    let mut log_limit = LineLimit::new(1, ACCEPT_LOG_INTERVAL);
     loop {
         match listener.accept().await {
             Ok(client) => {
@@ -385,32 +385,30 @@ async fn accept(listener: &Listener, clients: &Sender<Incoming>) {
                 }
             }
             Err(error) => {
-                let is_due = |last: Instant| last.elapsed() >= LOG_INTERVAL;
-                if last_logged.is_none_or(is_due) {
+                if log_limit.admit(Instant::now().into_std()).is_some() {
                     tracing::warn!("clients cannot be accepted: {error}");
-                    last_logged = Some(Instant::now());
                 }
-                sleep(RETRY_DELAY).await;
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// Gives each client to the worker that has the fewest.
-async fn hand_out(
+/// Gives each client to the worker with the fewest clients.
+async fn distribute(
     mut incoming: Receiver<Incoming>,
-    crew: &mut Crew,
-    most: usize,
+    workers: &mut Workers,
+    max_clients: usize,
     meters: Option<&Meters>,
 ) {
     while let Some(client) = incoming.recv().await {
-        if crew.load() >= most {
+        if workers.load() >= max_clients {
             client.turn_away(answers::TOO_MANY);
             if let Some(meters) = meters {
                 meters.traffic.turned_away();
             }
             continue;
         }
-        crew.serve(client);
+        workers.serve(client);
     }
 }

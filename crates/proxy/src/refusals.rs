@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use waxseal_log_limit::LineLimit;
 use waxseal_page::format::{span, thousands};
 use waxseal_policy::{PatternId, Reason};
 
 use crate::sealed_replies::SealedReplies;
-use crate::throttle::LineLimit;
 
 mod own;
 
@@ -91,18 +91,30 @@ pub struct Refusals {
 /// Requests by the place of their pattern and command.
 type CommandCounts = HashMap<(usize, &'static str), u64>;
 
-#[derive(Default)]
 struct State {
     kinds: HashMap<Kind, Entry>,
     rows: usize,
     /// Lines of the log about all of them.
-    limit: Option<LineLimit>,
+    limit: LineLimit,
     /// In a trial: requests that were fine, by pattern and command.
     fine: CommandCounts,
     /// In a trial: scripts whose text did not pass.
     unseen_scripts: CommandCounts,
     /// In a trial: requests that were fine, in transactions that would be aborted.
     aborted: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            kinds: HashMap::new(),
+            rows: 0,
+            limit: LineLimit::new(MAX_LINES, LINES_PERIOD),
+            fine: CommandCounts::new(),
+            unseen_scripts: CommandCounts::new(),
+            aborted: 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,7 +174,7 @@ pub struct RefusalLine {
 impl RefusalLine {
     /// Writes it to the log.
     pub fn log(&self) {
-        if self.reason == Reason::UnknownSubcommand.word() {
+        if self.reason == Reason::UnknownSubcommand.as_str() {
             // Client libraries try such subcommands on every connection, and go on without.
             tracing::debug!(command = self.command, "{}", self.text);
             return;
@@ -246,9 +258,11 @@ impl Refusals {
         if entry.add(request, now, has_room) == Insertion::Row {
             state.rows = state.rows.saturating_add(1);
         }
-        let limit = state.limit.get_or_insert_with(line_limit);
-        if entry.limit.left_out() > 0 || !entry.limit.is_open(now) || limit.admit(now).is_none() {
-            entry.limit.leave_out();
+        if entry.limit.suppressed() > 0
+            || !entry.limit.has_room(now)
+            || state.limit.admit(now).is_none()
+        {
+            entry.limit.suppress();
             return None;
         }
         let missing = entry.limit.admit(now)?;
@@ -259,15 +273,14 @@ impl Refusals {
     pub fn due_lines(&self, now: Instant, is_end: bool) -> Vec<RefusalLine> {
         let mut state = self.state();
         let State { kinds, limit, .. } = &mut *state;
-        let limit = limit.get_or_insert_with(line_limit);
         let mut lines = Vec::new();
         for (kind, entry) in kinds {
-            let is_due = entry.limit.left_out() > 0 && (is_end || entry.limit.is_open(now));
+            let is_due = entry.limit.suppressed() > 0 && (is_end || entry.limit.has_room(now));
             if !is_due || (!is_end && limit.admit(now).is_none()) {
                 continue;
             }
             let since = entry.limit.age(now);
-            let count = entry.limit.tell_left_out(now);
+            let count = entry.limit.report_suppressed(now);
             lines.push(entry.line(*kind, count, since));
         }
         lines
@@ -327,10 +340,6 @@ impl Refusals {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn line_limit() -> LineLimit {
-    LineLimit::new(MAX_LINES, LINES_PERIOD)
 }
 
 fn listed(counts: &CommandCounts) -> Vec<(usize, &'static str, u64)> {
@@ -433,9 +442,10 @@ impl Entry {
             Some(pattern) => format!(" on {pattern}"),
             None => String::new(),
         };
-        let command = kind
-            .command
-            .map_or_else(|| "an unknown command".to_owned(), crate::answers::written);
+        let command = kind.command.map_or_else(
+            || "an unknown command".to_owned(),
+            crate::answers::display_name,
+        );
         RefusalLine {
             text: format!("{what}{often}{on}: {command} {}; {advice}", self.cause),
             command: kind.command.unwrap_or("other"),

@@ -212,7 +212,7 @@ fn passes(
     match decide(&names, arguments).action {
         Action::Refuse(_) | Action::ScriptDigest(UnknownDigest::Refuse(_)) => false,
         // Inside a transaction the script of a lock is forwarded only over an excepted name.
-        Action::Script(call) => call.place.pattern.is_excepted(),
+        Action::Script(call) => call.location.pattern.is_excepted(),
         Action::Forward | Action::Transform(_) | Action::ScriptDigest(_) => true,
     }
 }

@@ -1,21 +1,39 @@
-//! The cache of script texts, by their digests: a client that calls a script by its digest alone has sent its text
-//! before, or another client has. What a script does is the policy's to say.
+//! The cache of scripts by their digests: a client that calls a script by its digest alone has sent its text before, or
+//! another client has. The policy decides what a script does.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_core::{KeyId, script_digest};
+use waxseal_core::{KeyId, hex, script_digest};
 use waxseal_policy::KnownScript;
 
-/// Scripts of each kind that are remembered. For one that is forgotten the client is asked for the text again.
+/// Scripts of each kind that are remembered. The client is asked again for the text of one that is forgotten.
 const MAX_SCRIPTS: usize = 4096;
 
-/// How long a text is asked for before its script is taken for an unknown one. Several requests for one script may be
+/// The time for which a text is asked for before its script counts as unknown. Several requests for one script may be
 /// under way at once, and each client needs a round trip to send the text.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Digest = [u8; 20];
+
+/// A script whose text has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CachedScript {
+    Known(KnownScript),
+    /// Not one of those that the policy knows.
+    Unknown,
+}
+
+impl CachedScript {
+    /// The script, if the policy knows it.
+    pub(crate) fn known(self) -> Option<KnownScript> {
+        match self {
+            Self::Known(script) => Some(script),
+            Self::Unknown => None,
+        }
+    }
+}
 
 /// The scripts whose texts have passed, over all connections.
 pub(crate) struct ScriptCache {
@@ -25,10 +43,10 @@ pub(crate) struct ScriptCache {
 
 #[derive(Default)]
 struct Scripts {
-    /// Apart from all others, whose number must not push these out.
+    /// Apart from the others, whose number must not evict these.
     known: RecentlyUsed<KnownScript>,
     unknown: RecentlyUsed<()>,
-    /// Digests whose texts were asked for, and when first.
+    /// Digests whose texts were asked for, with the time of the first time.
     asked: RecentlyUsed<Instant>,
 }
 
@@ -46,13 +64,13 @@ impl Default for ScriptCache {
 }
 
 impl ScriptCache {
-    /// Random bytes that match no stored value. A script gets them in the place of a value that is not the stored one.
+    /// Random bytes that match no stored value. A script gets them instead of a value that is not the stored one.
     pub(crate) fn unmatchable_bytes(&self) -> &[u8] {
         &self.unmatchable_bytes
     }
 
-    /// Remembers which script has this text.
-    pub(crate) fn note(&self, text: &[u8]) {
+    /// Remembers the script with this text.
+    pub(crate) fn insert(&self, text: &[u8]) {
         let digest = script_digest(text);
         if self.lock().find(&digest).is_some() {
             return;
@@ -66,19 +84,18 @@ impl ScriptCache {
         }
     }
 
-    /// The script of this digest, in hexadecimal digits: `None` if its text has not passed, `Some(None)` if that is
-    /// an unknown script's.
-    pub(crate) fn find(&self, digest: &[u8]) -> Option<Option<KnownScript>> {
+    /// The script with this digest, in hexadecimal digits. `None` if its text has not passed.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<CachedScript> {
         self.lock().find(&parse(digest)?)
     }
 
-    /// Returns whether the proxy can tell which script has this digest.
+    /// True if the proxy knows which script has this digest.
     pub(crate) fn is_identifiable(&self, digest: &[u8]) -> bool {
         KnownScript::of_digest(digest).is_some() || self.find(digest).is_some()
     }
 
-    /// Returns whether the client is to be asked for the text of this digest's script, which has not passed. It is not any
-    /// more once that was asked for long enough ago.
+    /// True if the client should be asked for the text of this digest's script, which has not passed. After
+    /// [`ASK_TIMEOUT`] it is not asked any more.
     pub(crate) fn ask_for_text(&self, digest: &[u8], now: Instant) -> bool {
         let Some(digest) = parse(digest) else {
             return true;
@@ -99,18 +116,18 @@ impl ScriptCache {
 }
 
 impl Scripts {
-    fn find(&mut self, digest: &Digest) -> Option<Option<KnownScript>> {
+    fn find(&mut self, digest: &Digest) -> Option<CachedScript> {
         match self.known.get(digest) {
-            Some(script) => Some(Some(script)),
-            None => self.unknown.get(digest).map(|()| None),
+            Some(script) => Some(CachedScript::Known(script)),
+            None => self.unknown.get(digest).map(|()| CachedScript::Unknown),
         }
     }
 }
 
-/// A bounded map: the entry that was not used for the longest time makes room.
+/// A bounded map that evicts the least recently used entry.
 struct RecentlyUsed<V> {
     entries: HashMap<Digest, (V, u64)>,
-    /// By the time of their last use.
+    /// The entries in the order of their last use.
     order: BTreeMap<u64, Digest>,
     uses: u64,
 }
@@ -155,19 +172,9 @@ impl<V: Copy> RecentlyUsed<V> {
     }
 }
 
-/// A digest as servers read it: 40 hexadecimal digits in any case.
+/// Parses a digest as servers do: 40 hexadecimal digits in any case.
 fn parse(text: &[u8]) -> Option<Digest> {
-    let mut digest = Digest::default();
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let digit = |letter: &u8| char::from(*letter).to_digit(16);
-        let value = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
-        *byte = u8::try_from(value).ok()?;
-    }
-    Some(digest)
+    hex::decode(text)
 }
 
 #[cfg(test)]
@@ -180,25 +187,28 @@ mod tests {
         b"-- mine\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end";
 
     fn hex(text: &[u8]) -> Vec<u8> {
-        let digits = script_digest(text).map(|byte| format!("{byte:02x}"));
-        digits.concat().into_bytes()
+        hex::encode(&script_digest(text)).into_bytes()
     }
 
     #[test]
-    fn texts_that_have_passed_are_remembered_and_those_out_of_use_are_forgotten() {
+    fn recently_used_scripts_are_remembered() {
         let cache = ScriptCache::default();
         assert_eq!(cache.find(DIGEST), None);
-        cache.note(b"return 1");
-        cache.note(b"return 0");
-        assert_eq!(cache.find(DIGEST), Some(None));
+        cache.insert(b"return 1");
+        cache.insert(b"return 0");
+        assert_eq!(cache.find(DIGEST), Some(CachedScript::Unknown));
         for wrong in [&DIGEST[1..], &b"x"[..], b"", &[b'g'; 40], &[b'0'; 41]] {
             assert_eq!(cache.find(wrong), None);
         }
         for number in 1..MAX_SCRIPTS {
-            cache.note(b"return 1");
-            cache.note(format!("return 2, {number}").as_bytes());
+            cache.insert(b"return 1");
+            cache.insert(format!("return 2, {number}").as_bytes());
         }
-        assert_eq!(cache.find(DIGEST), Some(None), "in use all the time");
+        assert_eq!(
+            cache.find(DIGEST),
+            Some(CachedScript::Unknown),
+            "used again and again"
+        );
         assert_eq!(cache.find(&hex(b"return 0")), None);
         let scripts = cache.lock();
         assert_eq!(scripts.unknown.entries.len(), MAX_SCRIPTS);
@@ -206,40 +216,42 @@ mod tests {
     }
 
     #[test]
-    fn unknown_scripts_push_no_known_one_out() {
+    fn unknown_scripts_do_not_evict_known_ones() {
         let cache = ScriptCache::default();
-        cache.note(RELEASE);
+        cache.insert(RELEASE);
         for number in 0..=MAX_SCRIPTS {
-            cache.note(format!("return {number}").as_bytes());
+            cache.insert(format!("return {number}").as_bytes());
             assert!(cache.ask_for_text(&hex(&number.to_be_bytes()), Instant::now()));
         }
-        let found = cache.find(&hex(RELEASE)).unwrap().unwrap();
+        let Some(CachedScript::Known(found)) = cache.find(&hex(RELEASE)) else {
+            panic!("the known script was evicted");
+        };
         assert_eq!(found.compared(), Some(1));
         assert_eq!(cache.lock().asked.entries.len(), MAX_SCRIPTS);
     }
 
     #[test]
-    fn a_text_is_asked_for_as_long_as_clients_need_to_send_it() {
+    fn a_text_is_asked_for_until_the_timeout() {
         let cache = ScriptCache::default();
         let begin = Instant::now();
         let asks = |after: Duration| cache.ask_for_text(DIGEST, begin + after);
         assert!(asks(Duration::ZERO) && asks(Duration::ZERO));
         assert!(asks(ASK_TIMEOUT - Duration::from_millis(1)));
         assert!(!asks(ASK_TIMEOUT) && !asks(ASK_TIMEOUT * 2));
-        // Its text passes, and it is forgotten: it is asked for again.
-        cache.note(b"return 1");
+        // Its text passes, and is forgotten: it is asked for again.
+        cache.insert(b"return 1");
         cache.lock().unknown = RecentlyUsed::default();
         assert!(asks(ASK_TIMEOUT * 3));
         assert!(cache.ask_for_text(b"no digest", begin + ASK_TIMEOUT));
     }
 
     #[test]
-    fn digests_are_told_apart_that_are_published_or_whose_texts_have_passed() {
+    fn digests_are_identifiable_if_published_or_if_their_texts_have_passed() {
         let cache = ScriptCache::default();
         let published = b"b70c2384248f88e6b75b9f89241a180f856ad852";
         assert!(cache.is_identifiable(published));
         assert!(!cache.is_identifiable(DIGEST));
-        cache.note(b"return 1");
+        cache.insert(b"return 1");
         assert!(cache.is_identifiable(DIGEST));
     }
 }

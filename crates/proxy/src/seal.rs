@@ -1,42 +1,43 @@
-//! Outward: a request with values becomes the same request with envelopes. Whatever is no value goes
-//! as it came, byte for byte.
+//! The request direction of values: a request with values becomes the same request with envelopes. Everything else is
+//! sent unchanged, byte for byte.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use waxseal_core::{Binding, Form, SealError, Sealer, UserKey};
+use waxseal_core::{Form, SealError, Sealer, UserKey};
 use waxseal_keys::instrumented;
 use waxseal_metrics::ValueMetrics;
-use waxseal_policy::{Place, RequestChange, ValueSlot};
+use waxseal_policy::{RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
+use crate::location::binding;
 use crate::protection::Protection;
 use crate::server_limits::MaxValue;
 
-/// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with
-/// a million fields reads it a million times.
+/// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with a million fields
+/// reads it a million times.
 const MAX_NAME_LEN: usize = 64 * 1024;
 
-/// The users' keys that the values of one request are sealed under, by argument.
+/// The users' keys that the values of one request are sealed under, by the argument that is the value.
 #[derive(Default)]
 pub(crate) struct SealingKeys(SmallVec<[(usize, Arc<UserKey>); 2]>);
 
 impl SealingKeys {
-    /// Adds the key of a value. The arguments come in any order, each once.
+    /// Adds the key of a value. Arguments are added in any order, each once.
     pub(crate) fn push(&mut self, argument: usize, key: Arc<UserKey>) {
         let in_order = self.0.last().is_none_or(|(last, _)| *last < argument);
-        let place = if in_order {
+        let position = if in_order {
             self.0.len()
         } else {
             self.0.partition_point(|(other, _)| *other < argument)
         };
-        self.0.insert(place, (argument, key));
+        self.0.insert(position, (argument, key));
     }
 
     fn get(&self, argument: usize) -> Option<&Arc<UserKey>> {
-        let place = self.0.binary_search_by_key(&argument, |(other, _)| *other);
-        self.0.get(place.ok()?).map(|(_, key)| key)
+        let position = self.0.binary_search_by_key(&argument, |(other, _)| *other);
+        self.0.get(position.ok()?).map(|(_, key)| key)
     }
 }
 
@@ -48,38 +49,38 @@ pub(crate) enum Replacement<'a> {
     Sealed(ValueSlot),
 }
 
-/// Why a request with values is not sent.
-pub(crate) enum NotSent {
+/// The reason why a request with values is not sent.
+pub(crate) enum SendError {
     /// A value was not sealed.
     NotSealed(SealError),
-    /// A value is longer, as it would be stored, than the server takes.
-    TooLongForServer { len: u64, most: MaxValue },
+    /// A value is longer, as it would be stored, than the server accepts.
+    TooLongForServer { len: u64, max: MaxValue },
 }
 
-impl From<SealError> for NotSent {
+impl From<SealError> for SendError {
     fn from(error: SealError) -> Self {
         Self::NotSealed(error)
     }
 }
 
-/// One request, taken apart.
+/// One request and its arguments.
 pub(crate) struct Request<'a> {
     /// Its bytes.
     pub(crate) raw: &'a [u8],
     pub(crate) arguments: &'a [&'a [u8]],
-    /// Where the arguments stand in the bytes; empty for a line of words.
+    /// The positions of the arguments in the bytes; empty for an inline request.
     pub(crate) spans: &'a [(usize, usize)],
 }
 
 impl Request<'_> {
-    /// Appends what is to be sent. On an error nothing was appended.
+    /// Appends what is sent for the request. On an error nothing was appended.
     pub(crate) fn send(
         &self,
         change: RequestChange,
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotSent> {
+    ) -> Result<(), SendError> {
         match change {
             RequestChange::None => out.extend_from_slice(self.raw),
             RequestChange::Reword { arguments, word } => {
@@ -122,14 +123,14 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Appends the request with these arguments replaced; they are in order. On an error nothing was appended.
+    /// Appends the request with these arguments, which are in order, replaced. On an error nothing was appended.
     pub(crate) fn send_replaced(
         &self,
         replaced: &[(usize, Replacement<'_>)],
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotSent> {
+    ) -> Result<(), SendError> {
         let before = out.len();
         write_request_head(out, self.arguments.len());
         let mut replaced = replaced.iter().peekable();
@@ -149,20 +150,20 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// The bytes between the values as they came, the values sealed. The slots are in order.
+    /// Appends the bytes between the values unchanged, and the values sealed. The slots are in order.
     fn send_spliced(
         &self,
         slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotSent> {
+    ) -> Result<(), SendError> {
         let mut copied = 0;
         for slot in slots {
-            // A value that cannot be found is a value that would go out in clear.
+            // A value that is not found would be sent in clear.
             let found = self.spans.get(slot.argument).copied();
             let (_, end) = found.ok_or(SealError::TooLong)?;
-            // A value's head begins where the argument before it ends.
+            // The head of a value begins at the end of the argument before it.
             let before = slot.argument.checked_sub(1);
             let head = before
                 .and_then(|before| self.spans.get(before))
@@ -175,14 +176,14 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// A line of words cannot hold an envelope: it is written as an array. The slots are in order.
+    /// Appends an inline request, which cannot hold an envelope, as an array. The slots are in order.
     fn send_rebuilt(
         &self,
         slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotSent> {
+    ) -> Result<(), SendError> {
         write_request_head(out, self.arguments.len());
         let mut slots = slots.iter().peekable();
         for (index, argument) in self.arguments.iter().enumerate() {
@@ -191,52 +192,51 @@ impl Request<'_> {
                 None => write_bulk(out, argument),
             }
         }
-        // A value that was not found is a value that went out in clear.
+        // A value that was not found was sent in clear.
         match slots.next() {
             None => Ok(()),
             Some(_) => Err(SealError::TooLong.into()),
         }
     }
 
+    /// Seals a value and hands it to `write`.
     fn seal(
         &self,
         slot: &ValueSlot,
         protection: &Protection,
         keys: &SealingKeys,
-        then: impl FnOnce(&[u8]),
-    ) -> Result<(), NotSent> {
-        let argument = |index: usize| self.arguments.get(index).copied().unwrap_or_default();
-        let Place {
-            pattern,
-            name,
-            field,
-        } = slot.place;
-        let name = argument(name);
+        write: impl FnOnce(&[u8]),
+    ) -> Result<(), SendError> {
+        let location = slot.location.resolve(self.arguments);
+        let (pattern, name) = (location.pattern, location.name);
         if name.len() > MAX_NAME_LEN {
             return Err(SealError::TooLong.into());
         }
-        let binding = match field {
-            Some(field) => Binding::field(name, argument(field)),
-            None => Binding::record(name),
-        };
+        let binding = binding(location);
         let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
-        let value = argument(slot.argument);
-        // Values of excepted names are none of those that are counted as sealed or not.
+        let value = self
+            .arguments
+            .get(slot.argument)
+            .copied()
+            .unwrap_or_default();
+        // Values of excepted names are not counted as sealed or not sealed.
         let meters = protection.metered().filter(|_| !pattern.is_excepted());
         let meters = meters.map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::start_seal_timer);
-        let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
-        protection.notice_envelope(value, pattern, || {
-            let opens = |sealer: &Sealer| matches!(sealer.open(value, binding), Ok(Some(it)) if it.form != Form::Plain);
+        let is_user_key = sealer.mode().seals() && protection.user(pattern, name).is_some();
+        protection.check_for_envelope(value, pattern, || {
+            let opens = |sealer: &Sealer| {
+                matches!(sealer.open(value, binding), Ok(Some(opened)) if opened.form != Form::Plain)
+            };
             match keys.get(slot.argument) {
                 Some(key) => opens(&sealer.clone().for_user(key.clone())),
                 None => opens(sealer),
             }
         });
-        let stored = if !of_user {
+        let stored = if !is_user_key {
             sealer.to_store(value, binding)
         } else {
-            // Never under another key instead.
+            // It is never sealed under another key instead.
             let key = keys.get(slot.argument).ok_or(SealError::NoKey)?;
             let sealer = sealer.clone().for_user(key.clone());
             sealer.seal(value, binding).map(Cow::Owned)
@@ -246,13 +246,13 @@ impl Request<'_> {
             meters.sealed(instrumented::seal_outcome(&stored, sealer));
         }
         let stored = stored?;
-        let most = protection.server_limits().max_value();
+        let max = protection.server_limits().max_value();
         let len = u64::try_from(stored.len()).unwrap_or(u64::MAX);
-        if len > most.bytes {
-            // The server would close the connection, after it has got the whole value.
-            return Err(NotSent::TooLongForServer { len, most });
+        if len > max.bytes {
+            // The server would close the connection after receiving the whole value.
+            return Err(SendError::TooLongForServer { len, max });
         }
-        then(&stored);
+        write(&stored);
         Ok(())
     }
 }

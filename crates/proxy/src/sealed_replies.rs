@@ -1,25 +1,32 @@
-//! Sealed values in replies of a trial: it opens none, so applications would take ciphertext for their values. Counted,
-//! and logged within bounds.
+//! Sealed values in replies of a trial, which opens none: applications would take ciphertext for their values. They are
+//! counted, and logged at a bounded rate.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use waxseal_core::Shape;
+use waxseal_log_limit::SharedLineLimit;
 
 use crate::refusals::Refusals;
-use crate::throttle::LineLimit;
 
-/// Between two lines of the log.
+/// The time between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Bytes of a reply that are searched.
 const MAX_SEARCHED: usize = 4096;
 
 /// The number of replies with sealed values.
-#[derive(Default)]
 pub(crate) struct SealedReplies {
     count: AtomicU64,
-    limit: Mutex<Option<LineLimit>>,
+    log_limit: SharedLineLimit,
+}
+
+impl Default for SealedReplies {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            log_limit: SharedLineLimit::new(1, INTERVAL),
+        }
+    }
 }
 
 impl Refusals {
@@ -29,8 +36,8 @@ impl Refusals {
         self.sealed_replies.count.load(Ordering::Relaxed)
     }
 
-    /// Looks at the beginning of a reply that goes to a client of a trial.
-    pub(crate) fn look_for_sealed(&self, reply: &[u8]) {
+    /// Counts a reply that goes to a client of a trial, if its first bytes hold a sealed value.
+    pub(crate) fn count_sealed(&self, reply: &[u8]) {
         if has_envelope(reply) {
             self.sealed_replies.add();
         }
@@ -41,9 +48,7 @@ impl SealedReplies {
     #[cold]
     fn add(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = limit.get_or_insert_with(|| LineLimit::new(1, INTERVAL));
-        if limit.admit(Instant::now()).is_some() {
+        if self.log_limit.admit().is_some() {
             tracing::warn!(
                 "a sealed value was given to an application, which reads ciphertext: another process seals values \
                  during this trial (so far: {count}); end the trial, or stop that process"
@@ -52,17 +57,18 @@ impl SealedReplies {
     }
 }
 
-/// True if a value near the beginning of a reply is in the sealed format. Values of the classic format look like Base64.
+/// True if a value near the beginning of a reply is in the sealed format. Values of the classic format cannot be
+/// distinguished from Base64.
 fn has_envelope(reply: &[u8]) -> bool {
     let is_aggregate = match reply.first() {
         Some(b'$') => false,
         Some(b'*' | b'%' | b'~') => true,
         _ => return false,
     };
-    let mut rest = reply.get(..MAX_SEARCHED).unwrap_or(reply);
-    while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
-        rest = rest.get(end.saturating_add(2)..).unwrap_or_default();
-        match is_envelope(rest) {
+    let mut tail = reply.get(..MAX_SEARCHED).unwrap_or(reply);
+    while let Some(end) = tail.windows(2).position(|window| window == b"\r\n") {
+        tail = tail.get(end.saturating_add(2)..).unwrap_or_default();
+        match is_envelope(tail) {
             true => return true,
             false if !is_aggregate => return false,
             false => {}
@@ -104,7 +110,7 @@ mod tests {
         assert!(has_envelope(&reply(&stored[..])));
         let bulk = [&b"$99\r\n"[..], &stored[..], b"\r\n"].concat();
         assert!(has_envelope(&bulk));
-        // Of the next reply.
+        // It belongs to the next reply.
         assert!(!has_envelope(&[&b"$1\r\nx\r\n"[..], &bulk[..]].concat()));
         assert!(!has_envelope(&reply(b"plain")));
         assert!(!has_envelope(&reply(b"{\"a\": \"b\"}")));

@@ -1,11 +1,10 @@
-//! What a connection is subscribed to, as far as it must be known to tell messages, which come
-//! unasked, from replies. In RESP2 both are arrays; so the acknowledgements are counted as the server
-//! counts them.
+//! The subscriptions of a connection, as far as they are needed to distinguish messages from replies. In RESP2 both are
+//! arrays, so the acknowledgements are counted as the server counts them.
 
 use waxseal_policy::Channels;
 use waxseal_resp::{Items, Kind};
 
-/// How many channels, patterns and shard channels are subscribed to.
+/// The numbers of channels, patterns and shard channels that are subscribed to.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     channels: u64,
@@ -13,10 +12,10 @@ pub(crate) struct Subscriptions {
     shards: u64,
 }
 
-/// Words that messages begin with.
+/// The first words of messages.
 const MESSAGES: [&[u8]; 3] = [b"message", b"pmessage", b"smessage"];
 
-/// Words that acknowledgements begin with.
+/// The first words of acknowledgements.
 const ACKNOWLEDGEMENTS: [&[u8]; 6] = [
     b"subscribe",
     b"psubscribe",
@@ -26,8 +25,8 @@ const ACKNOWLEDGEMENTS: [&[u8]; 6] = [
     b"sunsubscribe",
 ];
 
-/// The word that acknowledgements begin with.
-pub(crate) fn word_of_subscribe(channels: Channels) -> &'static str {
+/// The first word of the acknowledgements of a subscription.
+pub(crate) fn subscribe_acknowledgement(channels: Channels) -> &'static str {
     match channels {
         Channels::Plain => "subscribe",
         Channels::Patterns => "psubscribe",
@@ -35,8 +34,8 @@ pub(crate) fn word_of_subscribe(channels: Channels) -> &'static str {
     }
 }
 
-/// The word that acknowledgements begin with.
-pub(crate) fn word_of_unsubscribe(channels: Channels) -> &'static str {
+/// The first word of the acknowledgements of the end of a subscription.
+pub(crate) fn unsubscribe_acknowledgement(channels: Channels) -> &'static str {
     match channels {
         Channels::Plain => "unsubscribe",
         Channels::Patterns => "punsubscribe",
@@ -44,19 +43,19 @@ pub(crate) fn word_of_unsubscribe(channels: Channels) -> &'static str {
     }
 }
 
-/// Whether an array that begins with this word is a message to a subscriber.
+/// True if an array that begins with this word is a message to a subscriber.
 pub(crate) fn is_message(word: &[u8]) -> bool {
     MESSAGES.contains(&word)
 }
 
-/// Whether an array that begins with this word says that a subscription began or ended: a server may
-/// say so unasked.
+/// True if an array that begins with this word acknowledges the begin or end of a subscription, which a server may also
+/// send without being asked.
 pub(crate) fn is_acknowledgement(word: &[u8]) -> bool {
     ACKNOWLEDGEMENTS.contains(&word)
 }
 
-/// Words that a server's announcements of its own maintenance begin with. They name an address where
-/// the client should go on: past the proxy, where it would write in clear.
+/// The first words of a server's announcements of its maintenance. They name an address for the client to connect to:
+/// past the proxy, where it would write in clear.
 const MAINTENANCE: [&[u8]; 7] = [
     b"MOVING",
     b"MIGRATING",
@@ -67,19 +66,21 @@ const MAINTENANCE: [&[u8]; 7] = [
     b"FAILED_OVER",
 ];
 
-/// Whether a push message that begins with this word would lead the client to another server.
-pub(crate) fn leads_elsewhere(word: &[u8]) -> bool {
-    MAINTENANCE.iter().any(|it| it.eq_ignore_ascii_case(word))
+/// True if a push message that begins with this word would send the client to another server.
+pub(crate) fn redirects_client(word: &[u8]) -> bool {
+    MAINTENANCE
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(word))
 }
 
 impl Subscriptions {
-    /// Whether there are any.
+    /// True if there are any.
     pub(crate) fn any(&self) -> bool {
         self.channels > 0 || self.patterns > 0 || self.shards > 0
     }
 
-    /// How many acknowledgements a request to end all of a kind gets.
-    pub(crate) fn of_kind(&self, word: &str) -> usize {
+    /// The number of acknowledgements of a request to end all subscriptions of a kind.
+    pub(crate) fn count_of_kind(&self, word: &str) -> usize {
         let count = match word {
             "unsubscribe" => self.channels,
             "punsubscribe" => self.patterns,
@@ -88,8 +89,8 @@ impl Subscriptions {
         usize::try_from(count).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Counts an acknowledgement: `[word, channel, count]`. `None` when it is not one.
-    pub(crate) fn note(&mut self, acknowledgement: &[u8]) -> Option<()> {
+    /// Counts an acknowledgement: `[word, channel, count]`. Returns `None` if it is not one.
+    pub(crate) fn record(&mut self, acknowledgement: &[u8]) -> Option<()> {
         let mut items = Items::of(acknowledgement);
         match items.next().ok()??.kind {
             Kind::Array(3) | Kind::Push(3) => {}
@@ -99,7 +100,7 @@ impl Subscriptions {
         items.skip().ok()?;
         let count = items.next().ok()??;
         let total: u64 = std::str::from_utf8(count.text).ok()?.parse().ok()?;
-        // Channels and patterns are counted together, shard channels for themselves.
+        // Channels and patterns are counted together, shard channels separately.
         match word {
             b"subscribe" => self.channels = total.checked_sub(self.patterns)?,
             b"psubscribe" => self.patterns = total.checked_sub(self.channels)?,
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_as_the_server_counts() {
+    fn acknowledgements_are_counted_as_the_server_counts_them() {
         let mut subscriptions = Subscriptions::default();
         for (word, count, channels, patterns) in [
             ("subscribe", 1, 1, 0),
@@ -131,19 +132,19 @@ mod tests {
             ("unsubscribe", 2, 1, 1),
             ("punsubscribe", 1, 1, 0),
         ] {
-            subscriptions.note(&acknowledgement(word, count)).unwrap();
+            subscriptions.record(&acknowledgement(word, count)).unwrap();
             assert_eq!(subscriptions.channels, channels);
             assert_eq!(subscriptions.patterns, patterns);
         }
-        assert_eq!(subscriptions.of_kind("punsubscribe"), 1);
+        assert_eq!(subscriptions.count_of_kind("punsubscribe"), 1);
         assert!(subscriptions.any());
         subscriptions
-            .note(&acknowledgement("unsubscribe", 0))
+            .record(&acknowledgement("unsubscribe", 0))
             .unwrap();
         assert!(!subscriptions.any());
         assert!(
             subscriptions
-                .note(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+                .record(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
                 .is_none()
         );
     }

@@ -213,7 +213,10 @@ impl Configuration {
     /// pattern of the file.
     pub fn protected_records(&self, name: &[u8]) -> Result<&Protected, Failure> {
         let matches = |protected: &&Protected| protected.pattern.matches(name);
-        let is_named = self.protected.iter().any(|it| it.pattern.names(name));
+        let is_named = self
+            .protected
+            .iter()
+            .any(|it| it.pattern.matches_form(name));
         let others = self.others.iter().filter(|_| is_named);
         let mut all = self.protected.iter().chain(others);
         all.find(matches).ok_or_else(|| {

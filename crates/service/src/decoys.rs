@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use waxseal_core::{Binding, Mode, Sealer, Shape};
-use waxseal_stores::{Cursor, Held, RecordStore, Slot};
+use waxseal_stores::{Cursor, Record, RecordStore, Slot};
 
 use crate::Failure;
 use crate::configuration::decoys::Decoy;
@@ -36,12 +36,12 @@ pub async fn form(
     let mut held = store.read(std::slice::from_ref(name)).await?;
     let slots = match held.pop().flatten() {
         None => return Ok(Form::Absent),
-        Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-        Some(Held::Hash | Held::List) => {
+        Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+        Some(Record::Hash | Record::List) => {
             let page = store.read_slots(name, &Cursor::start(), MAX_SLOTS).await?;
             page.slots
         }
-        Some(Held::Other(_)) => return Ok(Form::Plain),
+        Some(Record::Other(_)) => return Ok(Form::Plain),
     };
     let sealer = keys::record_sealer(
         resources,

@@ -18,11 +18,10 @@ use waxseal_core::Mode;
 use waxseal_stores::StoreUrl;
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::notice;
 
 use dotenv::DotEnv;
-pub(crate) use secret_file::hint as secret_file_hint;
 use variables::{
     CREDENTIALS_DIRECTORY, ENABLE, HOME, KEY, PREVIOUS_KEYS, STATE_DIRECTORY, SUDO_USER, URL,
     VARIABLES, Variable, XDG_STATE_HOME,
@@ -311,7 +310,7 @@ fn credential(name: &str) -> Result<Option<Found>, Failure> {
             value,
             source: Source::Credential,
         })),
-        Err(secret_file::Unusable::Unreadable(ErrorKind::NotFound)) => Ok(None),
+        Err(secret_file::SecretFileError::Unreadable(ErrorKind::NotFound)) => Ok(None),
         Err(unusable) => Err(secret_file::failure(unusable, CREDENTIALS_DIRECTORY, &path)),
     }
 }

@@ -4,13 +4,16 @@
 use std::fmt;
 use std::io;
 
-use waxseal_core::{KeyError, KeyringError, OpenError, SealError, UnknownWord};
+use waxseal_core::{InvalidOption, KeyError, KeyringError, OpenError, SealError};
 use waxseal_sessions::{GuardError, SealedUnder, StateError};
 use waxseal_stores::{PatternError, RecordPattern, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
 mod backup;
 mod keyring;
+mod runs;
+pub(crate) mod secret_file;
+pub(crate) mod untrusted;
 
 /// The end of a command or task that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,8 +325,8 @@ impl From<PatternError> for Failure {
     }
 }
 
-impl From<UnknownWord> for Failure {
-    fn from(error: UnknownWord) -> Self {
+impl From<InvalidOption> for Failure {
+    fn from(error: InvalidOption) -> Self {
         Self::usage(error)
     }
 }

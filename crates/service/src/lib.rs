@@ -6,6 +6,7 @@
 //! parses arguments or prints.
 
 pub mod admin;
+pub mod audit;
 pub mod audit_log;
 pub mod certificates;
 pub mod configuration;

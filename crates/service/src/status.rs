@@ -248,7 +248,7 @@ async fn sample(shared: Arc<Shared>) {
             return;
         };
         let mut known = shared.known();
-        known.server_error = answer.err();
+        known.server_error = answer.err().map(|error| error.description());
         known.history.record(Instant::now(), now, took);
     }
 }

@@ -1,4 +1,4 @@
-//! What `StateManager` costs over plain `redis` calls with the same JSON on the same server: each
+//! The cost of `StateManager` over plain `redis` calls with the same JSON on the same server: each
 //! operation is timed alone, the two sides take turns, and the medians of many rounds are compared.
 //!
 //! `cargo bench -p waxseal-sessions --bench overhead`

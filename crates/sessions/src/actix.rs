@@ -1,5 +1,5 @@
-//! Sealed sessions for actix-session (actix-web). Cookies and the life of a session are that crate's
-//! business, sealing is that of the records beneath.
+//! Sealed sessions for actix-session (actix-web). That crate handles cookies and the lifetime of sessions; the sealed
+//! records below seal.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,8 +22,8 @@ type SessionState = HashMap<String, String>;
 /// A `SessionStore` for actix-session that seals every session.
 ///
 /// Record names are the prefix of the [`Options`] (`sess:` suits) and a hash of the session's key,
-/// as actix-session calls its id. A session lives as long as the middleware says: [`Options::ttl`]
-/// is not used. Cheap to clone.
+/// as actix-session calls its id. The middleware sets the lifetime of a session: [`Options::ttl`] is not used. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct ActixSessionStore {
     records: Arc<SealedRecords>,
@@ -32,8 +32,8 @@ pub struct ActixSessionStore {
 impl ActixSessionStore {
     /// Checks the key against the store, and starts.
     ///
-    /// [`GuardError::WrongKey`] where the store was sealed under another key,
-    /// [`GuardError::Userless`] with [`Options::user_keys`].
+    /// Returns [`GuardError::WrongKey`] if the store was sealed under another key, and [`GuardError::Userless`] with
+    /// [`Options::user_keys`].
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
@@ -64,8 +64,8 @@ impl ActixSessionStore {
 }
 
 impl SessionStore for ActixSessionStore {
-    /// A value that cannot be opened is no [`LoadError::Deserialization`]: on that the middleware
-    /// begins an empty session in the same record, and a wrong key would overwrite them all.
+    /// A value that cannot be opened is not a [`LoadError::Deserialization`]: after that the middleware starts an empty
+    /// session in the same record, and a wrong key would overwrite them all.
     async fn load(&self, session: &SessionKey) -> Result<Option<SessionState>, LoadError> {
         let name = self.name(session);
         let found = self
@@ -92,8 +92,8 @@ impl SessionStore for ActixSessionStore {
             .map_err(|error| SaveError::Other(error.into()))
     }
 
-    /// Where the session is gone, the state becomes a new one: a cookie that outlived its session
-    /// cannot choose what the next one is called.
+    /// If the session no longer exists, a new one is created: a cookie that outlived its session must not choose the name
+    /// of the next one.
     async fn update(
         &self,
         session: SessionKey,
@@ -138,7 +138,7 @@ fn write(state: &SessionState) -> Result<Vec<u8>, StateError> {
     serde_json::to_vec(state).map_err(|_| StateError::Unwritable)
 }
 
-/// A lifetime that is over already is as short as a store can make it.
+/// A lifetime that is over becomes the shortest one that the store supports.
 fn expiry(ttl: &Duration) -> Expiry {
     Expiry::After(std::time::Duration::try_from(*ttl).unwrap_or_default())
 }

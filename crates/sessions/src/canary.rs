@@ -1,10 +1,9 @@
-//! The guard against a wrong key. A sealed record of Waxseal's own, the canary, shows at every start
-//! whether the key fits the store; and so do the sealed values themselves, of which a sample is opened.
+//! The guard against a wrong key. At every start a sealed record of Waxseal's own, the canary, shows whether the key is
+//! the one of the store; and so does a sample of the sealed values.
 //!
-//! The values have the last word. The canary is one record: it is lost by eviction and `FLUSHDB`, and a
-//! process with another key that starts on an empty store seals one of its own. So a key that opens
-//! values is the right one, whatever the canary says, and the canary is sealed again; a key that opens
-//! none of them is refused, even where the canary is its own.
+//! The values outrank the canary. The canary is a single record: it is lost by eviction and `FLUSHDB`, and a process with
+//! another key that starts on an empty store seals its own. So a key that opens values is the right one, whatever the
+//! canary says, and the canary is sealed again; a key that opens none of them is refused, even if it opens the canary.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,38 +23,38 @@ pub use sample::{GuardedRecords, Sample, SealedUnder};
 
 pub(crate) use sample::named;
 use sample::{Bounds, Sampler};
-use stored::Stored;
+use stored::StoredCanary;
 
 const NAME: &str = "waxseal:canary";
 const VALUE: &[u8] = b"waxseal canary v1";
 
-/// With a canary that opens, the first value that opens confirms it: mostly that is the first at all.
+/// With a canary that opens, the first value that opens confirms it: usually the first value of all.
 const CONFIRM: Bounds = Bounds {
     pages: 10,
     values: 100,
-    first: true,
-    of_users: false,
+    ends_at_first: true,
+    only_users: false,
 };
-/// Without one the values alone decide, and are looked for among many other records.
+/// Without a canary the values alone decide, and are searched for among many other records.
 const DECIDE: Bounds = Bounds {
     pages: 100,
     values: 500,
-    first: true,
-    of_users: false,
+    ends_at_first: true,
+    only_users: false,
 };
-/// The same, where values under other keys count as well.
+/// The same, if values under other keys are counted as well.
 const COUNT: Bounds = Bounds {
-    first: false,
+    ends_at_first: false,
     ..DECIDE
 };
-/// Values under keys of users, which may be few among many others.
-const OF_USERS: Bounds = Bounds {
+/// Values under keys of users only, which may be few among many others.
+const ONLY_USERS: Bounds = Bounds {
     values: 2500,
-    of_users: true,
+    only_users: true,
     ..COUNT
 };
-/// How often a canary is written that others write at the same moment.
-const ATTEMPTS: usize = 3;
+/// Attempts to write a canary that other processes write at the same time.
+const MAX_ATTEMPTS: usize = 3;
 
 /// The canary of one store.
 pub struct Canary {
@@ -65,22 +64,29 @@ pub struct Canary {
     users: Option<UserKeys>,
 }
 
-/// What was found out about the key.
+/// The state of the canary after a check of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CanaryState {
     /// The canary opens under this key.
     Opens(KeyId),
-    /// There was none; now there is one.
+    /// There was no canary, and one was written.
     Created,
-    /// There was one of another key (`None`: it names none) or a damaged one. The values of the store
-    /// open, so it was sealed again.
+    /// The canary was of another key (`None`: it names no key) or damaged. The values of the store open, so it was sealed
+    /// again.
     Repaired(Option<KeyId>),
-    /// There is one of another key (`None`: it names none) or a damaged one, and the values of the store
-    /// open all the same. It was not sealed again: not asked for, or the store takes no writes, or most
-    /// values are under other keys.
+    /// The canary is of another key (`None`: it names no key) or damaged, although the values of the store open. It was
+    /// not sealed again: that was not requested, or the store accepts no writes, or most values are under other keys.
     Differs(Option<KeyId>),
-    /// There is none, and none was written (not asked for, or the store takes no writes).
+    /// There is no canary, and none was written: that was not requested, or the store accepts no writes.
     Absent,
+}
+
+/// The record of the canary, as it is stored.
+enum CanaryRecord {
+    Absent,
+    /// Not a string.
+    OtherType,
+    Bytes(Vec<u8>),
 }
 
 impl Canary {
@@ -90,8 +96,7 @@ impl Canary {
         Self::named(store, RecordName::from(NAME))
     }
 
-    /// A canary under a name of one's own, where several applications with keys of their own share
-    /// a store.
+    /// A canary under another name, for several applications with different keys in one store.
     #[must_use]
     pub fn named(store: Arc<dyn RecordStore>, name: RecordName) -> Self {
         Self {
@@ -102,16 +107,16 @@ impl Canary {
         }
     }
 
-    /// The same canary where the keys are those of a ring: a value under a key that others added since,
-    /// or that was destroyed, is of this ring.
+    /// Sets the ring whose keys are used: a value under a key that another process has added since, or that was
+    /// destroyed, belongs to this ring.
     #[must_use]
     pub fn ring(mut self, ring: LiveRing) -> Self {
         self.ring = Some(ring);
         self
     }
 
-    /// The same canary where users have keys of their own: in a sample, what is under these is opened
-    /// with them. Without, it says nothing about the key.
+    /// Sets the keys of users: values of a sample under these are opened with them. Without them such values say nothing
+    /// about the key.
     #[must_use]
     pub fn user_keys(mut self, users: UserKeys) -> Self {
         self.users = Some(users);
@@ -129,8 +134,7 @@ impl Canary {
         Ok(stored.state())
     }
 
-    /// Checks the key, and seals a canary where there is none or one of another key, and the sealer
-    /// holds a key.
+    /// Checks the key, and if the sealer holds one, seals a canary if there is none or one of another key.
     pub async fn check_or_create(
         &self,
         sealer: &Sealer,
@@ -138,7 +142,7 @@ impl Canary {
     ) -> Result<CanaryState, GuardError> {
         let mut state = CanaryState::Absent;
         let mut is_marked = false;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let (stored, sample) = self.judge(sealer, records).await?;
             if !std::mem::replace(&mut is_marked, true) {
                 self.mark_user_store(sealer, records).await?;
@@ -148,33 +152,33 @@ impl Canary {
                 break;
             }
             let (expected, written) = match stored {
-                Stored::Opens(_) => break,
-                Stored::Absent => (None, CanaryState::Created),
-                // Where most values are under other keys it is not certain whose store this is.
-                Stored::Differs {
+                StoredCanary::Opens(_) => break,
+                StoredCanary::Absent => (None, CanaryState::Created),
+                // If most values are under other keys, it is not certain that the store belongs to these keys.
+                StoredCanary::Differs {
                     bytes: Some(bytes),
                     key,
-                } if sample.opened > sample.under_unknown_keys() && self.knows_the_ring() => {
+                } if sample.opened > sample.under_unknown_keys() && self.is_ring_current() => {
                     (Some(bytes), CanaryState::Repaired(key))
                 }
-                Stored::Differs { .. } => break,
+                StoredCanary::Differs { .. } => break,
             };
             match self.write(sealer, expected.as_deref()).await {
                 Ok(Outcome::Done) => {
-                    tell_repaired(sealer, written);
+                    warn_of_repair(sealer, written);
                     return Ok(written);
                 }
-                // Another process was faster: what it wrote is judged as well.
+                // Another process was faster: its canary is checked in the next attempt.
                 Ok(Outcome::Changed) => {}
-                Err(GuardError::Store(error)) if takes_no_writes(&error) => break,
+                Err(GuardError::Store(error)) if is_write_refused(&error) => break,
                 Err(error) => return Err(error),
             }
         }
         Ok(state)
     }
 
-    /// Refuses a store of users' keys that does not hold what values are under, and marks one that bears no mark
-    /// yet: before a key of a user is made. [`Self::check_or_create`] does so as well.
+    /// Refuses a store of users' keys that does not hold the keys of the values, and marks one that has no mark yet:
+    /// before a key of a user is created. [`Self::check_or_create`] does so as well.
     pub async fn check_users(
         &self,
         sealer: &Sealer,
@@ -183,8 +187,7 @@ impl Canary {
         self.mark_user_store(sealer, records).await
     }
 
-    /// What the sealed values of these records say about the key, whatever the canary says. Judges
-    /// nothing.
+    /// Takes a sample of the sealed values of these records, without the canary and without a verdict.
     pub async fn survey(
         &self,
         sealer: &Sealer,
@@ -192,12 +195,12 @@ impl Canary {
     ) -> Result<Sample, GuardError> {
         let mut sample = Sample::default();
         let sampler = self.sampler(sealer, COUNT);
-        sampler.look(records, &mut sample).await?;
+        sampler.collect(records, &mut sample).await?;
         Ok(sample)
     }
 
-    /// The keys that the store is sealed under, told without any key; `None` where neither a canary nor
-    /// a sealed value is found.
+    /// Returns the keys that the store is sealed under, as far as this shows without any key; `None` if there is neither
+    /// a canary nor a sealed value.
     pub async fn sealed_under(
         &self,
         records: &[GuardedRecords],
@@ -205,97 +208,100 @@ impl Canary {
         let sealer = Sealer::without_keys();
         let stored = self.read(&sealer).await?;
         let sample = self.sample(&sealer, records, COUNT, &stored).await?;
-        let is_sealed = matches!(stored, Stored::Differs { .. }) || sample.is_of_other_keys();
+        let is_sealed = matches!(stored, StoredCanary::Differs { .. }) || sample.is_of_other_keys();
         Ok(is_sealed.then(|| sample.sealed_under(stored.foreign_key())))
     }
 
-    /// Seals the canary again under the sealing key, after everything else has been. One of another key
-    /// is left.
+    /// Seals the canary again under the sealing key, after everything else was. A canary of another key is not changed.
     pub async fn renew(&self, sealer: &Sealer) -> Result<CanaryState, GuardError> {
-        let Some(bytes) = self.stored().await? else {
-            return Ok(CanaryState::Absent);
+        let bytes = match self.record().await? {
+            CanaryRecord::Absent => return Ok(CanaryState::Absent),
+            CanaryRecord::OtherType => return Ok(StoredCanary::OTHER_TYPE.state()),
+            CanaryRecord::Bytes(bytes) => bytes,
         };
         let state = self.open(sealer, bytes.clone()).await?.state();
         let sealing = sealer.keyring().map(|ring| ring.sealing_id());
         if let CanaryState::Opens(id) = state
             && sealing.is_some_and(|sealing| sealing != id)
         {
-            self.write(sealer, bytes.as_deref()).await?;
+            self.write(sealer, Some(&bytes)).await?;
         }
         Ok(state)
     }
 
-    /// Deletes the canary, where it opens under these keys: the store is left in plaintext. What was
-    /// found: one of another key is left.
+    /// Deletes the canary if it opens under these keys: the store stays in plaintext. Returns the state before; a canary
+    /// of another key is not deleted.
     pub async fn remove(&self, sealer: &Sealer) -> Result<CanaryState, GuardError> {
-        let Some(bytes) = self.stored().await? else {
-            return Ok(CanaryState::Absent);
+        let bytes = match self.record().await? {
+            CanaryRecord::Absent => return Ok(CanaryState::Absent),
+            CanaryRecord::OtherType => return Ok(StoredCanary::OTHER_TYPE.state()),
+            CanaryRecord::Bytes(bytes) => bytes,
         };
         let state = self.open(sealer, bytes.clone()).await?.state();
-        if let (CanaryState::Opens(_), Some(bytes)) = (state, bytes) {
+        if let CanaryState::Opens(_) = state {
             self.store.delete_if_unchanged(&self.name, &bytes).await?;
         }
         Ok(state)
     }
 
-    /// Whether the ring was read so recently that a key which it lacks is none of its own.
-    fn knows_the_ring(&self) -> bool {
+    /// True if the ring was read so recently that a key which it lacks belongs to another ring.
+    fn is_ring_current(&self) -> bool {
         self.ring.as_ref().is_none_or(LiveRing::is_confirmed)
     }
 
-    /// What is stored, and the sample that speaks for the key; an error where it speaks against it.
+    /// Returns the canary and a sample that confirm the key, or the error if they refute it.
     async fn judge(
         &self,
         sealer: &Sealer,
         records: &[GuardedRecords],
-    ) -> Result<(Stored, Sample), GuardError> {
+    ) -> Result<(StoredCanary, Sample), GuardError> {
         let stored = self.read(sealer).await?;
         let bounds = match stored {
-            Stored::Opens(_) => CONFIRM,
-            Stored::Absent if sealer.keyring().is_some() => DECIDE,
-            // Without a key, all that are in use are told.
-            Stored::Absent | Stored::Differs { .. } => COUNT,
+            StoredCanary::Opens(_) => CONFIRM,
+            StoredCanary::Absent if sealer.keyring().is_some() => DECIDE,
+            // Without a key, all keys in use are reported.
+            StoredCanary::Absent | StoredCanary::Differs { .. } => COUNT,
         };
         let mut sample = self.sample(sealer, records, bounds, &stored).await?;
-        if matches!(stored, Stored::Opens(_)) && stored.speaks_against_the_key(&sample) {
-            // The first values of a scan may be planted ones, or plain ones that look like Base64.
+        if matches!(stored, StoredCanary::Opens(_)) && stored.refutes_key(&sample) {
+            // The first values of a scan may be planted, or plain ones that look like Base64.
             sample = self.sample(sealer, records, DECIDE, &stored).await?;
         }
-        if stored.speaks_against_the_key(&sample) {
+        if stored.refutes_key(&sample) {
             return Err(self.refusal(sealer, &stored, &sample));
         }
         match stored.users_without_keys(&sample) {
-            // The ring marked this very store.
+            // The keyring has marked this store.
             Some(_) if self.is_marked_here().await? => Ok((stored, sample)),
             Some(count) => Err(GuardError::UsersUnknown { count }),
             None => Ok((stored, sample)),
         }
     }
 
-    /// A sample of these values, as far as there is one beside this canary.
+    /// Takes a sample of these values. With a canary, a sample that could not be completed is enough.
     async fn sample(
         &self,
         sealer: &Sealer,
         records: &[GuardedRecords],
         bounds: Bounds,
-        stored: &Stored,
+        stored: &StoredCanary,
     ) -> Result<Sample, GuardError> {
         let mut sample = Sample::default();
-        let looked = self
+        let collected = self
             .sampler(sealer, bounds)
-            .look(records, &mut sample)
+            .collect(records, &mut sample)
             .await;
-        match (looked, stored) {
+        match (collected, stored) {
             (Ok(()), _)
             // A user without the right to scan relies on the canary, if there is one.
             | (
                 Err(GuardError::Store(
                     StoreError::Denied { .. } | StoreError::NoCommand { command: "SCAN" },
                 )),
-                Stored::Opens(_) | Stored::Differs { .. },
+                StoredCanary::Opens(_) | StoredCanary::Differs { .. },
             )
-            // Values of users fail while the store of their keys is away, and nothing else does.
-            | (Err(GuardError::Users(_)), Stored::Opens(_)) => Ok(sample),
+            // While the store of users' keys cannot be reached, only values of users fail.
+            | (Err(GuardError::Users(_)), StoredCanary::Opens(_)) => Ok(sample),
             (Err(error), _) => Err(error),
         }
     }
@@ -311,7 +317,7 @@ impl Canary {
         }
     }
 
-    fn refusal(&self, sealer: &Sealer, stored: &Stored, sample: &Sample) -> GuardError {
+    fn refusal(&self, sealer: &Sealer, stored: &StoredCanary, sample: &Sample) -> GuardError {
         let sealed_under = sample.sealed_under(stored.foreign_key());
         match sealer.keyring() {
             None => GuardError::NoKey(sealed_under),
@@ -322,24 +328,26 @@ impl Canary {
         }
     }
 
-    /// The canary as these keys see it.
-    async fn read(&self, sealer: &Sealer) -> Result<Stored, GuardError> {
-        match self.stored().await? {
-            None => Ok(Stored::Absent),
-            Some(bytes) => self.open(sealer, bytes).await,
+    /// Reads the canary, and opens it with these keys.
+    async fn read(&self, sealer: &Sealer) -> Result<StoredCanary, GuardError> {
+        match self.record().await? {
+            CanaryRecord::Absent => Ok(StoredCanary::Absent),
+            CanaryRecord::OtherType => Ok(StoredCanary::OTHER_TYPE),
+            CanaryRecord::Bytes(bytes) => self.open(sealer, bytes).await,
         }
     }
 
-    /// The stored bytes, `Some(None)` where the record is no string.
-    async fn stored(&self) -> Result<Option<Option<Vec<u8>>>, GuardError> {
+    async fn record(&self) -> Result<CanaryRecord, GuardError> {
         match self.store.get(&self.name, &Slot::Whole).await {
-            Ok(stored) => Ok(stored.map(Some)),
-            Err(StoreError::WrongType) => Ok(Some(None)),
+            Ok(Some(bytes)) => Ok(CanaryRecord::Bytes(bytes)),
+            Ok(None) => Ok(CanaryRecord::Absent),
+            Err(StoreError::WrongType) => Ok(CanaryRecord::OtherType),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Always in the sealed format, which names the key: who has another one is told which is missing.
+    /// Writes a canary, always in the sealed format, which names the key: a process with another key can report which one
+    /// is missing.
     async fn write(&self, sealer: &Sealer, expected: Option<&[u8]>) -> Result<Outcome, GuardError> {
         let sealer = sealer.clone().format(Format::Sealed);
         let value = sealer.seal(VALUE, Binding::record(self.name.as_bytes()))?;
@@ -348,51 +356,45 @@ impl Canary {
             slot: &Slot::Whole,
             expected,
             value: &value,
-            expiry: Expiry::Never,
+            expiry: Expiry::Persistent,
         };
         let outcomes = self.store.replace_if_unchanged(&[change]).await?;
         Ok(outcomes.first().copied().unwrap_or(Outcome::Changed))
     }
 
-    /// Opens the canary. For a key that the ring lacks the ring is read again: others may have added it.
-    async fn open(&self, sealer: &Sealer, bytes: Option<Vec<u8>>) -> Result<Stored, GuardError> {
+    /// Opens the canary. If the ring lacks its key, the ring is read again: another process may have added it.
+    async fn open(&self, sealer: &Sealer, bytes: Vec<u8>) -> Result<StoredCanary, GuardError> {
         let stored = self.try_open(sealer, bytes)?;
-        if let Stored::Differs {
+        if let StoredCanary::Differs {
             key: Some(id),
             bytes: Some(bytes),
         } = &stored
             && let Some(ring) = &self.ring
             && ring.learn(*id).await
         {
-            return self.try_open(sealer, Some(bytes.clone()));
+            return self.try_open(sealer, bytes.clone());
         }
         Ok(stored)
     }
 
-    fn try_open(&self, sealer: &Sealer, bytes: Option<Vec<u8>>) -> Result<Stored, GuardError> {
-        let Some(bytes) = bytes else {
-            return Ok(Stored::Differs {
-                key: None,
-                bytes: None,
-            });
-        };
+    fn try_open(&self, sealer: &Sealer, bytes: Vec<u8>) -> Result<StoredCanary, GuardError> {
         match sealer.open(&bytes, Binding::record(self.name.as_bytes())) {
             Ok(Some(opened)) if opened.form != Form::Plain && &*opened.value == VALUE => {
                 if let Some(id) = opened.form.key() {
-                    return Ok(Stored::Opens(id));
+                    return Ok(StoredCanary::Opens(id));
                 }
             }
             Err(OpenError::Compromised { id }) => return Err(GuardError::Compromised(id)),
             _ => {}
         }
-        Ok(Stored::Differs {
+        Ok(StoredCanary::Differs {
             key: Shape::of_header(&bytes).map(|header| header.key),
             bytes: Some(bytes),
         })
     }
 }
 
-fn tell_repaired(sealer: &Sealer, written: CanaryState) {
+fn warn_of_repair(sealer: &Sealer, written: CanaryState) {
     let (CanaryState::Repaired(of), Some(sealing)) = (written, sealer.sealing_id()) else {
         return;
     };
@@ -406,8 +408,8 @@ fn tell_repaired(sealer: &Sealer, written: CanaryState) {
     );
 }
 
-/// Whether a store that answers reads refuses every write.
-pub(crate) fn takes_no_writes(error: &StoreError) -> bool {
+/// True if a store that answers reads refuses every write.
+pub(crate) fn is_write_refused(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::ReadOnly { .. } | StoreError::Denied { .. } | StoreError::Full { .. }

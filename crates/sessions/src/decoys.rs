@@ -1,5 +1,5 @@
-//! Decoys: records that the application never reads, so that whoever has the library read one is somebody
-//! else. Tells that one was opened, by the log and a counter. Writes none.
+//! Decoys: records that the application never reads, so that a read of one shows an intruder. Reports it by the log and a
+//! counter.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -13,14 +13,13 @@ use waxseal_stores::RecordPattern;
 use crate::error::GuardError;
 use crate::options::Options;
 
-/// More of them would be no decoys but a second store.
-const MOST: usize = 1000;
-/// Lines of the log: at most so many in a period.
-const LINES: u64 = 20;
+/// The largest number of decoys.
+const MAX_DECOYS: usize = 1000;
+/// The largest number of log lines in a period.
+const MAX_LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// The decoys of one manager. A value that is read costs one branch where there are none, and one hash
-/// lookup of its record's name where there are.
+/// The decoys of one manager. Each read costs one branch if there are none, else one hash lookup of the record's name.
 pub(crate) struct Decoys {
     names: HashSet<Vec<u8>>,
     opened: Counter,
@@ -28,21 +27,21 @@ pub(crate) struct Decoys {
 }
 
 impl Decoys {
-    /// Those of the options, checked: each must be a record that this manager could read, and that is sealed.
-    pub(crate) fn of(
+    /// Checks the decoys of the options: each must be a record that this manager can read, and that is sealed.
+    pub(crate) fn new(
         options: &Options,
         pattern: &RecordPattern,
         mask: &NameMask,
     ) -> Result<Self, GuardError> {
-        if options.decoys.len() > MOST {
+        if options.decoys.len() > MAX_DECOYS {
             return Err(GuardError::TooManyDecoys {
                 count: options.decoys.len(),
-                most: MOST,
+                max: MAX_DECOYS,
             });
         }
         for name in &options.decoys {
-            let rest = name.strip_prefix(options.prefix.as_bytes());
-            if rest.is_none_or(<[u8]>::is_empty) {
+            let suffix = name.strip_prefix(options.prefix.as_bytes());
+            if suffix.is_none_or(<[u8]>::is_empty) {
                 let record = mask.show("", name);
                 return Err(GuardError::ForeignDecoy { record });
             }
@@ -59,24 +58,24 @@ impl Decoys {
     }
 
     #[inline]
-    pub(crate) fn is_one(&self, name: &[u8]) -> bool {
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
         !self.names.is_empty() && self.names.contains(name)
     }
 
-    /// The value of one was opened. `shown` makes its name as it may be shown.
+    /// Reports that a decoy was opened. `shown` returns its masked name.
     #[cold]
-    pub(crate) fn opened(&self, shown: impl FnOnce() -> String) {
+    pub(crate) fn report(&self, shown: impl FnOnce() -> String) {
         self.opened.increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.0.elapsed() > PERIOD {
-            let missing = said.1.saturating_sub(LINES);
+            let missing = said.1.saturating_sub(MAX_LINES);
             *said = (Instant::now(), 0);
             if missing > 0 {
                 error!("{missing} more decoys were opened in the last period");
             }
         }
         said.1 += 1;
-        if said.1 <= LINES {
+        if said.1 <= MAX_LINES {
             error!(record = %shown(), command = "read", "a decoy was opened");
         }
     }

@@ -1,5 +1,5 @@
-//! What can go wrong with a session, by culprit: the store, the stored bytes, the application's
-//! type, the configured key. No text holds a value or a whole record name.
+//! Errors of sessions, by their cause: the store, the stored bytes, the application's type, the configured key. No text
+//! holds a value or a whole record name.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use waxseal_stores::{PatternError, StoreError};
 
 use crate::canary::{SealedUnder, named};
 
-/// Why a state was not read or written.
+/// An error of reading or writing a state.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -21,53 +21,53 @@ pub enum StateError {
     Open {
         /// The record: its prefix and a keyed hash.
         record: String,
-        /// Why.
+        /// The cause.
         error: OpenError,
     },
-    /// The state was sealed for a user who was erased since: it opens nowhere any more. Answered only
-    /// under [`OnRefused::Error`](crate::OnRefused::Error).
+    /// The state was sealed for a user who has been erased: it can no longer be opened. Returned only with
+    /// [`OnRefused::Error`](crate::OnRefused::Error).
     #[error("{record}: the user's key was destroyed")]
     Erased {
         /// The record: its prefix and a keyed hash.
         record: String,
-        /// When the key was destroyed (milliseconds since the Unix epoch).
+        /// The time at which the key was destroyed (milliseconds since the Unix epoch).
         at: u64,
     },
     /// The value cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The keyring was not reached for so long that nothing may be sealed, or not when it had to be
-    /// asked whether a value is damaged or under a newer key.
+    /// The keyring has been unreachable for so long that nothing may be sealed; or it could not be read to decide whether
+    /// a value is damaged or under a newer key.
     #[error(transparent)]
     Ring(#[from] RingError),
-    /// The user's own key cannot be had.
+    /// The key of the user cannot be read or created.
     #[error(transparent)]
     Users(#[from] UserKeyError),
-    /// The opened value is not of the type asked for. Of what was found only the place is told.
+    /// The opened value is not of the expected type. The error holds only the place in the JSON text.
     #[error("{record}: the state does not have the expected form (line {line}, column {column})")]
     Form {
         /// The record: its prefix and a keyed hash.
         record: String,
-        /// Where in the JSON text, counted from 1.
+        /// The line in the JSON text, counted from 1.
         line: usize,
-        /// Where in the line, counted from 1.
+        /// The column in the line, counted from 1.
         column: usize,
     },
     /// The application's state cannot be written as JSON.
     #[error("the state cannot be written as JSON")]
     Unwritable,
-    /// Others changed the record again and again.
+    /// Other processes changed the record at every attempt.
     #[error("{record}: changed by others {attempts} times in a row, update given up")]
     Contended {
         /// The record: its prefix and a keyed hash.
         record: String,
-        /// How often the update was tried.
+        /// The number of attempts.
         attempts: u32,
     },
 }
 
 impl StateError {
-    /// The error's own text can quote the value, so only its place is taken over.
+    /// Takes only the place from the error: its own text can quote the value.
     pub(crate) fn form(record: String, error: &serde_json::Error) -> Self {
         Self::Form {
             record,
@@ -77,12 +77,12 @@ impl StateError {
     }
 }
 
-/// The keys that a store is sealed under, and those that are configured.
+/// The keys that a store is sealed under, and the configured ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Keys that the sealed values or the canary of the store are under.
+    /// The keys that the sealed values or the canary of the store are under.
     pub sealed_under: SealedUnder,
-    /// The keys that are configured, the sealing key first.
+    /// The configured keys, the sealing key first.
     pub configured: Vec<KeyId>,
 }
 
@@ -102,60 +102,60 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Why a process must not start.
+/// An error because of which a process must not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
-    /// The sealed values of the store do not open under the configured keys, or the canary where there
-    /// are none.
+    /// The sealed values of the store do not open under the configured keys, or the canary if there are no values.
     #[error("the key does not match this store: {0}")]
     WrongKey(Box<Mismatch>),
-    /// The canary is under a key of the ring that opens nothing any more.
+    /// The canary is under a key of the ring that no longer opens anything.
     #[error("the canary of this store is sealed under key {0}, which is marked as compromised")]
     Compromised(KeyId),
-    /// There is no key, and the store holds sealed values.
+    /// No key is configured, and the store holds sealed values.
     #[error("no encryption key is configured, and this store is sealed under {0}")]
     NoKey(SealedUnder),
-    /// Values of users alone are sealed, and none of these users has a key where their keys are kept.
+    /// Only values of users are sealed, and the store of users' keys holds none of their keys.
     #[error(
         "no sealed value of this store can be checked: {count} of a sample are under keys of users that \
          the store of users' keys does not hold"
     )]
     UsersUnknown {
-        /// How many values of the sample.
+        /// The number of such values in the sample.
         count: usize,
     },
-    /// The store of users' keys is not marked as the ring's, holds none of its keys, and values are under some.
+    /// The store of users' keys is not marked as this keyring's and holds none of its keys, and values are sealed under keys
+    /// of users.
     #[error(
         "the store of users' keys at {location} holds no key of this keyring, and values are under keys of users \
          ({count} of a sample)"
     )]
     UsersLost {
-        /// Where users' keys were looked for.
+        /// The store of users' keys.
         location: String,
-        /// How many values of the sample.
+        /// The number of such values in the sample.
         count: usize,
     },
-    /// The store of users' keys is not marked as the ring's and holds none of its keys, and the ring knows that there
-    /// were some.
+    /// The store of users' keys is not marked as this keyring's and holds none of its keys, and the keyring knows that
+    /// there were some.
     #[error(
         "the store of users' keys at {location} holds no key of this keyring, and the keyring knows that keys of \
          users are kept there"
     )]
     UsersGone {
-        /// Where users' keys were looked for.
+        /// The store of users' keys.
         location: String,
     },
-    /// Keys of users were asked for where records belong to no user.
+    /// Keys of users were configured for records that belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,
-    /// A decoy that could never be read: its name does not begin as records of this manager do.
-    #[error("the decoy {record} is under no protected pattern")]
+    /// A decoy that can never be read: its name does not begin with the prefix of this manager.
+    #[error("the decoy {record} matches no protected pattern")]
     ForeignDecoy {
         /// The record: a keyed hash.
         record: String,
     },
-    /// A decoy that an except leaves in plaintext.
+    /// A decoy that an except keeps in plaintext.
     #[error(
         "the decoy {record} is excepted from its pattern: choose a name that no except matches"
     )]
@@ -163,21 +163,21 @@ pub enum GuardError {
         /// The record: a keyed hash.
         record: String,
     },
-    /// More decoys than are told apart.
-    #[error("decoys names {count} records: at most {most}")]
+    /// There are more decoys than the maximum.
+    #[error("decoys names {count} records: at most {max}")]
     TooManyDecoys {
-        /// How many there are.
+        /// The number of decoys.
         count: usize,
-        /// How many there may be.
-        most: usize,
+        /// The maximum.
+        max: usize,
     },
-    /// The keys of users cannot be had.
+    /// The keys of users cannot be read.
     #[error(transparent)]
     Users(#[from] UserKeyError),
     /// The canary cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// What record names start with must not hold a character that has a meaning in a pattern.
+    /// The prefix contains a character with a meaning in patterns.
     #[error(transparent)]
     Prefix(#[from] PatternError),
     /// The store.

@@ -1,5 +1,5 @@
-//! `StateManager`: a session store that seals what it writes and opens what it reads, over any
-//! store of records. Adapters for web frameworks stand beside it, on the same ground.
+//! `StateManager`: a session store that seals what it writes and opens what it reads, over any store of records. The
+//! adapters for web frameworks are built on the same sealed records.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -26,6 +26,7 @@ mod actix;
 mod canary;
 mod decoys;
 mod error;
+mod inspection;
 mod manager;
 mod options;
 pub mod quarantine;
@@ -41,6 +42,7 @@ mod window;
 pub use actix::ActixSessionStore;
 pub use canary::{Canary, CanaryState, GuardedRecords, Sample, SealedUnder};
 pub use error::{GuardError, Mismatch, StateError};
+pub use inspection::{InspectedKey, Inspection, StoredFormat};
 pub use manager::StateManager;
 pub use options::{OnRefused, Options};
 pub use records::SealedRecords;

@@ -1,5 +1,5 @@
-//! The state manager: one JSON state for each user, sealed in its record. What the bytes look like
-//! and what becomes of damaged ones is decided below, in the sealed records.
+//! The state manager: one JSON state for each user, sealed in its record. Formats and damaged values are the matter of
+//! the sealed records below it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use waxseal_stores::{Expiry, RecordName, RecordStore};
 
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
-use crate::records::{Found, SealedRecords};
+use crate::records::{SealedRecords, StoredState};
 
-/// How often an update is tried before it is given up.
-const ATTEMPTS: u32 = 200;
-/// After so many attempts each further one waits a little.
-const EAGER_ATTEMPTS: u32 = 4;
+/// Attempts of one update.
+const MAX_ATTEMPTS: u32 = 200;
+/// Attempts without a delay before them.
+const IMMEDIATE_ATTEMPTS: u32 = 4;
 
 /// A session store that seals and opens: one state for each user, typed by serde.
 ///
@@ -30,7 +30,7 @@ pub struct StateManager {
 impl StateManager {
     /// Checks the key against the store, and starts. Logs whether encryption is enabled.
     ///
-    /// [`GuardError::WrongKey`] where the store was sealed under another key.
+    /// Returns [`GuardError::WrongKey`] if the store was sealed under another key.
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
@@ -41,27 +41,27 @@ impl StateManager {
         })
     }
 
-    /// The state of a user, if there is one.
+    /// Returns the state of a user, if there is one.
     ///
-    /// A state that cannot be opened is answered as [`Options::on_refused`] says: by default it is
-    /// moved to quarantine, and the answer is `None`. That of a user who was erased stays where it is
-    /// until it expires; the answer is `None`, or under [`OnRefused::Error`] [`StateError::Erased`].
+    /// [`Options::on_refused`] decides about a state that cannot be opened: by default it is moved to quarantine, and the
+    /// result is `None`. The state of a user who was erased stays in the store until it expires; the result is `None`, or
+    /// with [`OnRefused::Error`] [`StateError::Erased`].
     pub async fn get<T: DeserializeOwned>(&self, user: &str) -> Result<Option<T>, StateError> {
         let name = self.records.name(user);
         match self.records.read(&name).await? {
-            Some(Found {
+            Some(StoredState {
                 erased: Some(at), ..
             }) if self.records.options().on_refused == OnRefused::Error => {
                 let record = self.records.shown(&name);
                 Err(StateError::Erased { record, at })
             }
-            Some(found) => self.parse(&name, &found.value),
+            Some(state) => self.parse(&name, &state.value),
             None => Ok(None),
         }
     }
 
-    /// Writes the state of a user; it lives as long as [`Options::ttl`] says. A user who was erased
-    /// and came back begins under a new key.
+    /// Writes the state of a user, with the lifetime of [`Options::ttl`]. A user who was erased and returns gets a new
+    /// key.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         user: &str,
@@ -70,7 +70,7 @@ impl StateManager {
         self.set_for(user, state, self.records.options().ttl).await
     }
 
-    /// Writes the state of a user; it lives for this long (milliseconds count, at least one).
+    /// Writes the state of a user, with this lifetime (in whole milliseconds, at least one).
     pub async fn set_for<T: Serialize + ?Sized>(
         &self,
         user: &str,
@@ -82,42 +82,40 @@ impl StateManager {
             .await
     }
 
-    /// Deletes the state of a user; whether there was one.
+    /// Deletes the state of a user. Returns true if there was one.
     pub async fn clear(&self, user: &str) -> Result<bool, StateError> {
         self.records.delete(&self.records.name(user)).await
     }
 
-    /// Whether a user has a state, be it one that opens or not.
+    /// Returns true if a user has a state, even one that does not open.
     pub async fn exists(&self, user: &str) -> Result<bool, StateError> {
         self.records.exists(&self.records.name(user)).await
     }
 
-    /// Changes the state of a user: `change` gets the present state and answers the new one (`None`
-    /// deletes it). The answer is what was written.
+    /// Updates the state of a user: `change` gets the current state and returns the new one (`None` deletes it). Returns
+    /// what was written.
     ///
-    /// Where the user was erased, `change` gets none, and what is written begins afresh under a new
-    /// key.
+    /// If the user was erased, `change` gets no state, and the new one is sealed under a new key.
     ///
-    /// The write happens only if nobody else wrote in between; else `change` is asked again with
-    /// what is there then. So concurrent updates never lose one, and `change` can run more than
-    /// once.
+    /// The state is written only if no other process wrote it in between; else `change` is called again with the current
+    /// state. So no concurrent update is lost, and `change` can run more than once.
     pub async fn update<T, F>(&self, user: &str, mut change: F) -> Result<Option<T>, StateError>
     where
         T: Serialize + DeserializeOwned,
         F: FnMut(Option<T>) -> Option<T>,
     {
         let name = self.records.name(user);
-        for attempt in 0..ATTEMPTS {
-            if attempt >= EAGER_ATTEMPTS {
-                tokio::time::sleep(pause()).await;
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt >= IMMEDIATE_ATTEMPTS {
+                tokio::time::sleep(jitter()).await;
             }
-            let found = self.records.read(&name).await?;
-            let expected = found.as_ref().map(|found| found.stored.as_slice());
-            let state = match &found {
-                Some(found) => self.parse(&name, &found.value)?,
+            let current = self.records.read(&name).await?;
+            let expected = current.as_ref().map(|current| current.stored.as_slice());
+            let state = match &current {
+                Some(current) => self.parse(&name, &current.value)?,
                 None => None,
             };
-            let had_one = state.is_some();
+            let has_state = state.is_some();
             let new = change(state);
             let done = match (&new, expected) {
                 (Some(new), _) => {
@@ -126,7 +124,7 @@ impl StateManager {
                         .write_if_unchanged(&name, expected, &write(new)?, expiry)
                         .await?
                 }
-                (None, Some(expected)) if had_one => {
+                (None, Some(expected)) if has_state => {
                     self.records.delete_if_unchanged(&name, expected).await?
                 }
                 (None, _) => true,
@@ -137,11 +135,11 @@ impl StateManager {
         }
         Err(StateError::Contended {
             record: self.records.shown(&name),
-            attempts: ATTEMPTS,
+            attempts: MAX_ATTEMPTS,
         })
     }
 
-    /// The state in an opened value; an empty value is none.
+    /// Parses the state in an opened value. An empty value is no state.
     fn parse<T: DeserializeOwned>(
         &self,
         name: &RecordName,
@@ -156,8 +154,8 @@ impl StateManager {
     }
 }
 
-/// A pause of up to about a millisecond, at random: those who met do not meet again.
-fn pause() -> Duration {
+/// A random delay of up to about a millisecond, so that processes in conflict do not retry at the same time.
+fn jitter() -> Duration {
     let random = RandomState::new().hash_one(());
     Duration::from_micros(random % 1000 + 100)
 }

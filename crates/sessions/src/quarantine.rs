@@ -1,51 +1,51 @@
-//! Values moved aside because they could not be opened: kept under a name of their own with an
-//! expiry of their own, listed, restored or dropped by an operator. Nothing is opened here.
+//! Quarantine: values that could not be opened, moved to records with names and expiries of their own, which an operator
+//! lists, restores or deletes. Nothing is opened here.
 //!
 //! A quarantine record is named `waxseal:quarantine:{NAME}:ID` and holds one line of JSON about
-//! the move, then the stored bytes as they were.
+//! the move, then the stored bytes unchanged.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use waxseal_core::NameMask;
 use waxseal_stores::{
-    Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern, RecordStore,
-    StoreError,
+    Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
+    RecordStore, StoreError,
 };
 
 const PREFIX: &str = "waxseal:quarantine:";
 const PAGE: usize = 500;
 
-/// A value that was moved aside.
+/// A value in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What names it among all quarantined values.
+    /// The id of the quarantined value.
     pub id: String,
     /// The record that it was moved from.
     pub record: RecordName,
-    /// Why, in the words of an error.
+    /// The error text of the failure.
     pub cause: String,
-    /// When, in milliseconds since the Unix epoch.
+    /// The time of the move, in milliseconds since the Unix epoch.
     pub moved_at: u64,
-    /// When the record would have expired.
+    /// The expiry that the record had.
     pub record_expires_at: Option<u64>,
-    /// When the quarantined value is gone.
+    /// The expiry of the quarantined value.
     pub expires_at: Option<u64>,
-    /// Length of the stored bytes.
+    /// The length of the stored bytes.
     pub size: usize,
     at: RecordName,
 }
 
-/// What a restoring came to.
+/// The result of restoring a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {
     /// The value is back in its record.
     Done,
-    /// There is a record of that name now: it was not overwritten.
+    /// There is a new record of that name, which was not overwritten.
     Occupied,
-    /// The quarantined value is gone.
+    /// The value is no longer in quarantine.
     Gone,
-    /// The record would have expired in the meantime: the value was left in quarantine.
+    /// The record would have expired by now: the value stays in quarantine.
     Expired,
 }
 
@@ -56,7 +56,7 @@ struct Header {
     expires_at: Option<u64>,
 }
 
-/// Moves a value aside, atomically and only if it is unchanged; whether it was.
+/// Moves a value to quarantine, atomically and only if it has not changed. Returns true if it did.
 pub(crate) async fn move_aside(
     store: &dyn RecordStore,
     mask: &NameMask,
@@ -75,12 +75,12 @@ pub(crate) async fn move_aside(
         moved_at: now,
         expires_at,
     };
-    let mut parcel = serde_json::to_vec(&header).unwrap_or_default();
-    parcel.push(b'\n');
-    parcel.extend_from_slice(stored);
+    let mut quarantined = serde_json::to_vec(&header).unwrap_or_default();
+    quarantined.push(b'\n');
+    quarantined.extend_from_slice(stored);
     let mut to = format!("{PREFIX}{{").into_bytes();
     to.extend_from_slice(name.as_bytes());
-    // Over the name as well: copies of one value can lie in several records.
+    // Over the name as well: several records can hold copies of one value.
     let tag = mask.show("", &[name.as_bytes(), b"\0", stored].concat());
     to.extend_from_slice(format!("}}:{now:x}{}", tag.trim_start_matches('#')).as_bytes());
     let moved = store
@@ -88,16 +88,16 @@ pub(crate) async fn move_aside(
             from: name,
             expected: stored,
             to: &RecordName::from(to),
-            value: &parcel,
+            value: &quarantined,
             expiry: Expiry::After(keep),
         })
         .await?;
-    Ok(moved == Moved::Done)
+    Ok(moved == MoveOutcome::Done)
 }
 
-/// All values in quarantine.
+/// Lists all values in quarantine, the oldest first.
 pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
-    let Ok(pattern) = RecordPattern::of_own(&format!("{PREFIX}*")) else {
+    let Ok(pattern) = RecordPattern::parse_own(&format!("{PREFIX}*")) else {
         return Ok(Vec::new());
     };
     let mut entries = Vec::new();
@@ -107,8 +107,8 @@ pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
         let held = store.read(&page.names).await?;
         let lifetimes = store.lifetimes(&page.names).await?;
         for ((at, held), lifetime) in page.names.into_iter().zip(held).zip(lifetimes) {
-            if let Some(Held::String(parcel)) = held {
-                entries.extend(parse(at, &parcel, lifetime).map(|(entry, _)| entry));
+            if let Some(Record::String(bytes)) = held {
+                entries.extend(parse(at, &bytes, lifetime).map(|(entry, _)| entry));
             }
         }
         match page.next {
@@ -117,12 +117,18 @@ pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
         }
     }
     entries.sort_by(|a, b| (a.moved_at, &a.id, &a.at).cmp(&(b.moved_at, &b.id, &b.at)));
-    // A scan may give a name twice.
+    // A scan may return a name twice.
     entries.dedup_by(|a, b| a.at == b.at);
     Ok(entries)
 }
 
-/// Puts a value back into its record, unless there is one of that name now.
+/// Returns the value in quarantine with this id, if there is one.
+pub async fn find(store: &dyn RecordStore, id: &str) -> Result<Option<Entry>, StoreError> {
+    let entries = list(store).await?;
+    Ok(entries.into_iter().find(|entry| entry.id == id))
+}
+
+/// Moves a value back to its record, unless there is a new one of that name.
 pub async fn restore(
     store: &dyn RecordStore,
     entry: &Entry,
@@ -131,46 +137,48 @@ pub async fn restore(
     if entry.record_expires_at.is_some_and(|time| time <= now) {
         return Ok(Restored::Expired);
     }
-    let Some(parcel) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
+    let Some(bytes) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
         return Ok(Restored::Gone);
     };
-    let Some((_, stored)) = parse(entry.at.clone(), &parcel, Lifetime::Forever) else {
+    let Some((_, stored)) = parse(entry.at.clone(), &bytes, Lifetime::Persistent) else {
         return Ok(Restored::Gone);
     };
     let moved = store
         .move_if_unchanged(Move {
             from: &entry.at,
-            expected: &parcel,
+            expected: &bytes,
             to: &entry.record,
             value: stored,
-            expiry: entry.record_expires_at.map_or(Expiry::Never, Expiry::At),
+            expiry: entry
+                .record_expires_at
+                .map_or(Expiry::Persistent, Expiry::At),
         })
         .await?;
     Ok(match moved {
-        Moved::Done => Restored::Done,
-        Moved::Occupied => Restored::Occupied,
-        Moved::Changed => Restored::Gone,
+        MoveOutcome::Done => Restored::Done,
+        MoveOutcome::Occupied => Restored::Occupied,
+        MoveOutcome::Changed => Restored::Gone,
     })
 }
 
-/// Deletes a value from quarantine for good; whether it was there.
+/// Deletes a value from quarantine permanently. Returns true if it was there.
 pub async fn discard(store: &dyn RecordStore, entry: &Entry) -> Result<bool, StoreError> {
-    let Some(parcel) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
+    let Some(bytes) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
         return Ok(false);
     };
-    Ok(store.delete_if_unchanged(&entry.at, &parcel).await? == Outcome::Done)
+    Ok(store.delete_if_unchanged(&entry.at, &bytes).await? == Outcome::Done)
 }
 
-fn parse(at: RecordName, parcel: &[u8], lifetime: Lifetime) -> Option<(Entry, &[u8])> {
-    let rest = at
+fn parse(at: RecordName, bytes: &[u8], lifetime: Lifetime) -> Option<(Entry, &[u8])> {
+    let tail = at
         .as_bytes()
         .strip_prefix(PREFIX.as_bytes())?
         .strip_prefix(b"{")?;
-    let cut = rest.windows(2).rposition(|pair| pair == b"}:")?;
-    let (record, id) = (rest.get(..cut)?, rest.get(cut + 2..)?);
-    let line = parcel.iter().position(|byte| *byte == b'\n')?;
-    let header: Header = serde_json::from_slice(parcel.get(..line)?).ok()?;
-    let stored = parcel.get(line + 1..)?;
+    let end = tail.windows(2).rposition(|pair| pair == b"}:")?;
+    let (record, id) = (tail.get(..end)?, tail.get(end + 2..)?);
+    let line = bytes.iter().position(|byte| *byte == b'\n')?;
+    let header: Header = serde_json::from_slice(bytes.get(..line)?).ok()?;
+    let stored = bytes.get(line + 1..)?;
     let entry = Entry {
         id: String::from_utf8(id.to_vec()).ok()?,
         record: RecordName::from(record),
@@ -179,7 +187,7 @@ fn parse(at: RecordName, parcel: &[u8], lifetime: Lifetime) -> Option<(Entry, &[
         record_expires_at: header.expires_at,
         expires_at: match lifetime {
             Lifetime::Until(time) => Some(time),
-            Lifetime::Absent | Lifetime::Forever => None,
+            Lifetime::Absent | Lifetime::Persistent => None,
         },
         size: stored.len(),
         at,

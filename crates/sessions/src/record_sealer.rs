@@ -1,6 +1,5 @@
-//! Seals and opens the values of records under the ring as it is at that moment and, where users have
-//! keys of their own, under that of the record's user. What becomes of a value that does not open is
-//! not decided here.
+//! Seals and opens the values of records under the current keyring or, where users have keys of their own, under the key
+//! of the record's user. What happens to a value that does not open is decided in `records`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,22 +11,32 @@ use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::error::StateError;
 
-/// A sealer, and where keys are looked up that it does not hold.
+/// A sealer, with the sources of keys that it does not hold.
 pub(crate) struct RecordSealer {
     sealer: Sealer,
-    /// For names that are excepted from the pattern.
+    /// The sealer for names that are excepted from the pattern.
     plain: Sealer,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
-    /// Names the user where users have keys.
+    /// Tells the user of a record, if users have keys.
     pattern: RecordPattern,
     counted: ValueMetrics,
 }
 
-/// What came of opening a value, and how it is counted if it stays so.
+/// The result of opening stored bytes.
+pub(crate) enum Opened {
+    /// A value.
+    Value(Vec<u8>),
+    /// The stored bytes are empty.
+    Empty,
+    /// They do not open.
+    Failed(OpenError),
+}
+
+/// The result of one attempt to open a value, with the outcome that is counted if it is the last.
 struct Attempt {
-    result: Result<Option<Vec<u8>>, OpenError>,
-    opening: Option<OpenOutcome>,
+    result: Opened,
+    outcome: Option<OpenOutcome>,
 }
 
 impl RecordSealer {
@@ -48,7 +57,7 @@ impl RecordSealer {
         }
     }
 
-    /// The bytes to store for a value.
+    /// Returns the bytes to store for a value.
     pub(crate) async fn to_store<'v>(
         &self,
         name: &RecordName,
@@ -84,51 +93,51 @@ impl RecordSealer {
         Ok(sealed?)
     }
 
-    /// Opens stored bytes (`None`: there are none). The outer error is one of looking for the key.
+    /// Opens stored bytes. An error means that the key could not be looked up.
     pub(crate) async fn open(
         &self,
         name: &RecordName,
         stored: &[u8],
-    ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
+    ) -> Result<Opened, StateError> {
         let attempt = self.attempt(name, stored).await?;
-        // A plain value is what is expected of an excepted name.
+        // Under an excepted name a plain value is expected, and not counted.
         let is_expected = |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(name);
-        if let Some(opening) = attempt.opening.filter(|it| !is_expected(it)) {
-            self.counted.opened(opening, 0, 1);
+        if let Some(outcome) = attempt.outcome.filter(|it| !is_expected(it)) {
+            self.counted.opened(outcome, 0, 1);
         }
         Ok(attempt.result)
     }
 
-    /// The last of the attempts that a value takes.
+    /// Returns the last of the attempts that a value takes: at most one more after its key was looked up.
     async fn attempt(&self, name: &RecordName, stored: &[u8]) -> Result<Attempt, StateError> {
         let header = Shape::of_header(stored);
-        let own = if self.is_excepted(name) {
+        let sealer = if self.is_excepted(name) {
             &self.plain
         } else {
             &self.sealer
         };
         let of_user = header.filter(|header| header.flags.per_user_key());
         if let (Some(header), Some((users, user))) = (of_user, self.user(name)) {
-            let key = find(users, user, header.key).await?;
-            let sealer = key.map(|key| own.clone().for_user(key));
-            return Ok(self.once(sealer.as_ref().unwrap_or(own), name, stored));
+            let key = find_key(users, user, header.key).await?;
+            let for_user = key.map(|key| sealer.clone().for_user(key));
+            return Ok(self.once(for_user.as_ref().unwrap_or(sealer), name, stored));
         }
-        let opened = self.once(own, name, stored);
-        let (Some(ring), Err(error)) = (&self.ring, &opened.result) else {
+        let opened = self.once(sealer, name, stored);
+        let (Some(ring), Opened::Failed(error)) = (&self.ring, &opened.result) else {
             return Ok(opened);
         };
-        let learned = match error {
+        let has_learned = match error {
             OpenError::UnknownKey { id } if of_user.is_none() => ring.learn(*id).await,
-            // A classic value names no key. Before it counts as damaged, and is moved aside, it must
-            // be certain that no other process added the key that opens it.
+            // A classic value names no key. Before it counts as damaged, and is moved to quarantine, it must be certain
+            // that no other process has added the key that opens it.
             OpenError::Refused if header.is_none() => {
                 let before = ring.ring().version();
                 ring.refresh().await?.version() != before
             }
             _ => false,
         };
-        if learned {
-            return Ok(self.once(own, name, stored));
+        if has_learned {
+            return Ok(self.once(sealer, name, stored));
         }
         Ok(opened)
     }
@@ -138,8 +147,12 @@ impl RecordSealer {
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
         self.counted.record_open_duration(since);
         Attempt {
-            opening: instrumented::open_outcome(stored, &opened),
-            result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
+            outcome: instrumented::open_outcome(stored, &opened),
+            result: match opened {
+                Ok(Some(opened)) => Opened::Value(opened.value.into_owned()),
+                Ok(None) => Opened::Empty,
+                Err(error) => Opened::Failed(error),
+            },
         }
     }
 
@@ -152,17 +165,17 @@ impl RecordSealer {
     }
 }
 
-/// The key of a user for a value under this one. What is remembered of the user is not believed where
-/// the value speaks against it: others may have made a key since.
-async fn find(
+/// Returns the key of a user for a value under this key. If the value contradicts the cached key, the key is read again:
+/// another process may have created one.
+async fn find_key(
     users: &UserKeys,
     user: &[u8],
     id: KeyId,
 ) -> Result<Option<Arc<UserKey>>, UserKeyError> {
-    let mut found = match users.cached(user) {
+    let mut keys = match users.cached(user) {
         CacheLookup::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
         CacheLookup::Key(_) | CacheLookup::Absent => users.reread(&[user]).await?,
         CacheLookup::Unknown => users.read(&[user]).await?,
     };
-    Ok(found.pop().flatten())
+    Ok(keys.pop().flatten())
 }

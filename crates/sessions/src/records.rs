@@ -1,6 +1,5 @@
-//! Sealed records: the ground under the state manager and the adapters. Values go in and come out
-//! as bytes; the guards stand here, and here is decided what becomes of a value that cannot be
-//! opened.
+//! Sealed records, on which the state manager and the adapters are built: values in and out as bytes. The guards are
+//! here, and the decision about a value that cannot be opened.
 
 use std::sync::Arc;
 
@@ -11,19 +10,19 @@ use waxseal_stores::{
     Change, Expiry, Lifetime, Outcome, RecordName, RecordPattern, RecordStore, Slot,
 };
 
-use crate::canary::{Canary, CanaryState, GuardedRecords, takes_no_writes};
+use crate::canary::{Canary, CanaryState, GuardedRecords, is_write_refused};
 use crate::decoys::Decoys;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
 use crate::quarantine;
-use crate::record_sealer::RecordSealer;
+use crate::record_sealer::{Opened, RecordSealer};
 use crate::window::Window;
 
-/// How often a value that changed under our hands is read again.
-const READS: u32 = 8;
-/// How often a record that others keep writing is written over.
+/// Attempts to read a value that changes before it is moved to quarantine.
+const MAX_READS: u32 = 8;
+/// Attempts to overwrite a record that others keep writing.
 #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
-const REWRITES: u32 = 100;
+const MAX_REWRITES: u32 = 100;
 
 /// Records of one prefix, sealed on the way in and opened on the way out.
 pub struct SealedRecords {
@@ -32,37 +31,45 @@ pub struct SealedRecords {
     options: Options,
     mask: NameMask,
     window: Window,
-    /// Whether the key is known to be the right one. Without that nothing is moved aside.
-    key_checked: bool,
+    /// True if the key is known to be the right one. Otherwise nothing is moved to quarantine.
+    is_key_checked: bool,
     quarantined: Counter,
     decoys: Decoys,
 }
 
-/// What a record held: the stored bytes, and the value that they opened to (empty: none, or none
-/// to speak of).
-pub(crate) struct Found {
+/// A record that was read: the stored bytes, and the value that they opened to.
+pub(crate) struct StoredState {
     pub(crate) stored: Vec<u8>,
+    /// Empty if there is no value: the record is empty, does not open, or belongs to an erased user.
     pub(crate) value: Vec<u8>,
-    /// When the user was erased whom the value was sealed for. There is no value then.
+    /// The time at which the user of the value was erased.
     pub(crate) erased: Option<u64>,
+}
+
+/// The decision about a value that does not open.
+enum OnFailure {
+    /// Return this state, or none.
+    Return(Option<StoredState>),
+    /// Read the record again: it has changed.
+    Reread,
 }
 
 impl SealedRecords {
     /// Checks the key against the store, and starts.
     ///
-    /// [`GuardError::WrongKey`] where the store was sealed under another key: then nothing has been
-    /// changed, and the process must not go on.
+    /// Returns [`GuardError::WrongKey`] if the store was sealed under another key: then nothing has been changed, and the
+    /// process must not continue.
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
         options: Options,
     ) -> Result<Self, GuardError> {
-        let pattern = RecordPattern::of_prefix(&options.prefix, options.user_keys.is_some())?;
+        let pattern = RecordPattern::with_prefix(&options.prefix, options.user_keys.is_some())?;
         let pattern = pattern.except(&options.excepts)?;
-        // One of its own where there is no key to derive one from.
+        // A random mask if there is no key to derive one from.
         let ring = sealer.keyring();
         let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
-        let decoys = Decoys::of(&options, &pattern, &mask)?;
+        let decoys = Decoys::new(&options, &pattern, &mask)?;
         let canary = match &options.canary {
             Some(name) => Canary::named(store.clone(), RecordName::from(name.as_str())),
             None => Canary::of(store.clone()),
@@ -98,8 +105,8 @@ impl SealedRecords {
                 process has another key"
             );
         }
-        let key_checked = !matches!(state, CanaryState::Absent | CanaryState::Differs(_));
-        if !key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {
+        let is_key_checked = !matches!(state, CanaryState::Absent | CanaryState::Differs(_));
+        if !is_key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {
             warn!("no canary could be written to the store: quarantine is switched off");
         }
         let (ring, users) = (options.ring.clone(), options.user_keys.clone());
@@ -109,13 +116,13 @@ impl SealedRecords {
             options,
             mask,
             window: Window::default(),
-            key_checked,
+            is_key_checked,
             quarantined: waxseal_metrics::quarantined_counter(),
             decoys,
         })
     }
 
-    /// The store beneath.
+    /// The store of the records.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn RecordStore> {
         &self.store
@@ -125,51 +132,57 @@ impl SealedRecords {
         &self.options
     }
 
-    pub(crate) fn name(&self, rest: &str) -> RecordName {
-        RecordName::from(format!("{}{rest}", self.options.prefix))
+    pub(crate) fn name(&self, suffix: &str) -> RecordName {
+        RecordName::from(format!("{}{suffix}", self.options.prefix))
     }
 
-    /// A record name as it may be shown.
+    /// Returns a record name as it may be shown: masked.
     pub(crate) fn shown(&self, name: &RecordName) -> String {
         self.mask.show(&self.options.prefix, name.as_bytes())
     }
 
-    pub(crate) async fn read(&self, name: &RecordName) -> Result<Option<Found>, StateError> {
-        for _ in 0..READS {
+    pub(crate) async fn read(&self, name: &RecordName) -> Result<Option<StoredState>, StateError> {
+        for _ in 0..MAX_READS {
             let Some(stored) = self.store.get(name, &Slot::Whole).await? else {
                 return Ok(None);
             };
             let error = match self.sealer.open(name, &stored).await? {
-                Ok(opened) => {
-                    self.window.opened();
-                    if opened.is_some() && self.decoys.is_one(name.as_bytes()) {
-                        self.decoys.opened(|| self.shown(name));
-                    }
-                    let value = opened.unwrap_or_default();
-                    return Ok(Some(Found {
+                opened @ (Opened::Value(_) | Opened::Empty) => {
+                    self.window.record_success();
+                    let value = match opened {
+                        Opened::Value(value) => {
+                            if self.decoys.contains(name.as_bytes()) {
+                                self.decoys.report(|| self.shown(name));
+                            }
+                            value
+                        }
+                        _ => Vec::new(),
+                    };
+                    return Ok(Some(StoredState {
                         stored,
                         value,
                         erased: None,
                     }));
                 }
-                // Nothing failed: it is as it shall be, and says nothing about the key.
-                Err(OpenError::Erased { at }) => {
+                // Not a failure: the value is erased as intended, and says nothing about the key.
+                Opened::Failed(OpenError::Erased { at }) => {
                     info!(record = %self.shown(name), "the state is of a user who was erased");
-                    return Ok(Some(Found {
+                    return Ok(Some(StoredState {
                         stored,
                         value: Vec::new(),
                         erased: Some(at),
                     }));
                 }
-                Err(error) => error,
+                Opened::Failed(error) => error,
             };
-            if let Some(answer) = self.refused(name, &stored, error).await? {
-                return answer;
+            match self.on_failure(name, &stored, error).await? {
+                OnFailure::Return(state) => return Ok(state),
+                OnFailure::Reread => {}
             }
         }
         Err(StateError::Contended {
             record: self.shown(name),
-            attempts: READS,
+            attempts: MAX_READS,
         })
     }
 
@@ -183,8 +196,7 @@ impl SealedRecords {
         Ok(self.store.put(name, &Slot::Whole, &stored, expiry).await?)
     }
 
-    /// Writes a record if it still holds the expected stored bytes (`None`: if it is absent);
-    /// whether it did.
+    /// Writes a record if it still holds the expected stored bytes (`None`: if it is absent). Returns true if it did.
     pub(crate) async fn write_if_unchanged(
         &self,
         name: &RecordName,
@@ -196,8 +208,8 @@ impl SealedRecords {
         self.replace_stored(name, expected, &stored, expiry).await
     }
 
-    /// Writes a record only where there is one, whatever it holds; whether there was. Without a
-    /// value its stored bytes stay as they are, and only the expiry is new.
+    /// Overwrites a record if it exists, whatever it holds. Returns true if it did. Without a value only the expiry is
+    /// changed.
     #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
     pub(crate) async fn rewrite(
         &self,
@@ -209,13 +221,13 @@ impl SealedRecords {
             Some(value) => Some(self.sealer.to_store(name, value).await?),
             None => None,
         };
-        for _ in 0..REWRITES {
-            let Some(there) = self.store.get(name, &Slot::Whole).await? else {
+        for _ in 0..MAX_REWRITES {
+            let Some(current) = self.store.get(name, &Slot::Whole).await? else {
                 return Ok(false);
             };
-            let stored = new.as_deref().unwrap_or(&there);
+            let stored = new.as_deref().unwrap_or(&current);
             if self
-                .replace_stored(name, Some(&there), stored, expiry)
+                .replace_stored(name, Some(&current), stored, expiry)
                 .await?
             {
                 return Ok(true);
@@ -223,7 +235,7 @@ impl SealedRecords {
         }
         Err(StateError::Contended {
             record: self.shown(name),
-            attempts: REWRITES,
+            attempts: MAX_REWRITES,
         })
     }
 
@@ -264,33 +276,32 @@ impl SealedRecords {
         Ok(outcomes.first() == Some(&Outcome::Done))
     }
 
-    /// What is answered for a value that did not open; `None`: read again, it has changed.
-    async fn refused(
+    /// Decides about a value that did not open, and moves it to quarantine if that is chosen and safe.
+    async fn on_failure(
         &self,
         name: &RecordName,
         stored: &[u8],
         error: OpenError,
-    ) -> Result<Option<Result<Option<Found>, StateError>>, StateError> {
+    ) -> Result<OnFailure, StateError> {
         let record = self.shown(name);
         warn!(%record, cause = %error, "Failed to decrypt Redis data");
-        let may_move = self.window.failed();
-        let damaged = matches!(error, OpenError::Refused | OpenError::Malformed(_));
+        let may_move = self.window.record_failure();
+        let is_damaged = matches!(error, OpenError::Refused | OpenError::Malformed(_));
         match self.options.on_refused {
-            // With the stored bytes, so that an update can write over them.
-            OnRefused::Absent if damaged => {
-                let stored = stored.to_vec();
-                return Ok(Some(Ok(Some(Found {
-                    stored,
+            // With the stored bytes, so that an update can replace them.
+            OnRefused::Absent if is_damaged => {
+                return Ok(OnFailure::Return(Some(StoredState {
+                    stored: stored.to_vec(),
                     value: Vec::new(),
                     erased: None,
-                }))));
+                })));
             }
-            OnRefused::Quarantine if damaged && may_move && self.key_checked => {}
-            OnRefused::Quarantine if damaged => {
+            OnRefused::Quarantine if is_damaged && may_move && self.is_key_checked => {}
+            OnRefused::Quarantine if is_damaged => {
                 warn!(%record, "not moved to quarantine: too many values fail, or the key is unchecked");
-                return Ok(Some(Err(StateError::Open { record, error })));
+                return Err(StateError::Open { record, error });
             }
-            _ => return Ok(Some(Err(StateError::Open { record, error }))),
+            _ => return Err(StateError::Open { record, error }),
         }
         let when = (self.options.clock.now_ms(), self.options.keep_quarantined);
         let (store, mask) = (&*self.store, &self.mask);
@@ -298,12 +309,12 @@ impl SealedRecords {
             Ok(true) => {
                 self.quarantined.increment(1);
                 warn!(%record, "moved to quarantine");
-                Ok(Some(Ok(None)))
+                Ok(OnFailure::Return(None))
             }
-            Ok(false) => Ok(None),
-            Err(store_error) if takes_no_writes(&store_error) => {
+            Ok(false) => Ok(OnFailure::Reread),
+            Err(store_error) if is_write_refused(&store_error) => {
                 warn!(%record, cause = %store_error, "not moved to quarantine");
-                Ok(Some(Err(StateError::Open { record, error })))
+                Err(StateError::Open { record, error })
             }
             Err(store_error) => Err(store_error.into()),
         }

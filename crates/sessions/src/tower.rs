@@ -1,5 +1,5 @@
-//! Sealed sessions for tower-sessions (axum and other tower servers). Cookies and the life of a
-//! session are that crate's business, sealing is that of the records beneath.
+//! Sealed sessions for tower-sessions (axum and other tower servers). That crate handles cookies and the lifetime of
+//! sessions; the sealed records below seal.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ const NANOS_PER_MILLI: i128 = 1_000_000;
 /// A `SessionStore` for tower-sessions that seals every session.
 ///
 /// Record names are the prefix of the [`Options`] (`sess:` suits) and a hash of the session's id.
-/// A session lives until its own expiry date: [`Options::ttl`] is not used. Cheap to clone.
+/// A session has its own expiry date: [`Options::ttl`] is not used. Cheap to clone.
 #[derive(Clone)]
 pub struct TowerSessionStore {
     records: Arc<SealedRecords>,
@@ -34,8 +34,8 @@ pub struct TowerSessionStore {
 impl TowerSessionStore {
     /// Checks the key against the store, and starts.
     ///
-    /// [`GuardError::WrongKey`] where the store was sealed under another key,
-    /// [`GuardError::Userless`] with [`Options::user_keys`].
+    /// Returns [`GuardError::WrongKey`] if the store was sealed under another key, and [`GuardError::Userless`] with
+    /// [`Options::user_keys`].
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
@@ -54,7 +54,7 @@ impl TowerSessionStore {
         if value.is_empty() {
             return Ok(None);
         }
-        let stored: Stored = serde_json::from_slice(value).map_err(|error| {
+        let stored: StoredSession = serde_json::from_slice(value).map_err(|error| {
             Error::Decode(StateError::form(self.records.shown(name), &error).to_string())
         })?;
         if stored.expires_at_ns
@@ -63,7 +63,7 @@ impl TowerSessionStore {
             return Ok(None);
         }
         let expiry_date = OffsetDateTime::from_unix_timestamp_nanos(stored.expires_at_ns)
-            .map_err(|_| Error::Decode("the session expires at no time that exists".to_owned()))?;
+            .map_err(|_| Error::Decode("the expiry of the session is out of range".to_owned()))?;
         Ok(Some(Record {
             id: *id,
             data: stored.data,
@@ -72,15 +72,15 @@ impl TowerSessionStore {
     }
 }
 
-/// The session's id is a secret and follows from the request: it is not stored.
+/// The stored part of a session. The id is a secret and known from the request: it is not stored.
 #[derive(Deserialize)]
-struct Stored {
+struct StoredSession {
     data: HashMap<String, Value>,
     expires_at_ns: i128,
 }
 
 #[derive(Serialize)]
-struct ToStore<'a> {
+struct NewSession<'a> {
     data: &'a HashMap<String, Value>,
     expires_at_ns: i128,
 }
@@ -95,22 +95,22 @@ impl SessionStore for TowerSessionStore {
                 .records
                 .write_if_unchanged(&name, None, &value, expiry(record))
                 .await;
-            if created.map_err(not_written)? {
+            if created.map_err(write_error)? {
                 return Ok(());
             }
             record.id = Id::default();
         }
     }
 
-    /// A session that is gone stays gone: one request may have ended it while another was still at
-    /// work.
+    /// A session that no longer exists is not created again: one request may have ended it while another was still
+    /// running.
     async fn save(&self, record: &Record) -> Result<()> {
         let value = write(record)?;
         let saved = self
             .records
             .rewrite(&self.name(&record.id), Some(&value), expiry(record))
             .await;
-        saved.map(drop).map_err(not_written)
+        saved.map(drop).map_err(write_error)
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
@@ -141,23 +141,22 @@ impl fmt::Debug for TowerSessionStore {
 
 fn write(record: &Record) -> Result<Vec<u8>> {
     let expires_at_ns = record.expiry_date.unix_timestamp_nanos();
-    serde_json::to_vec(&ToStore {
+    serde_json::to_vec(&NewSession {
         data: &record.data,
         expires_at_ns,
     })
     .map_err(|_| Error::Encode(StateError::Unwritable.to_string()))
 }
 
-/// The store knows milliseconds. A started one counts as whole: what was loaded is checked to the
-/// nanosecond.
+/// Rounds up to the milliseconds of the store. Loading checks the expiry to the nanosecond.
 fn expiry(record: &Record) -> Expiry {
     let nanos = record.expiry_date.unix_timestamp_nanos();
     let millis = (nanos + NANOS_PER_MILLI - 1).div_euclid(NANOS_PER_MILLI);
-    // Not zero, which is no time to some servers.
+    // Not 0, which some servers refuse as a time.
     Expiry::At(u64::try_from(millis).unwrap_or(0).max(1))
 }
 
-fn not_written(error: StateError) -> Error {
+fn write_error(error: StateError) -> Error {
     match error {
         StateError::Seal(_) => Error::Encode(error.to_string()),
         error => Error::Backend(error.to_string()),

@@ -1,15 +1,15 @@
-//! The time, as an argument: stores that expire records themselves ask this clock, so that a test
-//! can turn it.
+//! The time, as an argument: stores that expire records themselves read this clock, so that a test
+//! can advance it.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tells the time in milliseconds since the Unix epoch.
+/// Returns the time in milliseconds since the Unix epoch.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
 
 impl Clock {
-    /// The clock of the system.
+    /// The system's clock.
     #[must_use]
     pub fn system() -> Self {
         Self::from_fn(|| {
@@ -20,7 +20,7 @@ impl Clock {
         })
     }
 
-    /// A clock of one's own.
+    /// A clock that reads this function.
     #[must_use]
     pub fn from_fn(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))

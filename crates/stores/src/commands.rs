@@ -1,4 +1,4 @@
-//! Commands of a server that a store would use and cannot: for an operator who wants to know before a
+//! Server commands that a store would use and cannot: for an operator who wants to know before a
 //! sweep finds out.
 
 /// A command that the server does not have, or that the store's user may not send.
@@ -6,7 +6,7 @@
 pub struct MissingCommand {
     /// Its name.
     pub command: &'static str,
-    /// Whether the server has it and the user may not send it.
+    /// True if the server has it and the user may not send it.
     pub is_denied: bool,
     /// The consequence.
     pub effect: Effect,
@@ -15,8 +15,8 @@ pub struct MissingCommand {
 /// The consequence of a missing command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The store does without it, in this way.
+    /// The store does this instead.
     Replaced(&'static str),
-    /// This does not work.
+    /// This does not work without it.
     Fails(&'static str),
 }

@@ -1,9 +1,8 @@
 //! The suite that every store must pass: the contract of [`RecordStore`], sentence by sentence. It
-//! knows no store in particular; what a store's own clients do besides is asked of the
-//! [`Subject`].
+//! knows no particular store; operations outside the trait are provided by the [`Subject`].
 //!
-//! Every check works under names of its own, and every run too, so that one server serves them all
-//! and is not emptied first. A check panics with the sentence that was broken.
+//! Every check uses names of its own, and so does every run: one server serves them all and need
+//! not be emptied first. A check panics with the sentence that was violated.
 
 mod conditions;
 mod lifetimes;
@@ -20,25 +19,25 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::generation;
-use crate::record::{Expiry, Held, Lifetime, RecordName, Slot};
+use crate::record::{Expiry, Lifetime, Record, RecordName, Slot};
 use crate::store::RecordStore;
 
-/// A store to be checked, and what its own clients can do that the trait does not.
+/// A store to be checked, and operations of its own clients that the trait does not have.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// The store.
     fn store(&self) -> Arc<dyn RecordStore>;
 
-    /// Makes a list record of these elements. It does not expire.
+    /// Creates a list record of these elements, without expiry.
     async fn make_list(&self, name: &RecordName, elements: Vec<Vec<u8>>);
 
-    /// Makes a set record, where the store can hold one; whether it did.
+    /// Creates a set record, if the store can hold one. Returns whether it did.
     async fn make_set(&self, name: &RecordName) -> bool {
         let _ = name;
         false
     }
 
-    /// Lets this much time pass by the store's clock.
+    /// Advances the store's clock by this much.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
@@ -47,7 +46,7 @@ pub trait Subject: Send + Sync {
 /// One check of the suite.
 #[derive(Clone, Copy)]
 pub struct Check {
-    /// What it checks, in a few words.
+    /// A short description.
     pub about: &'static str,
     run: for<'a> fn(&'a Bench<'a>) -> BoxFuture<'a, ()>,
 }
@@ -56,7 +55,7 @@ pub struct Check {
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the store breaks.
+/// With the sentence of the contract that the store violates.
 pub async fn run(subject: &dyn Subject) {
     for check in CHECKS {
         check.run(subject).await;
@@ -68,7 +67,7 @@ impl Check {
     ///
     /// # Panics
     ///
-    /// With the sentence of the contract that the store breaks.
+    /// With the sentence of the contract that the store violates.
     pub async fn run(&self, subject: &dyn Subject) {
         let prefix = format!("conformance:{}:{}:", generation::fresh(), self.about);
         let bench = Bench {
@@ -92,46 +91,46 @@ macro_rules! checks {
 
 checks! {
     values:
-        any_bytes_come_back_as_they_were_given
+        any_bytes_are_returned_unchanged
         an_empty_value_is_a_value
-        a_value_of_a_mebibyte_comes_back
-        what_is_absent_holds_nothing
+        a_value_of_one_mebibyte_is_stored
+        an_absent_slot_has_no_value
         a_put_replaces_what_the_slot_held
         a_whole_value_replaces_a_record_of_any_type
         slots_of_another_type_are_refused
-        an_element_that_is_not_there_cannot_be_written
-        deleting_takes_a_record_of_any_type_and_says_whether_it_was_there;
+        a_missing_element_cannot_be_written
+        deleting_removes_a_record_of_any_type_and_returns_whether_it_existed;
     lifetimes:
-        a_new_record_lives_as_long_as_it_was_told
-        keep_leaves_the_end_to_the_millisecond
-        slots_do_not_change_how_long_a_record_lives
-        an_expired_record_is_absent_for_every_reading
+        a_new_record_gets_the_requested_expiry
+        keep_preserves_the_expiry_to_the_millisecond
+        writing_a_slot_does_not_change_the_expiry
+        an_expired_record_is_absent_for_every_read
         an_expired_record_is_absent_for_every_write
         an_expired_record_is_absent_for_every_removal
-        a_time_that_is_past_leaves_nothing_behind
-        lifetimes_come_in_the_order_of_the_names;
+        an_expiry_in_the_past_leaves_no_record
+        lifetimes_are_in_the_order_of_the_names;
     conditions:
-        a_change_is_made_only_where_the_expected_bytes_are
-        a_change_of_an_absent_record_needs_its_absence
+        a_change_needs_the_expected_bytes
+        a_creation_needs_an_absent_record
         a_change_of_a_slot_needs_the_slot_and_its_bytes
-        a_change_keeps_or_sets_the_end_of_the_record
-        a_thousand_changes_are_each_judged_by_themselves;
+        a_change_keeps_or_sets_the_expiry
+        a_thousand_changes_are_judged_individually;
     moves:
         a_record_is_deleted_only_with_the_expected_bytes
         a_record_moves_only_with_the_expected_bytes
         a_record_moves_only_to_a_free_name
-        a_record_that_moves_keeps_or_gets_its_end;
+        a_moved_record_keeps_or_gets_its_expiry;
     scans:
         a_scan_finds_five_thousand_records
-        a_scan_gives_only_names_of_the_pattern
+        a_scan_returns_only_names_of_the_pattern
         a_scan_takes_names_with_odd_characters_literally
         a_scan_finds_names_of_our_own
         a_scan_without_a_match_ends_empty
         a_scan_survives_writes_in_between
-        a_scan_gives_nothing_that_has_expired;
+        a_scan_omits_expired_records;
     pages:
         records_of_all_types_are_read_in_one_call
-        a_record_that_comes_twice_is_read_twice
+        a_repeated_name_is_read_twice
         three_thousand_fields_come_in_pages
         three_thousand_elements_come_in_pages
         pages_of_other_records;
@@ -139,10 +138,10 @@ checks! {
         concurrent_increments_lose_none
         one_of_many_moves_wins
         one_of_many_creations_wins
-        a_store_tells_about_itself;
+        a_store_reports_its_status;
 }
 
-/// The store on the bench, and names that belong to one check of one run.
+/// The store under test, and names that belong to one check of one run.
 struct Bench<'a> {
     subject: &'a dyn Subject,
     store: Arc<dyn RecordStore>,
@@ -151,8 +150,8 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// A name of this check.
-    fn name(&self, end: impl AsRef<[u8]>) -> RecordName {
-        RecordName::from([self.prefix.as_bytes(), end.as_ref()].concat())
+    fn name(&self, suffix: impl AsRef<[u8]>) -> RecordName {
+        RecordName::from([self.prefix.as_bytes(), suffix.as_ref()].concat())
     }
 
     async fn put(&self, name: &RecordName, value: &[u8], expiry: Expiry) {
@@ -179,19 +178,19 @@ impl Bench<'_> {
         got.unwrap_or_else(|error| panic!("a slot of the record's type can be read: {error}"))
     }
 
-    async fn held(&self, name: &RecordName) -> Option<Held> {
-        let held = self.store.read(std::slice::from_ref(name)).await;
-        let mut held = held.unwrap_or_else(|error| panic!("any record can be read: {error}"));
-        assert_eq!(held.len(), 1, "a read answers once for each name");
-        held.pop().flatten()
+    async fn record(&self, name: &RecordName) -> Option<Record> {
+        let record = self.store.read(std::slice::from_ref(name)).await;
+        let mut record = record.unwrap_or_else(|error| panic!("any record can be read: {error}"));
+        assert_eq!(record.len(), 1, "a read returns one result for each name");
+        record.pop().flatten()
     }
 
-    /// What kind of record there is: no value gets into a message by it.
+    /// The type of a record: keeps values out of messages.
     async fn kind(&self, name: &RecordName) -> Option<String> {
         let kind = self.store.kind(name).await;
-        let kind = kind.unwrap_or_else(|error| panic!("any type can be asked for: {error}"));
-        let held = self.held(name).await;
-        let read = held.as_ref().map(Held::kind);
+        let kind = kind.unwrap_or_else(|error| panic!("any type can be read: {error}"));
+        let record = self.record(name).await;
+        let read = record.as_ref().map(Record::kind);
         assert_eq!(
             kind.as_deref(),
             read,
@@ -202,16 +201,16 @@ impl Bench<'_> {
 
     async fn lifetime(&self, name: &RecordName) -> Lifetime {
         let all = self.store.lifetimes(std::slice::from_ref(name)).await;
-        let all = all.unwrap_or_else(|error| panic!("any lifetime can be asked for: {error}"));
-        assert_eq!(all.len(), 1, "lifetimes answer once for each name");
+        let all = all.unwrap_or_else(|error| panic!("any lifetime can be read: {error}"));
+        assert_eq!(all.len(), 1, "one lifetime is returned for each name");
         all.first().copied().unwrap_or(Lifetime::Absent)
     }
 
-    /// The end of a record that has one.
-    async fn end(&self, name: &RecordName) -> u64 {
+    /// The expiry of a record that has one.
+    async fn expires_at(&self, name: &RecordName) -> u64 {
         match self.lifetime(name).await {
-            Lifetime::Until(end) => end,
-            other => panic!("a record that was given an end has one, not {other:?}"),
+            Lifetime::Until(time) => time,
+            other => panic!("a record written with an expiry has one, not {other:?}"),
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What a record holds in the stores that keep it themselves: its slots, pages of them, and its
-//! bytes in a file. Knows neither names nor expiry, and not where the bytes lie.
+//! The contents of a record in stores that keep records themselves: its slots, pages of them, and
+//! its encoding. Knows neither names nor expiry, nor where the bytes are kept.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::error::StoreError;
-use crate::record::{Cursor, Held, Slot, SlotPage};
+use crate::record::{Cursor, Record, Slot, SlotPage};
 
-/// The largest encoded record: as much as a Redis string may hold.
-pub(crate) const MAX_ENCODED: usize = 512 * 1024 * 1024;
+/// The largest encoded record: the limit of a Redis string.
+pub(crate) const MAX_ENCODED_LEN: usize = 512 * 1024 * 1024;
 /// The first byte of every encoded record.
 const VERSION: u8 = 1;
 
@@ -16,7 +16,7 @@ const STRING: u8 = b's';
 const HASH: u8 = b'h';
 const LIST: u8 = b'l';
 
-/// What lies under one name.
+/// The contents of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Contents {
     String(Vec<u8>),
@@ -28,16 +28,16 @@ pub(crate) enum Contents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// The record would be larger than a record may be.
+/// The record would exceed the maximum size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
 impl Contents {
-    pub(crate) fn held(self) -> Held {
+    pub(crate) fn into_record(self) -> Record {
         match self {
-            Self::String(bytes) => Held::String(bytes),
-            Self::Hash(_) => Held::Hash,
-            Self::List(_) => Held::List,
+            Self::String(bytes) => Record::String(bytes),
+            Self::Hash(_) => Record::Hash,
+            Self::List(_) => Record::List,
         }
     }
 
@@ -69,7 +69,7 @@ impl Contents {
         Ok(())
     }
 
-    /// What a record that was absent holds after its first write.
+    /// The contents of a record after its first write.
     pub(crate) fn first(slot: &Slot, value: Vec<u8>) -> Result<Self, StoreError> {
         match slot {
             Slot::Whole => Ok(Self::String(value)),
@@ -78,7 +78,7 @@ impl Contents {
         }
     }
 
-    /// Appends to a list; how many elements it has then.
+    /// Appends to a list. Returns its new length.
     pub(crate) fn append(&mut self, values: Vec<Vec<u8>>) -> Result<u64, StoreError> {
         let Self::List(elements) = self else {
             return Err(StoreError::WrongType);
@@ -87,7 +87,7 @@ impl Contents {
         Ok(elements.len() as u64)
     }
 
-    /// One page of slots: fields in the order of their names, elements in theirs.
+    /// One page of slots: fields ordered by name, elements by index.
     pub(crate) fn page(&self, cursor: &Cursor, count: usize) -> Result<SlotPage, StoreError> {
         let count = count.max(1);
         match self {
@@ -95,9 +95,9 @@ impl Contents {
             Self::Hash(fields) => {
                 let after = from_hex(cursor)?;
                 let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                let mut rest = fields.range::<[u8], _>((from, Bound::Unbounded));
-                let page: Vec<_> = rest.by_ref().take(count).collect();
-                let more = rest.next().is_some();
+                let mut input = fields.range::<[u8], _>((from, Bound::Unbounded));
+                let page: Vec<_> = input.by_ref().take(count).collect();
+                let more = input.next().is_some();
                 let next = page.last().filter(|_| more).map(|(field, _)| to_hex(field));
                 let slot = |(f, v): (&Vec<u8>, &Vec<u8>)| (Slot::Field(f.clone()), v.clone());
                 Ok(SlotPage {
@@ -110,12 +110,12 @@ impl Contents {
                     "" => 0,
                     text => text.parse().map_err(|_| bad_cursor())?,
                 };
-                let rest = elements.get(from..).unwrap_or_default();
+                let input = elements.get(from..).unwrap_or_default();
                 let slots: Vec<_> = (from as u64..)
-                    .zip(rest.iter().take(count))
+                    .zip(input.iter().take(count))
                     .map(|(index, element)| (Slot::Element(index), element.clone()))
                     .collect();
-                let next = (rest.len() > count)
+                let next = (input.len() > count)
                     .then(|| Cursor::from_text(from.saturating_add(count).to_string()));
                 Ok(SlotPage { slots, next })
             }
@@ -123,14 +123,14 @@ impl Contents {
     }
 
     /// The record as bytes: a version, a type, then the value, or the number of parts and each part
-    /// behind its length (little-endian, 32 bits).
+    /// prefixed with its length (little-endian, 32 bits).
     pub(crate) fn encode(&self) -> Result<Vec<u8>, TooLarge> {
         let len = match self {
             Self::String(bytes) => bytes.len(),
             Self::Hash(fields) => parts_len(fields.iter().flat_map(|(f, v)| [f, v])),
             Self::List(elements) => parts_len(elements.iter()),
         };
-        if len.saturating_add(2) > MAX_ENCODED {
+        if len.saturating_add(2) > MAX_ENCODED_LEN {
             return Err(TooLarge);
         }
         let mut out = Vec::with_capacity(len.saturating_add(2));
@@ -158,18 +158,18 @@ impl Contents {
         Ok(out)
     }
 
-    /// Reads what [`Contents::encode`] wrote, and nothing else.
+    /// Decodes what [`Contents::encode`] wrote, and nothing else.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
-        let (&[version, kind], mut rest) = bytes.split_first_chunk::<2>().ok_or(Damaged)?;
-        if version != VERSION || bytes.len() > MAX_ENCODED {
+        let (&[version, kind], mut input) = bytes.split_first_chunk::<2>().ok_or(Damaged)?;
+        if version != VERSION || bytes.len() > MAX_ENCODED_LEN {
             return Err(Damaged);
         }
         let contents = match kind {
-            STRING => return Ok(Self::String(rest.to_vec())),
+            STRING => return Ok(Self::String(input.to_vec())),
             HASH => {
                 let mut fields = BTreeMap::new();
-                for _ in 0..take_len(&mut rest)? {
-                    let (field, value) = (take_part(&mut rest)?, take_part(&mut rest)?);
+                for _ in 0..take_len(&mut input)? {
+                    let (field, value) = (take_part(&mut input)?, take_part(&mut input)?);
                     if fields
                         .last_key_value()
                         .is_some_and(|(last, _)| *last >= field)
@@ -181,17 +181,18 @@ impl Contents {
                 Self::Hash(fields)
             }
             LIST => {
-                let len = take_len(&mut rest)?;
-                // Each element takes four bytes at least: no more is allocated than could be there.
-                let mut elements = Vec::with_capacity(len.min(rest.len() / 4));
+                let len = take_len(&mut input)?;
+                // Each element takes at least four bytes: never allocates more than the input can
+                // hold.
+                let mut elements = Vec::with_capacity(len.min(input.len() / 4));
                 for _ in 0..len {
-                    elements.push(take_part(&mut rest)?);
+                    elements.push(take_part(&mut input)?);
                 }
                 Self::List(elements)
             }
             _ => return Err(Damaged),
         };
-        if rest.is_empty() {
+        if input.is_empty() {
             Ok(contents)
         } else {
             Err(Damaged)
@@ -199,15 +200,15 @@ impl Contents {
     }
 }
 
-/// A cursor that goes on behind these bytes.
+/// A cursor that resumes after these bytes.
 pub(crate) fn to_hex(bytes: &[u8]) -> Cursor {
-    // One mark before the digits: the empty name has a place too.
+    // One letter before the digits: the empty name needs a cursor that is not the start.
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let digits = digits.filter_map(|nibble| char::from_digit(u32::from(nibble), 16));
     Cursor::from_text(std::iter::once('x').chain(digits).collect())
 }
 
-/// The bytes behind which a cursor goes on; `None` at the start.
+/// The bytes after which a cursor resumes; `None` at the start.
 pub(crate) fn from_hex(cursor: &Cursor) -> Result<Option<Vec<u8>>, StoreError> {
     if cursor.is_start() {
         return Ok(None);
@@ -258,16 +259,16 @@ fn put_part(out: &mut Vec<u8>, part: &[u8]) -> Result<(), TooLarge> {
     Ok(())
 }
 
-fn take_len(rest: &mut &[u8]) -> Result<usize, Damaged> {
-    let (len, after) = rest.split_first_chunk::<4>().ok_or(Damaged)?;
-    *rest = after;
+fn take_len(input: &mut &[u8]) -> Result<usize, Damaged> {
+    let (len, after) = input.split_first_chunk::<4>().ok_or(Damaged)?;
+    *input = after;
     usize::try_from(u32::from_le_bytes(*len)).map_err(|_| Damaged)
 }
 
-fn take_part(rest: &mut &[u8]) -> Result<Vec<u8>, Damaged> {
-    let len = take_len(rest)?;
-    let (part, after) = rest.split_at_checked(len).ok_or(Damaged)?;
-    *rest = after;
+fn take_part(input: &mut &[u8]) -> Result<Vec<u8>, Damaged> {
+    let len = take_len(input)?;
+    let (part, after) = input.split_at_checked(len).ok_or(Damaged)?;
+    *input = after;
     Ok(part.to_vec())
 }
 

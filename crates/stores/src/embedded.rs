@@ -1,10 +1,10 @@
-//! Records in one file of this process (redb): for one application without a server, and for trying
-//! things out.
+//! Records in one file of this process (redb): for a single application without a server, and for
+//! trying things out.
 //!
-//! What is written is durable when the call returns; many who write at once share one disk write
-//! (see `writer`). Reads see one moment of the file each and run on the blocking threads of the
-//! runtime: a page that is not in memory comes from the disk. Expired records are absent at once;
-//! a sweeper takes them out of the file.
+//! A write is durable when the call returns; concurrent writers share one disk write (see
+//! `writer`). Each read sees a snapshot of the file and runs on the runtime's blocking threads: a
+//! page that is not in memory comes from the disk. Expired records are absent immediately; a
+//! background task removes them from the file.
 
 mod fault;
 mod file;
@@ -19,17 +19,17 @@ use tokio::task;
 
 use self::fault::Fault;
 use self::file::{StoreFile, guarded};
-use self::tables::{Ledger, Snapshot};
-use self::writer::{SWEEP_RECORDS, Writer};
-use crate::changes::{self, Shelf};
+use self::tables::{Snapshot, WriteView};
+use self::writer::{MAX_SWEPT_RECORDS, Writer};
+use crate::changes::{self, RecordMap};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 
-/// A store in one file. Dropping it finishes what was begun and closes the file.
+/// A store in one file. Dropping it finishes pending changes and closes the file.
 pub struct EmbeddedStore {
     file: Arc<StoreFile>,
     clock: Clock,
@@ -37,8 +37,8 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the file, or makes it, for its owner alone (mode 0600). While it is open nobody else
-    /// can open it. After a crash the whole file is looked through, which takes its time.
+    /// Opens the file, or creates it, for its owner alone (mode 0600). While it is open no other
+    /// process can open it. After a crash the whole file is checked, which takes a while.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let file = Arc::new(StoreFile::open(path)?);
         let writer = Writer::start(Arc::clone(&file), clock.clone())?;
@@ -49,64 +49,64 @@ impl EmbeddedStore {
         })
     }
 
-    /// Appends elements to a list record, or makes one of them; how many there are then.
+    /// Appends elements to a list record, or creates one. Returns the new length.
     /// [`StoreError::WrongType`] where the record is of another type.
     pub async fn append(&self, name: &RecordName, values: &[Vec<u8>]) -> Result<u64, StoreError> {
         let (name, values) = (name.clone(), values.to_vec());
         let bytes = values.iter().map(Vec::len).sum();
-        let work = move |ledger: &mut Ledger<'_>| changes::append(ledger, name.as_bytes(), values);
+        let work = move |view: &mut WriteView<'_>| changes::append(view, name.as_bytes(), values);
         self.writer.submit(bytes, work).await
     }
 
-    /// Takes all records that have expired out of the file now, instead of a little later. Says how
-    /// many there were.
+    /// Removes all expired records from the file now, instead of a little later. Returns their
+    /// number.
     pub async fn remove_expired(&self) -> Result<u64, StoreError> {
         let mut all = 0;
         loop {
             let removed = self
                 .writer
-                .submit(0, |ledger| ledger.remove_expired(SWEEP_RECORDS))
+                .submit(0, |view| view.remove_expired(MAX_SWEPT_RECORDS))
                 .await?;
             all += removed as u64;
-            if removed < SWEEP_RECORDS {
+            if removed < MAX_SWEPT_RECORDS {
                 return Ok(all);
             }
         }
     }
 
-    /// Reads from one moment of the file. If the file had failed, the writer is asked to open it
-    /// anew, and it is read once more.
-    async fn look<T, F>(&self, view: F) -> Result<T, StoreError>
+    /// Reads a snapshot of the file. If the file had failed, the writer is asked to reopen it, and
+    /// the read is retried once.
+    async fn view<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&Snapshot) -> Result<T, Fault> + Send + Sync + 'static,
     {
-        let view = Arc::new(view);
-        let first = self.look_once(Arc::clone(&view)).await;
-        let seen = match first {
+        let read = Arc::new(read);
+        let first = self.try_read(Arc::clone(&read)).await;
+        let result = match first {
             Err(fault) if fault.may_heal() => {
                 self.file.mark_broken();
                 self.writer.submit(0, |_| Ok(())).await?;
-                self.look_once(view).await
+                self.try_read(read).await
             }
-            seen => seen,
+            result => result,
         };
-        seen.map_err(|fault| fault.explain(self.file.location()))
+        result.map_err(|fault| fault.explain(self.file.location()))
     }
 
-    async fn look_once<T, F>(&self, view: Arc<F>) -> Result<T, Fault>
+    async fn try_read<T, F>(&self, read: Arc<F>) -> Result<T, Fault>
     where
         T: Send + 'static,
         F: Fn(&Snapshot) -> Result<T, Fault> + Send + Sync + 'static,
     {
         let (file, clock) = (Arc::clone(&self.file), self.clock.clone());
-        let look = move || {
+        let work = move || {
             guarded(|| {
                 let transaction = file.begin_read()?;
-                view(&Snapshot::open(&transaction, clock.now_ms())?)
+                read(&Snapshot::open(&transaction, clock.now_ms())?)
             })
         };
-        task::spawn_blocking(look).await.unwrap_or_else(|_| {
+        task::spawn_blocking(work).await.unwrap_or_else(|_| {
             Err(Fault::Refused(StoreError::Unavailable {
                 location: self.file.location().to_owned(),
                 cause: "the program is ending".to_owned(),
@@ -124,7 +124,7 @@ impl RecordStore for EmbeddedStore {
 
     async fn status(&self) -> Result<Status, StoreError> {
         let file = Arc::clone(&self.file);
-        self.look(move |snapshot| {
+        self.view(move |snapshot| {
             let bytes = std::fs::metadata(file.path())?.len();
             Ok(Status {
                 records: snapshot.count()?,
@@ -147,15 +147,19 @@ impl RecordStore for EmbeddedStore {
         count: usize,
     ) -> Result<Page, StoreError> {
         let (pattern, cursor) = (pattern.clone(), cursor.clone());
-        self.look(move |snapshot| snapshot.scan(&pattern, &cursor, count))
+        self.view(move |snapshot| snapshot.scan(&pattern, &cursor, count))
             .await
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         let names = names.to_vec();
-        self.look(move |snapshot| {
-            let held = |name| Ok(snapshot.find(name)?.map(|record| record.contents.held()));
-            names.iter().map(held).collect()
+        self.view(move |snapshot| {
+            let read = |name| {
+                Ok(snapshot
+                    .find(name)?
+                    .map(|record| record.contents.into_record()))
+            };
+            names.iter().map(read).collect()
         })
         .await
     }
@@ -167,7 +171,7 @@ impl RecordStore for EmbeddedStore {
         count: usize,
     ) -> Result<SlotPage, StoreError> {
         let (name, cursor) = (name.clone(), cursor.clone());
-        self.look(move |snapshot| match snapshot.find(&name)? {
+        self.view(move |snapshot| match snapshot.find(&name)? {
             Some(record) => Ok(record.contents.page(&cursor, count)?),
             None => Ok(SlotPage {
                 slots: Vec::new(),
@@ -179,7 +183,7 @@ impl RecordStore for EmbeddedStore {
 
     async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError> {
         let (name, slot) = (name.clone(), slot.clone());
-        self.look(move |snapshot| match snapshot.find(&name)? {
+        self.view(move |snapshot| match snapshot.find(&name)? {
             Some(record) => Ok(record.contents.get(&slot)?.map(<[u8]>::to_vec)),
             None => Ok(None),
         })
@@ -195,8 +199,8 @@ impl RecordStore for EmbeddedStore {
     ) -> Result<(), StoreError> {
         let (name, slot, value) = (name.clone(), slot.clone(), value.to_vec());
         let bytes = name.as_bytes().len() + value.len();
-        let work = move |ledger: &mut Ledger<'_>| {
-            changes::put(ledger, name.as_bytes(), &slot, value, expiry)
+        let work = move |view: &mut WriteView<'_>| {
+            changes::put(view, name.as_bytes(), &slot, value, expiry)
         };
         self.writer.submit(bytes, work).await
     }
@@ -207,10 +211,10 @@ impl RecordStore for EmbeddedStore {
     ) -> Result<Vec<Outcome>, StoreError> {
         let changes: Vec<OwnedChange> = changes.iter().map(OwnedChange::from).collect();
         let bytes = changes.iter().map(OwnedChange::bytes).sum();
-        let work = move |ledger: &mut Ledger<'_>| {
+        let work = move |view: &mut WriteView<'_>| {
             changes
                 .iter()
-                .map(|change| changes::replace(ledger, &change.as_change()))
+                .map(|change| changes::replace(view, &change.as_change()))
                 .collect()
         };
         self.writer.submit(bytes, work).await
@@ -223,8 +227,8 @@ impl RecordStore for EmbeddedStore {
     ) -> Result<Outcome, StoreError> {
         let (name, expected) = (name.clone(), expected.to_vec());
         let bytes = name.as_bytes().len() + expected.len();
-        let work = move |ledger: &mut Ledger<'_>| {
-            changes::delete_unchanged(ledger, name.as_bytes(), &expected)
+        let work = move |view: &mut WriteView<'_>| {
+            changes::delete_unchanged(view, name.as_bytes(), &expected)
         };
         self.writer.submit(bytes, work).await
     }
@@ -233,16 +237,16 @@ impl RecordStore for EmbeddedStore {
         let name = name.clone();
         let bytes = name.as_bytes().len();
         self.writer
-            .submit(bytes, move |ledger| ledger.remove(name.as_bytes()))
+            .submit(bytes, move |view| view.remove(name.as_bytes()))
             .await
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let (from, to) = (change.from.clone(), change.to.clone());
         let (expected, value) = (change.expected.to_vec(), change.value.to_vec());
         let expiry = change.expiry;
         let bytes = expected.len() + value.len();
-        let work = move |ledger: &mut Ledger<'_>| {
+        let work = move |view: &mut WriteView<'_>| {
             let change = Move {
                 from: &from,
                 expected: &expected,
@@ -250,7 +254,7 @@ impl RecordStore for EmbeddedStore {
                 value: &value,
                 expiry,
             };
-            changes::transfer(ledger, &change)
+            changes::transfer(view, &change)
         };
         self.writer.submit(bytes, work).await
     }
@@ -261,12 +265,12 @@ impl RecordStore for EmbeddedStore {
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
         let names = names.to_vec();
-        self.look(move |snapshot| names.iter().map(|name| snapshot.lifetime(name)).collect())
+        self.view(move |snapshot| names.iter().map(|name| snapshot.lifetime(name)).collect())
             .await
     }
 }
 
-/// A [`Change`] that goes to the writer.
+/// An owned [`Change`], to be sent to the writer.
 struct OwnedChange {
     name: RecordName,
     slot: Slot,

@@ -1,67 +1,67 @@
-//! What can go wrong with a store, by culprit: who runs it, who configured the access to it, the
-//! caller, the file. What a server says is never passed on: its texts can hold arguments.
+//! Errors of stores, grouped by culprit: who runs the store, who configured the access to it, the
+//! caller, the file. A server's own texts are never passed on: they can contain arguments.
 
 use crate::redis::ConnectionFault;
 
-/// Why a store did not do what it was asked.
+/// Why a store operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It cannot be reached, went away, or does not answer in time.
+    /// It cannot be reached, disconnected, or did not answer in time.
     #[error("the store at {location} cannot be reached: {cause}")]
     Unavailable {
-        /// Where it should be.
+        /// The configured address.
         location: String,
-        /// What happened, in a few words.
+        /// The cause, in a few words.
         cause: String,
-        /// Whether there was a connection, which ended or was silent while this was asked: it may have
+        /// True if there was a connection that ended or was silent during the request: it may have
         /// been carried out, and it may be too much for the server.
         interrupted: bool,
     },
-    /// There is no connection, and it is known why.
+    /// There is no connection, and the cause is known.
     #[error("the store at {location} cannot be reached: {fault}")]
     Connection {
-        /// Where it should be.
+        /// The configured address.
         location: String,
-        /// Why.
+        /// The cause.
         fault: ConnectionFault,
     },
-    /// It is there and not ready: loading its data, or busy with a script.
+    /// It is reachable but not ready: loading its data, or busy with a script.
     #[error("the store is not ready ({code}): try again shortly")]
     NotReady {
         /// The server's code word.
         code: String,
     },
-    /// It wants other credentials, or these may not do this.
+    /// It requires other credentials, or these do not permit the operation.
     #[error("the store refuses access ({code}): {needs}")]
     Denied {
         /// The server's code word.
         code: String,
-        /// What is needed.
+        /// The requirement.
         needs: &'static str,
-        /// The right that is missing, as the server's ACL writes it, where it is known.
+        /// The missing right, as the server's ACL writes it, where it is known.
         right: Option<String>,
     },
-    /// It takes no writes: a replica, or a server that cannot persist.
-    #[error("the store takes no writes ({code}): {why}")]
+    /// It accepts no writes: a replica, or a server that cannot persist.
+    #[error("the store accepts no writes ({code}): {why}")]
     ReadOnly {
         /// The server's code word.
         code: String,
-        /// What that means.
+        /// The meaning.
         why: &'static str,
     },
     /// No memory or no disk is left.
     #[error("the store is full: {what}")]
     Full {
-        /// What ran out.
+        /// The exhausted resource.
         what: &'static str,
     },
-    /// A request or value larger than the store takes. Nothing was changed.
-    #[error("the store takes no value so large{}", size(bytes.as_ref(), limit.as_ref()))]
+    /// A request or value larger than the store accepts. Nothing was changed.
+    #[error("the value is too large for the store{}", size(bytes.as_ref(), limit.as_ref()))]
     TooLarge {
-        /// How large it is, where that is known.
+        /// Its size, where that is known.
         bytes: Option<u64>,
-        /// The setting that limits it, and to how many bytes, where that is known.
+        /// The setting that limits it, and the limit in bytes, where that is known.
         limit: Option<(&'static str, u64)>,
     },
     /// The server does not have a command that is needed.
@@ -71,7 +71,7 @@ pub enum StoreError {
         command: &'static str,
     },
     /// The record is of another type than the slot asked for.
-    #[error("the record is of another type than was asked for")]
+    #[error("the record is of another type than requested")]
     WrongType,
     /// The server is part of a cluster, which this store does not speak to.
     #[error(
@@ -87,15 +87,15 @@ pub enum StoreError {
         /// The file.
         location: String,
     },
-    /// The file is not a store, or damaged.
+    /// The file is not a store, or is damaged.
     #[error("the store file {location} cannot be used: {cause}")]
     Damaged {
         /// The file.
         location: String,
-        /// What is wrong with it.
+        /// The defect.
         cause: String,
     },
-    /// Anything else the store answered.
+    /// Any other error the store returned.
     #[error("the store answered with the error {code}")]
     Other {
         /// The server's code word.
@@ -104,7 +104,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed by itself a little later.
+    /// True if the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -113,7 +113,8 @@ impl StoreError {
         )
     }
 
-    /// Whether the connection ended, or was silent, while this was asked: what was asked may be the cause.
+    /// True if the connection ended, or was silent, during the request: the request may be the
+    /// cause.
     #[must_use]
     pub fn is_interruption(&self) -> bool {
         matches!(
@@ -125,13 +126,13 @@ impl StoreError {
         )
     }
 
-    /// Whether it can be the fault of one of the records that were asked for.
+    /// True if one of the requested records can be the cause.
     #[must_use]
-    pub fn may_be_of_one_record(&self) -> bool {
+    pub fn may_concern_one_record(&self) -> bool {
         self.is_interruption() || matches!(self, Self::TooLarge { .. })
     }
 
-    /// Whether a command is missing: the server does not have it, or this user may not send it.
+    /// True if a command is missing: the server does not have it, or this user may not send it.
     pub(crate) fn is_missing_command(&self) -> bool {
         match self {
             Self::NoCommand { .. } => true,
@@ -140,7 +141,7 @@ impl StoreError {
         }
     }
 
-    /// What is to be done about it, where that is known.
+    /// The remedy, where it is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
@@ -188,9 +189,9 @@ impl StoreError {
 
 /// The server has no database of this number.
 pub(crate) const NO_DATABASE: &str = "no such database";
-/// The server has as many clients as it takes.
+/// The server has reached its limit of clients.
 pub(crate) const MAX_CLIENTS: &str = "max number of clients reached";
-/// The server takes no connections from other machines.
+/// The server accepts no connections from other machines.
 const PROTECTED: &str = "DENIED";
 
 fn size(bytes: Option<&u64>, limit: Option<&(&'static str, u64)>) -> String {

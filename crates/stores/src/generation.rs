@@ -1,10 +1,10 @@
-//! Names for the generations of a store: different each time, and otherwise without meaning.
+//! Names for the generations of a store: unique, and otherwise without meaning.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A new name for a generation. Not a secret: nothing may depend on its not being guessed.
+/// A new generation name. Not a secret: nothing may rely on it being hard to guess.
 pub(crate) fn fresh() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,8 +1,7 @@
-//! Where records live: the trait [`RecordStore`], an embedded file, Redis, and an in-memory
-//! reference.
+//! Record stores: the trait [`RecordStore`], an embedded file, Redis, and an in-memory reference.
 //!
-//! Stores move bytes. They cannot see a key and do not know what an envelope is; sealing happens
-//! above them. Every store passes the same suite (feature `conformance`).
+//! Stores move bytes. They cannot see a key and do not know what an envelope is; sealing happens in
+//! the layers above. Every store passes the same suite (feature `conformance`).
 
 mod changes;
 mod clock;
@@ -28,7 +27,7 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use neighbors::{Matches, Neighbor, Neighbors};
 pub use pattern::{PatternError, RecordPattern};
-pub use record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+pub use record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
-pub use store::{Change, Move, Moved, Outcome, RecordStore, Status};
+pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};

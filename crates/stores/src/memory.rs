@@ -1,5 +1,5 @@
-//! The reference store: everything in a map, under one lock. It says what the contract means where
-//! words leave doubt, and serves tests of code above the stores.
+//! The reference store: everything in a map, under one lock. It defines what the contract means
+//! where the text leaves doubt, and serves tests of the layers above.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -7,20 +7,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::changes::{self, Shelf, Stored};
+use crate::changes::{self, RecordMap, Stored};
 use crate::clock::Clock;
 use crate::contents::{from_hex, to_hex};
 use crate::error::StoreError;
 use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 
-/// How many records may lie there before those that have expired are looked for.
+/// The number of records from which expired ones are purged.
 const FIRST_PURGE: usize = 1024;
 
-/// A store in memory. It is gone with the value.
+/// A store in memory. Dropped with the value.
 pub struct MemoryStore {
     clock: Clock,
     generation: String,
@@ -42,13 +42,13 @@ impl MemoryStore {
         }
     }
 
-    /// Appends elements to a list record, or makes one of them; how many there are then.
+    /// Appends elements to a list record, or creates one. Returns the new length.
     /// [`StoreError::WrongType`] where the record is of another type.
     pub fn append(&self, name: &RecordName, values: &[Vec<u8>]) -> Result<u64, StoreError> {
-        changes::append(&mut self.shelf(), name.as_bytes(), values.to_vec())
+        changes::append(&mut self.lock(), name.as_bytes(), values.to_vec())
     }
 
-    fn shelf(&self) -> Locked<'_> {
+    fn lock(&self) -> Locked<'_> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ms = self.clock.now_ms();
         records.purge(now_ms);
@@ -69,12 +69,12 @@ impl RecordStore for MemoryStore {
     }
 
     async fn status(&self) -> Result<Status, StoreError> {
-        let shelf = self.shelf();
-        let live = shelf
+        let lock = self.lock();
+        let live = lock
             .records
             .by_name
             .values()
-            .filter(|record| shelf.is_live(record))
+            .filter(|record| lock.is_live(record))
             .count();
         Ok(Status {
             records: live as u64,
@@ -100,19 +100,19 @@ impl RecordStore for MemoryStore {
             Some(after) if after.as_slice() >= prefix => Bound::Excluded(after.as_slice()),
             _ => Bound::Included(prefix),
         };
-        let shelf = self.shelf();
+        let lock = self.lock();
         let mut page = Page {
             names: Vec::new(),
             examined: 0,
             next: None,
         };
-        let range = shelf
+        let range = lock
             .records
             .by_name
             .range::<[u8], _>((from, Bound::Unbounded));
         for (name, record) in range.take_while(|(name, _)| name.starts_with(prefix)) {
             page.examined += 1;
-            if shelf.is_live(record) && pattern.names(name) {
+            if lock.is_live(record) && pattern.matches_form(name) {
                 page.names.push(RecordName::from(name.as_slice()));
             }
             if page.examined >= count.max(1) as u64 {
@@ -123,13 +123,13 @@ impl RecordStore for MemoryStore {
         Ok(page)
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
-        let shelf = self.shelf();
-        let held = |name: &RecordName| {
-            let found = shelf.find(name.as_bytes())?;
-            Ok(found.map(|record| record.contents.held()))
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
+        let lock = self.lock();
+        let read = |name: &RecordName| {
+            let found = lock.find(name.as_bytes())?;
+            Ok(found.map(|record| record.contents.into_record()))
         };
-        names.iter().map(held).collect()
+        names.iter().map(read).collect()
     }
 
     async fn read_slots(
@@ -138,7 +138,7 @@ impl RecordStore for MemoryStore {
         cursor: &Cursor,
         count: usize,
     ) -> Result<SlotPage, StoreError> {
-        match self.shelf().find(name.as_bytes())? {
+        match self.lock().find(name.as_bytes())? {
             Some(record) => record.contents.page(cursor, count),
             None => Ok(SlotPage {
                 slots: Vec::new(),
@@ -148,7 +148,7 @@ impl RecordStore for MemoryStore {
     }
 
     async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.shelf().find(name.as_bytes())? {
+        match self.lock().find(name.as_bytes())? {
             Some(record) => Ok(record.contents.get(slot)?.map(<[u8]>::to_vec)),
             None => Ok(None),
         }
@@ -162,7 +162,7 @@ impl RecordStore for MemoryStore {
         expiry: Expiry,
     ) -> Result<(), StoreError> {
         changes::put(
-            &mut self.shelf(),
+            &mut self.lock(),
             name.as_bytes(),
             slot,
             value.to_vec(),
@@ -174,10 +174,10 @@ impl RecordStore for MemoryStore {
         &self,
         changes: &[Change<'_>],
     ) -> Result<Vec<Outcome>, StoreError> {
-        let mut shelf = self.shelf();
+        let mut lock = self.lock();
         changes
             .iter()
-            .map(|change| changes::replace(&mut shelf, change))
+            .map(|change| changes::replace(&mut lock, change))
             .collect()
     }
 
@@ -186,15 +186,15 @@ impl RecordStore for MemoryStore {
         name: &RecordName,
         expected: &[u8],
     ) -> Result<Outcome, StoreError> {
-        changes::delete_unchanged(&mut self.shelf(), name.as_bytes(), expected)
+        changes::delete_unchanged(&mut self.lock(), name.as_bytes(), expected)
     }
 
     async fn delete(&self, name: &RecordName) -> Result<bool, StoreError> {
-        self.shelf().remove(name.as_bytes())
+        self.lock().remove(name.as_bytes())
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
-        changes::transfer(&mut self.shelf(), &change)
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
+        changes::transfer(&mut self.lock(), &change)
     }
 
     async fn neighbors(&self, _: &[RecordPattern]) -> Result<Neighbors, StoreError> {
@@ -202,33 +202,33 @@ impl RecordStore for MemoryStore {
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        let shelf = self.shelf();
+        let lock = self.lock();
         names
             .iter()
-            .map(|name| shelf.lifetime(name.as_bytes()))
+            .map(|name| lock.lifetime(name.as_bytes()))
             .collect()
     }
 }
 
 struct Records {
     by_name: BTreeMap<Vec<u8>, Stored>,
-    /// At how many records the expired ones are removed next.
+    /// The number of records at which expired ones are purged next.
     purge_at: usize,
 }
 
 impl Records {
-    /// Removes what has expired once as many records came as were left the last time: so that it
-    /// costs little on average, and memory does not grow without end.
+    /// Removes expired records once the map has doubled since the last purge: the amortised cost is
+    /// small, and memory stays bounded.
     fn purge(&mut self, now_ms: u64) {
         if self.by_name.len() >= self.purge_at {
             self.by_name
-                .retain(|_, record| !changes::is_over(record.expires, now_ms));
+                .retain(|_, record| !changes::has_expired(record.expires, now_ms));
             self.purge_at = self.by_name.len().saturating_mul(2).max(FIRST_PURGE);
         }
     }
 }
 
-/// The records, locked, at one moment.
+/// The locked records, and the time at which they are read.
 struct Locked<'a> {
     records: MutexGuard<'a, Records>,
     now_ms: u64,
@@ -236,11 +236,11 @@ struct Locked<'a> {
 
 impl Locked<'_> {
     fn is_live(&self, record: &Stored) -> bool {
-        !changes::is_over(record.expires, self.now_ms)
+        !changes::has_expired(record.expires, self.now_ms)
     }
 }
 
-impl Shelf for Locked<'_> {
+impl RecordMap for Locked<'_> {
     type Error = StoreError;
 
     fn now_ms(&self) -> u64 {
@@ -265,7 +265,7 @@ impl Shelf for Locked<'_> {
         Ok(found.map_or(Lifetime::Absent, Stored::lifetime))
     }
 
-    fn place(&mut self, name: &[u8], record: Stored) -> Result<(), StoreError> {
+    fn insert(&mut self, name: &[u8], record: Stored) -> Result<(), StoreError> {
         self.records.by_name.insert(name.to_vec(), record);
         Ok(())
     }

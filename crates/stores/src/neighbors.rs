@@ -1,36 +1,36 @@
-//! The other databases of a server. Each database is a store of its own: an operator who finds nothing in
-//! one may have named the wrong one.
+//! The other databases of a server. Each database is a store of its own: an operator who finds
+//! nothing in one may have named the wrong one.
 
-/// The other databases of the server that a store is on.
+/// The other databases of a store's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Neighbors {
     /// The store has a single database.
     None,
-    /// The server does not tell, or its user may not ask.
+    /// The server does not report them, or its user may not ask.
     Unknown,
-    /// Those that hold records, in the order of their numbers.
+    /// Those that hold records, ordered by number.
     Known(Vec<Neighbor>),
 }
 
-/// One of them.
+/// One other database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbor {
     /// Its number.
     pub database: u32,
     /// The number of its records.
     pub records: u64,
-    /// For each pattern, in their order: records of its form.
+    /// The matches of each pattern, in their order.
     pub matches: Vec<Matches>,
 }
 
-/// Records of a pattern's form in a database.
+/// Whether a database holds records that match a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matches {
     /// At least one.
     Some,
-    /// None: all of its records were looked at.
+    /// None: all of its records were examined.
     None,
-    /// Not found among those that were looked at, or the user may not look.
+    /// None among those that were examined, or the user may not examine any.
     Unknown,
 }
 

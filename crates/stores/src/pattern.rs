@@ -1,5 +1,5 @@
-//! Patterns over record names are the policy's; this module only gives them their names here. Stores
-//! scan by their form and know nothing else of the policy.
+//! Patterns over record names belong to `policy`; this module only re-exports them. Stores scan by
+//! their shape and know nothing else of the policy.
 
 pub use waxseal_policy::{PatternError, RecordPattern};
 

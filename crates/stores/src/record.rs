@@ -1,12 +1,12 @@
-//! The words about records: their names, the slots that hold values, how long they live, and the
-//! pages that a scan gives.
+//! Vocabulary for records: their names, the slots that hold values, their expiry, and the pages of
+//! a scan.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a store keeps a record under (Redis says "key").
+/// The name under which a store keeps a record (Redis calls it "key").
 ///
-/// A name often holds a phone number or is a bearer secret, so it has no readable `Debug`.
+/// A name often contains a phone number or is a bearer secret, so it has no readable `Debug`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordName(Vec<u8>);
 
@@ -30,7 +30,7 @@ impl fmt::Debug for RecordName {
     }
 }
 
-/// The place of one value in a record.
+/// The location of one value in a record.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Slot {
     /// The whole of a string record.
@@ -51,9 +51,9 @@ impl fmt::Debug for Slot {
     }
 }
 
-/// What lies under a name.
+/// A record as a store returns it.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum Record {
     /// A string record, and its bytes.
     String(Vec<u8>),
     /// A hash record; its fields are read in pages.
@@ -65,8 +65,8 @@ pub enum Held {
     Other(String),
 }
 
-impl Held {
-    /// The type as Redis names it.
+impl Record {
+    /// The record's type as Redis names it.
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
@@ -78,57 +78,57 @@ impl Held {
     }
 }
 
-/// How long a record that is being written shall live.
+/// The expiry of a record that is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// As long as the record that was there (for ever if there was none).
+    /// That of the record being replaced; persistent if there was none.
     Keep,
-    /// For ever.
-    Never,
-    /// For so long from now. In whole milliseconds, at least one.
+    /// No expiry.
+    Persistent,
+    /// This long from now. In whole milliseconds, at least one.
     After(Duration),
     /// Until this time, in milliseconds since the Unix epoch.
     At(u64),
 }
 
-/// How long a record lives.
+/// The lifetime of a stored record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// There is no such record.
     Absent,
     /// It does not expire.
-    Forever,
+    Persistent,
     /// It expires at this time, in milliseconds since the Unix epoch.
     Until(u64),
 }
 
-/// Where a scan goes on. Opaque; valid only for the store that gave it, and only as long as
-/// [`Status::generation`](crate::Status::generation) stays the same.
+/// The position at which a scan resumes. Opaque; valid only for the store that returned it, and
+/// only while [`Status::generation`](crate::Status::generation) stays the same.
 ///
-/// An embedded store's cursor is made of a record name, so it has no readable `Debug`.
+/// An embedded store's cursor contains a record name, so it has no readable `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// The cursor with which every scan starts.
+    /// The cursor with which every scan begins.
     #[must_use]
     pub fn start() -> Self {
         Self(String::new())
     }
 
-    /// Whether nothing has been scanned yet.
+    /// True if nothing has been scanned yet.
     #[must_use]
     pub fn is_start(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The cursor as text, to be kept in a checkpoint.
+    /// The cursor as text, to be saved in a checkpoint.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The cursor that a checkpoint kept.
+    /// The cursor that was saved in a checkpoint.
     #[must_use]
     pub fn from_text(text: String) -> Self {
         Self(text)
@@ -143,18 +143,18 @@ impl fmt::Debug for Cursor {
 
 /// One page of a scan over names.
 pub struct Page {
-    /// Names that match. Some may come twice over a whole scan.
+    /// Names that match. Some may be repeated over a whole scan.
     pub names: Vec<RecordName>,
-    /// How many records were looked at, about, whether they match or not.
+    /// Roughly how many records were examined, whether they match or not.
     pub examined: u64,
-    /// Where to go on; `None` at the end.
+    /// The position to resume at; `None` at the end.
     pub next: Option<Cursor>,
 }
 
 /// One page of the slots of a hash or list record.
 pub struct SlotPage {
-    /// Slots and what they hold. Fields of a hash may come twice over a whole reading.
+    /// Slots and their values. Fields of a hash may be repeated over a whole scan.
     pub slots: Vec<(Slot, Vec<u8>)>,
-    /// Where to go on; `None` at the end.
+    /// Where to resume; `None` at the end.
     pub next: Option<Cursor>,
 }

@@ -1,9 +1,10 @@
 //! Records in a Redis server (6.2 or newer) or Valkey, standalone.
 //!
-//! Reads are `MGET`, writes are pipelined. A value is replaced only if it is unchanged: by
-//! `SET … IFEQ` where the server has it, else by a Lua script for many records at a time, and where the
-//! server runs none, between `WATCH` and `EXEC`.
+//! Reads are `MGET`, writes are pipelined. A value is replaced only if it is unchanged: by `SET …
+//! IFEQ` where the server has it, else by a Lua script for many records at a time, and where the
+//! server runs no scripts, between `WATCH` and `EXEC`.
 
+mod acl;
 mod changes;
 mod commands;
 mod connection;
@@ -11,11 +12,11 @@ mod fault;
 mod lifetimes;
 mod limits;
 mod neighbors;
+mod protocol;
 mod reading;
 mod reply;
-mod right;
 mod scripts;
-mod speech;
+mod server_error;
 mod transactions;
 mod wire;
 
@@ -31,7 +32,7 @@ use self::connection::Link;
 pub use self::connection::RedisOptions;
 pub use self::fault::ConnectionFault;
 use self::limits::KnownLimits;
-use self::reading::FIRST_COUNT;
+use self::reading::FIRST_RECORDS;
 use self::reply::unexpected;
 use self::scripts::Scripts;
 use crate::commands::MissingCommand;
@@ -39,11 +40,11 @@ use crate::error::StoreError;
 use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 use crate::url::RedisUrl;
 
-/// What an operator may want to know of a server's setup.
+/// The fields of `INFO` that an operator may want to know.
 const SETTINGS: [&str; 8] = [
     "server_time_usec",
     "role",
@@ -59,27 +60,28 @@ const SETTINGS: [&str; 8] = [
 pub struct RedisStore {
     link: Link,
     scripts: Scripts,
-    /// Whether the server has `SET … IFEQ`; found out at the first replacement.
+    /// True if the server has `SET … IFEQ`; determined at the first replacement.
     compares: OnceCell<bool>,
-    /// Whether the server has `PEXPIRETIME` (7.0 and later), until it says otherwise.
-    tells_expiry: AtomicBool,
-    /// Whether the server has `STRLEN` and the user may send it, until it says otherwise.
-    tells_size: AtomicBool,
-    /// The same of `LLEN` and `HLEN`.
-    tells_count: AtomicBool,
-    /// Whether the server has `MGET`, until it says otherwise.
+    /// True if the server has `PEXPIRETIME` (7.0 and later): assumed until it says otherwise.
+    has_pexpiretime: AtomicBool,
+    /// True if the server has `STRLEN` and the user may send it: assumed until it says otherwise.
+    reports_size: AtomicBool,
+    /// The same for `LLEN` and `HLEN`.
+    reports_count: AtomicBool,
+    /// True if the server has `MGET`: assumed until it says otherwise.
     has_mget: AtomicBool,
-    /// Whether the server runs scripts for this user, until it says otherwise.
+    /// True if the server runs scripts for this user: assumed until it says otherwise.
     runs_scripts: AtomicBool,
-    /// Whether the server was asked that, and did.
-    ran_script: AtomicBool,
-    /// Commands that the server has, as it was asked before it was given what is no text.
-    has: Mutex<Vec<&'static str>>,
-    /// Records that are read at once where the server does not tell their sizes.
+    /// True once a script has run successfully.
+    has_run_script: AtomicBool,
+    /// Commands that the server is known to have: probed without arguments before arguments are
+    /// sent that are not text.
+    known_commands: Mutex<Vec<&'static str>>,
+    /// Records read at once where the server does not report their sizes.
     count: AtomicUsize,
     limits: KnownLimits,
-    /// The generation where the server does not say whether it was restarted: no other store has
-    /// the same, so that no cursor outlives this one.
+    /// The generation where the server does not report its own: no other store has the same, so
+    /// that no cursor outlives this one.
     generation: String,
 }
 
@@ -87,24 +89,24 @@ impl RedisStore {
     /// Connects, and checks that the server answers.
     pub async fn connect(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         let store = Self::lazy(url, options)?;
-        speech::explained(url, store.link.ping()).await?;
+        protocol::explain(url, store.link.ping()).await?;
         Ok(store)
     }
 
-    /// The same server without asking it: that it is not there shows when it is used.
+    /// Does not contact the server yet: an unreachable server shows when it is used.
     pub fn lazy(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         Ok(Self {
             link: Link::open(url, options)?,
             scripts: Scripts::new(),
             compares: OnceCell::new(),
-            tells_expiry: AtomicBool::new(true),
-            tells_size: AtomicBool::new(true),
-            tells_count: AtomicBool::new(true),
+            has_pexpiretime: AtomicBool::new(true),
+            reports_size: AtomicBool::new(true),
+            reports_count: AtomicBool::new(true),
             has_mget: AtomicBool::new(true),
             runs_scripts: AtomicBool::new(true),
-            ran_script: AtomicBool::new(false),
-            has: Mutex::default(),
-            count: AtomicUsize::new(FIRST_COUNT),
+            has_run_script: AtomicBool::new(false),
+            known_commands: Mutex::default(),
+            count: AtomicUsize::new(FIRST_RECORDS),
             limits: KnownLimits::default(),
             generation: generation::fresh(),
         })
@@ -164,9 +166,9 @@ impl RedisStore {
 }
 
 impl RedisStore {
-    /// The generation where the server does not tell its own: another one after each reconnection,
-    /// since a restart looks the same.
-    fn own_generation(&self) -> String {
+    /// The generation where the server does not report its own: a new one after each reconnection,
+    /// since a restart cannot be told from it.
+    fn fallback_generation(&self) -> String {
         format!("{}-{}", self.generation, self.link.connections())
     }
 }
@@ -189,9 +191,9 @@ impl RecordStore for RedisStore {
             Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => String::new(),
             Err(error) => return Err(error),
         };
-        let find = |word: &str| {
+        let find = |field: &str| {
             reply::info(&text)
-                .find(|(name, _)| *name == word)
+                .find(|(name, _)| *name == field)
                 .map(|(_, v)| v)
         };
         if find("cluster_enabled") == Some("1") {
@@ -209,14 +211,14 @@ impl RecordStore for RedisStore {
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Status {
             records,
-            generation: find("run_id").map_or_else(|| self.own_generation(), str::to_owned),
+            generation: find("run_id").map_or_else(|| self.fallback_generation(), str::to_owned),
             server,
             settings: settings.collect(),
         })
     }
 
     async fn is_generation(&self, generation: &str) -> Result<bool, StoreError> {
-        match self.link.send_aside(cmd("INFO").arg("server")).await {
+        match self.link.send_uncontended(cmd("INFO").arg("server")).await {
             Ok(text) => {
                 let text = reply::text(text)?;
                 let mut lines = reply::info(&text);
@@ -238,7 +240,7 @@ impl RecordStore for RedisStore {
         match self.link.send(&cmd("TIME")).await {
             Ok(answer) => reply::time_ms(answer).map(Some),
             Err(error) if error.is_transient() => Err(error),
-            // An ACL may forbid it, and an operator may have renamed it: then it is not known.
+            // An ACL may forbid it, and an operator may have renamed it: then the time is unknown.
             Err(_) => Ok(None),
         }
     }
@@ -260,12 +262,12 @@ impl RecordStore for RedisStore {
             .arg(pattern.glob())
             .arg("COUNT")
             .arg(count.max(1));
-        let (next, items) = reply::page(self.link.send_aside(&scan).await?)?;
+        let (next, items) = reply::page(self.link.send_uncontended(&scan).await?)?;
         let mut names = Vec::with_capacity(items.len());
         for item in items {
             let name = reply::bytes(item)?.ok_or_else(unexpected)?;
-            // The server's patterns let `{user}` be empty.
-            if pattern.names(&name) {
+            // The server's patterns allow `{user}` to be empty.
+            if pattern.matches_form(&name) {
                 names.push(RecordName::from(name));
             }
         }
@@ -277,7 +279,7 @@ impl RecordStore for RedisStore {
         })
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         self.read_all(names).await
     }
 
@@ -285,14 +287,14 @@ impl RecordStore for RedisStore {
         &self,
         names: &[RecordName],
         max_bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
-        self.read_some(names, max_bytes).await
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        self.read_within_bytes(names, max_bytes).await
     }
 
     async fn kind(&self, name: &RecordName) -> Result<Option<String>, StoreError> {
         match self.link.send(cmd("TYPE").arg(name.as_bytes())).await {
             Ok(kind) => Ok(Some(reply::text(kind)?).filter(|kind| kind != "none")),
-            // A string can be told without it.
+            // A string can be recognised without it.
             Err(error) if error.is_missing_command() => {
                 let held = self.read_all(std::slice::from_ref(name)).await?.pop();
                 Ok(held.flatten().map(|held| held.kind().to_owned()))
@@ -390,26 +392,26 @@ impl RecordStore for RedisStore {
         Ok(reply::number(&deleted)? > 0)
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.transfer(change).await
     }
 
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
-        self.look_around(patterns).await
+        self.survey_neighbors(patterns).await
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        self.ends(names).await
+        self.fetch_expiries(names).await
     }
 }
 
-/// Gives a `SET` its expiry.
+/// Adds the expiry to a `SET`.
 fn set_expiry(set: &mut Cmd, expiry: Expiry) {
     match expiry {
         Expiry::Keep => {
             set.arg("KEEPTTL");
         }
-        Expiry::Never => {}
+        Expiry::Persistent => {}
         Expiry::After(span) => {
             set.arg("PX").arg(milliseconds(span));
         }
@@ -425,8 +427,8 @@ fn milliseconds(span: Duration) -> u64 {
 }
 
 /// A command with binary arguments.
-fn command(word: &str, arguments: &[&[u8]]) -> Cmd {
-    let mut command = cmd(word);
+fn command(name: &str, arguments: &[&[u8]]) -> Cmd {
+    let mut command = cmd(name);
     for argument in arguments {
         command.arg(*argument);
     }

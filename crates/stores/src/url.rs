@@ -1,5 +1,5 @@
-//! Store URLs: which kind of store, where, and how to get in. A URL can hold a password, so it has
-//! no readable `Debug`, and [`StoreUrl::location`] shows it without.
+//! Store URLs: the kind of store, its address, and its credentials. A URL can hold a password, so
+//! it has no readable `Debug`, and [`StoreUrl::location`] omits it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub enum StoreUrl {
     File(PathBuf),
 }
 
-/// How to reach one Redis server.
+/// The address of one Redis server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     pub(crate) address: String,
@@ -28,17 +28,17 @@ pub struct RedisUrl {
     has_password: bool,
 }
 
-/// A Redis URL taken apart, for whoever connects by other means than a store. Holds a password: it
-/// has no `Debug`.
+/// A Redis URL taken apart, for code that connects without a store. Holds a password: it has no
+/// `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrlParts {
     /// Host and port; `None` for a unix socket.
     pub host: Option<(String, u16)>,
-    /// The unix socket, if it is one.
+    /// The path of the unix socket, if it is one.
     pub socket: Option<PathBuf>,
-    /// Whether it is reached over TLS.
+    /// True if it is reached over TLS.
     pub tls: bool,
-    /// Whom to trust instead of the system's roots.
+    /// The authority to trust instead of the system's roots.
     pub ca: Option<PathBuf>,
     /// The client certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -61,13 +61,13 @@ pub(crate) struct TlsFiles {
 /// A store URL that cannot be read. The URL itself is not shown: it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// No scheme, or none that is known.
+    /// No scheme, or an unknown one.
     #[error("a store URL starts with redis://, rediss://, unix: or file:")]
     Scheme,
     /// A kind of store that this version does not have.
     #[error("this version has no store for {0} URLs")]
     Unsupported(&'static str),
-    /// It names files for TLS, and asks for none.
+    /// It names TLS files without asking for TLS.
     #[error("the store URL cannot be read: ca, cert and key are for TLS, and redis:// is without")]
     NoTls,
     /// Something else is wrong with it.
@@ -76,18 +76,18 @@ pub enum UrlError {
 }
 
 impl StoreUrl {
-    /// Reads a store URL.
+    /// Parses a store URL.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let (scheme, rest) = text.split_once(':').ok_or(UrlError::Scheme)?;
+        let (scheme, tail) = text.split_once(':').ok_or(UrlError::Scheme)?;
         match scheme {
             "file" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let path = tail.strip_prefix("//").unwrap_or(tail);
                 if path.is_empty() {
                     return Err(UrlError::Invalid("it names no file"));
                 }
                 Ok(Self::File(PathBuf::from(path)))
             }
-            "unix" | "redis+unix" => unix(rest).map(Self::Redis),
+            "unix" | "redis+unix" => unix(tail).map(Self::Redis),
             "redis" | "rediss" => tcp(text, scheme == "rediss").map(Self::Redis),
             "redis+sentinel" => Err(UrlError::Unsupported("redis+sentinel")),
             "redis+cluster" => Err(UrlError::Unsupported("redis+cluster")),
@@ -104,7 +104,7 @@ impl StoreUrl {
         }
     }
 
-    /// Whether the URL holds a password.
+    /// True if the URL holds a password.
     #[must_use]
     pub fn has_password(&self) -> bool {
         matches!(
@@ -169,23 +169,23 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
     }
     let mut files = TlsFiles::default();
     let query: Vec<_> = url.query_pairs().into_owned().collect();
-    for (word, value) in query {
-        let place = match word.as_str() {
+    for (parameter, value) in query {
+        let path = match parameter.as_str() {
             "ca" if tls => &mut files.ca,
             "cert" if tls => &mut files.cert,
             "key" if tls => &mut files.key,
             "ca" | "cert" | "key" => return Err(UrlError::NoTls),
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than ca, cert and key",
+                    "its query has parameters other than ca, cert and key",
                 ));
             }
         };
-        *place = Some(PathBuf::from(value));
+        *path = Some(PathBuf::from(value));
     }
-    // The client library knows one that switches the checking of certificates off.
+    // The client library has one that disables certificate checks.
     if url.fragment().is_some() {
-        return Err(UrlError::Invalid("it has a # and something behind it"));
+        return Err(UrlError::Invalid("it has a fragment (#)"));
     }
     if files.cert.is_some() != files.key.is_some() {
         return Err(UrlError::Invalid("cert and key go together"));
@@ -202,22 +202,22 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
     })
 }
 
-fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+fn unix(tail: &str) -> Result<RedisUrl, UrlError> {
+    let tail = tail.strip_prefix("//").unwrap_or(tail);
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     if !path.starts_with('/') {
         return Err(UrlError::Invalid("a unix socket needs an absolute path"));
     }
     let mut has_password = false;
-    for (word, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*word {
+    for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*parameter {
             "db" if value.parse::<u32>().is_ok() => {}
             "db" => return Err(UrlError::Invalid("its db is not a number")),
             "user" => {}
             "pass" => has_password = true,
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than db, user and pass",
+                    "its query has parameters other than db, user and pass",
                 ));
             }
         }
@@ -226,7 +226,7 @@ fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
         location: format!("unix:{path}"),
         has_password,
         tls: None,
-        address: format!("redis+unix://{rest}"),
+        address: format!("redis+unix://{tail}"),
     })
 }
 

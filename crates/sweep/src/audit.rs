@@ -1,12 +1,12 @@
-//! Audit: counts what lies there, and changes nothing.
+//! Audit: counts the stored values by class, and changes nothing.
 
 use waxseal_core::{Header, KeyRole, OpenError, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
 
-/// Counts values by class. Sealed values are told by their header unless the audit is deep; classic
-/// ones have none, so they are always opened.
+/// Counts values by class. Sealed values are recognized by their header unless the audit is deep; classic ones have none,
+/// so they are always opened.
 pub struct Audit {
     sealer: Sealer,
     deep: bool,
@@ -24,13 +24,13 @@ impl Audit {
         self.sealer.keyring().and_then(|ring| ring.role(id))
     }
 
-    /// What the header alone tells; `None` where opening tells more at no cost: that the user was
-    /// erased, or that the value is under another key of theirs.
+    /// Returns the verdict by the header alone; `None` if opening adds something: that the user was erased, or that the
+    /// value is under another key of theirs.
     fn by_header(&self, value: &Value<'_>, header: Header) -> Option<Verdict> {
         let class = Class::of_header(header);
         if class == Class::OfUser {
-            let told = value.user.is_none_or(|key| key.id() == Some(header.key));
-            return told.then_some(Verdict::Keep(class));
+            let is_enough = value.user.is_none_or(|key| key.id() == Some(header.key));
+            return is_enough.then_some(Verdict::Keep(class));
         }
         Some(match self.role(class) {
             Some(_) => Verdict::Keep(class),
@@ -53,16 +53,16 @@ impl Task for Audit {
         }
         Ok(match value.open(&value.sealer(&self.sealer)) {
             Ok((_, class)) => Verdict::Keep(class),
-            // Under a known key, and not opened on purpose.
+            // Under a known key that must not open anything.
             Err(Verdict::Fault(_, OpenError::Compromised { id })) => {
                 Verdict::Keep(Class::Sealed(id))
             }
-            Err(verdict) => verdict.leaving_erased(),
+            Err(verdict) => verdict.accept_erased(),
         })
     }
 
-    /// Asked only of what is under a key that seals no more: "unused from about …".
-    fn wants_lifetime(&self, class: Class) -> bool {
+    /// For values under keys that no longer seal: the report says from when such a key is unused.
+    fn needs_expiry(&self, class: Class) -> bool {
         matches!(
             self.role(class),
             Some(KeyRole::DecryptOnly | KeyRole::Archived | KeyRole::Compromised)

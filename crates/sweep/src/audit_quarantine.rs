@@ -6,21 +6,21 @@ use waxseal_core::{Binding, SealError, Sealer, Shape};
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
 
-/// Counts values in quarantine.
+/// Counts the values in quarantine.
 pub struct AuditQuarantine {
     sealer: Sealer,
 }
 
 impl AuditQuarantine {
-    /// A count that tries the keys of this sealer on values that name none.
+    /// A count that tries the keys of this sealer on values that name no key.
     #[must_use]
     pub fn new(sealer: Sealer) -> Self {
         Self { sealer }
     }
 
-    fn class(&self, parcel: &[u8]) -> Class {
-        let line = parcel.iter().position(|byte| *byte == b'\n');
-        let Some(stored) = line.and_then(|end| parcel.get(end + 1..)) else {
+    fn class(&self, quarantined: &[u8]) -> Class {
+        let line = quarantined.iter().position(|byte| *byte == b'\n');
+        let Some(stored) = line.and_then(|end| quarantined.get(end + 1..)) else {
             return Class::Plain;
         };
         if let Some(header) = Shape::of_header(stored) {
@@ -36,7 +36,7 @@ impl AuditQuarantine {
                 class => class,
             };
         }
-        // The classic format is bound to no record, so that it opens under any name.
+        // The classic format is not bound to a record, so it opens under any name.
         match self.sealer.open(stored, Binding::record(b"")) {
             Ok(Some(opened)) => Class::from(opened.form),
             Ok(None) => Class::Empty,
@@ -54,7 +54,7 @@ impl Task for AuditQuarantine {
     }
 
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        // That it does not open was told when it was moved.
+        // That it does not open was reported when it was moved.
         Ok(Verdict::Keep(self.class(value.stored)))
     }
 }

@@ -1,12 +1,11 @@
-//! Decrypt: everything back to plain, for leaving. What was sealed for an erased user stays sealed, and
-//! is a finding.
+//! Decrypt: writes everything in plaintext, to stop using Waxseal. Values of erased users stay sealed, and are findings.
 
 use waxseal_core::{SealError, Sealer};
 
 use crate::tally::Class;
 use crate::task::{Scope, Task, Value, Verdict};
 
-/// Turns everything back to plain.
+/// Writes everything in plaintext.
 pub struct Decrypt {
     sealer: Sealer,
     scope: Scope,
@@ -22,7 +21,7 @@ impl Decrypt {
         }
     }
 
-    /// The same for records whose names are excepted from the pattern, and no others.
+    /// Restricts it to records whose names are excepted from the pattern.
     #[must_use]
     pub fn only_excepted(self) -> Self {
         Self {

@@ -1,20 +1,20 @@
-//! When values expire: how many of them in which stretch of time, in few buckets however many values.
+//! The expiries of values, counted in buckets of time: few buckets however many values.
 
 use std::collections::BTreeMap;
 
-/// The most buckets that are told apart; beyond, all of them become longer.
-const MOST: usize = 64;
+/// The largest number of buckets. Beyond it all of them are widened.
+const MAX_BUCKETS: usize = 64;
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// How long a stretch can be, each a multiple of the one before. Beyond the last they double.
+/// The widths of buckets, each a multiple of the one before. Beyond the last they double.
 const WIDTHS: [u64; 6] = [MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY];
 
-/// How many values expire when. Which values came first makes no difference.
+/// Values by the time of their expiry. The order in which they are counted makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiries {
     width: u64,
-    /// By the number of the stretch since the Unix epoch.
+    /// By the number of the bucket since the Unix epoch.
     values: BTreeMap<u64, u64>,
 }
 
@@ -28,13 +28,13 @@ impl Default for Expiries {
 }
 
 impl Expiries {
-    /// How long each stretch is, in milliseconds.
+    /// The width of each bucket in milliseconds.
     #[must_use]
     pub fn width_ms(&self) -> u64 {
         self.width
     }
 
-    /// When each stretch begins in which values expire (milliseconds since the Unix epoch), and how many.
+    /// The start of each bucket that is not empty (milliseconds since the Unix epoch), and its number of values.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
         let width = self.width;
         self.values
@@ -42,18 +42,18 @@ impl Expiries {
             .map(move |(number, values)| (number.saturating_mul(width), *values))
     }
 
-    /// Counts values that expire then.
+    /// Counts values that expire at this time.
     pub(crate) fn count(&mut self, at_ms: u64, values: u64) {
         *self.values.entry(at_ms / self.width).or_default() += values;
-        while self.values.len() > MOST {
-            self.widen(wider(self.width));
+        while self.values.len() > MAX_BUCKETS {
+            self.widen(next_width(self.width));
         }
     }
 
     /// Adds the counts of another pass.
     pub fn add(&mut self, other: &Self) {
         while self.width < other.width {
-            self.widen(wider(self.width));
+            self.widen(next_width(self.width));
         }
         for (at, values) in other.buckets() {
             self.count(at, values);
@@ -69,7 +69,7 @@ impl Expiries {
     }
 }
 
-fn wider(width: u64) -> u64 {
+fn next_width(width: u64) -> u64 {
     let next = WIDTHS.into_iter().find(|next| *next > width);
     next.unwrap_or(width.saturating_mul(2))
 }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn few_values_are_told_to_the_minute() {
+    fn few_values_are_counted_by_the_minute() {
         let expiries = of([5 * MINUTE, 5 * MINUTE + 1, 90 * DAY]);
         assert_eq!(expiries.width_ms(), MINUTE);
         let buckets: Vec<_> = expiries.buckets().collect();
@@ -93,20 +93,20 @@ mod tests {
     }
 
     #[test]
-    fn many_stretches_become_longer_and_lose_no_value() {
+    fn many_buckets_are_widened_and_lose_no_value() {
         for (spread, width) in [(MINUTE, HOUR), (HOUR, DAY), (DAY, 14 * DAY)] {
             let expiries = of((0..800).map(|i| i * spread));
             assert_eq!(expiries.width_ms(), width, "{spread}");
-            assert!(expiries.buckets().count() <= MOST);
+            assert!(expiries.buckets().count() <= MAX_BUCKETS);
             assert_eq!(expiries.buckets().map(|(_, n)| n).sum::<u64>(), 800);
         }
-        // The far end of time is no reason to tell less of the near one.
+        // A single far expiry does not widen the near buckets.
         let far = of((0..40).map(|i| i * MINUTE).chain([u64::MAX]));
         assert_eq!(far.width_ms(), MINUTE);
     }
 
     #[test]
-    fn the_order_makes_no_difference_nor_do_passes_that_are_added() {
+    fn the_order_of_values_and_passes_makes_no_difference() {
         let times: Vec<_> = (0..3_000_u64).map(|i| i * i * 7_919 % (40 * DAY)).collect();
         let forwards = of(times.iter().copied());
         assert_eq!(forwards, of(times.iter().rev().copied()));

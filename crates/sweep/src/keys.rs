@@ -1,82 +1,75 @@
 //! The keys that the values of a page need beyond those that a task's sealer holds: keys of the ring
 //! that this process has not seen yet, and the keys of users. They are looked up for the whole page,
-//! before any of its values is judged. What becomes of a value is not known here.
+//! before any of its values is processed. What happens to a value is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use waxseal_core::{KeyError, KeyId, OpenError, SecretKey, Shape, UserKey};
-use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys};
+use waxseal_keys::{CacheLookup, Freshness, LiveRing, UserKeyBatch, UserKeyError, UserKeys};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::sweep::SweepError;
 
-/// Where keys are looked up while a sweep runs. By default nowhere: the task's sealer holds them all.
+/// The sources of keys during a sweep. By default none: the task's sealer holds all keys.
 #[derive(Clone, Default)]
 pub struct Keys {
     /// The ring that the task's sealer follows.
     pub ring: Option<LiveRing>,
-    /// The keys of users. They matter where the pattern names the user.
+    /// The keys of users. They matter if the pattern names the user.
     pub users: Option<UserKeys>,
 }
 
-/// What a page of values is looked at for.
+/// The purpose that a page of values is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Nothing is sealed: no key is made.
+    /// Nothing is sealed: no key is created.
     Open,
-    /// Values are sealed: users who have no key get one.
+    /// Values are sealed: users without a key get one.
     Seal,
-    /// Values are sealed, and thrown away: no key is made that stays.
+    /// Values are sealed and discarded: no key is created that is stored.
     DryRun,
 }
 
-/// What was found out about the users of one page.
+/// The keys of the users of one page.
 #[derive(Default)]
-pub(crate) struct PageKeys(BTreeMap<Vec<u8>, Answer>);
+pub(crate) struct PageKeys(BTreeMap<Vec<u8>, PageKey>);
 
-/// What was found out about one user.
+/// The result of the lookup of one user's key.
 #[derive(Clone)]
-enum Answer {
-    /// The key, or that it was destroyed.
+enum PageKey {
+    /// The key, or the knowledge that it was destroyed.
     Key(Arc<UserKey>),
-    /// There is none.
-    None,
-    /// There is a record of it that does not open.
-    Broken(OpenError),
+    /// The user has no key.
+    Absent,
+    /// The record of the key does not open.
+    Damaged(OpenError),
 }
 
-/// What is asked for.
-#[derive(Clone, Copy)]
-enum Ask {
-    Known,
-    PastTheCache,
-    Made,
-}
-
-/// One value of a page, as far as keys go.
-struct Seen<'a> {
+/// One value of a page, as far as keys matter.
+struct KeyedValue<'a> {
     user: &'a [u8],
     /// The user key that it is under, if it is under one.
     under: Option<KeyId>,
 }
 
 impl Keys {
-    /// The keys for these values, each with the name of its record.
-    pub(crate) async fn of_page(
+    /// Looks up the keys for these values, each with the name of its record.
+    pub(crate) async fn look_up_page(
         &self,
         pattern: &RecordPattern,
         purpose: Purpose,
         values: &[(&RecordName, &[u8])],
     ) -> Result<PageKeys, SweepError> {
         if let Some(ring) = &self.ring {
-            learn(ring, values).await;
+            learn_all(ring, values).await;
             if purpose == Purpose::Seal && !ring.is_confirmed() {
                 ring.confirm().await?;
             }
         }
         match &self.users {
-            Some(users) => of_users(users, pattern, purpose, values).await,
+            Some(users) => look_up_users(users, pattern, purpose, values).await,
             None => Ok(PageKeys::default()),
         }
     }
@@ -86,79 +79,75 @@ impl PageKeys {
     /// The key of a user, if there is one.
     pub(crate) fn of(&self, user: &[u8]) -> Option<&Arc<UserKey>> {
         match self.0.get(user)? {
-            Answer::Key(key) => Some(key),
-            Answer::None | Answer::Broken(_) => None,
+            PageKey::Key(key) => Some(key),
+            PageKey::Absent | PageKey::Damaged(_) => None,
         }
     }
 
-    /// Why nothing can be done with a value of this user, whatever the task: what it is under is
-    /// nowhere, or the user's key does not open.
+    /// The reason why no task can process a value of this user: the key that it is under does not exist,
+    /// or the user's key does not open.
     pub(crate) fn obstacle(&self, user: &[u8], stored: &[u8]) -> Option<OpenError> {
         match self.0.get(user)? {
-            Answer::Key(_) => None,
-            Answer::None => under(stored).map(|id| OpenError::UnknownKey { id }),
-            Answer::Broken(error) => (!stored.is_empty()).then_some(*error),
+            PageKey::Key(_) => None,
+            PageKey::Absent => user_key_id(stored).map(|id| OpenError::UnknownKey { id }),
+            PageKey::Damaged(error) => (!stored.is_empty()).then_some(*error),
         }
     }
 
-    fn lack(&self, user: &[u8]) -> bool {
-        matches!(self.0.get(user), Some(Answer::None))
+    fn is_absent(&self, user: &[u8]) -> bool {
+        matches!(self.0.get(user), Some(PageKey::Absent))
     }
 
-    fn hold(&self, user: &[u8], id: KeyId) -> bool {
+    fn has(&self, user: &[u8], id: KeyId) -> bool {
         self.of(user).is_some_and(|key| key.id() == Some(id))
     }
 
-    async fn ask(
+    /// Looks up the keys of these users. A damaged record is the result of its user alone; any other error
+    /// ends the lookup.
+    async fn look_up(
         &mut self,
-        users: &UserKeys,
-        names: &[&[u8]],
-        ask: Ask,
+        keys: &UserKeys,
+        users: &[&[u8]],
+        freshness: Freshness,
     ) -> Result<(), UserKeyError> {
-        match ask.all(users, names).await {
-            Ok(answers) => self.put(names, answers),
-            // One that is broken does not stand in the way of the others.
-            Err(UserKeyError::Record { .. } | UserKeyError::Form { .. }) => {
-                for name in names {
-                    let answers = match ask.all(users, &[name]).await {
-                        Ok(answers) => answers,
-                        Err(UserKeyError::Record { error, .. }) => vec![Answer::Broken(error)],
-                        Err(UserKeyError::Form { .. }) => {
-                            vec![Answer::Broken(OpenError::Refused)]
-                        }
-                        Err(error) => return Err(error),
-                    };
-                    self.put(&[name], answers);
-                }
+        let mut result = Ok(());
+        keys.look_up(users, freshness, |batch| match self.add(batch) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                result = Err(error);
+                ControlFlow::Break(())
+            }
+        })
+        .await;
+        result
+    }
+
+    fn add(&mut self, batch: UserKeyBatch<'_, '_>) -> Result<(), UserKeyError> {
+        match batch.keys {
+            Ok(keys) => {
+                let keys = keys.into_iter();
+                let keys = keys.map(|key| key.map_or(PageKey::Absent, PageKey::Key));
+                self.insert(batch.users, keys);
+            }
+            Err(UserKeyError::Record { error, .. }) => {
+                self.insert(batch.users, [PageKey::Damaged(error)]);
+            }
+            Err(UserKeyError::Form { .. }) => {
+                self.insert(batch.users, [PageKey::Damaged(OpenError::Refused)]);
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn put(&mut self, users: &[&[u8]], answers: impl IntoIterator<Item = Answer>) {
+    fn insert(&mut self, users: &[&[u8]], keys: impl IntoIterator<Item = PageKey>) {
         let users = users.iter().map(|user| user.to_vec());
-        self.0.extend(users.zip(answers));
+        self.0.extend(users.zip(keys));
     }
 }
 
-impl Ask {
-    async fn all(self, users: &UserKeys, names: &[&[u8]]) -> Result<Vec<Answer>, UserKeyError> {
-        let found = match self {
-            Self::Known => users.read(names).await?,
-            Self::PastTheCache => users.reread(names).await?,
-            Self::Made => {
-                let made = users.read_or_create(names).await?;
-                made.into_iter().map(Some).collect()
-            }
-        };
-        let answer = |key: Option<_>| key.map_or(Answer::None, Answer::Key);
-        Ok(found.into_iter().map(answer).collect())
-    }
-}
-
-/// Makes keys of the ring known that values name and that this process has not seen yet.
-async fn learn(ring: &LiveRing, values: &[(&RecordName, &[u8])]) {
+/// Learns keys of the ring that values name and that this process has not seen yet.
+async fn learn_all(ring: &LiveRing, values: &[(&RecordName, &[u8])]) {
     let known = ring.keyring().current();
     let unknown: BTreeSet<KeyId> = values
         .iter()
@@ -167,62 +156,62 @@ async fn learn(ring: &LiveRing, values: &[(&RecordName, &[u8])]) {
         .map(|header| header.key)
         .collect();
     for id in unknown {
-        // What is not found out stays unknown, and is told value by value.
+        // A key that is not found stays unknown, and is reported value by value.
         ring.learn(id).await;
     }
 }
 
-async fn of_users(
+async fn look_up_users(
     users: &UserKeys,
     pattern: &RecordPattern,
     purpose: Purpose,
     values: &[(&RecordName, &[u8])],
 ) -> Result<PageKeys, SweepError> {
-    let seen: Vec<Seen<'_>> = values
+    let values: Vec<KeyedValue<'_>> = values
         .iter()
         .filter(|(_, stored)| !stored.is_empty())
-        .filter_map(|(name, stored)| Seen::of(pattern, name, stored))
+        .filter_map(|(name, stored)| KeyedValue::new(pattern, name, stored))
         .filter(|value| value.under.is_some() || purpose != Purpose::Open)
         .collect();
     let mut page = PageKeys::default();
-    let all = distinct(&seen, |_| true);
+    let all = distinct_users(&values, |_| true);
     if all.is_empty() {
         return Ok(page);
     }
     let is_cached = |user: &[u8]| !matches!(users.cached(user), CacheLookup::Unknown);
     let from_cache: BTreeSet<&[u8]> = all.iter().copied().filter(|u| is_cached(u)).collect();
-    page.ask(users, &all, Ask::Known).await?;
-    // Sealed by others under a key that was made after this process asked last.
-    let newer = distinct(&seen, |value| {
-        let other = value.under.is_some_and(|id| !page.hold(value.user, id));
-        other && from_cache.contains(value.user)
+    page.look_up(users, &all, Freshness::Cached).await?;
+    // Sealed by another process under a key that was created after this one read the record.
+    let newer = distinct_users(&values, |value| {
+        let is_other = value.under.is_some_and(|id| !page.has(value.user, id));
+        is_other && from_cache.contains(value.user)
     });
     if !newer.is_empty() {
-        page.ask(users, &newer, Ask::PastTheCache).await?;
+        page.look_up(users, &newer, Freshness::Current).await?;
     }
-    // Only for what shall be sealed: where a value is under a key that was lost, another does not help.
+    // Only for values to be sealed: if a value is under a key that was lost, another one does not help.
     // A user who was erased gets none: their records are found, not kept.
-    let missing = distinct(&seen, |value| {
-        value.under.is_none() && page.lack(value.user)
+    let missing = distinct_users(&values, |value| {
+        value.under.is_none() && page.is_absent(value.user)
     });
     if missing.is_empty() {
         return Ok(page);
     }
     match purpose {
         Purpose::Open => {}
-        Purpose::Seal => page.ask(users, &missing, Ask::Made).await?,
+        Purpose::Seal => page.look_up(users, &missing, Freshness::Live).await?,
         Purpose::DryRun => {
-            let key = Answer::Key(placeholder_key()?);
-            page.put(&missing, missing.iter().map(|_| key.clone()));
+            let key = PageKey::Key(placeholder_key()?);
+            page.insert(&missing, missing.iter().map(|_| key.clone()));
         }
     }
     Ok(page)
 }
 
-impl<'a> Seen<'a> {
-    fn of(pattern: &RecordPattern, name: &'a RecordName, stored: &[u8]) -> Option<Self> {
-        let under = under(stored);
-        // Under an excepted name nothing is sealed that is not sealed already.
+impl<'a> KeyedValue<'a> {
+    fn new(pattern: &RecordPattern, name: &'a RecordName, stored: &[u8]) -> Option<Self> {
+        let under = user_key_id(stored);
+        // Plain values under an excepted name stay plain.
         if under.is_none() && pattern.is_excepted(name.as_bytes()) {
             return None;
         }
@@ -233,14 +222,21 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// The user key that a value is under, if it is under one.
-fn under(stored: &[u8]) -> Option<KeyId> {
+/// The id of the user key that a value is under, if it is under one.
+fn user_key_id(stored: &[u8]) -> Option<KeyId> {
     let header = Shape::of_header(stored)?;
     header.flags.per_user_key().then_some(header.key)
 }
 
-fn distinct<'a>(seen: &[Seen<'a>], which: impl Fn(&Seen<'a>) -> bool) -> Vec<&'a [u8]> {
-    let users: BTreeSet<&[u8]> = seen.iter().filter(|v| which(v)).map(|v| v.user).collect();
+fn distinct_users<'a>(
+    values: &[KeyedValue<'a>],
+    predicate: impl Fn(&KeyedValue<'a>) -> bool,
+) -> Vec<&'a [u8]> {
+    let users: BTreeSet<&[u8]> = values
+        .iter()
+        .filter(|value| predicate(value))
+        .map(|value| value.user)
+        .collect();
     users.into_iter().collect()
 }
 

@@ -1,13 +1,13 @@
-//! Migrate: what is plain becomes sealed, and where the sealed format is asked for, what is classic
-//! as well; where users have keys of their own, everything comes under these. Envelopes under older
-//! keys of the ring stay else: that is rotation. Records whose names are excepted are not looked at.
+//! Migrate: seals plain values, and classic ones if the sealed format is asked for; where users have keys of their own,
+//! everything is resealed under these. Other envelopes under older keys of the ring are not changed: that is rotation.
+//! Records with excepted names are skipped.
 
 use waxseal_core::{Format, SealError, Sealer};
 
 use crate::tally::Class;
 use crate::task::{Scope, Task, Value, Verdict};
 
-/// Seals what is plain.
+/// Seals plain values.
 pub struct Migrate(Sealer);
 
 impl Migrate {
@@ -27,18 +27,18 @@ impl Task for Migrate {
         let sealer = value.sealer(&self.0);
         let (plain, class) = match value.open(&sealer) {
             Ok(opened) => opened,
-            Err(verdict) => return Ok(verdict.leaving_erased()),
+            Err(verdict) => return Ok(verdict.accept_erased()),
         };
         match class {
             Class::Plain => {}
             Class::Classic(_) if sealer.written_format() == Format::Sealed => {}
-            // It keeps its armor, if it has one.
+            // Resealing keeps the armor.
             Class::Sealed(_) if value.user.is_some() => return value.reseal(&sealer, class),
             _ => return Ok(Verdict::Keep(class)),
         }
         match sealer.seal(&plain, value.binding()) {
             Ok(envelope) => Ok(Verdict::Replace(class, envelope)),
-            Err(error) => value.unsealed(class, error),
+            Err(error) => value.seal_failure(class, error),
         }
     }
 

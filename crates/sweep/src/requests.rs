@@ -1,68 +1,76 @@
-//! What a batch asks of its store, so that one record that the store cannot serve stops nobody else. A
-//! request that ends the connection, or gets no answer though the store answers others, is made again by
-//! itself, then in halves, until the record is found that is the cause. What becomes of that record is not
-//! known here.
+//! The requests of a batch to its store, made so that one record which the store cannot serve does not stop the
+//! others.
+//!
+//! A request that ends the connection, or gets no answer although the store answers others, is repeated: alone, so
+//! that no other request can be the cause, then in halves, until the record is found that is the cause. That record
+//! is abandoned; what happens to it is decided in `batch`.
+
+mod parts;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::RwLock;
 use tokio::time::sleep;
 use waxseal_stores::{
-    Change, Cursor, Held, Outcome, RecordName, RecordStore, Slot, SlotPage, StoreError,
+    Change, Cursor, Outcome, Record, RecordName, RecordStore, Slot, SlotPage, StoreError,
 };
 
 use crate::options::BATCH_BYTES;
+use parts::{MAX_ATTEMPTS, Parts, RETRY_DELAY, Step};
 
 /// Slots of a hash or list record that are read at a time at most.
 const MAX_SLOTS: usize = 500;
-/// Slots that are read first: how large they are is not known yet.
+/// Slots that are read first, before anything is known about their size.
 const FIRST_SLOTS: usize = 32;
-/// Requests about a single record that must fail before the record is taken for the cause.
-const ATTEMPTS: u32 = 3;
-/// The pause before such a request is made again.
-const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// So many records after each other that end the connection are not the cause of it.
+/// After this many consecutive records that end the connection, the cause is not the records.
 const MAX_LOST_IN_A_ROW: usize = 20;
-/// So many records that were given up are remembered.
+/// Abandoned records that are remembered at most.
 const MAX_REMEMBERED: usize = 10_000;
-/// A record of this size may well be one that the store does not take.
+/// A value larger than this may well be refused by the store.
 const LARGE: usize = 1 << 20;
 
 /// The requests of all batches of a sweep.
 pub(crate) struct Requests {
     store: Arc<dyn RecordStore>,
-    /// The store's generation, since the pass began.
+    /// The generation of the store when the pass began.
     generation: Mutex<String>,
-    /// Records that were the cause of a failure. In a pass that starts again, they end no connection a
-    /// second time: where a store cannot tell that from a restart, the sweep would restart endlessly.
-    given_up: Mutex<HashMap<Cause, StoreError>>,
-    /// Requests share it; one that is made again after a failure has it alone, so that no other can be
-    /// the cause of its failure.
-    turns: RwLock<()>,
-    /// Records that are read at once at most.
-    records: AtomicUsize,
-    /// Slots that are read at once.
+    /// Records that caused a failure. A pass that starts again skips them, so that they do not end the connection a
+    /// second time: if the store cannot tell that from a restart, the sweep would start again endlessly.
+    abandoned: Mutex<HashMap<Cause, StoreError>>,
+    /// First attempts share this lock; repeated requests take it exclusively, so that no other request can be the
+    /// cause of their failure.
+    isolation: RwLock<()>,
+    /// The largest number of records read at once.
+    max_records: AtomicUsize,
+    /// The number of slots read at once.
     slots: AtomicUsize,
-    /// Slots that are read at once at most, since more of them were too much.
-    most_slots: AtomicUsize,
-    /// Records that were given up since the last one that was served.
+    /// The largest number of slots read at once, lowered when more were too many.
+    max_slots: AtomicUsize,
+    /// Records abandoned since the last one that was served.
     lost: AtomicUsize,
 }
 
-/// A record that is not read, or a slot that is not written.
+/// A record that cannot be read, or a slot that cannot be written.
 type Cause = (RecordName, Option<Slot>);
+
+/// The answer about one record. A failure of the whole store is an error instead.
+#[derive(Debug)]
+pub(crate) enum Answer<T> {
+    /// The store served the request.
+    Served(T),
+    /// The record was abandoned for this cause, and the store serves other requests.
+    Abandoned(StoreError),
+}
 
 /// The answers to several changes.
 #[derive(Default)]
 pub(crate) struct Replaced {
-    /// For each, whether it was made, or why it cannot be.
-    pub(crate) outcomes: Vec<Result<Outcome, StoreError>>,
-    /// Whether some may have been made by a request whose answer was lost.
-    pub(crate) repeated: bool,
+    /// The outcome of each change.
+    pub(crate) outcomes: Vec<Answer<Outcome>>,
+    /// True if some may have been made by a request whose answer was lost.
+    pub(crate) is_repeated: bool,
 }
 
 impl Requests {
@@ -70,16 +78,16 @@ impl Requests {
         Self {
             store,
             generation: Mutex::default(),
-            given_up: Mutex::default(),
-            turns: RwLock::default(),
-            records: AtomicUsize::new(usize::MAX),
+            abandoned: Mutex::default(),
+            isolation: RwLock::default(),
+            max_records: AtomicUsize::new(usize::MAX),
             slots: AtomicUsize::new(FIRST_SLOTS),
-            most_slots: AtomicUsize::new(MAX_SLOTS),
+            max_slots: AtomicUsize::new(MAX_SLOTS),
             lost: AtomicUsize::new(0),
         }
     }
 
-    /// A pass over the store in this generation begins.
+    /// Begins a pass over the store in this generation.
     pub(crate) fn begin(&self, generation: &str) {
         let mut known = self
             .generation
@@ -88,64 +96,67 @@ impl Requests {
         generation.clone_into(&mut known);
     }
 
-    /// The contents of the first of these records, as many as are held in memory at once: at least one.
+    /// Reads the first of these records, as many as are held in memory at once: at least one.
     pub(crate) async fn read(
         &self,
         names: &[RecordName],
-    ) -> Result<Vec<Result<Option<Held>, StoreError>>, StoreError> {
-        let most = self.records.load(Ordering::Relaxed).max(1);
-        let first = names.get(..most).unwrap_or(names);
-        let known = first
-            .iter()
-            .position(|name| self.reason(name, None).is_some());
-        let first = match known {
+    ) -> Result<Vec<Answer<Option<Record>>>, StoreError> {
+        let max = self.max_records.load(Ordering::Relaxed).max(1);
+        let mut first = names.get(..max).unwrap_or(names);
+        let is_abandoned = |name: &RecordName| self.abandoned_for(name, None);
+        match first.iter().position(|name| is_abandoned(name).is_some()) {
             Some(0) => {
-                return Ok(first
-                    .first()
-                    .and_then(|name| self.reason(name, None))
-                    .map(Err)
-                    .into_iter()
-                    .collect());
+                let cause = first.first().and_then(is_abandoned);
+                return Ok(cause.map(Answer::Abandoned).into_iter().collect());
             }
-            Some(known) => first.get(..known).unwrap_or(first),
-            None => first,
-        };
+            Some(end) => first = first.get(..end).unwrap_or(first),
+            None => {}
+        }
         let error = {
-            let _shared = self.turns.read().await;
+            let _shared = self.isolation.read().await;
             match self.store.read_within(first, BATCH_BYTES).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
-                    let held = answer?;
-                    if most < names.len() {
-                        // Slowly: what was too much once is mostly too much again.
-                        self.records.store(most + most / 8 + 1, Ordering::Relaxed);
+                    let contents = answer?;
+                    if max < names.len() {
+                        // Grows slowly: a number that was too large once is likely to be too large again.
+                        self.max_records.store(max + max / 8 + 1, Ordering::Relaxed);
                     }
-                    return Ok(held.into_iter().map(Ok).collect());
+                    return Ok(contents.into_iter().map(Answer::Served).collect());
                 }
             }
         };
-        let _alone = self.turns.write().await;
-        let mut portions = Portions::of(first.len());
+        self.read_in_parts(first, error).await
+    }
+
+    /// Reads the first part that the store serves, after the request for all failed.
+    async fn read_in_parts(
+        &self,
+        names: &[RecordName],
+        error: StoreError,
+    ) -> Result<Vec<Answer<Option<Record>>>, StoreError> {
+        let _alone = self.isolation.write().await;
+        let mut parts = Parts::of(names.len());
         let mut failure = Some(error);
-        while let Some(range) = portions.next() {
+        while let Some(range) = parts.next() {
             if let Some(error) = failure.take() {
-                self.ask_whether_it_is_there(error).await?;
+                self.check_store(error).await?;
             }
-            let part = first.get(range).unwrap_or_default();
+            let part = names.get(range).unwrap_or_default();
             match self.store.read_within(part, BATCH_BYTES).await {
-                Ok(held) => {
+                Ok(contents) => {
                     self.lost.store(0, Ordering::Relaxed);
-                    if part.len() < first.len() {
-                        self.records.store(part.len(), Ordering::Relaxed);
+                    if part.len() < names.len() {
+                        self.max_records.store(part.len(), Ordering::Relaxed);
                     }
-                    return Ok(held.into_iter().map(Ok).collect());
+                    return Ok(contents.into_iter().map(Answer::Served).collect());
                 }
-                Err(error) if error.may_be_of_one_record() => {
-                    if portions.failed(&error).await == Next::GiveUp {
-                        self.give_up(&error, 0, part.first().map(|name| (name, None)))?;
-                        // It explains why more of them could not be read.
-                        self.records.store(usize::MAX, Ordering::Relaxed);
-                        return Ok(vec![Err(error)]);
+                Err(error) if error.may_concern_one_record() => {
+                    if parts.failed(&error).await == Step::Abandon {
+                        self.abandon(&error, 0, part.first().map(|name| (name, None)))?;
+                        // This record explains why more of them could not be read.
+                        self.max_records.store(usize::MAX, Ordering::Relaxed);
+                        return Ok(vec![Answer::Abandoned(error)]);
                     }
                     failure = Some(error);
                 }
@@ -157,24 +168,24 @@ impl Requests {
 
     /// Replaces each slot that still holds the expected bytes.
     pub(crate) async fn replace(&self, changes: &[Change<'_>]) -> Result<Replaced, StoreError> {
-        let reasons: Vec<_> = changes
+        let causes: Vec<_> = changes
             .iter()
-            .map(|it| self.reason(it.name, Some(it.slot)))
+            .map(|it| self.abandoned_for(it.name, Some(it.slot)))
             .collect();
-        if reasons.iter().all(Option::is_none) {
+        if causes.iter().all(Option::is_none) {
             return self.replace_all(changes).await;
         }
-        let others = changes.iter().zip(&reasons);
+        let others = changes.iter().zip(&causes);
         let others: Vec<_> = others
-            .filter_map(|(it, reason)| reason.is_none().then_some(*it))
+            .filter_map(|(it, cause)| cause.is_none().then_some(*it))
             .collect();
         let mut replaced = match others.is_empty() {
             true => Replaced::default(),
             false => self.replace_all(&others).await?,
         };
         let mut outcomes = std::mem::take(&mut replaced.outcomes).into_iter();
-        let all = reasons.into_iter().map(|reason| match reason {
-            Some(reason) => Some(Err(reason)),
+        let all = causes.into_iter().map(|cause| match cause {
+            Some(cause) => Some(Answer::Abandoned(cause)),
             None => outcomes.next(),
         });
         replaced.outcomes = all.flatten().collect();
@@ -183,44 +194,49 @@ impl Requests {
 
     async fn replace_all(&self, changes: &[Change<'_>]) -> Result<Replaced, StoreError> {
         let error = {
-            let _shared = self.turns.read().await;
+            let _shared = self.isolation.read().await;
             match self.store.replace_if_unchanged(changes).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     return Ok(Replaced {
-                        outcomes: answer?.into_iter().map(Ok).collect(),
-                        repeated: false,
+                        outcomes: answer?.into_iter().map(Answer::Served).collect(),
+                        is_repeated: false,
                     });
                 }
             }
         };
-        let _alone = self.turns.write().await;
-        let mut portions = Portions::of(changes.len());
+        self.replace_in_parts(changes, error).await
+    }
+
+    async fn replace_in_parts(
+        &self,
+        changes: &[Change<'_>],
+        error: StoreError,
+    ) -> Result<Replaced, StoreError> {
+        let _alone = self.isolation.write().await;
+        let mut parts = Parts::of(changes.len());
         let mut outcomes = Vec::with_capacity(changes.len());
-        let mut repeated = error.is_interruption();
+        let mut is_repeated = error.is_interruption();
         let mut failure = Some(error);
-        while let Some(range) = portions.next() {
+        while let Some(range) = parts.next() {
             if let Some(error) = failure.take() {
-                self.ask_whether_it_is_there(error).await?;
+                self.check_store(error).await?;
             }
             let part = changes.get(range).unwrap_or_default();
             match self.store.replace_if_unchanged(part).await {
                 Ok(answers) => {
                     self.lost.store(0, Ordering::Relaxed);
-                    portions.answered(part.len());
-                    outcomes.extend(answers.into_iter().map(Ok));
+                    parts.answered(part.len());
+                    outcomes.extend(answers.into_iter().map(Answer::Served));
                 }
-                Err(error) if error.may_be_of_one_record() => {
-                    repeated |= error.is_interruption();
-                    if portions.failed(&error).await == Next::GiveUp {
+                Err(error) if error.may_concern_one_record() => {
+                    is_repeated |= error.is_interruption();
+                    if parts.failed(&error).await == Step::Abandon {
                         let size = part.first().map_or(0, |change| change.value.len());
-                        self.give_up(
-                            &error,
-                            size,
-                            part.first().map(|it| (it.name, Some(it.slot))),
-                        )?;
-                        portions.answered(1);
-                        outcomes.push(Err(error));
+                        let cause = part.first().map(|it| (it.name, Some(it.slot)));
+                        self.abandon(&error, size, cause)?;
+                        parts.answered(1);
+                        outcomes.push(Answer::Abandoned(error));
                     } else {
                         failure = Some(error);
                     }
@@ -228,50 +244,53 @@ impl Requests {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Replaced { outcomes, repeated })
+        Ok(Replaced {
+            outcomes,
+            is_repeated,
+        })
     }
 
-    /// One page of the slots of a hash or list record, or why the record cannot be read any further.
+    /// Reads one page of the slots of a hash or list record.
     pub(crate) async fn slots(
         &self,
         name: &RecordName,
         cursor: &Cursor,
-    ) -> Result<Result<SlotPage, StoreError>, StoreError> {
-        if let Some(reason) = self.reason(name, None) {
-            return Ok(Err(reason));
+    ) -> Result<Answer<SlotPage>, StoreError> {
+        if let Some(cause) = self.abandoned_for(name, None) {
+            return Ok(Answer::Abandoned(cause));
         }
         let count = self.slots.load(Ordering::Relaxed);
         let error = {
-            let _shared = self.turns.read().await;
+            let _shared = self.isolation.read().await;
             match self.store.read_slots(name, cursor, count).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     let page = answer?;
                     self.adjust_slots(&page);
-                    return Ok(Ok(page));
+                    return Ok(Answer::Served(page));
                 }
             }
         };
-        let _alone = self.turns.write().await;
-        let mut portions = Portions::of(count);
+        let _alone = self.isolation.write().await;
+        let mut parts = Parts::of(count);
         let mut failure = Some(error);
-        while let Some(range) = portions.next() {
+        while let Some(range) = parts.next() {
             if let Some(error) = failure.take() {
-                self.ask_whether_it_is_there(error).await?;
+                self.check_store(error).await?;
             }
             match self.store.read_slots(name, cursor, range.len()).await {
                 Ok(page) => {
                     self.lost.store(0, Ordering::Relaxed);
                     if range.len() < count {
-                        self.most_slots.store(range.len(), Ordering::Relaxed);
+                        self.max_slots.store(range.len(), Ordering::Relaxed);
                     }
                     self.adjust_slots(&page);
-                    return Ok(Ok(page));
+                    return Ok(Answer::Served(page));
                 }
-                Err(error) if error.may_be_of_one_record() => {
-                    if portions.failed(&error).await == Next::GiveUp {
-                        self.give_up(&error, 0, Some((name, None)))?;
-                        return Ok(Err(error));
+                Err(error) if error.may_concern_one_record() => {
+                    if parts.failed(&error).await == Step::Abandon {
+                        self.abandon(&error, 0, Some((name, None)))?;
+                        return Ok(Answer::Abandoned(error));
                     }
                     failure = Some(error);
                 }
@@ -281,49 +300,46 @@ impl Requests {
         Err(StoreError::WrongType)
     }
 
-    /// What a place holds now, or why it cannot be read.
+    /// Reads one slot; `None` if it, or a record of that type, does not exist.
     pub(crate) async fn get(
         &self,
         name: &RecordName,
         slot: &Slot,
-    ) -> Result<Result<Option<Vec<u8>>, StoreError>, StoreError> {
-        let mut tries = 0;
+    ) -> Result<Answer<Option<Vec<u8>>>, StoreError> {
+        let mut attempts = 0;
         loop {
             let error = match self.store.get(name, slot).await {
-                Err(StoreError::WrongType) => return Ok(Ok(None)),
-                Err(error) if error.may_be_of_one_record() => error,
-                answer => return answer.map(Ok),
+                Err(StoreError::WrongType) => return Ok(Answer::Served(None)),
+                Err(error) if error.may_concern_one_record() => error,
+                answer => return answer.map(Answer::Served),
             };
-            tries += 1;
-            if tries == ATTEMPTS || !error.is_interruption() {
-                self.give_up(&error, 0, Some((name, None)))?;
-                return Ok(Err(error));
+            attempts += 1;
+            if attempts == MAX_ATTEMPTS || !error.is_interruption() {
+                self.abandon(&error, 0, Some((name, None)))?;
+                return Ok(Answer::Abandoned(error));
             }
-            self.ask_whether_it_is_there(error).await?;
+            self.check_store(error).await?;
             sleep(RETRY_DELAY).await;
         }
     }
 
-    /// Reads as many slots at once as are held in memory.
+    /// Sets the number of slots read at once to what fits in memory.
     fn adjust_slots(&self, page: &SlotPage) {
         let bytes: usize = page.slots.iter().map(|(_, bytes)| bytes.len()).sum();
         let mean = bytes / page.slots.len().max(1);
         let budget = usize::try_from(BATCH_BYTES).unwrap_or(usize::MAX);
         let fitting = budget.checked_div(mean).unwrap_or(MAX_SLOTS);
-        let most = page.slots.len().max(1).saturating_mul(8);
+        let growth = page.slots.len().max(1).saturating_mul(8);
         // A short record says little about the next one.
-        let most = most.max(FIRST_SLOTS);
-        self.slots.store(
-            fitting
-                .min(most)
-                .clamp(1, self.most_slots.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
+        let growth = growth.max(FIRST_SLOTS);
+        let max = self.max_slots.load(Ordering::Relaxed);
+        self.slots
+            .store(fitting.min(growth).clamp(1, max), Ordering::Relaxed);
     }
 
-    /// The error, if the store does not answer others either, or was restarted: then no record is the
+    /// Returns the error if the store does not answer other requests either, or was restarted: then no record is the
     /// cause.
-    async fn ask_whether_it_is_there(&self, error: StoreError) -> Result<(), StoreError> {
+    async fn check_store(&self, error: StoreError) -> Result<(), StoreError> {
         if !error.is_interruption() {
             return Ok(());
         }
@@ -338,17 +354,20 @@ impl Requests {
         }
     }
 
-    /// Why a record was given up before.
-    fn reason(&self, name: &RecordName, slot: Option<&Slot>) -> Option<StoreError> {
-        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if given_up.is_empty() {
+    /// Returns the cause for which a record was abandoned before.
+    fn abandoned_for(&self, name: &RecordName, slot: Option<&Slot>) -> Option<StoreError> {
+        let abandoned = self
+            .abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if abandoned.is_empty() {
             return None;
         }
-        given_up.get(&(name.clone(), slot.cloned())).cloned()
+        abandoned.get(&(name.clone(), slot.cloned())).cloned()
     }
 
-    /// Gives up a record that is taken for the cause; the error, if that is not to be believed any more.
-    fn give_up(
+    /// Abandons a record. Returns the error instead if so many were abandoned in a row that they cannot be the cause.
+    fn abandon(
         &self,
         error: &StoreError,
         size: usize,
@@ -358,110 +377,13 @@ impl Requests {
         if is_doubtful && self.lost.fetch_add(1, Ordering::Relaxed) >= MAX_LOST_IN_A_ROW {
             return Err(error.clone());
         }
-        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, slot)) = cause.filter(|_| given_up.len() < MAX_REMEMBERED) {
-            given_up.insert((name.clone(), slot.cloned()), error.clone());
+        let mut abandoned = self
+            .abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((name, slot)) = cause.filter(|_| abandoned.len() < MAX_REMEMBERED) {
+            abandoned.insert((name.clone(), slot.cloned()), error.clone());
         }
         Ok(())
-    }
-}
-
-/// What follows from a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// The request is made again, perhaps about less.
-    Again,
-    /// The one record of the request is the cause.
-    GiveUp,
-}
-
-/// Which part of a request is made next.
-struct Portions {
-    len: usize,
-    done: usize,
-    size: usize,
-    /// Failures in a row at this size.
-    failures: u32,
-}
-
-impl Portions {
-    fn of(len: usize) -> Self {
-        Self {
-            len,
-            done: 0,
-            size: len,
-            failures: 0,
-        }
-    }
-
-    fn next(&self) -> Option<Range<usize>> {
-        let end = self.done.saturating_add(self.size).min(self.len);
-        (self.done < end).then_some(self.done..end)
-    }
-
-    fn answered(&mut self, count: usize) {
-        self.done = self.done.saturating_add(count);
-        self.size = self.size.saturating_mul(2).max(1);
-        self.failures = 0;
-    }
-
-    /// What follows, after a pause where the same is asked again.
-    async fn failed(&mut self, error: &StoreError) -> Next {
-        let next = self.step(error.is_interruption());
-        if next == Next::Again && self.failures > 0 {
-            sleep(RETRY_DELAY * self.failures).await;
-        }
-        next
-    }
-
-    fn step(&mut self, is_interruption: bool) -> Next {
-        let size = self.next().map_or(1, |range| range.len());
-        if size > 1 {
-            (self.size, self.failures) = (size / 2, 0);
-            return Next::Again;
-        }
-        self.failures += 1;
-        match is_interruption && self.failures < ATTEMPTS {
-            true => Next::Again,
-            false => Next::GiveUp,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The records that are given up of so many, where these alone end a request.
-    fn given_up(len: usize, bad: &[usize], is_interruption: bool) -> (Vec<usize>, usize) {
-        let (mut portions, mut found, mut requests) = (Portions::of(len), Vec::new(), 0);
-        while let Some(range) = portions.next() {
-            requests += 1;
-            if !bad.iter().any(|it| range.contains(it)) {
-                portions.answered(range.len());
-            } else if portions.step(is_interruption) == Next::GiveUp {
-                found.push(range.start);
-                portions.answered(1);
-            }
-        }
-        (found, requests)
-    }
-
-    #[test]
-    fn the_records_that_end_a_request_are_found_and_no_others() {
-        for bad in [&[][..], &[0], &[499], &[250], &[3, 4, 5], &[0, 77, 499]] {
-            for is_interruption in [true, false] {
-                let (found, requests) = given_up(500, bad, is_interruption);
-                assert_eq!(found, bad);
-                assert!(
-                    requests <= 1 + bad.len() * 25,
-                    "{requests} requests for {bad:?}"
-                );
-            }
-        }
-        let all: Vec<_> = (0..20).collect();
-        assert_eq!(given_up(20, &all, true).0, all);
-        assert_eq!(given_up(1, &[0], false), (vec![0], 1));
-        assert_eq!(given_up(1, &[0], true), (vec![0], 3));
     }
 }

@@ -1,14 +1,14 @@
-//! Rotate: everything that is not under the sealing key comes under it, or where users have keys of
-//! their own, under that of its user. The sealed format is never given up for the classic one. Under excepted
-//! names plain values stay plain, and sealed ones come under the sealing key like all others: a rotation never
-//! writes in clear what was sealed, and leaves nothing under a key that is destroyed after it.
+//! Rotate: reseals everything that is not under the sealing key, or under the key of its user where users have keys of
+//! their own. The sealed format is never replaced by the classic one. Under excepted names plain values stay plain, and
+//! sealed ones are resealed like all others: a rotation never writes a sealed value in clear, and leaves nothing under a
+//! key that is destroyed after it.
 
-use waxseal_core::{ResealError, Resealed, SealError, Sealer, Shape};
+use waxseal_core::{ResealError, ResealOutcome, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
 
-/// Brings everything under the sealing key.
+/// Reseals everything under the sealing key.
 pub struct Rotate(Sealer);
 
 impl Rotate {
@@ -30,10 +30,12 @@ impl Task for Rotate {
             return Ok(Verdict::Keep(Class::Plain));
         }
         match sealer.reseal(value.stored, value.binding()) {
-            Ok(Resealed::Current) => Ok(Verdict::Keep(self.current(value))),
-            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(was(value, &sealer), envelope)),
-            Err(ResealError::Open(error)) => Ok(value.fault(error).leaving_erased()),
-            Err(ResealError::Seal(error)) => value.unsealed(was(value, &sealer), error),
+            Ok(ResealOutcome::Current) => Ok(Verdict::Keep(self.current_class(value))),
+            Ok(ResealOutcome::Replaced(envelope)) => {
+                Ok(Verdict::Replace(old_class(value, &sealer), envelope))
+            }
+            Err(ResealError::Open(error)) => Ok(value.fault(error).accept_erased()),
+            Err(ResealError::Seal(error)) => value.seal_failure(old_class(value, &sealer), error),
         }
     }
 
@@ -43,9 +45,8 @@ impl Task for Rotate {
 }
 
 impl Rotate {
-    /// The class of a value that is as it shall be: what has no header is classic, and under the
-    /// sealing key.
-    fn current(&self, value: &Value<'_>) -> Class {
+    /// Returns the class of a value that needs no change: without a header it is classic, and under the sealing key.
+    fn current_class(&self, value: &Value<'_>) -> Class {
         match (Shape::of_header(value.stored), self.0.keyring()) {
             _ if value.stored.is_empty() => Class::Empty,
             (Some(header), _) => Class::of_header(header),
@@ -55,8 +56,8 @@ impl Rotate {
     }
 }
 
-/// The class of a value that opened.
-fn was(value: &Value<'_>, sealer: &Sealer) -> Class {
+/// Returns the class of a value before it was resealed.
+fn old_class(value: &Value<'_>, sealer: &Sealer) -> Class {
     match Shape::of_header(value.stored) {
         Some(header) => Class::of_header(header),
         None => value

@@ -1,5 +1,5 @@
-//! The loop: scan a page, give it to a batch, keep a few batches in flight, and know up to where
-//! everything is done, so that a pass can be interrupted and go on.
+//! The loop: scan a page, give it to a batch, keep a few batches in flight, and keep the position up to which everything
+//! is done, so that a pass can be interrupted and continued.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,85 +17,86 @@ use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 use crate::batch::{BatchContext, BatchOutcome, count};
 use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
-use crate::pace::{Pace, pause};
+use crate::pace::{Pace, sleep_unless_stopped};
 use crate::recent_names::RecentNames;
 use crate::requests::Requests;
 use crate::tally::{Finding, Tally};
 use crate::task::Task;
 
-/// Batches at work at the same time: while one waits for the store, another is judged.
-const IN_FLIGHT: usize = 3;
-/// Passes in a row that end on another generation of the store than they began on. A server that does not
-/// tell a restart from a lost connection would be scanned endlessly, where each pass loses one.
+/// Batches in flight at the same time: while one waits for the store, another is judged.
+const MAX_IN_FLIGHT: usize = 3;
+/// Consecutive passes that may end in another generation of the store than they began in. A server that does not show
+/// whether it was restarted would be scanned endlessly if each pass loses a connection.
 const MAX_PASSES: usize = 8;
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(2);
+/// The delay before the first retry, which doubles with each one.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// One pass of a task over the records of a pattern.
 pub struct Sweep {
-    /// Where the records are.
+    /// The store of the records.
     pub store: Arc<dyn RecordStore>,
-    /// Which records.
+    /// The pattern of their names.
     pub pattern: RecordPattern,
-    /// What is done with each value.
+    /// The task for each value.
     pub task: Arc<dyn Task>,
-    /// Where keys are looked up that the task's sealer does not hold.
+    /// The source of keys that the task's sealer does not hold.
     pub keys: Keys,
-    /// How names are shown in findings.
+    /// The mask for names in findings.
     pub mask: NameMask,
-    /// How it goes about it.
+    /// The options.
     pub options: SweepOptions,
 }
 
-/// What a sweep tells while it works.
+/// Progress of a sweep.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Everything up to here is done.
     Progress {
-        /// Up to where.
+        /// The position.
         position: &'a Position,
-        /// How many records the store holds, of every name.
+        /// The number of records in the store, under any name.
         records: u64,
-        /// Whether it is going slowly for the sake of other clients.
+        /// True if the sweep is slowed down for other clients.
         slowed: bool,
     },
     /// Something is wrong with a value or a record.
     Finding(&'a Finding),
-    /// The store, or the place of a key, went away or is not ready, and is waited for.
+    /// The store of the records, or one of keys, cannot be reached or is not ready. The sweep waits for it.
     Waiting(&'a SweepError),
-    /// The store came back as another one: the pass starts again from the beginning.
+    /// The store was restarted or replaced: the pass starts again from the beginning.
     Restarted,
 }
 
-/// The end of a sweep.
+/// The result of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Up to where everything is done, with the counts.
+    /// The position that it reached, with the counts.
     pub position: Position,
-    /// Whether it went to the end; else it was told to stop.
+    /// True if it reached the end, false if it was told to stop.
     pub complete: bool,
 }
 
-/// A sweep that could not go on, and how far it came.
+/// An error that ended a sweep, and the position that it reached.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Interrupted {
-    /// Why.
+    /// The error.
     pub error: SweepError,
-    /// Up to where everything is done, with the counts.
+    /// The position that it reached, with the counts.
     pub position: Box<Position>,
 }
 
-/// Why a sweep cannot go on.
+/// An error that ended a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SweepError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing can be sealed any more.
+    /// Values can no longer be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The ring says that nothing may be sealed.
+    /// The keyring does not allow sealing.
     #[error(transparent)]
     Ring(#[from] RingError),
     /// The keys of users.
@@ -104,19 +105,19 @@ pub enum SweepError {
     /// The cryptographic library.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The store was another one after each pass, as far as it tells.
+    /// The connection was lost in each pass, and the store does not show whether it was restarted.
     #[error(
         "the connection to the store was lost in each of {passes} passes over its records, and the store does \
          not tell whether it was restarted (INFO)"
     )]
     LostInEveryPass {
-        /// How many there were, each from the beginning.
+        /// The number of passes, each from the beginning.
         passes: usize,
     },
 }
 
 impl SweepError {
-    /// Whether it may pass by itself.
+    /// True if a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -127,10 +128,9 @@ impl SweepError {
         }
     }
 
-    /// Whether it is of a server that may take writes again soon: it lost its replicas or could not save;
-    /// or it took writes of this sweep before, and is being replaced by another primary. A server that is
-    /// full stays so.
-    fn may_end(&self, position: &Position) -> bool {
+    /// True if the server may accept writes again soon: it lost its replicas or could not save; or it accepted writes of
+    /// this sweep before, and is being replaced by another primary. A server that is full stays full.
+    fn may_recover(&self, position: &Position) -> bool {
         let Self::Store(StoreError::ReadOnly { code, .. }) = self else {
             return false;
         };
@@ -141,32 +141,32 @@ impl SweepError {
     }
 }
 
-/// A batch that came to its end, well or not, and up to where the scan was then.
-struct Ended {
-    result: BatchOutcome,
-    outcome: Result<(), SweepError>,
+/// A finished batch, with or without an error, and the position of the scan after it.
+struct FinishedBatch {
+    outcome: BatchOutcome,
+    result: Result<(), SweepError>,
     names: u64,
     examined: u64,
     next: Option<Cursor>,
 }
 
-/// A batch at work. It goes no further once nobody waits for it.
-struct Running(JoinHandle<Ended>);
+/// A batch in flight. It is aborted when it is dropped.
+struct RunningBatch(JoinHandle<FinishedBatch>);
 
 /// In the order of the scan.
-type Batches = FuturesOrdered<Running>;
+type Batches = FuturesOrdered<RunningBatch>;
 
-/// A store that fails, since when, and how long until it is tried again.
+/// A store that fails: the start of the outage, and the delay before the next attempt.
 struct Outage {
     since: Instant,
-    pause: Duration,
+    delay: Duration,
 }
 
 impl Sweep {
-    /// Goes through all records from this position on (from the beginning by default).
+    /// Works on all records from this position on (from the beginning by default).
     ///
-    /// Once it returns, nothing is written any more. Where the future is dropped instead, what the
-    /// store was sent already may still be carried out.
+    /// When it returns, nothing more is written. If the future is dropped instead, requests that were sent to the store
+    /// may still be carried out.
     pub async fn run(
         &self,
         from: Position,
@@ -183,7 +183,7 @@ impl Sweep {
         }
     }
 
-    /// Tries again after what may pass by itself, with reconnect_timeout for as long as nothing gets done.
+    /// Retries after transient errors, until nothing was done for `reconnect_timeout`.
     async fn run_to_end(
         &self,
         position: &mut Position,
@@ -196,32 +196,32 @@ impl Sweep {
         loop {
             let before = position.examined;
             let error = match self
-                .go_on(position, (&mut pace, &requests), stop, watch)
+                .resume(position, (&mut pace, &requests), stop, watch)
                 .await
             {
-                Err(error) if error.is_transient() || error.may_end(position) => error,
+                Err(error) if error.is_transient() || error.may_recover(position) => error,
                 outcome => return outcome,
             };
-            let mut now = outage
+            let mut current = outage
                 .take_if(|_| position.examined == before)
                 .unwrap_or_else(|| {
                     watch(Event::Waiting(&error));
                     Outage::begin()
                 });
-            if now.since.elapsed() >= self.options.reconnect_timeout {
+            if current.since.elapsed() >= self.options.reconnect_timeout {
                 return Err(error);
             }
-            pause(now.pause, stop).await;
+            sleep_unless_stopped(current.delay, stop).await;
             if stop.is_stopped() {
                 return Ok(false);
             }
-            now.pause = (now.pause * 2).min(LAST_RETRY);
-            outage = Some(now);
+            current.delay = (current.delay * 2).min(MAX_RETRY_DELAY);
+            outage = Some(current);
         }
     }
 
-    /// Makes sure that the position means something in the store as it is now, and goes on from it.
-    async fn go_on(
+    /// Continues from the position, or from the beginning if the store is in another generation.
+    async fn resume(
         &self,
         position: &mut Position,
         (pace, requests): (&mut Pace, &Arc<Requests>),
@@ -231,9 +231,9 @@ impl Sweep {
         let mut status = self.store.status().await?;
         for _ in 0..MAX_PASSES {
             if status.generation.is_empty() || status.generation != position.generation {
-                let begun = position.tally.total > 0;
+                let has_begun = position.tally.total > 0;
                 position.start_again(status.generation, self.options.dry_run);
-                if begun {
+                if has_begun {
                     watch(Event::Restarted);
                 }
             }
@@ -249,7 +249,7 @@ impl Sweep {
                     watch,
                 )
                 .await?;
-            // A store that was exchanged between two calls gives no error, and its scan no sign.
+            // A store that was replaced between two calls returns no error, and its scan does not show it.
             status = self.store.status().await?;
             if !complete || status.generation == position.generation {
                 return Ok(complete);
@@ -258,8 +258,8 @@ impl Sweep {
         Err(SweepError::LostInEveryPass { passes: MAX_PASSES })
     }
 
-    /// Goes on from the position to the end, or until told to stop; whether it got to the end. An
-    /// error is returned only after all batches came to their end.
+    /// Works from the position to the end, or until told to stop. Returns true if it reached the end. An error is
+    /// returned only after all batches in flight have finished.
     async fn pass(
         &self,
         position: &mut Position,
@@ -268,81 +268,81 @@ impl Sweep {
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
-        let counted = SweepMetrics::new(self.task.name());
+        let metrics = SweepMetrics::new(self.task.name());
         requests.begin(&position.generation);
         let mut batches = Batches::new();
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
-        let mut seen = RecentNames::default();
-        let mut trouble = None;
-        let mut mean = 0;
-        // A batch failed: what comes behind it cannot move the position.
-        let mut gap = false;
+        let mut recent = RecentNames::default();
+        let mut failure = None;
+        let mut mean_size = 0;
+        // After a failed batch, later ones must not move the position: it would skip the records of the failed one.
+        let mut has_gap = false;
         loop {
-            while trouble.is_none()
-                && batches.len() < IN_FLIGHT
+            while failure.is_none()
+                && batches.len() < MAX_IN_FLIGHT
                 && let Some(at) = &scan
             {
                 pace.wait(&*self.store, stop).await;
                 if stop.is_stopped() {
                     break;
                 }
-                match self.page(at, mean, &mut seen).await {
+                match self.page(at, mean_size, &mut recent).await {
                     Ok(page) => {
-                        pace.note(count(page.names.len()));
+                        pace.record(count(page.names.len()));
                         scan.clone_from(&page.next);
                         batches.push_back(self.batch(page, requests));
                     }
-                    Err(error) => trouble = graver(trouble, error.into()),
+                    Err(error) => failure = more_severe(failure, error.into()),
                 }
             }
-            let Some(mut ended) = batches.next().await else {
+            let Some(mut finished) = batches.next().await else {
                 break;
             };
-            mean = ended.result.tally.mean_bytes();
-            pace.note(ended.result.tally.total.saturating_sub(ended.names));
-            if let Err(error) = std::mem::replace(&mut ended.outcome, Ok(())) {
-                gap = true;
-                trouble = graver(trouble, error);
+            mean_size = finished.outcome.tally.mean_bytes();
+            pace.record(finished.outcome.tally.total.saturating_sub(finished.names));
+            if let Err(error) = std::mem::replace(&mut finished.result, Ok(())) {
+                has_gap = true;
+                failure = more_severe(failure, error);
             }
-            if !gap {
-                let examined = position.examined.saturating_add(ended.examined);
+            if !has_gap {
+                let examined = position.examined.saturating_add(finished.examined);
                 let part = examined as f64 / records.max(1) as f64;
-                counted.advance(verdicts(&ended.result.tally), part);
-                settle(position, ended, watch);
+                metrics.advance(verdicts(&finished.outcome.tally), part);
+                settle(position, finished, watch);
                 watch(Event::Progress {
                     position,
                     records,
                     slowed: pace.is_slowed(),
                 });
             } else if !self.options.dry_run {
-                position.carry(ended.result.tally.done);
+                position.carry(finished.outcome.tally.done);
             }
         }
-        if trouble.is_none() && position.finished {
-            counted.finish();
+        if failure.is_none() && position.finished {
+            metrics.finish();
         }
-        trouble.map_or(Ok(position.finished), Err)
+        failure.map_or(Ok(position.finished), Err)
     }
 
-    /// The next page of names, without those that came shortly before.
+    /// Returns the next page of names, without those that were returned shortly before.
     async fn page(
         &self,
         at: &Cursor,
-        mean: u64,
-        seen: &mut RecentNames,
+        mean_size: u64,
+        recent: &mut RecentNames,
     ) -> Result<Page, StoreError> {
         let mut page = self
             .store
-            .scan(&self.pattern, at, self.options.page(mean))
+            .scan(&self.pattern, at, self.options.page_size(mean_size))
             .await?;
         page.names
             .retain(|name| self.pattern.matches(name.as_bytes()));
-        seen.sift(&mut page.names);
+        recent.remove_repeated(&mut page.names);
         Ok(page)
     }
 
-    fn batch(&self, page: Page, requests: &Arc<Requests>) -> Running {
-        let workbench = BatchContext {
+    fn batch(&self, page: Page, requests: &Arc<Requests>) -> RunningBatch {
+        let context = BatchContext {
             store: self.store.clone(),
             requests: requests.clone(),
             task: self.task.clone(),
@@ -351,13 +351,13 @@ impl Sweep {
             mask: self.mask.clone(),
             dry_run: self.options.dry_run,
         };
-        Running(tokio::spawn(async move {
+        RunningBatch(tokio::spawn(async move {
             let names = count(page.names.len());
-            let mut result = BatchOutcome::default();
-            let outcome = workbench.batch(page.names, &mut result).await;
-            Ended {
-                result,
+            let mut outcome = BatchOutcome::default();
+            let result = context.batch(page.names, &mut outcome).await;
+            FinishedBatch {
                 outcome,
+                result,
                 names,
                 examined: page.examined,
                 next: page.next,
@@ -370,29 +370,29 @@ impl Outage {
     fn begin() -> Self {
         Self {
             since: Instant::now(),
-            pause: FIRST_RETRY,
+            delay: MIN_RETRY_DELAY,
         }
     }
 }
 
-impl Future for Running {
-    type Output = Ended;
+impl Future for RunningBatch {
+    type Output = FinishedBatch;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedBatch> {
         let Poll::Ready(joined) = Pin::new(&mut self.0).poll(context) else {
             return Poll::Pending;
         };
         match joined.map_err(JoinError::try_into_panic) {
-            Ok(ended) => Poll::Ready(ended),
-            // Not ours to hide.
+            Ok(finished) => Poll::Ready(finished),
+            // A panic of a batch is a bug, and is passed on.
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The runtime is being shut down, and the sweep with it.
+            // The runtime is shutting down, and the sweep with it.
             Err(Err(_)) => Poll::Pending,
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningBatch {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -410,23 +410,28 @@ fn verdicts(tally: &Tally) -> Verdicts {
     }
 }
 
-fn settle(position: &mut Position, ended: Ended, watch: &mut (dyn FnMut(Event<'_>) + Send)) {
-    ended
-        .result
+/// Moves the position to the end of a batch, and reports its findings.
+fn settle(
+    position: &mut Position,
+    finished: FinishedBatch,
+    watch: &mut (dyn FnMut(Event<'_>) + Send),
+) {
+    finished
+        .outcome
         .findings
         .iter()
         .for_each(|finding| watch(Event::Finding(finding)));
-    position.count(ended.result.tally);
-    position.examined += ended.examined;
-    position.finished = ended.next.is_none();
-    position.cursor = ended
+    position.count(finished.outcome.tally);
+    position.examined += finished.examined;
+    position.finished = finished.next.is_none();
+    position.cursor = finished
         .next
         .map(|next| next.as_str().to_owned())
         .unwrap_or_default();
 }
 
-/// Of two errors the one that does not pass by itself; else the first.
-fn graver(first: Option<SweepError>, next: SweepError) -> Option<SweepError> {
+/// Returns the error that a retry does not help against; else the first.
+fn more_severe(first: Option<SweepError>, next: SweepError) -> Option<SweepError> {
     match first {
         Some(first) if first.is_transient() && !next.is_transient() => Some(next),
         Some(first) => Some(first),

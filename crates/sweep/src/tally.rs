@@ -1,14 +1,14 @@
-//! What a pass has counted. Names are in it only as they may be shown.
+//! The counts of a pass. Names are masked.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use waxseal_core::{Form, Header, KeyId};
-use waxseal_stores::{Held, Lifetime, Slot};
+use waxseal_stores::{Lifetime, Record, Slot};
 
 use crate::expiries::Expiries;
 
-/// What kind of stored value it is.
+/// The class of a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// No bytes.
@@ -21,7 +21,7 @@ pub enum Class {
     Sealed(KeyId),
     /// Sealed under the key of its user, of which there are as many as users.
     OfUser,
-    /// Sealed under the key of a user who was erased: it opens nowhere any more.
+    /// Sealed under the key of a user who was erased: it can no longer be opened.
     Erased,
     /// Sealed under a key that the keyring does not hold.
     UnknownKey(KeyId),
@@ -30,7 +30,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The key of the ring that it is under.
+    /// The key of the ring that it is sealed under.
     #[must_use]
     pub fn key(self) -> Option<KeyId> {
         match self {
@@ -39,7 +39,7 @@ impl Class {
         }
     }
 
-    /// The class of a sealed value with this header.
+    /// Returns the class of a sealed value with this header.
     pub(crate) fn of_header(header: Header) -> Self {
         if header.flags.per_user_key() {
             Self::OfUser
@@ -59,7 +59,7 @@ impl From<Form> for Class {
     }
 }
 
-/// In which type of record a value was seen.
+/// The type of record that holds a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ValueLocation {
     /// The whole of a string record.
@@ -93,72 +93,72 @@ impl ValueLocation {
 /// Values of one class in one type of record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// How many.
+    /// The number of values.
     pub values: u64,
     /// Their stored bytes.
     pub bytes: u64,
-    /// When the first record of them expires (milliseconds since the Unix epoch), as far as asked.
+    /// The first expiry of their records (milliseconds since the Unix epoch), as far as it was read.
     pub first_expiry: Option<u64>,
-    /// When the last one does.
+    /// The last expiry.
     pub last_expiry: Option<u64>,
-    /// How many of them are in records that do not expire, as far as asked.
-    pub forever: u64,
+    /// The number of values in records that do not expire, as far as it was read.
+    pub without_expiry: u64,
 }
 
 impl Group {
-    /// Adds those of another.
+    /// Adds the counts of another group.
     pub fn add(&mut self, other: &Self) {
         self.values += other.values;
         self.bytes += other.bytes;
-        self.forever += other.forever;
+        self.without_expiry += other.without_expiry;
         if let (Some(first), Some(last)) = (other.first_expiry, other.last_expiry) {
-            self.expires(first, last);
+            self.add_expiry(first, last);
         }
     }
 
-    fn expires(&mut self, first: u64, last: u64) {
+    fn add_expiry(&mut self, first: u64, last: u64) {
         let earliest = self.first_expiry.map_or(first, |known| known.min(first));
         self.first_expiry = Some(earliest);
         self.last_expiry = self.last_expiry.max(Some(last));
     }
 }
 
-/// Something wrong with one value.
+/// Something that is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The record: its prefix and a keyed hash.
     pub record: String,
-    /// What is wrong.
+    /// The cause.
     pub cause: String,
 }
 
-/// Records excepted from a pattern.
+/// The counts of records that are excepted from a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptCounts {
-    /// Plain and empty values. They are in no other count.
+    /// Plain and empty values, which are in no other count.
     pub plain: u64,
-    /// Values that are sealed, or were until this pass. They are counted as all others are, too.
+    /// Values that are sealed, or were until this pass. They are in the other counts as well.
     pub sealed: u64,
-    /// Records that were skipped without being read. They are in no other count.
+    /// Records that were skipped without being read, which are in no other count.
     pub skipped: u64,
-    /// Records of types whose values cannot be sealed. They are in no other count.
+    /// Records of types whose values cannot be sealed, which are in no other count.
     pub other_types: u64,
 }
 
 impl ExceptCounts {
-    /// True if there are none.
+    /// True if all counts are 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Values and records that were left plain.
+    /// Values and records that stay in plaintext.
     #[must_use]
-    pub fn left(&self) -> u64 {
+    pub fn unsealed(&self) -> u64 {
         self.plain + self.skipped + self.other_types
     }
 
-    /// Adds those of another pass.
+    /// Adds the counts of another pass.
     pub fn add(&mut self, other: Self) {
         self.plain += other.plain;
         self.sealed += other.sealed;
@@ -170,23 +170,23 @@ impl ExceptCounts {
 /// The counts of a pass. Each value is counted in `total` once, and in one of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Values seen.
+    /// Values judged.
     pub total: u64,
     /// Values replaced (in a dry run: that would have been).
     pub done: u64,
-    /// Values that were already as they shall be.
+    /// Values that needed no change.
     pub already: u64,
-    /// Empty values, which nothing is done with.
+    /// Empty values, which stay empty.
     pub empty: u64,
-    /// Values of users who were erased, which open nowhere any more.
+    /// Values of users who were erased, which can no longer be opened.
     #[serde(default)]
     pub erased: u64,
-    /// Values that another writer changed first and that needed nothing any more.
+    /// Values that another writer changed first, and that then needed no change.
     pub raced: u64,
-    /// Values that are left as they are because something is wrong with them.
+    /// Values that were skipped because something is wrong with them.
     pub failed: u64,
-    /// Those among them that were not even seen: the store does not give or take the record, or it grows
-    /// faster than it can be read. Each stands for all that the record holds.
+    /// Records among these that could not be read or written, or that grow faster than they can be read. Each stands for
+    /// all values of the record.
     #[serde(skip)]
     pub unseen: u64,
     /// Records of a type whose values cannot be sealed, by type.
@@ -197,7 +197,7 @@ pub struct Tally {
     /// Values by class and type of record.
     #[serde(skip)]
     pub groups: BTreeMap<(Class, ValueLocation), Group>,
-    /// When the values under a key expire, as far as asked.
+    /// The expiries of the values under each key, as far as they were read.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
 }
@@ -209,18 +209,18 @@ impl Tally {
         self.skipped.values().sum()
     }
 
-    /// True if any record was seen, be it of a type that is skipped.
+    /// True if any record was found, even of a type that is skipped.
     #[must_use]
-    pub fn has_seen_any(&self) -> bool {
+    pub fn has_found_any(&self) -> bool {
         self.total > 0 || self.skipped() > 0 || !self.excepted.is_empty()
     }
 
-    /// Values of the classes for which `of` answers true.
+    /// The number of values in these classes.
     #[must_use]
-    pub fn count(&self, of: impl Fn(Class) -> bool) -> u64 {
+    pub fn count(&self, includes: impl Fn(Class) -> bool) -> u64 {
         self.groups
             .iter()
-            .filter(|((class, _), _)| of(*class))
+            .filter(|((class, _), _)| includes(*class))
             .map(|(_, group)| group.values)
             .sum()
     }
@@ -241,13 +241,18 @@ impl Tally {
         group
     }
 
-    pub(crate) fn count_expiry(&mut self, class: Class, sight: ValueLocation, lifetime: Lifetime) {
-        let group = self.groups.entry((class, sight)).or_default();
+    pub(crate) fn count_expiry(
+        &mut self,
+        class: Class,
+        location: ValueLocation,
+        lifetime: Lifetime,
+    ) {
+        let group = self.groups.entry((class, location)).or_default();
         match lifetime {
             Lifetime::Absent => {}
-            Lifetime::Forever => group.forever += 1,
+            Lifetime::Persistent => group.without_expiry += 1,
             Lifetime::Until(time) => {
-                group.expires(time, time);
+                group.add_expiry(time, time);
                 if let Some(key) = class.key() {
                     self.expiries.entry(key).or_default().count(time, 1);
                 }
@@ -255,14 +260,14 @@ impl Tally {
         }
     }
 
-    /// Counts a record whose values were not seen, or not all of them.
+    /// Counts a record whose values could not be read, or not all of them.
     pub(crate) fn miss(&mut self) {
         self.total += 1;
         self.failed += 1;
         self.unseen += 1;
     }
 
-    pub(crate) fn skip(&mut self, held: &Held) {
+    pub(crate) fn skip(&mut self, held: &Record) {
         *self.skipped.entry(held.kind().to_owned()).or_default() += 1;
     }
 

@@ -1,43 +1,43 @@
-//! The joint between the loop and what is done on it: one value in, one verdict out. A task is
-//! pure; it sees neither the store nor the clock.
+//! The interface between the loop and its tasks: one value in, one verdict out. A task is pure; it sees neither the
+//! store nor the clock.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Form, OpenError, ResealError, Resealed, SealError, Sealer, Shape, UserKey,
+    Binding, Form, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape, UserKey,
 };
 use waxseal_stores::{RecordName, Slot};
 
 use crate::tally::Class;
 
-/// What a pass over all records does with each value.
+/// The decision about each value in a pass over all records.
 pub trait Task: Send + Sync {
-    /// The verdict on one value. An error stops the whole pass: it concerns every value alike.
+    /// Judges one value. An error stops the whole pass: it concerns every value alike.
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError>;
 
-    /// What it is called where passes are counted: a word of the table of metrics.
+    /// The label of its passes in metrics.
     fn name(&self) -> &'static str {
         "other"
     }
 
-    /// Whether it seals values: then users who have no key get one.
+    /// True if it seals values: then users without a key get one.
     fn seals(&self) -> bool {
         false
     }
 
-    /// The records that it looks at.
+    /// The records that it judges.
     fn scope(&self) -> Scope {
         Scope::All
     }
 
-    /// Whether the report shall tell until when records of this class live.
-    fn wants_lifetime(&self, _class: Class) -> bool {
+    /// True if the report contains the expiry of values of this class.
+    fn needs_expiry(&self, _class: Class) -> bool {
         false
     }
 }
 
-/// The records that a task looks at, of those of a pattern.
+/// The records of a pattern that a task judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All of them.
@@ -48,36 +48,35 @@ pub enum Scope {
     Excepted,
 }
 
-/// One stored value and its place.
+/// One stored value and where it is stored.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     /// The record that holds it.
     pub name: &'a RecordName,
-    /// Where in the record.
+    /// The slot in the record.
     pub slot: &'a Slot,
     /// The stored bytes.
     pub stored: &'a [u8],
-    /// The key of the user whom the record belongs to, or the knowledge that it was destroyed; `None`
-    /// where records belong to no user, or users have no keys of their own.
+    /// The key of the user of the record, or the mark that it was destroyed; `None` if records belong to no user, or
+    /// users have no keys of their own.
     pub user: Option<&'a Arc<UserKey>>,
-    /// True if the name of the record is excepted from the pattern: then a plain value is as intended.
+    /// True if the name of the record is excepted from the pattern: then a plain value is intended.
     pub is_excepted: bool,
 }
 
 /// The outcome for one value.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is as it shall be.
+    /// Leave it unchanged.
     Keep(Class),
-    /// It shall be replaced.
+    /// Replace it.
     Replace(Class, Vec<u8>),
-    /// Something is wrong with it; it is left as it is.
+    /// Report it, and leave it unchanged: something is wrong with it.
     Fault(Class, OpenError),
 }
 
 impl Value<'_> {
-    /// The binding of an envelope in this place. Elements of a list move about, so they are bound
-    /// to the record only.
+    /// The binding of an envelope in this slot. Elements of a list move, so they are bound to the record only.
     #[must_use]
     pub fn binding(&self) -> Binding<'_> {
         match self.slot {
@@ -86,8 +85,8 @@ impl Value<'_> {
         }
     }
 
-    /// The sealer for this value: where it belongs to a user with a key, the one of that user. Under an
-    /// excepted name a plain value may look like anything.
+    /// Returns the sealer for this value: with the user's key if there is one. Under an excepted name a plain value may
+    /// look like anything.
     #[must_use]
     pub fn sealer<'s>(&self, sealer: &'s Sealer) -> Cow<'s, Sealer> {
         let sealer = match self.is_excepted {
@@ -105,10 +104,10 @@ impl Value<'_> {
         self.is_excepted && matches!(self.open(sealer), Ok((_, Class::Plain)))
     }
 
-    /// The verdict on a value that does not open.
+    /// Returns the verdict on a value that does not open.
     pub(crate) fn fault(&self, error: OpenError) -> Verdict {
         let class = match error {
-            // As many ids as users: they are not told apart.
+            // There are as many ids as users, so they are counted together.
             OpenError::UnknownKey { .. } if self.is_under_user_key() => Class::OfUser,
             OpenError::UnknownKey { id } => Class::UnknownKey(id),
             OpenError::Compromised { id } => match Shape::of_header(self.stored) {
@@ -122,7 +121,7 @@ impl Value<'_> {
         Verdict::Fault(class, error)
     }
 
-    /// Opens the value with its sealer; the error is the verdict that follows.
+    /// Opens the value with its sealer. The error is the verdict on it.
     pub(crate) fn open<'s>(&'s self, sealer: &Sealer) -> Result<(Cow<'s, [u8]>, Class), Verdict> {
         match sealer.open(self.stored, self.binding()) {
             Ok(Some(opened)) => {
@@ -137,19 +136,23 @@ impl Value<'_> {
         }
     }
 
-    /// Seals a value of this class anew with its sealer, unless it is as that would write it.
+    /// Reseals a value of this class with its sealer, unless it is as the sealer would write it.
     pub(crate) fn reseal(&self, sealer: &Sealer, class: Class) -> Result<Verdict, SealError> {
         match sealer.reseal(self.stored, self.binding()) {
-            Ok(Resealed::Current) => Ok(Verdict::Keep(class)),
-            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
+            Ok(ResealOutcome::Current) => Ok(Verdict::Keep(class)),
+            Ok(ResealOutcome::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
             Err(ResealError::Open(error)) => Ok(self.fault(error)),
-            Err(ResealError::Seal(error)) => self.unsealed(class, error),
+            Err(ResealError::Seal(error)) => self.seal_failure(class, error),
         }
     }
 
-    /// The verdict on a value that cannot be sealed: a finding where its user was erased. Anything
-    /// else concerns all values.
-    pub(crate) fn unsealed(&self, class: Class, error: SealError) -> Result<Verdict, SealError> {
+    /// Returns the verdict on a value that cannot be sealed: a finding if its user was erased. Any other error concerns
+    /// all values.
+    pub(crate) fn seal_failure(
+        &self,
+        class: Class,
+        error: SealError,
+    ) -> Result<Verdict, SealError> {
         match (error, self.user.and_then(|key| key.erased_at())) {
             (SealError::Erased, Some(at)) => Ok(Verdict::Fault(class, OpenError::Erased { at })),
             _ => Err(error),
@@ -162,9 +165,8 @@ impl Value<'_> {
 }
 
 impl Verdict {
-    /// The same verdict of a task for which what was sealed for an erased user is nothing wrong: it
-    /// is gone for good, as it shall be.
-    pub(crate) fn leaving_erased(self) -> Self {
+    /// Returns the verdict of a task that accepts values of erased users: these are permanently erased, as intended.
+    pub(crate) fn accept_erased(self) -> Self {
         match self {
             Self::Fault(Class::Erased, _) => Self::Keep(Class::Erased),
             other => other,

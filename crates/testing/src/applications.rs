@@ -1,8 +1,8 @@
-//! Programs that use a framework as applications do, each in a directory of its own below
-//! `applications/`: the configuration of a proxy for it (`waxseal.toml`), the program, and the page about it
-//! (`page.md`). They get the server's address as arguments and print what they saw as lines of JSON. Makes
-//! their commands, with the packages that `cargo xtask tools` has installed, and runs them within a time
-//! limit. Does not know what they do.
+//! Programs that use a framework as applications do, each in its own directory below
+//! `applications/`: the configuration of a proxy for it (`waxseal.toml`), the program, and the page
+//! about it (`page.md`). They get the server's address as arguments and print their observations as
+//! lines of JSON. This module builds their commands, with the packages that `cargo xtask tools` has
+//! installed, and runs them within a time limit. It does not know what they do.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -21,7 +21,7 @@ const PAGE: &str = "page.md";
 const VERSIONS: &str = "versions:";
 /// The packages' path below the directory of tools.
 const INSTALLED: &str = "applications";
-const PAUSE: Duration = Duration::from_millis(5);
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// One framework.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub struct ApplicationProgram {
 /// The end of a program.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Nothing if it was ended: by the time limit, or because there was enough of it.
+    /// `None` if it was killed: by the time limit, or because `enough` was satisfied.
     pub status: Option<ExitStatus>,
     /// Its stdout.
     pub stdout: String,
@@ -69,7 +69,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When it has none.
+    /// If it has none.
     #[must_use]
     pub fn recipe(self) -> String {
         self.read(RECIPE)
@@ -79,7 +79,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When it has no page, or the page no such line.
+    /// If it has no page, or the page no such line.
     #[must_use]
     pub fn versions(self) -> String {
         let page = self.read(PAGE);
@@ -91,7 +91,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When the packages are not installed.
+    /// If the packages are not installed.
     #[must_use]
     pub fn python(self, program: &str) -> ApplicationProgram {
         let runtime = runtime("python");
@@ -107,7 +107,7 @@ impl Application {
                 ("PYTHONPATH", path.join(":")),
                 ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
                 ("PYTHONUTF8", "1".to_owned()),
-                // What a program says before it is killed is wanted as well.
+                // The output before it is killed must not be lost in a buffer.
                 ("PYTHONUNBUFFERED", "1".to_owned()),
             ],
             is_pinned: true,
@@ -119,7 +119,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When the packages are not installed.
+    /// If the packages are not installed.
     #[must_use]
     pub fn node(self, program: &str) -> ApplicationProgram {
         let runtime = runtime("node");
@@ -127,7 +127,7 @@ impl Application {
             &format!("{INSTALLED}/node"),
             &runtime.join("package-lock.json"),
         );
-        // A module finds its packages in the directories above it.
+        // Modules are resolved in the parent directories.
         let sources = tempfile::tempdir_in(&packages).expect("make a directory for the program");
         for directory in [&runtime, &self.directory()] {
             for source in files(directory) {
@@ -148,7 +148,7 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// When there is no such interpreter.
+    /// If there is no such interpreter.
     #[must_use]
     pub fn system(self, interpreter: &str, program: &str) -> ApplicationProgram {
         ApplicationProgram {
@@ -171,24 +171,25 @@ impl Application {
 }
 
 impl ApplicationProgram {
-    /// Returns whether a manifest of ours says which versions of packages it runs with, and not the operating system.
+    /// True if one of our manifests pins the versions of its packages, rather than the operating
+    /// system.
     #[must_use]
     pub fn is_pinned(&self) -> bool {
         self.is_pinned
     }
 
-    /// The same with a variable in its environment.
+    /// Adds a variable to its environment.
     #[must_use]
     pub fn env(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self
     }
 
-    /// Starts it with these arguments, and lets the caller go on; what it says on stderr is in this file.
+    /// Starts it with these arguments in the background, with its stderr in this file.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(&self, arguments: &[&str], stderr: File) -> Child {
         let mut command = Command::new(&self.program);
@@ -202,22 +203,22 @@ impl ApplicationProgram {
         command.spawn().expect("start the program")
     }
 
-    /// Runs it against a server at this port of 127.0.0.1, for at most `limit`; steps of it that wait for
-    /// something give up after `step_timeout`. Its children end with it.
+    /// Runs it against a server at this port of 127.0.0.1, for at most `limit`; its steps give up
+    /// after `step_timeout`. Its children end with it.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn run(&self, port: u16, step_timeout: Duration, limit: Duration) -> Outcome {
         self.run_until(port, step_timeout, limit, || false)
     }
 
-    /// The same, but ends it as soon as there is `enough` of it.
+    /// Like [`run`](Self::run), but kills it as soon as `enough` returns true.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn run_until(
         &self,
@@ -243,9 +244,9 @@ impl ApplicationProgram {
             .stderr(create("stderr"));
         let mut child = command.spawn().expect("start the program");
         let status = wait(&mut child, limit, enough);
-        // What it has started may still run, whatever became of it.
+        // Its children may still run, however it ended.
         kill_group(child.id());
-        // It fails where the status was taken before.
+        // Fails if the status was already reaped.
         let _ = child.wait();
         let read = |name: &str| {
             let bytes = fs::read(path(name)).expect("read the output");
@@ -260,18 +261,18 @@ impl ApplicationProgram {
 }
 
 impl Outcome {
-    /// Returns whether it ended with success.
+    /// True if it exited with status 0.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| status.success())
     }
 }
 
-/// All frameworks that have a recipe.
+/// The names of all frameworks that have a recipe.
 ///
 /// # Panics
 ///
-/// When the directory cannot be read.
+/// If the directory cannot be read.
 #[must_use]
 pub fn all() -> Vec<String> {
     let entries = fs::read_dir(directory()).expect("read the directory of applications");
@@ -288,7 +289,7 @@ fn directory() -> PathBuf {
     workspace_root().join("crates/testing/applications")
 }
 
-/// What all programs in one language use, with the manifest of their packages.
+/// The files shared by all programs in one language, with the manifest of their packages.
 fn runtime(language: &str) -> PathBuf {
     directory().join(language)
 }
@@ -299,7 +300,8 @@ fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
     paths.filter(|path| path.is_file())
 }
 
-/// Returns how a program ended; `None` if it has not in time, or before there was `enough` of it.
+/// Waits for the exit status of a program; `None` if it did not end in time, or before `enough`
+/// returned true.
 pub(crate) fn wait(
     child: &mut Child,
     limit: Duration,
@@ -313,16 +315,16 @@ pub(crate) fn wait(
         if Instant::now() > give_up || enough() {
             return None;
         }
-        sleep(PAUSE);
+        sleep(CHECK_INTERVAL);
     }
 }
 
-/// Kills what is left of a program: itself, or what it has started.
+/// Kills the remaining processes of a program: itself, or its children.
 fn kill_group(leader: u32) {
     let group = format!("-{leader}");
     let mut kill = Command::new("kill");
     kill.args(["-KILL", "--", &group]).stderr(Stdio::null());
-    // It fails where nothing is left.
+    // Fails if none remain.
     let _ = kill.status();
 }
 
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_address_patience_and_variables() {
+    fn a_program_gets_address_timeout_and_variables() {
         let (_directory, program) = shell("echo $1 $2 $STEP_TIMEOUT $WORD; echo no >&2; exit 3");
         let program = program.env("WORD", "añil");
         let outcome = program.run(7001, Duration::from_secs(9), Duration::from_secs(60));
@@ -358,19 +360,19 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_ends_with_its_children() {
+    fn a_program_that_hangs_is_killed_with_its_children() {
         let (directory, program) = shell("echo begun; sleep 1000 & echo $! > \"$0.child\"; wait");
         let outcome = program.run(7001, SHORT, SHORT);
         assert!(outcome.status.is_none());
         assert_eq!(outcome.stdout, "begun\n");
         let child = fs::read_to_string(directory.path().join("program.sh.child")).unwrap();
         let path = format!("/proc/{}/stat", child.trim());
-        // A process that was killed can stay in the table until its parent has taken its status.
+        // A killed process can stay in the table until its parent has reaped it.
         let is_dead = || fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
         let give_up = Instant::now() + Duration::from_secs(60);
         while !is_dead() {
             assert!(Instant::now() < give_up, "the child lives");
-            sleep(PAUSE);
+            sleep(CHECK_INTERVAL);
         }
     }
 }

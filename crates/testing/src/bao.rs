@@ -1,6 +1,5 @@
-//! A Vault of one's own: OpenBao in development mode on a free port of 127.0.0.1, in memory and
-//! unsealed, with a root token that is random. Speaks to it in plain HTTP; the listener with TLS is
-//! one more beside that.
+//! A private Vault: OpenBao in development mode on a free port of 127.0.0.1, in memory and
+//! unsealed, with a random root token. Called in plain HTTP; a listener with TLS can be added.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -15,14 +14,14 @@ use crate::redis_server::free_port;
 use crate::tls::Certificates;
 use crate::tools::services;
 
-/// A running server. Dropping it kills the process, and with it all it knew.
+/// A running server. Dropping it kills the process, and loses everything in it.
 #[derive(Debug)]
 pub struct Bao {
     process: Process,
     port: u16,
     tls_port: Option<u16>,
     root_token: String,
-    /// Its home and its log.
+    /// Holds its home and its log.
     _directory: TempDir,
 }
 
@@ -31,7 +30,7 @@ impl Bao {
     ///
     /// # Panics
     ///
-    /// When it is not installed, or does not come up.
+    /// If it is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::launch(None)
@@ -42,7 +41,7 @@ impl Bao {
     ///
     /// # Panics
     ///
-    /// When it is not installed, or does not come up.
+    /// If it is not installed, or does not start.
     #[must_use]
     pub fn with_tls(certificates: &Certificates) -> Self {
         Self::launch(Some(certificates))
@@ -58,7 +57,7 @@ impl Bao {
     ///
     /// # Panics
     ///
-    /// When the server was started without TLS.
+    /// If the server was started without TLS.
     #[must_use]
     pub fn tls_address(&self) -> String {
         let port = self.tls_port.expect("this server was started without TLS");
@@ -77,51 +76,51 @@ impl Bao {
         &self.root_token
     }
 
-    /// One call as root: `api("POST", "transit/keys/wax", &json!({}))`. What lies in a namespace
-    /// begins with it: `team/transit/keys/wax`. An answer without a body is `null`.
+    /// One call as root: `api("POST", "transit/keys/wax", &json!({}))`. Paths in a namespace begin
+    /// with it: `team/transit/keys/wax`. A response without a body is `null`.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn api(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.call(&self.root_token, method, path, body);
         assert!(status < 300, "{method} {path}: {status} {answer}");
         answer
     }
 
-    /// One call with any token; returns the status and the answer.
+    /// One call with any token. Returns the status and the body.
     ///
     /// # Panics
     ///
-    /// When the server does not answer.
+    /// If the server does not answer.
     #[must_use]
     pub fn call(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        ask(self.port, token, method, path, body).expect("bao answers")
+        call(self.port, token, method, path, body).expect("bao answers")
     }
 
     /// Mounts the transit engine at `transit/`.
     ///
     /// # Panics
     ///
-    /// When it is mounted already.
+    /// If it is mounted already.
     pub fn enable_transit(&self) {
         self.api("POST", "sys/mounts/transit", &json!({"type": "transit"}));
     }
 
-    /// A new key of the transit engine, AES-256-GCM.
+    /// Creates a key of the transit engine, AES-256-GCM.
     ///
     /// # Panics
     ///
-    /// When transit is not enabled.
+    /// If transit is not enabled.
     pub fn create_transit_key(&self, name: &str) {
         self.api("POST", &format!("transit/keys/{name}"), &json!({}));
     }
 
-    /// A new version of a key; what older ones encrypted can still be decrypted.
+    /// Creates a new version of a key; ciphertexts of older ones can still be decrypted.
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn rotate_transit_key(&self, name: &str) {
         self.api("POST", &format!("transit/keys/{name}/rotate"), &json!({}));
     }
@@ -130,7 +129,7 @@ impl Bao {
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn delete_transit_key(&self, name: &str) {
         let path = format!("transit/keys/{name}");
         let allowed = json!({"deletion_allowed": true});
@@ -138,22 +137,22 @@ impl Bao {
         self.api("DELETE", &path, &Value::Null);
     }
 
-    /// A policy in OpenBao's own language:
-    /// `path "transit/encrypt/wax" { capabilities = ["update"] }`.
+    /// Writes a policy in OpenBao's own language: `path "transit/encrypt/wax" { capabilities =
+    /// ["update"] }`.
     ///
     /// # Panics
     ///
-    /// When it does not parse.
+    /// If it does not parse.
     pub fn write_policy(&self, name: &str, hcl: &str) {
         let body = json!({"policy": hcl});
         self.api("PUT", &format!("sys/policies/acl/{name}"), &body);
     }
 
-    /// A new token with these policies, for as long as `ttl` says: `1h`, `2s`.
+    /// Creates a token with these policies, valid for `ttl`: `1h`, `2s`.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     #[must_use]
     pub fn create_token(&self, policies: &[&str], ttl: &str) -> String {
         let body = json!({"policies": policies, "ttl": ttl});
@@ -161,21 +160,21 @@ impl Bao {
         text(&answer["auth"]["client_token"])
     }
 
-    /// Ends a token before its time.
+    /// Revokes a token.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn revoke_token(&self, token: &str) {
         self.api("POST", "auth/token/revoke", &json!({"token": token}));
     }
 
-    /// A role that logs in with a role id and a secret id, which are returned, and gets tokens with
-    /// this policy that live as long as `token_ttl` says.
+    /// Creates a role that logs in with a role id and a secret id, which are returned, and gets
+    /// tokens with this policy that are valid for `token_ttl`.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     #[must_use]
     pub fn enable_approle(&self, role: &str, policy: &str, token_ttl: &str) -> (String, String) {
         let enabled = self.api("GET", "sys/auth", &Value::Null);
@@ -193,29 +192,29 @@ impl Bao {
         )
     }
 
-    /// A new namespace below the root.
+    /// Creates a namespace below the root.
     ///
     /// # Panics
     ///
-    /// When there is one of that name.
+    /// If it exists already.
     pub fn create_namespace(&self, name: &str) {
         self.api("POST", &format!("sys/namespaces/{name}"), &json!({}));
     }
 
-    /// SIGSTOP: connections stay open and nobody answers.
+    /// SIGSTOP: connections stay open and are not answered.
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn freeze(&self) {
         self.process.freeze();
     }
 
-    /// SIGCONT: goes on after [`Bao::freeze`].
+    /// SIGCONT: resumes after [`Bao::freeze`].
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn thaw(&self) {
         self.process.thaw();
     }
@@ -239,14 +238,15 @@ impl Bao {
                 server.arg(format!("-config={}", settings.display()));
                 tls_port
             });
-            // Its own variables, and the proxies of whoever runs this, are none of its business.
+            // Its own variables, and the proxies of the surrounding environment, must not affect
+            // it.
             server.env_clear().env("HOME", directory.path());
             server.current_dir(directory.path());
             let log = directory.path().join(format!("{port}.log"));
-            // Another server that took the port would not know this token.
+            // Another server that took the port would reject this token.
             let knows_its_token = |_: &str| {
                 let path = "auth/token/lookup-self";
-                let answer = ask(port, &root_token, "GET", path, &Value::Null);
+                let answer = call(port, &root_token, "GET", path, &Value::Null);
                 answer.is_ok_and(|(status, _)| status == 200)
             };
             let process = Process::start(&mut server, &log, knows_its_token)?;
@@ -262,7 +262,7 @@ impl Bao {
     }
 }
 
-/// The settings of one more listener.
+/// The settings of an additional listener.
 fn listener(port: u16, certificates: &Certificates) -> String {
     format!(
         "listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  cluster_address = \"127.0.0.1:0\"\n  \
@@ -272,7 +272,7 @@ fn listener(port: u16, certificates: &Certificates) -> String {
     )
 }
 
-fn ask(
+fn call(
     port: u16,
     token: &str,
     method: &str,

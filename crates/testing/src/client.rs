@@ -1,4 +1,4 @@
-//! A small synchronous Redis client (RESP2), so that a test can look at a server independently of
+//! A small synchronous Redis client (RESP2), so that a test can inspect a server independently of
 //! the client library under test. Binary-safe, blocking, with a time limit on every read.
 
 use std::fmt;
@@ -7,16 +7,16 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// No command of a test takes this long; a server that stays silent fails the test.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Commands that are written before their replies are read. Small enough that neither side's
 /// socket buffers fill up while the other is still writing.
 const COMMANDS_IN_FLIGHT: usize = 256;
 
-/// What a server answered.
+/// A server's reply.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// `+OK` and the like.
+    /// A simple string such as `+OK`.
     Simple(String),
     /// `-ERR …`, without the dash.
     Error(String),
@@ -24,14 +24,14 @@ pub enum Reply {
     Int(i64),
     /// A string of bytes.
     Bulk(Vec<u8>),
-    /// No string, or no array.
+    /// The null string or array.
     Nil,
     /// An array of replies.
     Array(Vec<Reply>),
 }
 
 impl Reply {
-    /// The bytes of a bulk string, nothing for nil.
+    /// The bytes of a bulk string, `None` for nil.
     ///
     /// # Panics
     ///
@@ -80,7 +80,8 @@ impl Reply {
         }
     }
 
-    /// As `redis-cli --raw` shows it: one line for each item of an array, nothing for nil.
+    /// The reply as `redis-cli --raw` prints it: one line for each item of an array, nothing for
+    /// nil.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -97,7 +98,7 @@ impl Reply {
     }
 }
 
-/// Bytes as escaped text: a failed assertion about an envelope stays readable.
+/// Bytes as escaped text, so that a failed assertion about an envelope stays readable.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,12 +123,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When nobody listens there.
+    /// If the connection is refused.
     pub fn connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        stream.set_write_timeout(Some(READ_TIMEOUT))?;
         Ok(Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
         })
@@ -137,7 +138,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn cmd<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Reply {
         self.try_cmd(arguments).expect("the server answers")
     }
@@ -146,7 +147,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the connection breaks or stays silent for too long.
+    /// If the connection breaks or stays silent for too long.
     pub fn try_cmd<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
         let mut request = Vec::new();
         encode(&mut request, arguments);
@@ -158,7 +159,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn pipeline<C, A>(&mut self, commands: &[C]) -> Vec<Reply>
     where
         C: AsRef<[A]>,
@@ -206,16 +207,16 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     let text = String::from_utf8_lossy(text);
-    let rest = text.get(1..).unwrap_or_default();
+    let tail = text.get(1..).unwrap_or_default();
     match text.as_bytes().first() {
-        Some(b'+') => Ok(Reply::Simple(rest.to_owned())),
-        Some(b'-') => Ok(Reply::Error(rest.to_owned())),
-        Some(b':') => Ok(Reply::Int(number(rest)?)),
-        Some(b'$') => match usize::try_from(number(rest)?) {
+        Some(b'+') => Ok(Reply::Simple(tail.to_owned())),
+        Some(b'-') => Ok(Reply::Error(tail.to_owned())),
+        Some(b':') => Ok(Reply::Int(number(tail)?)),
+        Some(b'$') => match usize::try_from(number(tail)?) {
             Ok(length) => read_bulk(stream, length),
             Err(_) => Ok(Reply::Nil),
         },
-        Some(b'*') => match number(rest)? {
+        Some(b'*') => match number(tail)? {
             -1 => Ok(Reply::Nil),
             count => (0..count)
                 .map(|_| read_reply(stream))
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_a_reply_that_breaks_off() {
+    fn reports_a_truncated_reply() {
         for mut broken in [&b""[..], b"+OK", b"$5\r\nab", b"*2\r\n:1\r\n", b"?\r\n"] {
             assert!(read_reply(&mut broken).is_err());
         }

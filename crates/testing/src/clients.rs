@@ -1,8 +1,8 @@
-//! Programs in Node and Python that use published Redis clients as applications do. They lie in
+//! Programs in Node and Python that use published Redis clients as applications do. They are in
 //! `clients/` beside this crate's sources and get the server's address as arguments; each checks
-//! what it reads and prints it as lines of JSON. Starts them, with the packages that
-//! `cargo xtask tools` has installed from the manifests there, and never waits for ever. Does not
-//! know what they do.
+//! what it reads and prints it as lines of JSON. This module starts them, with the packages that
+//! `cargo xtask tools` has installed from the manifests there, and never waits without a limit. It
+//! does not know what they do.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,16 +14,15 @@ use tempfile::TempDir;
 
 use crate::tools::{on_path, packages, workspace_root};
 
-/// No program of a test takes this long: one that does hangs.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Longer than any program of a test takes: one that does hangs.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs one of the programs in `clients/node`, for example `ioredis.mjs`, against a server at this
-/// port of 127.0.0.1; returns what it printed.
+/// port of 127.0.0.1. Returns its output.
 ///
 /// # Panics
 ///
-/// When the packages are not installed, and when the program fails or hangs: then with what it
-/// wrote.
+/// If the packages are not installed, and if the program fails or hangs: then with its output.
 #[must_use]
 pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
     let (command, _directory) = node_command(program);
@@ -34,44 +33,43 @@ pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
 ///
 /// # Panics
 ///
-/// When the packages are not installed, and when the program fails or hangs: then with what it
-/// wrote.
+/// If the packages are not installed, and if the program fails or hangs: then with its output.
 #[must_use]
 pub fn python(program: &str, port: u16, arguments: &[&str]) -> String {
     run(python_command(program), program, port, arguments)
 }
 
-/// Starts a program in `clients/node` that goes on until its input ends.
+/// Starts a program in `clients/node` that runs until its input ends.
 ///
 /// # Panics
 ///
-/// When the packages are not installed.
+/// If the packages are not installed.
 #[must_use]
-pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> Started {
+pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> RunningProgram {
     let (command, directory) = node_command(program);
-    Started::new(command, port, arguments, Some(directory))
+    RunningProgram::new(command, port, arguments, Some(directory))
 }
 
-/// The same in `clients/python`.
+/// Starts a program in `clients/python` that runs until its input ends.
 ///
 /// # Panics
 ///
-/// When the packages are not installed.
+/// If the packages are not installed.
 #[must_use]
-pub fn start_python(program: &str, port: u16, arguments: &[&str]) -> Started {
-    Started::new(python_command(program), port, arguments, None)
+pub fn start_python(program: &str, port: u16, arguments: &[&str]) -> RunningProgram {
+    RunningProgram::new(python_command(program), port, arguments, None)
 }
 
-/// A program that goes on until its input ends. Killed when dropped.
+/// A program that runs until its input ends. Killed when dropped.
 #[derive(Debug)]
-pub struct Started {
+pub struct RunningProgram {
     child: Child,
     output: TempDir,
-    /// Where it is started from, as long as it runs.
+    /// The directory it was started from, kept while it runs.
     _sources: Option<TempDir>,
 }
 
-impl Started {
+impl RunningProgram {
     fn new(mut command: Command, port: u16, arguments: &[&str], sources: Option<TempDir>) -> Self {
         let output = TempDir::new().expect("make a directory for the output");
         let create = |name: &str| {
@@ -90,11 +88,11 @@ impl Started {
         }
     }
 
-    /// Ends its input; returns what it printed.
+    /// Closes its input. Returns its output.
     ///
     /// # Panics
     ///
-    /// When it fails or hangs: then with what it wrote.
+    /// If it fails or hangs: then with its output.
     #[must_use]
     pub fn finish(mut self) -> String {
         drop(self.child.stdin.take());
@@ -108,19 +106,19 @@ impl Started {
     }
 }
 
-impl Drop for Started {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Runs any other program to its end, with this as its input; returns what it printed.
+/// Runs any other program to its end, with this input. Returns its output.
 ///
 /// # Panics
 ///
-/// When it fails or hangs: then with what it wrote.
+/// If it fails or hangs: then with its output.
 #[must_use]
 pub fn finish(mut command: Command, input: &[u8]) -> String {
     let directory = TempDir::new().expect("make a directory for the output");
@@ -153,9 +151,9 @@ pub fn finish(mut command: Command, input: &[u8]) -> String {
     );
 }
 
-/// How a program ended; `None` if it had to be killed.
+/// The exit status of a program; `None` if it had to be killed.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let status = crate::applications::wait(child, LIMIT, || false);
+    let status = crate::applications::wait(child, PROGRAM_TIMEOUT, || false);
     if status.is_none() {
         // It may end at this very moment.
         let _ = child.kill();
@@ -164,10 +162,10 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
     status
 }
 
-/// The program, and where it is copied to.
+/// The program, and the directory it was copied to.
 fn node_command(program: &str) -> (Command, TempDir) {
     let packages = packages("node", &clients_directory("node").join("package-lock.json"));
-    // A module finds its packages in the directories above it.
+    // Modules are resolved in the parent directories.
     let directory = tempfile::tempdir_in(&packages).expect("make a directory for the program");
     for source in sources("node") {
         let name = source.file_name().expect("a file");
@@ -225,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_gets_its_input_and_its_output_comes_back() {
+    fn a_program_gets_its_input_and_its_output_is_returned() {
         assert_eq!(finish(Command::new("cat"), "añil".as_bytes()), "añil");
     }
 

@@ -1,39 +1,39 @@
-//! As much HTTP/1.1 as local servers need in tests: one message at a time, one exchange for each
-//! connection, no TLS. Knows neither who asks nor what about.
+//! As much HTTP/1.1 as local servers need in tests: one message at a time, one exchange per
+//! connection, no TLS.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// No answer of a test takes this long; a server that stays silent fails the test.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No response in a test takes this long; a server that stays silent fails the test.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// No message of a test is larger.
-const LARGEST: u64 = 16 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A request or a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The first line.
     pub(crate) start: String,
-    /// The headers, but those that say how the body is framed.
+    /// The headers, without those that frame the body.
     pub(crate) headers: Vec<(String, String)>,
     /// The body, without any framing.
     pub(crate) body: Vec<u8>,
 }
 
-/// What ends a body that has neither length nor chunks.
+/// The end of a body that has neither length nor chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unframed {
-    /// There is none, as in a request.
+    /// There is no body, as in a request.
     Empty,
     /// The end of the connection, as in a response.
     ToTheEnd,
 }
 
 impl Message {
-    /// Reads one message, or nothing if the connection ends before it begins.
+    /// Reads one message; `None` if the connection ends before it begins.
     pub(crate) fn read(from: &mut impl BufRead, unframed: Unframed) -> io::Result<Option<Self>> {
-        let from = &mut from.take(LARGEST);
+        let from = &mut from.take(MAX_MESSAGE_BYTES);
         let start = line(from)?;
         if start.is_empty() {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Message {
         }))
     }
 
-    /// Writes it as the only one on its connection.
+    /// Writes it as the only message on its connection.
     pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut bytes = format!("{}\r\n", self.start).into_bytes();
         for (name, value) in &self.headers {
@@ -86,16 +86,16 @@ impl Message {
 
     /// The status of a response.
     pub(crate) fn status(&self) -> Option<u16> {
-        let rest = self.start.strip_prefix("HTTP/1.")?;
-        rest.split(' ').nth(1)?.parse().ok()
+        let tail = self.start.strip_prefix("HTTP/1.")?;
+        tail.split(' ').nth(1)?.parse().ok()
     }
 }
 
 /// Sends a request to a server on 127.0.0.1 and returns its response.
 pub(crate) fn exchange(port: u16, request: &Message) -> io::Result<Message> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
+    stream.set_write_timeout(Some(READ_TIMEOUT))?;
     request.write(&mut stream)?;
     let response = Message::read(&mut BufReader::new(stream), Unframed::ToTheEnd)?;
     response.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
@@ -123,7 +123,7 @@ pub(crate) fn request(
     }
 }
 
-/// A line without its end; empty at the end of everything.
+/// A line without its line end; empty at the end of the stream.
 fn line(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = Vec::new();
     from.read_until(b'\n', &mut line)?;
@@ -149,7 +149,7 @@ fn read_chunks(from: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
             line(from)?;
             continue;
         }
-        // What may follow the last chunk.
+        // Trailers after the last chunk.
         while !line(from)?.is_empty() {}
         return Ok(());
     }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_comes_out_the_same_however_it_is_framed() {
+    fn a_body_is_the_same_however_it_is_framed() {
         for text in [
             "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhola",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhol\r\n1;x=y\r\na\r\n0\r\n\r\n",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_breaks_off_is_an_error_and_none_at_all_is_not() {
+    fn a_truncated_message_is_an_error_and_an_empty_stream_is_not() {
         let broken = read(
             "GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhola",
             Unframed::Empty,

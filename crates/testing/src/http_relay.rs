@@ -1,6 +1,6 @@
-//! Something between a program and an HTTP server that can fail in every way a network and a
-//! service can: it passes requests on, swallows them, answers nonsense or an error of its own. One
-//! exchange for each connection, so that a new behaviour counts from the next request on. No TLS.
+//! A relay between a program and an HTTP server that can fail in every way a network and a service
+//! can: it forwards requests, swallows them, returns garbage or an error of its own. One exchange
+//! per connection, so that a new behaviour applies from the next request on. No TLS.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,24 +11,24 @@ use std::time::Duration;
 
 use crate::http::{Message, Unframed, exchange};
 
-/// Between two looks whether a connection that gets no answer may be given up.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The interval between two checks whether an unanswered connection may be closed.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What becomes of requests.
+/// The treatment of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Each goes to the server, and its answer back.
+    /// Each is forwarded, and its response returned.
     Pass,
     /// Connections are closed at once.
     Down,
-    /// Requests are read and never answered; their connections stay open, also when the behaviour
+    /// Requests are read and never answered; their connections stay open, even when the behaviour
     /// changes.
     Stall,
-    /// Success, with a body that is no JSON.
+    /// Success, with a body that is not JSON.
     Garbage,
-    /// An answer that is no HTTP.
+    /// A response that is not HTTP.
     NotHttp,
-    /// Always this answer.
+    /// Always this response.
     Status {
         /// The status.
         code: u16,
@@ -37,9 +37,9 @@ pub enum Behaviour {
         /// The body.
         body: String,
     },
-    /// This answer to requests that contain a text in their head or body; others pass.
+    /// This response to requests that contain a text in their head or body; others are forwarded.
     Matching {
-        /// For example `TrentService.Encrypt` or `/transit/encrypt/`.
+        /// The text, for example `TrentService.Encrypt` or `/transit/encrypt/`.
         needle: String,
         /// The status.
         code: u16,
@@ -48,7 +48,7 @@ pub enum Behaviour {
     },
 }
 
-/// A running relay. Dropping it ends it.
+/// A running relay. Dropping it stops it.
 #[derive(Debug)]
 pub struct HttpRelay {
     port: u16,
@@ -71,11 +71,11 @@ struct State {
 }
 
 impl HttpRelay {
-    /// In front of the server on this port of 127.0.0.1; everything passes.
+    /// Starts a relay in front of the server on this port of 127.0.0.1, which forwards everything.
     ///
     /// # Panics
     ///
-    /// When there is no port for it.
+    /// If there is no free port.
     #[must_use]
     pub fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("listen");
@@ -110,8 +110,8 @@ impl HttpRelay {
         self.port
     }
 
-    /// Behaves like this from the next request on, and counts from zero.
-    pub fn behave(&self, behaviour: Behaviour) {
+    /// Sets the behaviour from the next request on, and resets the counters.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
         *self.shared.state() = State {
             behaviour,
             requests: 0,
@@ -119,13 +119,13 @@ impl HttpRelay {
         };
     }
 
-    /// Requests since it has behaved like this; while [`Behaviour::Down`], connections.
+    /// Requests since the behaviour was set; for [`Behaviour::Down`], connections.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.shared.state().requests
     }
 
-    /// Those of [`HttpRelay::requests`] that did not pass.
+    /// The number of [`HttpRelay::requests`] that were not forwarded.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.shared.state().answered
@@ -133,7 +133,7 @@ impl HttpRelay {
 }
 
 impl Behaviour {
-    /// [`Behaviour::Status`] without headers of its own.
+    /// [`Behaviour::Status`] without extra headers.
     #[must_use]
     pub fn status(code: u16, body: &str) -> Self {
         Self::Status {
@@ -157,7 +157,7 @@ impl Behaviour {
 impl Drop for HttpRelay {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -174,8 +174,8 @@ impl Shared {
         self.ending.load(Ordering::SeqCst)
     }
 
-    /// Counts a request and says what becomes of it.
-    fn judge(&self, request: &Message) -> Behaviour {
+    /// Counts a request and returns its treatment.
+    fn next_behaviour(&self, request: &Message) -> Behaviour {
         let mut state = self.state();
         state.requests += 1;
         let behaviour = match &state.behaviour {
@@ -188,7 +188,7 @@ impl Shared {
         behaviour
     }
 
-    /// Whether a new connection is closed unread.
+    /// True if a new connection is closed unread.
     fn is_down(&self) -> bool {
         let mut state = self.state();
         let down = state.behaviour == Behaviour::Down;
@@ -208,20 +208,20 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { continue };
         if !shared.is_down() {
             let shared = Arc::clone(shared);
-            // Whoever waits for an answer sees that there is none.
-            thread::spawn(move || converse(stream, &shared));
+            // A client that waits for a response sees the connection end.
+            thread::spawn(move || serve(stream, &shared));
         }
     }
 }
 
-/// One exchange.
-fn converse(mut stream: TcpStream, shared: &Shared) -> Option<()> {
+/// Serves one exchange.
+fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let request = Message::read(&mut reader, Unframed::Empty).ok()??;
-    let answer = match shared.judge(&request) {
+    let answer = match shared.next_behaviour(&request) {
         Behaviour::Pass => exchange(shared.upstream, &request).ok()?,
         Behaviour::Down => return None,
-        Behaviour::Stall => return wait_for_the_end(&mut stream, shared),
+        Behaviour::Stall => return hold_open(&mut stream, shared),
         Behaviour::Garbage => answer(200, &[], "<html>this is no JSON"),
         Behaviour::NotHttp => {
             stream
@@ -239,20 +239,20 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     answer.write(&mut stream).ok()
 }
 
-/// Keeps a connection until the client or the relay ends.
-fn wait_for_the_end(stream: &mut TcpStream, shared: &Shared) -> Option<()> {
-    stream.set_read_timeout(Some(PAUSE)).ok()?;
+/// Holds a connection until the client or the relay ends.
+fn hold_open(stream: &mut TcpStream, shared: &Shared) -> Option<()> {
+    stream.set_read_timeout(Some(CHECK_INTERVAL)).ok()?;
     while !shared.is_ending() {
         match stream.read(&mut [0; 64]) {
             Ok(0) => break,
-            Err(error) if !is_silence(error.kind()) => break,
+            Err(error) if !is_timeout(error.kind()) => break,
             _ => {}
         }
     }
     Some(())
 }
 
-fn is_silence(kind: ErrorKind) -> bool {
+fn is_timeout(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted

@@ -1,10 +1,10 @@
-//! Real servers and sample data for the tests of every other crate: Redis processes that die with
-//! their owner, services that hold keys (a PKCS#11 token, AWS KMS, a Vault) and a relay that spoils
-//! what is asked of them, a certificate authority for TLS, Node as the reference for the classic
-//! format, published clients in Node and Python, and invented conversation states.
+//! Real servers and sample data for the tests of every other crate: Redis processes that end with
+//! their owner, services that hold keys (a PKCS#11 token, AWS KMS, a Vault) and a relay that
+//! injects failures into their traffic, a certificate authority for TLS, Node as the reference for
+//! the classic format, published clients in Node and Python, and synthetic conversation states.
 //!
-//! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal stands in
-//! that test. Everything here panics on failure, because its only callers are tests.
+//! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal is part
+//! of that test. Every server here is real; nothing is a mock.
 
 pub mod applications;
 pub mod bao;

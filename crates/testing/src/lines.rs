@@ -1,4 +1,4 @@
-//! What is logged on one thread, for tests that read it.
+//! Capture of the lines that one thread logs, for tests that read them.
 
 use std::cell::RefCell;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The lines that are logged on this thread while the guard lives.
+/// The lines logged on this thread while the guard exists.
 #[derive(Clone, Debug, Default)]
 pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -21,7 +21,7 @@ thread_local! {
 static SUBSCRIBER: Once = Once::new();
 
 impl Lines {
-    /// Captures what is logged at this level and at more urgent ones.
+    /// Captures events of this level and of more urgent ones.
     #[must_use]
     pub fn capture(level: Level) -> (Self, Capture) {
         subscribe();
@@ -30,13 +30,13 @@ impl Lines {
         (lines, Capture(before))
     }
 
-    /// Everything so far.
+    /// All captured text.
     #[must_use]
     pub fn text(&self) -> String {
         text(self.bytes().clone())
     }
 
-    /// Everything since the last call of this.
+    /// The text captured since the last call.
     #[must_use]
     pub fn take(&self) -> String {
         text(std::mem::take(&mut *self.bytes()))
@@ -57,10 +57,10 @@ impl Drop for Capture {
     }
 }
 
-/// Makes writers for the level of each event.
+/// Creates writers for the level of each event.
 struct Writers;
 
-/// Writes an event of this level to what its thread captures.
+/// Writes an event of this level to its thread's capture.
 struct ThreadWriter(Level);
 
 impl<'a> MakeWriter<'a> for Writers {
@@ -92,8 +92,9 @@ impl io::Write for ThreadWriter {
     }
 }
 
-/// Sets one subscriber for all threads, before anything is logged. With one on each thread, a line that another thread
-/// without a subscriber logs first is switched off for the whole process.
+/// Installs one subscriber for all threads, before anything is logged. With one per thread, a
+/// callsite that another thread without a subscriber reaches first is disabled for the whole
+/// process.
 fn subscribe() {
     SUBSCRIBER.call_once(|| {
         let subscriber = tracing_subscriber::fmt()
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_captures_its_own_lines_of_the_level_until_the_guard_goes() {
+    fn a_thread_captures_its_own_lines_of_the_level_until_the_guard_is_dropped() {
         let (outer, guard) = Lines::capture(Level::INFO);
         tracing::info!("one");
         tracing::debug!("two");

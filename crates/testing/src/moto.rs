@@ -1,5 +1,5 @@
 //! AWS KMS on this machine: the server of the Python package moto on a free port of 127.0.0.1, in
-//! memory, with any credentials accepted. Speaks to it in plain HTTP, never through an SDK.
+//! memory, accepting any credentials. Called in plain HTTP, never through an SDK.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +8,7 @@ use crate::http::{exchange, request};
 use crate::process::{Process, on_a_free_port};
 use crate::tools::{on_path, services, workspace_root};
 
-/// Where keys are made unless told otherwise.
+/// The region of keys unless specified otherwise.
 pub const REGION: &str = "eu-west-1";
 
 /// A running server. Dropping it kills the process, and with it all keys.
@@ -16,7 +16,7 @@ pub const REGION: &str = "eu-west-1";
 pub struct Moto {
     process: Process,
     port: u16,
-    /// Its log is in there.
+    /// Holds its log.
     _directory: TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When it is not installed, or does not come up.
+    /// If it is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
         let directory = tempfile::Builder::new()
@@ -43,7 +43,7 @@ impl Moto {
                 .env("PYTHONDONTWRITEBYTECODE", "1")
                 .current_dir(directory.path());
             let log = directory.path().join(format!("{port}.log"));
-            // Only its own words prove that it is this server who has the port.
+            // Only its own message proves that this server has the port.
             let listens = format!("Running on http://127.0.0.1:{port}");
             let process = Process::start(&mut server, &log, |log| log.contains(&listens))?;
             Ok((process, port))
@@ -67,7 +67,7 @@ impl Moto {
         self.port
     }
 
-    /// What a program with the AWS SDK needs in its environment to ask this server.
+    /// Environment variables for a program with the AWS SDK that is to use this server.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         let endpoint = self.endpoint();
@@ -82,21 +82,21 @@ impl Moto {
         .into()
     }
 
-    /// A new symmetric key; returns its ARN.
+    /// Creates a symmetric key. Returns its ARN.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     #[must_use]
     pub fn create_key(&self) -> String {
         self.create_key_in(REGION)
     }
 
-    /// A new symmetric key in a region; returns its ARN.
+    /// Creates a symmetric key in a region. Returns its ARN.
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     #[must_use]
     pub fn create_key_in(&self, region: &str) -> String {
         let answer = self.succeed(region, "CreateKey", &json!({}));
@@ -108,7 +108,7 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn disable_key(&self, arn: &str) {
         self.about("DisableKey", arn);
     }
@@ -117,16 +117,17 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn enable_key(&self, arn: &str) {
         self.about("EnableKey", arn);
     }
 
-    /// Destroys a key, as far as AWS lets: it is refused with `KMSInvalidStateException`.
+    /// Schedules a key's deletion, the closest AWS has to destroying it: it is refused with
+    /// `KMSInvalidStateException`.
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn schedule_deletion(&self, arn: &str) {
         self.about("ScheduleKeyDeletion", arn);
     }
@@ -135,21 +136,21 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn create_alias(&self, alias: &str, arn: &str) {
         let (region, id) = parts(arn);
         let body = json!({"AliasName": alias, "TargetKeyId": id});
         self.succeed(region, "CreateAlias", &body);
     }
 
-    /// One call in a region, such as `Encrypt`; returns the status and the answer.
+    /// One call in a region, such as `Encrypt`. Returns the status and the body.
     ///
     /// # Panics
     ///
-    /// When the server does not answer.
+    /// If the server does not answer.
     #[must_use]
     pub fn call(&self, region: &str, action: &str, body: &Value) -> (u16, Value) {
-        // The server takes the service and the region from here, and checks no signature.
+        // The server takes service and region from here, and does not verify the signature.
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=testing/20260101/{region}/kms/aws4_request, \
              SignedHeaders=host, Signature=none"
@@ -168,27 +169,27 @@ impl Moto {
         )
     }
 
-    /// SIGSTOP: connections stay open and nobody answers.
+    /// SIGSTOP: connections stay open and are not answered.
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn freeze(&self) {
         self.process.freeze();
     }
 
-    /// SIGCONT: goes on after [`Moto::freeze`].
+    /// SIGCONT: resumes after [`Moto::freeze`].
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn thaw(&self) {
         self.process.thaw();
     }
 
     fn about(&self, action: &str, arn: &str) {
         let (region, id) = parts(arn);
-        // Unlike AWS, it knows these keys by their id only.
+        // Unlike AWS, it accepts only the id of these keys here.
         self.succeed(region, action, &json!({"KeyId": id}));
     }
 

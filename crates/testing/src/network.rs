@@ -1,6 +1,7 @@
-//! A network of one's own with two hosts, between which packets vanish when a test says so: two network namespaces
-//! and a virtual cable. Needs no rights but to make namespaces. What runs on the hosts is the business of the
-//! callers; they reach it over unix sockets, which namespaces do not separate.
+//! A private network with two hosts, between which packets are dropped when a test asks for it: two
+//! network namespaces and a virtual cable. Needs only the right to create namespaces. Callers
+//! decide what runs on the hosts; they reach it over unix sockets, which namespaces do not
+//! separate.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 /// The address of the far host.
 const FAR: &str = "10.77.0.2";
 
-/// Lays the cable, says the process that keeps the far namespace, and ends with its input.
+/// Connects the namespaces, prints the process that keeps the far one, and ends with its input.
 const SET_UP: &str = r#"
 set -e
 ip link set lo up
@@ -34,11 +35,11 @@ impl Network {
     /// The address of the far host.
     pub const FAR: &str = FAR;
 
-    /// Two hosts that reach each other.
+    /// Creates two hosts that reach each other.
     ///
     /// # Panics
     ///
-    /// Where namespaces cannot be made.
+    /// If namespaces cannot be created.
     #[must_use]
     pub fn new() -> Self {
         let spawned = Command::new("unshare")
@@ -58,25 +59,25 @@ impl Network {
         Self { near, far }
     }
 
-    /// The words that a command on the near host begins with.
+    /// The prefix of a command that runs on the near host.
     #[must_use]
     pub fn near(&self) -> Vec<String> {
         within(self.near.id())
     }
 
-    /// The words that a command on the far host begins with.
+    /// The prefix of a command that runs on the far host.
     #[must_use]
     pub fn far(&self) -> Vec<String> {
         within(self.far)
     }
 
-    /// From here on packets to the far host vanish.
+    /// Drops packets to the far host from now on.
     pub fn cut(&self) {
         self.address("del");
     }
 
-    /// They arrive again.
-    pub fn mend(&self) {
+    /// Delivers packets again.
+    pub fn restore(&self) {
         self.address("add");
     }
 
@@ -103,7 +104,7 @@ impl Default for Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // Its input ends, and with it the process, which ends the other.
+        // Closing its input ends the process, which ends the other.
         drop(self.near.stdin.take());
         let _ = self.near.wait();
     }

@@ -1,5 +1,5 @@
-//! Node.js as the second opinion: scripts with arguments and input, and the classic format as
-//! Node's own `crypto` writes and reads it. Computes nothing itself.
+//! Node.js as the reference implementation: scripts with arguments and input, and the classic
+//! format as Node's own `crypto` writes and reads it. Computes nothing in Rust.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::tools::on_path;
 
-/// The classic format in Node: reads one JSON object a line, answers each with one line.
+/// The classic format in Node: reads one JSON object per line, and answers each with one line.
 pub const CLASSIC: &str = include_str!("../node/classic.js");
 
-/// Runs a CommonJS script with arguments (`process.argv[2]` and on) and what it reads from standard
-/// input; returns what it wrote to standard output.
+/// Runs a CommonJS script with arguments (`process.argv[2]` onwards) and standard input. Returns
+/// its standard output.
 ///
 /// # Panics
 ///
-/// When Node is missing, or the script fails: then with what it wrote to standard error.
+/// If Node is missing, or the script fails: then with its standard error.
 #[must_use]
 pub fn run(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("make a directory for the script");
@@ -34,10 +34,10 @@ pub fn run(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         .spawn()
         .expect("start node");
     let mut stdin = process.stdin.take().expect("a pipe");
-    // From a thread of its own: a script that answers while it reads would block both sides.
+    // From a separate thread: a script that answers while it reads would block both sides.
     let output = thread::scope(|scope| {
         scope.spawn(move || {
-            // A script that does not want its input may end before it has read it.
+            // A script that ignores its input may end before it has read it.
             let _ = stdin.write_all(input);
         });
         process.wait_with_output().expect("node ends")
@@ -51,11 +51,11 @@ pub fn run(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// Seals values in the classic format, all in one Node process. With an IV where one is given.
+/// Seals values in the classic format, all in one Node process, with the given IVs if any.
 ///
 /// # Panics
 ///
-/// When Node refuses one of them.
+/// If Node refuses one of them.
 #[must_use]
 pub fn classic_seal(requests: &[ClassicSeal<'_>]) -> Vec<String> {
     let requests = requests.iter().map(|request| {
@@ -70,14 +70,14 @@ pub fn classic_seal(requests: &[ClassicSeal<'_>]) -> Vec<String> {
         Some(stored) => stored.to_owned(),
         None => panic!("node could not seal: {}", answer["error"]),
     };
-    ask(requests).into_iter().map(stored).collect()
+    exchange(requests).into_iter().map(stored).collect()
 }
 
-/// Opens stored values of the classic format, all in one Node process. Nothing where Node refuses.
+/// Opens stored values of the classic format, all in one Node process. `None` where Node refuses.
 ///
 /// # Panics
 ///
-/// When Node fails as a whole.
+/// If Node fails as a whole.
 #[must_use]
 pub fn classic_open<S: AsRef<str>>(key: &[u8; 32], stored: &[S]) -> Vec<Option<Vec<u8>>> {
     let key_hex = to_hex(key);
@@ -85,7 +85,7 @@ pub fn classic_open<S: AsRef<str>>(key: &[u8; 32], stored: &[S]) -> Vec<Option<V
         .iter()
         .map(|stored| json!({"op": "open", "key_hex": key_hex, "stored": stored.as_ref()}));
     let value = |answer: Value| Some(from_hex(answer["value_hex"].as_str()?));
-    ask(requests).into_iter().map(value).collect()
+    exchange(requests).into_iter().map(value).collect()
 }
 
 /// One value for [`classic_seal`].
@@ -95,11 +95,11 @@ pub struct ClassicSeal<'a> {
     pub key: &'a [u8; 32],
     /// The IV; random if there is none.
     pub iv: Option<&'a [u8; 16]>,
-    /// What to seal.
+    /// The value to seal.
     pub value: &'a [u8],
 }
 
-fn ask(requests: impl Iterator<Item = Value>) -> Vec<Value> {
+fn exchange(requests: impl Iterator<Item = Value>) -> Vec<Value> {
     let lines: Vec<String> = requests.map(|request| request.to_string() + "\n").collect();
     let output = run(CLASSIC, &[], lines.concat().as_bytes());
     let output = String::from_utf8(output).expect("JSON is UTF-8");

@@ -1,5 +1,5 @@
-//! A service as a process of its own: started with a log, waited for, frozen, killed, and dead with
-//! the value that owns it. What the service is, and when it is ready, is the business of its callers.
+//! A service as a child process: started with a log, awaited, frozen, killed, and killed with the
+//! value that owns it. Callers know what the service is and when it is ready.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -10,27 +10,28 @@ use std::time::{Duration, Instant};
 
 use crate::redis_server::free_port;
 
-/// How long a service may take until it is ready. An interpreter on a busy machine fits.
-const START_LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at a service that starts.
-const PAUSE: Duration = Duration::from_millis(10);
-/// Times that a service is started before giving up.
-const START_ATTEMPTS: usize = 5;
-/// Lines of its log that the message about a failure shows.
-const LOG_LINES: usize = 12;
+/// The time a service may take to become ready, generous enough for an interpreter on a busy
+/// machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The interval between two readiness checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// Attempts to start a service.
+const MAX_START_ATTEMPTS: usize = 5;
+/// Lines of its log that a failure message shows.
+const MAX_LOG_LINES: usize = 12;
 
 /// A running process with all of its children. Dropping it kills them.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
-    /// Its status was taken: the number may belong to somebody else from now on.
+    /// True once its status was reaped: the process id may belong to another process from then on.
     ended: bool,
 }
 
 impl Process {
-    /// Starts a program that writes what it has to say into `log`, and waits until `is_ready`. That
-    /// is told what the log says so far.
+    /// Starts a program that logs to `log`, and waits until `is_ready`, which is passed the log so
+    /// far.
     pub(crate) fn start(
         command: &mut Command,
         log: &Path,
@@ -39,7 +40,7 @@ impl Process {
         let file = OpenOptions::new().create(true).append(true).open(log);
         let file = file.expect("open the service's log");
         let child = command
-            // Its children are signalled together with it.
+            // Its children are in the same group, and signalled together with it.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("share the log"))
@@ -51,7 +52,7 @@ impl Process {
             log: log.to_owned(),
             ended: false,
         };
-        let give_up = Instant::now() + START_LIMIT;
+        let give_up = Instant::now() + START_TIMEOUT;
         while !is_ready(&process.read_log()) {
             if let Ok(Some(status)) = process.child.try_wait() {
                 process.ended = true;
@@ -60,17 +61,17 @@ impl Process {
             if Instant::now() > give_up {
                 return Err(process.failure("did not get ready"));
             }
-            sleep(PAUSE);
+            sleep(CHECK_INTERVAL);
         }
         Ok(process)
     }
 
-    /// SIGSTOP: its sockets stay open and nobody answers.
+    /// SIGSTOP: its sockets stay open and are not answered.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
     }
 
-    /// SIGCONT: goes on after [`Process::freeze`].
+    /// SIGCONT: resumes after [`Process::freeze`].
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
     }
@@ -78,7 +79,7 @@ impl Process {
     /// SIGKILL, as when the machine loses power.
     pub(crate) fn kill(&mut self) {
         if !self.ended {
-            // Fails only when all of them are gone already, which is what is wanted.
+            // Fails only if all of them have ended already, which is the goal.
             let _ = self.send("KILL");
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -109,7 +110,7 @@ impl Process {
 
     fn failure(&self, what: &str) -> String {
         let log = self.read_log();
-        let newest: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
+        let newest: Vec<&str> = log.lines().rev().take(MAX_LOG_LINES).collect();
         format!("it {what}; its log, newest first:\n{}", newest.join("\n"))
     }
 }
@@ -120,24 +121,23 @@ impl Drop for Process {
     }
 }
 
-/// Starts a service on a free port. Somebody else may take the port before the service does, hence
-/// the attempts.
+/// Starts a service on a free port. Another process may take the port first, hence the attempts.
 ///
 /// # Panics
 ///
-/// When it does not come up.
+/// If it does not start.
 pub(crate) fn on_a_free_port<T>(
     service: &str,
     mut start: impl FnMut(u16) -> Result<T, String>,
 ) -> T {
     let mut last = String::new();
-    for _ in 0..START_ATTEMPTS {
+    for _ in 0..MAX_START_ATTEMPTS {
         match start(free_port()) {
             Ok(started) => return started,
             Err(reason) => last = reason,
         }
     }
-    panic!("{service} did not start after {START_ATTEMPTS} attempts; the last one: {last}");
+    panic!("{service} did not start after {MAX_START_ATTEMPTS} attempts; the last one: {last}");
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_die_with_the_process() {
+    fn children_are_killed_with_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", "sleep 600 & echo child $!; wait"]);
@@ -157,10 +157,10 @@ mod tests {
         let child = PathBuf::from(format!("/proc/{number}/exe"));
         assert!(child.exists());
         drop(process.unwrap());
-        let give_up = Instant::now() + START_LIMIT;
+        let give_up = Instant::now() + START_TIMEOUT;
         while child.exists() {
             assert!(Instant::now() < give_up, "the child lives on");
-            sleep(PAUSE);
+            sleep(CHECK_INTERVAL);
         }
     }
 

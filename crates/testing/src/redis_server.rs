@@ -1,6 +1,6 @@
-//! A Redis server of one's own: a real process on a free port of 127.0.0.1, in a directory of its own,
-//! that dies with the value that owns it. Never keep one in a `static`: Rust does not drop statics,
-//! and the process would outlive the tests.
+//! A private Redis server: a real process on a free port of 127.0.0.1, in its own directory, which
+//! ends with the value that owns it. Never keep one in a `static`: Rust does not drop statics, and
+//! the process would outlive the tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ mod launch;
 pub use builder::Builder;
 pub use launch::free_port;
 
-/// How long a server may take to answer. Loading an append-only file of 200,000 records fits.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// The time a server may take to answer. Loading an append-only file of 200,000 records fits.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Between two looks at a server that starts.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The interval between two readiness checks.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Times that a server is started before giving up.
-const START_ATTEMPTS: usize = 5;
+/// Attempts to start a server.
+const MAX_START_ATTEMPTS: usize = 5;
 
 /// A running server. Dropping it kills the process and removes its directory.
 #[derive(Debug)]
@@ -41,17 +41,17 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// The system's Redis as it comes, without persistence.
+    /// Starts the system's Redis with default settings, without persistence.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// For everything else than the default.
+    /// A builder for other settings than the default.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
@@ -67,7 +67,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn tls_url(&self) -> String {
         format!("rediss://127.0.0.1:{}/", self.tls_port())
@@ -83,7 +83,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         assert!(
@@ -97,7 +97,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn certificates(&self) -> &Certificates {
         self.certificates
@@ -109,7 +109,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn ca_path(&self) -> PathBuf {
         self.certificates().ca()
@@ -119,17 +119,17 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn client_certificate_path(&self) -> PathBuf {
         self.certificates().client_certificate()
     }
 
-    /// The key to [`RedisServer::client_certificate_path`], PEM.
+    /// The key of [`RedisServer::client_certificate_path`], PEM.
     ///
     /// # Panics
     ///
-    /// When the server was built without TLS.
+    /// If the server was built without TLS.
     #[must_use]
     pub fn client_key_path(&self) -> PathBuf {
         self.certificates().client_key()
@@ -139,7 +139,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server was built without one.
+    /// If the server was built without one.
     #[must_use]
     pub fn unix_path(&self) -> PathBuf {
         assert!(
@@ -149,7 +149,7 @@ impl RedisServer {
         unix_path(self.directory.path())
     }
 
-    /// The process, for tools that look at it from outside.
+    /// The process id, for tools that inspect it from outside.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
@@ -159,7 +159,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server is down.
+    /// If the server is down.
     #[must_use]
     pub fn client(&self) -> Client {
         let mut client = Client::connect(self.port).expect("the server accepts connections");
@@ -173,12 +173,12 @@ impl RedisServer {
         client
     }
 
-    /// One command over a new connection, answered as `redis-cli --raw` shows it. An error reply
-    /// comes back as its text.
+    /// One command over a new connection, with the reply as `redis-cli --raw` prints it. An error
+    /// reply is returned as its text.
     ///
     /// # Panics
     ///
-    /// When the server is down.
+    /// If the server is down.
     pub fn cli(&self, arguments: &[&str]) -> String {
         self.client().cmd(arguments).to_text()
     }
@@ -187,18 +187,18 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When the server is down.
+    /// If the server is down.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(&mut self.client())
     }
 
-    /// Calls of each command since the server started, by lower-case name as `INFO commandstats`
-    /// has it. The look itself counts from the next one on.
+    /// Calls of each command since the server started, by lower-case name as in `INFO
+    /// commandstats`. This read itself is counted from the next one on.
     ///
     /// # Panics
     ///
-    /// When the server is down.
+    /// If the server is down.
     #[must_use]
     pub fn command_counts(&self) -> BTreeMap<String, u64> {
         let info = self.cli(&["INFO", "commandstats"]);
@@ -217,13 +217,13 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// When that does not happen within a minute.
+    /// If that does not happen within a minute.
     pub fn wait_for_replica_link(&self, primary: &Self) {
         let info = primary.cli(&["INFO", "replication"]);
         let wanted: u64 = info_field(&info, "master_repl_offset")
             .parse()
             .expect("an offset");
-        let give_up = Instant::now() + START_LIMIT;
+        let give_up = Instant::now() + START_TIMEOUT;
         loop {
             let info = self.cli(&["INFO", "replication"]);
             let offset = info_field(&info, "slave_repl_offset")
@@ -233,27 +233,27 @@ impl RedisServer {
                 return;
             }
             assert!(Instant::now() < give_up, "the replica did not catch up");
-            sleep(PAUSE);
+            sleep(CHECK_INTERVAL);
         }
     }
 
-    /// SIGKILL, as when the machine loses power. The directory stays for [`RedisServer::restart`].
+    /// SIGKILL, as if the machine lost power. The directory is kept for [`RedisServer::restart`].
     pub fn kill(&mut self) {
-        // Both fail only when the process is gone already, which is what is wanted.
+        // Both fail only if the process has ended already, which is the goal.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Starts the server anew on the same port, in the same directory, with the same settings; kills
+    /// Restarts the server on the same port, in the same directory, with the same settings; kills
     /// it first if it runs.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
         let mut last = String::new();
-        for _ in 0..START_ATTEMPTS {
+        for _ in 0..MAX_START_ATTEMPTS {
             let password = self.how.password.as_deref();
             match launch::launch(self.how.flavor, self.directory.path(), self.port, password) {
                 Ok(process) => {
@@ -267,20 +267,20 @@ impl RedisServer {
         panic!("the server did not restart: {last}");
     }
 
-    /// SIGSTOP: connections stay open and nobody answers.
+    /// SIGSTOP: connections stay open and are not answered.
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn stop_process(&self) {
         self.signal("-STOP");
     }
 
-    /// SIGCONT: goes on after [`RedisServer::stop_process`].
+    /// SIGCONT: resumes after [`RedisServer::stop_process`].
     ///
     /// # Panics
     ///
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn continue_process(&self) {
         self.signal("-CONT");
     }
@@ -307,7 +307,7 @@ fn unix_path(directory: &Path) -> PathBuf {
     directory.join("redis.sock")
 }
 
-/// One line of `INFO`, empty if it is not there.
+/// One field of `INFO`, empty if it is missing.
 fn info_field<'a>(info: &'a str, field: &str) -> &'a str {
     info.lines()
         .filter_map(|line| line.trim_end().split_once(':'))

@@ -1,4 +1,4 @@
-//! A clock that is wrong, for one program: a small library in C that is loaded before it.
+//! A wrong clock for one program: a small library in C that is preloaded.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ pub struct Skew {
 }
 
 impl Skew {
-    /// A clock that is so many days ahead; behind, where the number is negative.
+    /// A clock that is this many days ahead, or behind if negative.
     ///
     /// # Panics
     ///
-    /// When there is no C compiler, or it fails.
+    /// If there is no C compiler, or it fails.
     #[must_use]
     pub fn of_days(days: i64) -> Self {
         let directory = tempfile::Builder::new()
@@ -38,11 +38,11 @@ impl Skew {
         skew
     }
 
-    /// Puts the clock of the programs that have it so many days ahead, from now on.
+    /// Sets the clock of the programs that use it this many days ahead, from now on.
     ///
     /// # Panics
     ///
-    /// When the file that says so cannot be written.
+    /// If the control file cannot be written.
     pub fn set_days(&self, days: i64) {
         let seconds = days * 24 * 3600;
         let new = self.directory.path().join("new");
@@ -54,7 +54,7 @@ impl Skew {
         self.directory.path().join("seconds")
     }
 
-    /// What the program needs in its environment.
+    /// Environment variables of the program.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         let library = self.directory.path().join("skew.so");

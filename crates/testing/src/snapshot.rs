@@ -1,18 +1,18 @@
-//! Everything that lies in one database, byte for byte, to compare before and after. Compares what
-//! `DUMP` says: the same records in the same process compare equal; after a restart, or between two
-//! servers, the order inside of a big hash or set may differ, so there compare strings only.
+//! Everything in one database, byte for byte, to compare before and after. Compares the output of
+//! `DUMP`: the same records in the same process compare equal; after a restart, or between two
+//! servers, the order inside a big hash or set may differ, so compare only strings there.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::client::{Client, Reply};
 
-/// One record as it lies in the server.
+/// One record as the server stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// What `DUMP` returned: kind and content.
+    /// The output of `DUMP`: kind and content.
     pub dump: Vec<u8>,
-    /// When it expires, in milliseconds since 1970; nothing if it does not.
+    /// Its expiry, in milliseconds since 1970; `None` without one.
     pub expires_at_ms: Option<i64>,
 }
 
@@ -56,13 +56,13 @@ impl Snapshot {
         }
     }
 
-    /// How many records there are.
+    /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is no record at all.
+    /// True if there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -80,7 +80,7 @@ impl Snapshot {
         self.records.get(name.as_ref())
     }
 
-    /// Only the records whose name passes.
+    /// Only the records whose name satisfies the predicate.
     #[must_use]
     pub fn only(mut self, keep: impl Fn(&[u8]) -> bool) -> Self {
         self.records.retain(|name, _| keep(name));
@@ -120,7 +120,7 @@ fn read(client: &mut Client, names: Vec<Vec<u8>>) -> Vec<(Vec<u8>, StoredRecord)
     let found = names.into_iter().zip(dumps).zip(expiries);
     found
         .filter_map(|((name, dump), expiry)| {
-            // Gone between SCAN and here: not a part of the database any more.
+            // Deleted between SCAN and DUMP: not part of the database any more.
             let dump = dump.bytes()?;
             (expiry != -2).then(|| {
                 let expires_at_ms = (expiry >= 0).then_some(expiry);
@@ -136,7 +136,7 @@ fn read(client: &mut Client, names: Vec<Vec<u8>>) -> Vec<(Vec<u8>, StoredRecord)
         .collect()
 }
 
-/// What `PEXPIRETIME` says: -1 without expiry, -2 without a record.
+/// The reply of `PEXPIRETIME`: -1 without expiry, -2 without a record.
 fn expiries(client: &mut Client, names: &[Vec<u8>]) -> Vec<i64> {
     let commands: Vec<[&[u8]; 2]> = names
         .iter()
@@ -146,26 +146,26 @@ fn expiries(client: &mut Client, names: &[Vec<u8>]) -> Vec<i64> {
     if replies.iter().any(|reply| reply.error().is_some()) {
         return names
             .iter()
-            .map(|name| expiry_by_the_clock(client, name))
+            .map(|name| expiry_from_remaining_time(client, name))
             .collect();
     }
     replies.into_iter().map(Reply::int).collect()
 }
 
-/// Redis before 7.0 tells only how long is left. Between two looks at the server's clock that show
-/// the same millisecond, the sum is exact.
-fn expiry_by_the_clock(client: &mut Client, name: &[u8]) -> i64 {
+/// Redis before 7.0 reports only the remaining time. Between two readings of the server's clock
+/// that show the same millisecond, the sum is exact.
+fn expiry_from_remaining_time(client: &mut Client, name: &[u8]) -> i64 {
     loop {
         let replies =
             client.pipeline::<&[&[u8]], &[u8]>(&[&[b"TIME"], &[b"PTTL", name], &[b"TIME"]]);
-        let [before, left, after] = <[Reply; 3]>::try_from(replies).expect("three replies");
-        let left = left.int();
-        if left < 0 {
-            return left;
+        let [before, remaining, after] = <[Reply; 3]>::try_from(replies).expect("three replies");
+        let remaining = remaining.int();
+        if remaining < 0 {
+            return remaining;
         }
         let (before, after) = (milliseconds(before), milliseconds(after));
         if before == after {
-            return before + left;
+            return before + remaining;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! A PKCS#11 token of one's own: SoftHSM with settings and a directory that nobody else sees, and the
-//! tools that look at it from outside. A program that loads [`Token::module`] needs [`Token::env`]
-//! in its environment. Never keep one in a `static`: Rust does not drop statics.
+//! A private PKCS#11 token: SoftHSM with its own settings and directory, and the tools that inspect
+//! it from outside. A program that loads [`Token::module`] needs [`Token::env`] in its environment.
+//! Never keep one in a `static`: Rust does not drop statics.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use crate::tools::{library, on_path};
 
-mod fickle;
+mod faulty;
 
-pub use fickle::{Fickle, Mood};
+pub use faulty::{FaultMode, FaultyModule};
 
-/// An initialised token with a random PIN. Dropping it removes it with everything in it.
+/// An initialised token with a random PIN. Dropping it deletes it with everything in it.
 #[derive(Debug)]
 pub struct Token {
     directory: TempDir,
@@ -30,7 +30,7 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// When SoftHSM is missing or refuses.
+    /// If SoftHSM is missing or refuses.
     #[must_use]
     pub fn new(label: &str) -> Self {
         let directory = tempfile::Builder::new()
@@ -53,12 +53,12 @@ impl Token {
         token
     }
 
-    /// The same token, but these mechanisms (`CKM_AES_GCM`) are neither listed nor carried out.
-    /// Counts for whoever loads the module from now on.
+    /// Disables these mechanisms (`CKM_AES_GCM`): they are neither listed nor carried out. Applies
+    /// to programs that load the module from now on.
     ///
     /// # Panics
     ///
-    /// When the settings cannot be written.
+    /// If the settings cannot be written.
     #[must_use]
     pub fn without_mechanisms(self, mechanisms: &[&str]) -> Self {
         self.configure(mechanisms);
@@ -93,7 +93,7 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// When it is not installed.
+    /// If it is not installed.
     #[must_use]
     pub fn module(&self) -> PathBuf {
         library("libsofthsm2.so")
@@ -104,19 +104,19 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// When it is not installed.
+    /// If it is not installed.
     #[must_use]
     pub fn spy(&self) -> PathBuf {
         library("pkcs11-spy.so")
     }
 
-    /// What a program that loads [`Token::module`] needs in its environment.
+    /// Environment variables for a program that loads [`Token::module`].
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         vec![("SOFTHSM2_CONF".to_owned(), self.conf.display().to_string())]
     }
 
-    /// What a program that loads [`Token::spy`] needs in its environment; the calls are appended to
+    /// Environment variables for a program that loads [`Token::spy`]; the calls are appended to
     /// `log`.
     #[must_use]
     pub fn spy_env(&self, log: &Path) -> Vec<(String, String)> {
@@ -126,12 +126,12 @@ impl Token {
         env
     }
 
-    /// Pulls the token out. Who has loaded the module keeps its slot, and finds no objects in it;
-    /// who loads it from now on finds no token.
+    /// Unplugs the token. A program that has loaded the module keeps its slot, and finds no objects
+    /// in it; one that loads it from now on finds no token.
     ///
     /// # Panics
     ///
-    /// When it is out already.
+    /// If it is unplugged already.
     pub fn remove(&self) {
         let mut entries = fs::read_dir(self.slots()).expect("read the directory of the token");
         let token = entries
@@ -142,11 +142,11 @@ impl Token {
         fs::rename(token.path(), self.away().join(token.file_name())).expect("move the token");
     }
 
-    /// Plugs the token in again, with all it had.
+    /// Plugs the token in again, with all its objects.
     ///
     /// # Panics
     ///
-    /// When it is not out.
+    /// If it is not unplugged.
     pub fn put_back(&self) {
         let mut entries = fs::read_dir(self.away()).expect("the token is out");
         let token = entries
@@ -160,7 +160,7 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// When the program is missing.
+    /// If the program is missing.
     #[must_use]
     pub fn tool(&self, arguments: &[&str]) -> Output {
         let mut tool = Command::new(on_path("pkcs11-tool"));
@@ -169,11 +169,11 @@ impl Token {
         tool.envs(self.env()).output().expect("run pkcs11-tool")
     }
 
-    /// Runs `pkcs11-tool` on this token with the user's PIN; returns what it printed.
+    /// Runs `pkcs11-tool` on this token with the user's PIN. Returns its output.
     ///
     /// # Panics
     ///
-    /// When it fails.
+    /// If it fails.
     pub fn tool_as_user(&self, arguments: &[&str]) -> String {
         let login = ["--login", "--pin", &self.pin];
         let output = self.tool(&[&login, arguments].concat());
@@ -185,19 +185,19 @@ impl Token {
     ///
     /// # Panics
     ///
-    /// When the token is out, or SoftHSM refuses.
+    /// If the token is unplugged, or SoftHSM refuses.
     pub fn generate_key(&self, label: &str) {
         let id = hex(label.as_bytes());
         let key = ["--keygen", "--key-type", "AES:32", "--sensitive"];
         self.tool_as_user(&[&key[..], &["--label", label, "--id", &id]].concat());
     }
 
-    /// The token's flags in the words of `pkcs11-tool`, for example `user PIN count low` after a
-    /// wrong PIN; none if the token is out.
+    /// The token's flags as `pkcs11-tool` prints them, for example `user PIN count low` after a
+    /// wrong PIN; none if the token is unplugged.
     ///
     /// # Panics
     ///
-    /// When `pkcs11-tool` fails.
+    /// If `pkcs11-tool` fails.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
         let output = self.tool(&["--list-token-slots"]);
@@ -213,21 +213,21 @@ impl Token {
         flags.split(", ").map(str::to_owned).collect()
     }
 
-    /// Whether a wrong PIN was tried since the last right one. SoftHSM never locks a token for it.
+    /// True if a wrong PIN was tried since the last right one. SoftHSM never locks a token for it.
     ///
     /// # Panics
     ///
-    /// When `pkcs11-tool` fails.
+    /// If `pkcs11-tool` fails.
     #[must_use]
-    pub fn has_seen_a_wrong_pin(&self) -> bool {
+    pub fn has_counted_a_wrong_pin(&self) -> bool {
         self.flags().iter().any(|flag| flag == "user PIN count low")
     }
 
-    /// Logs in with the right PIN, so that wrong ones are forgotten.
+    /// Logs in with the right PIN, which resets the counter of wrong ones.
     ///
     /// # Panics
     ///
-    /// When the token is out.
+    /// If the token is unplugged.
     pub fn unlock(&self) {
         self.tool_as_user(&["--list-objects"]);
     }
@@ -238,7 +238,8 @@ impl Token {
             self.slots().display()
         );
         if !without.is_empty() {
-            // Up to version 2.6.1 the first name behind the minus is passed over: it is none.
+            // Up to version 2.6.1 the first name after the minus is ignored, so it is not one of
+            // them.
             settings += &format!("slots.mechanisms = -CKM_NONE,{}\n", without.join(","));
         }
         fs::write(&self.conf, settings).expect("write SoftHSM's settings");

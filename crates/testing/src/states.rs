@@ -1,16 +1,16 @@
-//! Conversation states as a WhatsApp bot keeps them in production, with invented persons: the same
-//! number always gives the same state. Every e-mail address is at `example.com`, every identifier
-//! says that it is none.
+//! Conversation states as a WhatsApp bot stores them in production, with invented persons: the same
+//! number always produces the same state. Every e-mail address is at `example.com`, every
+//! identifier is marked as invented.
 
 use std::time::Duration;
 
 use crate::client::encode;
 use crate::redis_server::RedisServer;
 
-/// 2025-01-01T00:00:00Z in milliseconds: states are dated from here.
+/// 2025-01-01T00:00:00Z in milliseconds: the base of all dates.
 const EPOCH_MS: u64 = 1_735_689_600_000;
 
-/// Records that go to the server in one write.
+/// Records written to the server at once.
 const BATCH: u64 = 512;
 
 const FIRST_NAMES: [&str; 8] = [
@@ -56,27 +56,26 @@ const REMARKS: [&str; 6] = [
     "Colonia Utopía, Ciudad Inexistente",
 ];
 
-/// The record name of state `i`: `wa:` and a telephone number, different for every `i` below
-/// 100,000,000.
+/// The record name of state `i`: `wa:` and a phone number, unique for every `i` below 100,000,000.
 #[must_use]
 pub fn state_name(i: u64) -> String {
-    // Multiplying by a number without common divisor with 10^8 only changes the order.
+    // Multiplying by a number coprime to 10^8 only changes the order.
     format!("wa:52155{:08}", (i * 48_271 + 12_345) % 100_000_000)
 }
 
 /// State `i`: 200 to 1,500 bytes, 800 on average.
 #[must_use]
 pub fn state_json(i: u64) -> String {
-    // Three throws instead of one: most states are of middle size, few are very short or long.
+    // Three throws instead of one: most states are of medium size, few are very short or long.
     let throw = |salt| usize::try_from(mix(i, salt) % 401).expect("less than 401");
     state_json_sized(i, 200 + throw(1) + throw(2) + throw(3))
 }
 
-/// State `i` with exactly so many bytes.
+/// State `i` with exactly this many bytes.
 ///
 /// # Panics
 ///
-/// When `bytes` is less than 200: there would be no room for the fields that every state has.
+/// If `bytes` is less than 200: the fields that every state has would not fit.
 #[must_use]
 pub fn state_json_sized(i: u64, bytes: usize) -> String {
     assert!(bytes >= 200, "a state has at least 200 bytes");
@@ -119,11 +118,11 @@ pub fn state_json_sized(i: u64, bytes: usize) -> String {
 }
 
 /// Writes the states 0 to `count` into database 0. Each expires at `ttl` from now or up to ten
-/// minutes later, so that a lost or swapped expiry shows.
+/// minutes later, so that a lost or swapped expiry is detected.
 ///
 /// # Panics
 ///
-/// When the server refuses one of them.
+/// If the server refuses one of them.
 pub fn load_states(server: &RedisServer, count: u64, ttl: Duration) {
     let ttl_ms = u64::try_from(ttl.as_millis()).expect("a sensible time");
     let mut client = server.client();
@@ -145,7 +144,7 @@ pub fn load_states(server: &RedisServer, count: u64, ttl: Duration) {
     }
 }
 
-/// All fields of `data` but the address, each with its comma.
+/// All fields of `data` except the address, each with its comma.
 fn fields(i: u64) -> [String; 9] {
     let first = pick(&FIRST_NAMES, i, 10);
     let (last, second) = (pick(&LAST_NAMES, i, 11), pick(&LAST_NAMES, i, 12));
@@ -180,7 +179,7 @@ fn fill_with_address(json: &mut String, i: u64, length: usize) {
         }
         json.push(letter);
     }
-    // At most one letter with an accent did not fit.
+    // At most one accented letter did not fit.
     while json.len() < length {
         json.push('.');
     }
@@ -191,7 +190,7 @@ fn pick<T: Copy>(from: &[T], i: u64, salt: u64) -> T {
     from[usize::try_from(index).expect("an index")]
 }
 
-/// SplitMix64: from two numbers one that looks random and is always the same.
+/// SplitMix64: a pseudo-random number that depends only on the two inputs.
 fn mix(i: u64, salt: u64) -> u64 {
     let mut z = i.wrapping_add(salt.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_has_exactly_the_size_that_was_asked_for() {
+    fn a_state_has_exactly_the_requested_size() {
         for bytes in (200..2_000).chain([10_000, 1_000_000]) {
             let json = state_json_sized(u64::try_from(bytes).unwrap(), bytes);
             assert_eq!(json.len(), bytes);

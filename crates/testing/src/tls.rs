@@ -1,5 +1,5 @@
 //! A certificate authority for one test: it signs a server certificate for 127.0.0.1 and a client
-//! certificate, and leaves all of them as PEM files. Knows nothing of Redis and opens no socket.
+//! certificate, and writes all of them as PEM files. Knows nothing of Redis and opens no socket.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,37 +16,39 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes a new authority with a server and a client certificate, and writes them into `directory`.
-    /// Two calls make two authorities that do not trust each other.
+    /// Creates an authority with a server and a client certificate, and writes them into
+    /// `directory`. Two calls create two authorities that do not trust each other.
     ///
     /// # Panics
     ///
-    /// When `directory` cannot be written.
+    /// If `directory` cannot be written.
     #[must_use]
     pub fn create_in(directory: &Path) -> Self {
-        let made = Self {
+        let certificates = Self {
             directory: directory.to_owned(),
         };
         let authority = authority();
-        fs::write(made.ca(), authority.pem()).expect("write the authority's certificate");
+        fs::write(certificates.ca(), authority.pem()).expect("write the authority's certificate");
 
         let names = ["127.0.0.1", "localhost"];
         let server = signed(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth);
-        fs::write(made.server_certificate(), server.0).expect("write the server's certificate");
-        fs::write(made.server_key(), server.1).expect("write the server's key");
+        fs::write(certificates.server_certificate(), server.0)
+            .expect("write the server's certificate");
+        fs::write(certificates.server_key(), server.1).expect("write the server's key");
 
         let client = signed(&authority, &["client"], ExtendedKeyUsagePurpose::ClientAuth);
-        fs::write(made.client_certificate(), client.0).expect("write the client's certificate");
-        fs::write(made.client_key(), client.1).expect("write the client's key");
-        made
+        fs::write(certificates.client_certificate(), client.0)
+            .expect("write the client's certificate");
+        fs::write(certificates.client_key(), client.1).expect("write the client's key");
+        certificates
     }
 
-    /// Makes a server certificate that signed itself, as `openssl req -x509` does, and its key: one of an
-    /// authority unless told, for these names, valid until the end of this year.
+    /// Creates a self-signed server certificate and its key, as `openssl req -x509` does: for these
+    /// names, valid until the end of this year, and that of an authority if `is_ca`.
     ///
     /// # Panics
     ///
-    /// When the directory cannot be written.
+    /// If the directory cannot be written.
     #[must_use]
     pub fn self_signed(&self, names: &[&str], is_ca: bool, until: i32) -> (PathBuf, PathBuf) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();

@@ -1,10 +1,10 @@
-//! Where the programs that the tests start lie on this machine. Installs nothing: that is the work
-//! of `cargo xtask test`, and every message about a missing program says so.
+//! Locates the programs that the tests start. Installs nothing: that is done by `cargo xtask test`,
+//! and every message about a missing program says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Directorys below which distributions put libraries; the same as in `xtask`.
+/// Directories below which distributions install libraries; the same as in `xtask`.
 const LIBRARIES: [&str; 6] = [
     "/usr/lib",
     "/usr/lib64",
@@ -14,7 +14,7 @@ const LIBRARIES: [&str; 6] = [
     "/usr/local/lib",
 ];
 
-/// Which server a test runs against.
+/// The server that a test runs against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flavor {
     /// The `redis-server` of the operating system.
@@ -26,14 +26,14 @@ pub enum Flavor {
 }
 
 impl Flavor {
-    /// All of them, for tests that must hold on every server.
+    /// All flavors, for tests that must hold on every server.
     pub const ALL: [Self; 3] = [Self::System, Self::Redis62, Self::Valkey];
 
     /// The server program of this flavor.
     ///
     /// # Panics
     ///
-    /// When it is not installed.
+    /// If it is not installed.
     #[must_use]
     pub fn program(self) -> PathBuf {
         let installed = match self {
@@ -66,11 +66,11 @@ pub fn tools_directory() -> PathBuf {
     workspace_root().join(target).join("tools")
 }
 
-/// A program that is found through `PATH`.
+/// A program found through `PATH`.
 ///
 /// # Panics
 ///
-/// When no directory of `PATH` has it.
+/// If no directory of `PATH` has it.
 #[must_use]
 pub fn on_path(program: &str) -> PathBuf {
     std::env::var_os("PATH")
@@ -93,13 +93,13 @@ pub(crate) fn library(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{}", missing(name)))
 }
 
-/// The directory with packages that are installed together, if it holds what their manifest says.
+/// The directory with packages that are installed together, if it matches their manifest.
 pub(crate) fn packages(name: &str, manifest: &Path) -> PathBuf {
     let directory = tools_directory().join(name);
-    let wanted = fs::read(manifest).expect("read the manifest");
+    let manifest_bytes = fs::read(manifest).expect("read the manifest");
     let installed = fs::read(directory.join("installed")).unwrap_or_default();
     let what = format!("the packages for {name}");
-    assert!(installed == wanted, "{}", missing(&what));
+    assert!(installed == manifest_bytes, "{}", missing(&what));
     directory
 }
 

@@ -1,11 +1,11 @@
-//! What can go wrong with upkeep: the ring, the records, the keys of users, or another leader.
+//! Errors of upkeep: of the keyring, the records, the keys of users, or because another process leads.
 
 use waxseal_core::KeyError;
 use waxseal_keys::{DocumentStoreError, RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
 use waxseal_sweep::SweepError;
 
-/// Why a step was not carried out.
+/// An error that prevented a step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpkeepError {
@@ -21,13 +21,13 @@ pub enum UpkeepError {
     /// The store of the records.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A pattern over Waxseal's own records.
+    /// A pattern of Waxseal's own records.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// The cryptographic library.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Another process leads, or took over.
+    /// Another process leads, or took the lease.
     #[error("another process leads the rotation ({0})")]
     Led(String),
     /// It was told to stop.

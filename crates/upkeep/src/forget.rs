@@ -1,5 +1,8 @@
-//! The erasure of a user: first the ledger, then the key, then the records. After the first step nothing
-//! brings the user back, whatever becomes of the others; all of them can be done again.
+//! The erasure of a user: first the ledger, then the key, then the records. After the first step nothing restores
+//! the user, even if the others fail; all of them can be repeated.
+
+mod list;
+mod receipts;
 
 use std::sync::Arc;
 
@@ -8,10 +11,13 @@ use time::format_description::well_known::Rfc3339;
 use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, StoredUserKey, UserKeys};
 use waxseal_stores::{Cursor, Lifetime, RecordName, RecordPattern, RecordStore};
 
+pub use list::{ListedUser, UserListError, parse_user_list, read_user_list};
+pub use receipts::{ReceiptDirectory, ReceiptError};
+
 use crate::error::UpkeepError;
 use crate::scope::ScopeHandle;
 
-/// Records that a scan looks at at a time.
+/// Names that a scan asks for at a time.
 const PAGE: usize = 1000;
 /// The prefix of names of values in quarantine.
 const QUARANTINE: &str = "waxseal:quarantine:";
@@ -21,11 +27,11 @@ const QUARANTINE: &str = "waxseal:quarantine:";
 pub struct Traces {
     /// True if the user has a key.
     pub has_key: bool,
-    /// True if the mark of a destroyed key is there: an erasure that a restored ledger does not know.
+    /// True if there is the mark of a destroyed key: of an erasure that a restored ledger does not contain.
     pub had_key: bool,
-    /// Records.
+    /// The number of records.
     pub records: u64,
-    /// Values in quarantine.
+    /// The number of values in quarantine.
     pub quarantined: u64,
     /// The number of earlier erasures.
     pub erasures: u32,
@@ -40,15 +46,15 @@ impl Traces {
         !self.has_key && self.records == 0 && self.quarantined == 0
     }
 
-    /// True if nothing shows that there ever was such a user.
+    /// True if nothing shows that the user ever existed.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.is_gone() && self.erasures == 0 && !self.had_key
     }
 }
 
-/// Looks for the traces of a user, and changes nothing.
-pub async fn traces(
+/// Finds the traces of a user. Changes nothing.
+pub async fn find_traces(
     user: &[u8],
     ring: &LiveRing,
     users: Option<&UserKeys>,
@@ -61,7 +67,7 @@ pub async fn traces(
         None => StoredUserKey::Absent,
     };
     let (erasures, erased_ms) = erasure.map_or((0, 0), |erasure| (erasure.epoch, erasure.at));
-    let mut found = Traces {
+    let mut traces = Traces {
         has_key: key == StoredUserKey::Live,
         had_key: key == StoredUserKey::Destroyed,
         erasures,
@@ -70,18 +76,19 @@ pub async fn traces(
     };
     for holdings in holdings(user, scopes).await? {
         let lifetimes = holdings.store.lifetimes(&holdings.names).await?;
-        let there = lifetimes.iter().filter(|it| **it != Lifetime::Absent);
-        found.records += there.count() as u64;
-        found.quarantined += holdings.quarantined(user).await?.len() as u64;
+        let present = lifetimes.iter().filter(|it| **it != Lifetime::Absent);
+        traces.records += present.count() as u64;
+        traces.quarantined += holdings.quarantined(user).await?.len() as u64;
     }
-    Ok(found)
+    Ok(traces)
 }
 
-/// Erases a user, and tells what was done, signed.
+/// Erases a user, and returns the signed receipt.
 ///
-/// The user's records are all that match a pattern with the user in the place of `{user}`, excepted ones among
-/// them, and what was moved aside from them; records under other patterns are not known to be the user's. `users` is `None` where users have no keys of their own: then the records
-/// are deleted and the ledger is written all the same.
+/// The user's records are all that match a pattern with the user in the place of `{user}`, excepted ones included,
+/// and what was moved to quarantine from them. Records under other patterns are not known to be the user's. `users`
+/// is `None` where users have no keys of their own: then the records are deleted and the ledger is written all the
+/// same.
 pub async fn forget(
     user: &[u8],
     ring: &LiveRing,
@@ -97,8 +104,8 @@ pub async fn forget(
     let mut records_deleted = 0;
     let mut stores: Vec<String> = Vec::new();
     for holdings in holdings(user, scopes).await? {
-        let aside = holdings.quarantined(user).await?;
-        for name in aside.iter().chain(&holdings.names) {
+        let quarantined = holdings.quarantined(user).await?;
+        for name in quarantined.iter().chain(&holdings.names) {
             if holdings.store.delete(name).await? {
                 records_deleted += 1;
             }
@@ -130,12 +137,12 @@ pub async fn forget(
 /// The records of a user in one store.
 struct Holdings {
     store: Arc<dyn RecordStore>,
-    /// The patterns that say who a record is about.
+    /// The patterns with `{user}`, which tell the user of a record by its name.
     patterns: Vec<RecordPattern>,
     names: Vec<RecordName>,
 }
 
-/// The records of a user, by store.
+/// Returns the records of a user, by store.
 async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, UpkeepError> {
     let mut all: Vec<Holdings> = Vec::new();
     for scope in scopes.iter().filter(|it| it.pattern.names_user()) {
@@ -160,63 +167,65 @@ async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, 
     Ok(all)
 }
 
-/// The names of a user's records under one pattern. Where it has other wildcards beside `{user}`, no one can
-/// tell them but the store.
+/// Returns the names of a user's records under one pattern. If it has other wildcards beside `{user}`, they are
+/// found by a scan.
 async fn names_of(user: &[u8], scope: &ScopeHandle) -> Result<Vec<RecordName>, UpkeepError> {
     let pattern = &scope.pattern;
-    if !pattern.has_many_of_user() {
+    if !pattern.has_many_records_per_user() {
         return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
     }
     let narrow = pattern.of_user(user);
-    let is_theirs = |name: &RecordName| is_of(pattern, name.as_bytes(), user);
+    let is_theirs = |name: &RecordName| is_of_user(pattern, name.as_bytes(), user);
     scan(&*scope.store, narrow.as_ref().unwrap_or(pattern), is_theirs).await
 }
 
-fn is_of(pattern: &RecordPattern, name: &[u8], user: &[u8]) -> bool {
+fn is_of_user(pattern: &RecordPattern, name: &[u8], user: &[u8]) -> bool {
     pattern.user(name) == Some(user) && pattern.matches(name)
 }
 
 impl Holdings {
-    /// The names of values in quarantine that came from records of the user, be these there or not.
+    /// Returns the names of values in quarantine that were moved from records of the user, whether these still exist
+    /// or not.
     async fn quarantined(&self, user: &[u8]) -> Result<Vec<RecordName>, UpkeepError> {
-        let pattern = RecordPattern::of_own(&format!("{QUARANTINE}*"))?;
+        let pattern = RecordPattern::parse_own(&format!("{QUARANTINE}*"))?;
         let is_theirs = |name: &RecordName| {
             let origin = origin(name.as_bytes());
-            origin.is_some_and(|it| self.patterns.iter().any(|of| is_of(of, it, user)))
+            let mut patterns = self.patterns.iter();
+            origin.is_some_and(|it| patterns.any(|pattern| is_of_user(pattern, it, user)))
         };
         scan(&*self.store, &pattern, is_theirs).await
     }
 }
 
-/// The name of the record that a value in quarantine came from: `waxseal:quarantine:{NAME}:ID`.
+/// Returns the name of the record that a value in quarantine was moved from: `waxseal:quarantine:{NAME}:ID`.
 fn origin(name: &[u8]) -> Option<&[u8]> {
-    let rest = name
+    let tail = name
         .strip_prefix(QUARANTINE.as_bytes())?
         .strip_prefix(b"{")?;
-    let end = rest.windows(2).rposition(|pair| pair == b"}:")?;
-    rest.get(..end)
+    let end = tail.windows(2).rposition(|pair| pair == b"}:")?;
+    tail.get(..end)
 }
 
-/// The names under a pattern that are wanted, each once.
+/// Returns the names under a pattern that pass the filter, each once.
 async fn scan(
     store: &dyn RecordStore,
     pattern: &RecordPattern,
-    is_wanted: impl Fn(&RecordName) -> bool,
+    is_included: impl Fn(&RecordName) -> bool,
 ) -> Result<Vec<RecordName>, UpkeepError> {
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     let mut cursor = Some(Cursor::start());
     while let Some(at) = cursor {
         let page = store.scan(pattern, &at, PAGE).await?;
-        found.extend(page.names.into_iter().filter(&is_wanted));
+        names.extend(page.names.into_iter().filter(&is_included));
         cursor = page.next;
     }
-    // A scan may name a record twice.
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
+    // A scan may return a name twice.
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
-/// The time of an erasure as receipts have it (RFC 3339), of milliseconds since the Unix epoch.
+/// Formats the time of an erasure, in milliseconds since the Unix epoch, as receipts have it (RFC 3339).
 #[must_use]
 pub fn rfc3339(at_ms: u64) -> String {
     let nanos = i128::from(at_ms) * 1_000_000;

@@ -1,5 +1,5 @@
-//! Places that are records of a store: a keyring document, and the keys of users. Everything in them is
-//! sealed or authenticated before it comes here.
+//! Documents of a keyring and keys of users as records of a store. Their contents are sealed or authenticated before they
+//! are written here.
 
 use std::sync::Arc;
 
@@ -8,22 +8,23 @@ use waxseal_keys::{
     Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore,
 };
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Outcome, Record, RecordName, RecordPattern, RecordStore, Slot,
+    StoreError,
 };
 
-/// The names of the records that hold users' keys.
+/// The pattern of records that hold users' keys.
 const USERS: &str = "waxseal:user:*";
-/// How far these are looked for among other records, where any will do.
+/// Pages of a scan for a sample of them among other records.
 const SAMPLE_PAGES: usize = 10;
 const SAMPLE_PAGE: usize = 1000;
 
-/// A keyring that lies in records of a store.
+/// A store of keyring documents in records of a [`RecordStore`].
 pub struct RecordDocumentStore {
     store: Arc<dyn RecordStore>,
 }
 
 impl RecordDocumentStore {
-    /// The keyring in this store: the record `waxseal:keyring`, and two beside it.
+    /// The documents in this store: the record `waxseal:keyring` and two others.
     #[must_use]
     pub fn new(store: Arc<dyn RecordStore>) -> Self {
         Self { store }
@@ -39,8 +40,8 @@ impl RecordDocumentStore {
     }
 }
 
-fn name(paper: &Document) -> RecordName {
-    RecordName::from(match paper {
+fn name(document: &Document) -> RecordName {
+    RecordName::from(match document {
         Document::Ring => "waxseal:keyring",
         Document::Leader => "waxseal:keyring:leader",
         Document::Reports => "waxseal:keyring:reports",
@@ -58,23 +59,23 @@ impl DocumentStore for RecordDocumentStore {
         time.map_err(|error| self.failure(&error))
     }
 
-    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
-        let read = self.store.get(&name(paper), &Slot::Whole).await;
+    async fn read(&self, document: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
+        let read = self.store.get(&name(document), &Slot::Whole).await;
         read.map_err(|error| self.failure(&error))
     }
 
     async fn replace(
         &self,
-        paper: &Document,
+        document: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
     ) -> Result<bool, DocumentStoreError> {
         let change = Change {
-            name: &name(paper),
+            name: &name(document),
             slot: &Slot::Whole,
             expected,
             value: new,
-            expiry: Expiry::Never,
+            expiry: Expiry::Persistent,
         };
         let outcomes = self.store.replace_if_unchanged(&[change]).await;
         let outcomes = outcomes.map_err(|error| self.failure(&error))?;
@@ -82,7 +83,7 @@ impl DocumentStore for RecordDocumentStore {
     }
 }
 
-/// The keys of users, each in a record of a store of its own: `waxseal:user:<keyed hash>`.
+/// The keys of users, each in a record of a store: `waxseal:user:<keyed hash>`.
 pub struct RecordUserKeys {
     store: Arc<dyn RecordStore>,
 }
@@ -114,13 +115,13 @@ impl UserKeyStore for RecordUserKeys {
             .iter()
             .map(|it| RecordName::from(it.as_str()))
             .collect();
-        let held = self.store.read(&names).await;
+        let contents = self.store.read(&names).await;
         let mut read = Vec::with_capacity(names.len());
-        for held in held.map_err(|error| self.failure(&error))? {
-            read.push(match held {
+        for content in contents.map_err(|error| self.failure(&error))? {
+            read.push(match content {
                 None => None,
-                Some(Held::String(bytes)) => Some(bytes),
-                // Somebody put something else there: not to be written over.
+                Some(Record::String(bytes)) => Some(bytes),
+                // Not written by Waxseal, so it must not be overwritten.
                 Some(_) => return Err(self.failure(&StoreError::WrongType)),
             });
         }
@@ -128,8 +129,8 @@ impl UserKeyStore for RecordUserKeys {
     }
 
     async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError> {
-        let named = changes.iter().map(|it| RecordName::from(it.name.as_str()));
-        let names: Vec<_> = named.collect();
+        let names = changes.iter().map(|it| RecordName::from(it.name.as_str()));
+        let names: Vec<_> = names.collect();
         let changes: Vec<_> = changes
             .iter()
             .zip(&names)
@@ -138,7 +139,7 @@ impl UserKeyStore for RecordUserKeys {
                 slot: &Slot::Whole,
                 expected: change.expected.as_deref(),
                 value: &change.new,
-                expiry: Expiry::Never,
+                expiry: Expiry::Persistent,
             })
             .collect();
         let outcomes = self.store.replace_if_unchanged(&changes).await;
@@ -148,7 +149,8 @@ impl UserKeyStore for RecordUserKeys {
 
     async fn sample(&self, count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
         let failure = |error: &StoreError| self.failure(error);
-        let pattern = RecordPattern::of_own(USERS).map_err(|_| failure(&StoreError::WrongType))?;
+        let pattern =
+            RecordPattern::parse_own(USERS).map_err(|_| failure(&StoreError::WrongType))?;
         let (mut found, mut cursor) = (Vec::new(), Cursor::start());
         for _ in 0..SAMPLE_PAGES {
             let page = self.store.scan(&pattern, &cursor, SAMPLE_PAGE).await;
@@ -156,9 +158,10 @@ impl UserKeyStore for RecordUserKeys {
             let mut names = page.names;
             names.retain(|name| pattern.matches(name.as_bytes()));
             names.truncate(count.saturating_sub(found.len()));
-            let held = self.store.read(&names).await;
-            for (name, held) in names.iter().zip(held.map_err(|error| failure(&error))?) {
-                if let Some(Held::String(stored)) = held {
+            let contents = self.store.read(&names).await;
+            let contents = contents.map_err(|error| failure(&error))?;
+            for (name, content) in names.iter().zip(contents) {
+                if let Some(Record::String(stored)) = content {
                     let name = String::from_utf8_lossy(name.as_bytes());
                     found.push((name.into_owned(), stored));
                 }

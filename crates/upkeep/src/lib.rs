@@ -1,7 +1,9 @@
-//! What keys decide, carried out over stores: the steps of a rotation by whichever process leads, and
-//! the erasure of a user. Also the keyring documents and the keys of users as records of a store.
+//! The decisions of `waxseal-keys`, carried out over stores: the steps of a rotation, by the process that leads, and
+//! the erasure of a user. Also the stores of a keyring and of users' keys that are records of a [`RecordStore`].
 //!
-//! When a step is due is decided in `waxseal-keys`; how records are gone through, in `waxseal-sweep`.
+//! `waxseal-keys` decides when a step is due; `waxseal-sweep` goes through the records.
+//!
+//! [`RecordStore`]: waxseal_stores::RecordStore
 
 mod error;
 mod forget;
@@ -11,8 +13,11 @@ mod scope;
 mod upkeep;
 
 pub use error::UpkeepError;
-pub use forget::{Traces, forget, rfc3339, traces};
+pub use forget::{
+    ListedUser, ReceiptDirectory, ReceiptError, Traces, UserListError, find_traces, forget,
+    parse_user_list, read_user_list, rfc3339,
+};
 pub use keyring_records::{RecordDocumentStore, RecordUserKeys};
-pub use leader::Leader;
+pub use leader::{Leader, Leadership};
 pub use scope::ScopeHandle;
 pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_scope};

@@ -1,4 +1,4 @@
-//! A scope: the records of one pattern in one store, and what seals them.
+//! The records of one pattern in one store, with their sealer.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use waxseal_core::Sealer;
 use waxseal_keys::{ProtectedScope, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 
-/// Protected records that upkeep goes through.
+/// Protected records that upkeep reseals and counts.
 #[derive(Clone)]
 pub struct ScopeHandle {
-    /// Where they are.
+    /// Their store.
     pub store: Arc<dyn RecordStore>,
-    /// Which records.
+    /// The pattern of their names.
     pub pattern: RecordPattern,
-    /// What seals them: a sealer that follows the ring.
+    /// Their sealer, which follows the ring.
     pub sealer: Sealer,
-    /// The keys of users, where each user's records are under a key of their own.
+    /// The keys of users, if each user's records are under a key of their own.
     pub users: Option<UserKeys>,
 }
 
 impl ScopeHandle {
-    /// Decides which of these scopes each record belongs to that the patterns of several match, in each
-    /// store ([`RecordPattern::resolve`]).
+    /// Resolves overlapping patterns in each store, so that each record belongs to one scope
+    /// ([`RecordPattern::resolve`]).
     #[must_use]
     pub fn resolve(scopes: Vec<Self>) -> Vec<Self> {
         let mut resolved = scopes.clone();
@@ -39,7 +39,7 @@ impl ScopeHandle {
         resolved
     }
 
-    /// How the ring remembers it.
+    /// The entry in the ring for these records.
     #[must_use]
     pub fn protected_scope(&self) -> ProtectedScope {
         ProtectedScope {

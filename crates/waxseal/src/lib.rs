@@ -1,8 +1,8 @@
-//! Waxseal seals what lies in Redis and opens it on the way back.
+//! Waxseal seals values stored in Redis and opens them when they are read.
 //!
-//! This crate gathers what an application needs from the others: keys and the sealer (`core`),
-//! where records live (`stores`), the session store (`sessions`) and the passes over all records
-//! (`sweep`), and for keys that are exchanged by themselves, keyrings ([`keys`]) and their
+//! This crate re-exports what an application needs from the others: keys and the sealer (`core`),
+//! record stores (`stores`), the session store (`sessions`), passes over all records
+//! (`sweep`), and, for keys that are rotated automatically, keyrings ([`keys`]) and their
 //! [`upkeep`].
 //!
 //! # A bot's conversation states
@@ -21,7 +21,7 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The application reads its own environment; the library takes what it found.
+//! // The application reads its own environment; the library takes the values.
 //! let key = std::env::var("REDIS_ENCRYPTION_KEY")?;
 //! let previous = std::env::var("REDIS_ENCRYPTION_PREVIOUS_KEYS").unwrap_or_default();
 //! let mode: Mode = std::env::var("ENABLE_REDIS_ENCRYPTION").unwrap_or("on".to_owned()).parse()?;
@@ -31,7 +31,7 @@
 //! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
 //! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
 //!
-//! // Refuses to start where the store was sealed under another key.
+//! // Refuses to start if the store was sealed under another key.
 //! let states = StateManager::start(store, sealer, Options::default()).await?;
 //! states.set("5215512345678", &State { status: "confirming".to_owned(), step: 7 }).await?;
 //! let state: Option<State> = states.get("5215512345678").await?;
@@ -55,7 +55,7 @@
 //! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
 //! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
 //!
-//! // Made once by `waxseal keyring init`. The ring follows its document from here on.
+//! // Created once by `waxseal keyring init`. The ring follows its document from here on.
 //! let custodian = Custodians::open("env:", &variables(|name| std::env::var(name).ok()))?;
 //! let ring = LiveRing::open(
 //!     Arc::new(FileDocumentStore::new("/etc/waxseal/keyring.json")),
@@ -81,7 +81,7 @@
 //! let states = StateManager::start(store.clone(), sealer.clone(), options).await?;
 //! states.set("5215512345678", "confirming").await?;
 //!
-//! // Rotation by this process, unless another one leads. `waxseal keeper` does the same.
+//! // This process runs rotations, unless another one leads. `waxseal keeper` does the same.
 //! let scope = ScopeHandle {
 //!     store: store.clone(),
 //!     pattern: RecordPattern::parse("wa:{user}")?,
@@ -111,7 +111,7 @@
 //! let states = StateManager::start(store, sealer, Options::default()).await?;
 //!
 //! for _ in 0..3 {
-//!     // Concurrent updates never lose one: the write happens only if nobody else wrote meanwhile.
+//!     // No concurrent update is lost: the write happens only if the record is unchanged.
 //!     states.update("5215512345678", |count: Option<u32>| Some(count.unwrap_or(0) + 1)).await?;
 //! }
 //! assert_eq!(states.get::<u32>("5215512345678").await?, Some(3));
@@ -121,13 +121,13 @@
 
 /// Keyrings: custodians, the document, live rings, keys of single users.
 pub use waxseal_keys as keys;
-/// Rotations carried out, users erased, keyrings and users' keys in records.
+/// Running rotations, erasing users, keyrings and users' keys in records.
 pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
-    Binding, Defect, Flags, Form, Format, Header, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
-    Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed,
-    SealError, Sealer, SecretKey, Shape, SharedKeyring, UnknownWord, UserKey,
+    Binding, Defect, Flags, Form, Format, Header, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole,
+    KeyUsage, Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError,
+    ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;

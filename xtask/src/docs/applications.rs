@@ -1,5 +1,6 @@
-//! The pages about frameworks in `docs/proxy/applications`, each written from what its tests run: the recipe
-//! itself, and the prose beside it (`page.md`: lines of `word: value`, an empty line, the text).
+//! The pages about frameworks in `docs/proxy/applications`, each generated from files that its
+//! tests run: the recipe itself, and the prose beside it (`page.md`: lines of `word: value`, an
+//! empty line, the text).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,12 @@ use std::path::{Path, PathBuf};
 const SOURCES: &str = "crates/testing/applications";
 /// The directory of the pages.
 const PAGES: &str = "docs/proxy/applications";
-/// The text before the table of all pages, and behind it.
+/// The text before and after the table of all pages.
 const INDEX: &str = "index.md";
 const RECIPE: &str = "waxseal.toml";
 const PAGE: &str = "page.md";
-/// How links to documents begin in a directory of [`SOURCES`] and directly below it, and in a page.
+/// The beginnings of links to documents in a directory of [`SOURCES`] and directly below it, and in
+/// a page.
 const LINKS: [(&str, &str); 4] = [
     ("](../../../../docs/", "](../../"),
     ("](../../../../", "](../../../"),
@@ -31,7 +33,7 @@ struct Page {
     text: String,
 }
 
-/// Every page with its path from the root, the index first; nothing where there is no framework.
+/// Every page with its path from the root, the index first; nothing if there are no frameworks.
 pub(super) fn documents(root: &Path) -> Result<Vec<(String, String)>, String> {
     let index = root.join(SOURCES).join(INDEX);
     if !index.exists() {
@@ -48,7 +50,7 @@ pub(super) fn documents(root: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(documents)
 }
 
-/// Pages that no framework has any more.
+/// Pages whose framework no longer exists.
 pub(super) fn orphans(root: &Path, documents: &[(String, String)]) -> Vec<String> {
     let Ok(entries) = fs::read_dir(root.join(PAGES)) else {
         return Vec::new();
@@ -86,12 +88,12 @@ fn list(index: &str, pages: &[Page]) -> Result<String, String> {
     replace(&format!("{SOURCES}/{INDEX}"), index, "{{table}}", &table)
 }
 
-/// Fails unless this place is there once.
-fn replace(path: &str, text: &str, place: &str, with: &str) -> Result<String, String> {
-    if text.matches(place).count() != 1 {
-        return Err(format!("{path}: `{place}` must be there once"));
+/// Replaces a placeholder. Fails unless it occurs exactly once.
+fn replace(path: &str, text: &str, placeholder: &str, with: &str) -> Result<String, String> {
+    if text.matches(placeholder).count() != 1 {
+        return Err(format!("{path}: `{placeholder}` must occur exactly once"));
     }
-    let mut text = text.replace(place, with.trim_end());
+    let mut text = text.replace(placeholder, with.trim_end());
     for (from, to) in LINKS {
         text = text.replace(from, to);
     }
@@ -109,14 +111,14 @@ impl Page {
         let text = read(&path)?;
         let (head, text) = text
             .split_once("\n\n")
-            .ok_or_else(|| format!("{shown}: an empty line must end the words at the top"))?;
-        let word = |word: &str| {
-            let line = head.lines().find_map(|line| line.strip_prefix(word));
-            let value = line.and_then(|rest| rest.strip_prefix(':')).map(str::trim);
+            .ok_or_else(|| format!("{shown}: an empty line must end the header"))?;
+        let field = |field: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(field));
+            let value = line.and_then(|tail| tail.strip_prefix(':')).map(str::trim);
             let value = value.filter(|value| !value.is_empty());
             value
                 .map(ToOwned::to_owned)
-                .ok_or_else(|| format!("{shown}: `{word}: …` is missing"))
+                .ok_or_else(|| format!("{shown}: `{field}: …` is missing"))
         };
         let recipe = read(&directory.join(RECIPE))?;
         let fenced = format!("```toml\n{}\n```", recipe.trim_end());
@@ -126,10 +128,10 @@ impl Page {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
-            name: word("name")?,
-            versions: word("versions")?,
-            works: word("works")?,
-            clear: word("clear")?,
+            name: field("name")?,
+            versions: field("versions")?,
+            works: field("works")?,
+            clear: field("clear")?,
             text: replace(&shown, text, "{{recipe}}", &fenced)?,
         })
     }
@@ -182,7 +184,7 @@ mod tests {
                         See [x](../../../../docs/proxy/proxy.md).\n\n{{recipe}}\n";
 
     #[test]
-    fn a_page_holds_the_recipe_and_the_index_names_it() {
+    fn a_page_contains_the_recipe_and_the_index_lists_it() {
         let root = root();
         source(root.path(), "ab", GOOD);
         let documents = documents(root.path()).unwrap();
@@ -211,11 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_lacks_something_is_refused_with_what_it_lacks() {
+    fn an_incomplete_page_is_refused_with_what_is_missing() {
         for (from, to, problem) in [
             ("works: all\n", "", "`works: …` is missing"),
             ("clear: nothing", "clear:", "`clear: …` is missing"),
-            ("{{recipe}}", "", "`{{recipe}}` must be there once"),
+            ("{{recipe}}", "", "`{{recipe}}` must occur exactly once"),
             ("\n\n", "\n", "an empty line"),
         ] {
             let root = root();

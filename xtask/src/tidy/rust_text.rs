@@ -1,5 +1,5 @@
-//! Rust source with its comments blanked out and the content of its literals made harmless, so that
-//! a search finds code only. Not a parser: it knows where comments, strings and characters end.
+//! Rust source with its comments blanked and the content of its literals replaced, so that a search
+//! finds code only. Not a parser: it recognises only comments, strings and characters.
 
 /// The source with every letter of a comment replaced by a space and every letter inside a literal
 /// by `x`. Lines stay where they are.
@@ -22,7 +22,7 @@ pub(super) fn code_only(source: &str) -> String {
     scanner.code
 }
 
-/// Whether the text at `at` is this word and not a part of a longer one.
+/// True if the text at `at` is this word and not a part of a longer one.
 pub(super) fn is_word_at(code: &str, at: usize, word: &str) -> bool {
     let part_of_word = |letter: char| letter.is_alphanumeric() || letter == '_';
     code[at..].starts_with(word)
@@ -98,7 +98,7 @@ impl Scanner {
         }
     }
 
-    /// A character literal, or the quote in front of a lifetime.
+    /// A character literal, or the quote of a lifetime.
     fn quote(&mut self) {
         let literal = self.peek(1) == Some('\\') || self.peek(2) == Some('\'');
         self.keep();
@@ -135,7 +135,7 @@ impl Scanner {
         }
     }
 
-    /// Whether the letter before belongs to an identifier. `b` and `c` alone are prefixes of a
+    /// True if the preceding letter belongs to an identifier. `b` and `c` alone are prefixes of a
     /// literal.
     fn inside_a_word(&self) -> bool {
         let mut before = self.source[..self.at].iter().rev();

@@ -1,27 +1,27 @@
-//! The rules for one Rust file: how long, how named, how it begins, and which parts of the standard
-//! library its crate may touch. Sees one file at a time.
+//! The rules for one Rust file: its length, its name, its header, and the parts of the standard
+//! library that its crate may use. Sees one file at a time.
 //!
-//! The length of a function is the number of lines between its braces that hold code: neither empty
-//! ones nor those with nothing but a comment. Clippy's `too_many_lines` counts alike; this second
-//! wall also covers code that a feature switches off.
+//! The length of a function is the number of lines between its braces that contain code: neither
+//! empty ones nor those with only a comment. Clippy's `too_many_lines` counts alike; this second
+//! check also covers code that a feature disables.
 
 use super::rust_text::{code_only, is_word_at, line_of};
 
-const MOST_LINES_OF_A_FILE: usize = 700;
-const USUAL_LINES_OF_A_FILE: usize = 400;
-const MOST_LINES_OF_A_FUNCTION: usize = 70;
+const MAX_FILE_LINES: usize = 700;
+const USUAL_FILE_LINES: usize = 400;
+const MAX_FUNCTION_LINES: usize = 70;
 
-/// Names that say nothing about what is inside.
+/// Names that say nothing about the content.
 const EMPTY_NAMES: [&str; 6] = ["utils", "util", "common", "helpers", "helper", "misc"];
 
 /// Unfinished or forgotten code.
 const LEFTOVERS: [&str; 4] = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
 
-/// The crates of the ground floor.
-const GROUND_FLOOR: [&str; 3] = ["core", "policy", "resp"];
+/// The crates of the lowest layer.
+const LOWEST_LAYER: [&str; 3] = ["core", "policy", "resp"];
 
-/// The ground floor has no door: no files, no network, no environment, no clock.
-const NOT_ON_THE_GROUND_FLOOR: [&str; 5] = [
+/// The lowest layer does no I/O: no files, no network, no environment, no clock.
+const IO_PATHS: [&str; 5] = [
     "std::env",
     "std::fs",
     "std::net",
@@ -29,34 +29,34 @@ const NOT_ON_THE_GROUND_FLOOR: [&str; 5] = [
     "std::time::Instant",
 ];
 
-/// Who may read the environment, besides `xtask`.
-const READS_ENVIRONMENT: [&str; 3] = ["cli", "service", "testing"];
+/// The crates that may read the environment, besides `xtask`.
+const ENVIRONMENT_READERS: [&str; 3] = ["cli", "service", "testing"];
 
-/// Every rule but the note about long files.
+/// Every rule except the note about long files.
 pub(super) fn broken_rules(path: &str, source: &str) -> Vec<String> {
     let code = code_only(source);
     let mut broken = Vec::new();
     broken.extend(too_long(path, source));
     broken.extend(long_functions(path, &code));
-    broken.extend(no_opening_words(path, source));
+    broken.extend(missing_header(path, source));
     broken.extend(bad_name(path));
     broken.extend(leftovers(path, &code));
-    broken.extend(closed_doors(path, &code));
+    broken.extend(forbidden_io(path, &code));
     broken
 }
 
-/// A file that is longer than usual and not yet too long.
+/// A note about a file that is longer than usual and not yet too long.
 pub(super) fn long_file_note(path: &str, source: &str) -> Option<String> {
     let lines = source.lines().count();
-    (USUAL_LINES_OF_A_FILE + 1..=MOST_LINES_OF_A_FILE)
+    (USUAL_FILE_LINES + 1..=MAX_FILE_LINES)
         .contains(&lines)
-        .then(|| format!("{path}: {lines} lines, {USUAL_LINES_OF_A_FILE} are usual"))
+        .then(|| format!("{path}: {lines} lines, {USUAL_FILE_LINES} are usual"))
 }
 
 fn too_long(path: &str, source: &str) -> Option<String> {
     let lines = source.lines().count();
-    (lines > MOST_LINES_OF_A_FILE)
-        .then(|| format!("{path}: {lines} lines, {MOST_LINES_OF_A_FILE} are the most"))
+    (lines > MAX_FILE_LINES)
+        .then(|| format!("{path}: {lines} lines, the limit is {MAX_FILE_LINES}"))
 }
 
 fn long_functions(path: &str, code: &str) -> Vec<String> {
@@ -74,17 +74,17 @@ fn long_functions(path: &str, code: &str) -> Vec<String> {
             .skip(1)
             .filter(|line| !line.trim().is_empty())
             .count();
-        if lines > MOST_LINES_OF_A_FUNCTION {
+        if lines > MAX_FUNCTION_LINES {
             let line = line_of(code, start);
             broken.push(format!(
-                "{path}:{line}: a function of {lines} lines, {MOST_LINES_OF_A_FUNCTION} are the most"
+                "{path}:{line}: a function of {lines} lines, the limit is {MAX_FUNCTION_LINES}"
             ));
         }
     }
     broken
 }
 
-/// Where the braces of the function lie that starts here; nothing for a declaration or a type.
+/// The braces of the function that starts here; `None` for a declaration or a type.
 fn body(code: &str, start: usize) -> Option<(usize, usize)> {
     let mut in_brackets = 0_usize;
     let mut braces = 0_usize;
@@ -116,7 +116,7 @@ fn body(code: &str, start: usize) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether the letter stands between `<` and `>` of the signature, or in its `where` clause.
+/// True if the letter is between `<` and `>` of the signature, or in its `where` clause.
 fn in_generics(code: &str, start: usize, at: usize) -> bool {
     let before = code[start..start + at].replace("->", "");
     let arrow = code[start + at..].starts_with("=>");
@@ -126,7 +126,7 @@ fn in_generics(code: &str, start: usize, at: usize) -> bool {
             || before.matches('<').count() > before.matches('>').count())
 }
 
-fn no_opening_words(path: &str, source: &str) -> Option<String> {
+fn missing_header(path: &str, source: &str) -> Option<String> {
     if path == "build.rs" || path.ends_with("/build.rs") {
         return None;
     }
@@ -151,43 +151,43 @@ fn bad_name(path: &str) -> Option<String> {
 fn leftovers(path: &str, code: &str) -> Vec<String> {
     let found = LEFTOVERS.iter().flat_map(|word| code.match_indices(word));
     found
-        .map(|(at, word)| format!("{path}:{}: `{word}` was left behind", line_of(code, at)))
+        .map(|(at, word)| format!("{path}:{}: `{word}` is a leftover", line_of(code, at)))
         .collect()
 }
 
-fn closed_doors(path: &str, code: &str) -> Vec<String> {
-    let Some((short, rest)) = path
+fn forbidden_io(path: &str, code: &str) -> Vec<String> {
+    let Some((short, tail)) = path
         .strip_prefix("crates/")
         .and_then(|inside| inside.split_once('/'))
     else {
         return Vec::new();
     };
-    if !rest.starts_with("src/") || READS_ENVIRONMENT.contains(&short) {
+    if !tail.starts_with("src/") || ENVIRONMENT_READERS.contains(&short) {
         return Vec::new();
     }
-    let closed = if GROUND_FLOOR.contains(&short) {
-        &NOT_ON_THE_GROUND_FLOOR[..]
+    let closed = if LOWEST_LAYER.contains(&short) {
+        &IO_PATHS[..]
     } else {
         &["std::env"]
     };
     let mut broken = Vec::new();
     for (at, used) in paths_below("std", code) {
-        let reached = closed.iter().find(|door| {
-            let below = used.strip_prefix(*door);
-            // A whole module brings in everything below it.
-            let above = door.strip_prefix(used.trim_end_matches("::*"));
-            let whole = above.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-            whole || below.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        let reached = closed.iter().find(|io| {
+            let below = used.strip_prefix(*io);
+            // A whole module includes everything below it.
+            let above = io.strip_prefix(used.trim_end_matches("::*"));
+            let whole = above.is_some_and(|tail| tail.is_empty() || tail.starts_with("::"));
+            whole || below.is_some_and(|tail| tail.is_empty() || tail.starts_with("::"))
         });
-        if let Some(door) = reached {
+        if let Some(io) = reached {
             let line = line_of(code, at);
-            broken.push(format!("{path}:{line}: `{door}` has no place in `{short}`"));
+            broken.push(format!("{path}:{line}: `{io}` has no place in `{short}`"));
         }
     }
     broken
 }
 
-/// Every path below `root` with its position, `use std::{a, b::{c}}` taken apart.
+/// Every path below `root` with its position, with `use std::{a, b::{c}}` expanded.
 pub(super) fn paths_below(root: &str, code: &str) -> Vec<(usize, String)> {
     let mut paths = Vec::new();
     let start = format!("{root}::");
@@ -195,47 +195,47 @@ pub(super) fn paths_below(root: &str, code: &str) -> Vec<(usize, String)> {
         .match_indices(&start)
         .filter(|(at, _)| is_word_at(code, *at, root))
     {
-        let mut rest = &code[at + start.len()..];
-        tree(root, &mut rest, &mut |path| paths.push((at, path)));
+        let mut tail = &code[at + start.len()..];
+        tree(root, &mut tail, &mut |path| paths.push((at, path)));
     }
     paths
 }
 
-/// Reads one path or group of paths below `prefix`, and leaves `rest` behind it.
-fn tree(prefix: &str, rest: &mut &str, found: &mut impl FnMut(String)) {
-    *rest = rest.trim_start();
-    if let Some(group) = rest.strip_prefix('{') {
-        *rest = group.trim_start();
-        while !rest.is_empty() && !rest.starts_with('}') {
-            let before = rest.len();
-            tree(prefix, rest, found);
-            *rest = rest.trim_start();
-            *rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
-            if rest.len() == before {
-                // Not a tree of paths after all.
+/// Reads one path or group of paths below `prefix`, and advances `tail` past it.
+fn tree(prefix: &str, tail: &mut &str, found: &mut impl FnMut(String)) {
+    *tail = tail.trim_start();
+    if let Some(group) = tail.strip_prefix('{') {
+        *tail = group.trim_start();
+        while !tail.is_empty() && !tail.starts_with('}') {
+            let before = tail.len();
+            tree(prefix, tail, found);
+            *tail = tail.trim_start();
+            *tail = tail.strip_prefix(',').unwrap_or(tail).trim_start();
+            if tail.len() == before {
+                // Not a tree of paths.
                 return;
             }
         }
-        *rest = rest.strip_prefix('}').unwrap_or(rest);
+        *tail = tail.strip_prefix('}').unwrap_or(tail);
         return;
     }
-    let end = rest
+    let end = tail
         .find(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == '*'))
-        .unwrap_or(rest.len());
-    let (segment, behind) = rest.split_at(end);
+        .unwrap_or(tail.len());
+    let (segment, behind) = tail.split_at(end);
     let path = if segment == "self" {
         prefix.to_owned()
     } else {
         format!("{prefix}::{segment}")
     };
-    *rest = behind;
+    *tail = behind;
     if let Some(below) = behind.strip_prefix("::") {
-        *rest = below;
-        return tree(&path, rest, found);
+        *tail = below;
+        return tree(&path, tail, found);
     }
     // `use std::env as e`
     if let Some(renamed) = behind.trim_start().strip_prefix("as ") {
-        *rest =
+        *tail =
             renamed.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
     }
     found(path);
@@ -265,7 +265,7 @@ mod tests {
     fn counts_the_lines_of_code_in_a_function() {
         assert!(long_functions("a.rs", &function(70)).is_empty());
         let found = long_functions("a.rs", &format!("\n{}", function(71)));
-        assert_eq!(found, ["a.rs:2: a function of 71 lines, 70 are the most"]);
+        assert_eq!(found, ["a.rs:2: a function of 71 lines, the limit is 70"]);
         let commented = function(70).replace("}\n", "\n    // why\n}\n");
         assert!(long_functions("a.rs", &code_only(&commented)).is_empty());
     }
@@ -285,26 +285,26 @@ mod tests {
 
     #[test]
     fn a_function_without_a_body_does_not_borrow_the_next_one() {
-        let rest = function(71);
+        let tail = function(71);
         for declaration in [
             "fn f(&self) -> [u8; 4];",
             "struct A { f: fn(u8), g: u8 }",
             "type A = fn();",
         ] {
-            let found = long_functions("a.rs", &format!("{declaration}\n{rest}"));
+            let found = long_functions("a.rs", &format!("{declaration}\n{tail}"));
             assert_eq!(found.len(), 1, "{declaration}: {found:?}");
         }
     }
 
     #[test]
-    fn every_module_opens_with_what_it_is_for() {
-        assert!(no_opening_words("src/a.rs", "use std::io;\n").is_some());
-        assert!(no_opening_words("src/a.rs", "//! For this and that.\n").is_none());
-        assert!(no_opening_words("crates/a/build.rs", "fn main() {}").is_none());
+    fn every_module_needs_a_header() {
+        assert!(missing_header("src/a.rs", "use std::io;\n").is_some());
+        assert!(missing_header("src/a.rs", "//! For this and that.\n").is_none());
+        assert!(missing_header("crates/a/build.rs", "fn main() {}").is_none());
     }
 
     #[test]
-    fn refuses_names_that_say_nothing() {
+    fn refuses_names_without_meaning() {
         for path in [
             "crates/core/src/utils.rs",
             "crates/cli/tests/common/x.rs",
@@ -316,15 +316,15 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_was_left_behind_in_code_but_not_in_words() {
+    fn finds_leftovers_in_code_but_not_in_comments_and_strings() {
         let found = leftovers("a.rs", "x\ndbg!(y); todo!()\n#[ignore = \"z\"]");
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found.contains(&"a.rs:2: `dbg!(` was left behind".to_owned()));
+        assert!(found.contains(&"a.rs:2: `dbg!(` is a leftover".to_owned()));
         assert!(leftovers("a.rs", &code_only("// dbg!(y)\n\"todo!()\"")).is_empty());
     }
 
     #[test]
-    fn the_ground_floor_reaches_no_file_no_network_no_environment_and_no_clock() {
+    fn the_lowest_layer_uses_no_files_network_environment_or_clock() {
         for code in [
             "use std::fs;",
             "use std::{fmt, net::{TcpStream}};",
@@ -335,12 +335,12 @@ mod tests {
             "use std::env as e;",
             "use ::std::env::var;",
         ] {
-            for short in GROUND_FLOOR {
+            for short in LOWEST_LAYER {
                 let path = format!("crates/{short}/src/a/b.rs");
-                assert_eq!(closed_doors(&path, code).len(), 1, "{path}: {code}");
+                assert_eq!(forbidden_io(&path, code).len(), 1, "{path}: {code}");
             }
             assert!(
-                closed_doors("crates/core/tests/it/main.rs", code).is_empty(),
+                forbidden_io("crates/core/tests/it/main.rs", code).is_empty(),
                 "{code}"
             );
         }
@@ -350,7 +350,7 @@ mod tests {
             "std::environment()",
         ] {
             assert!(
-                closed_doors("crates/core/src/lib.rs", code).is_empty(),
+                forbidden_io("crates/core/src/lib.rs", code).is_empty(),
                 "{code}"
             );
         }
@@ -360,10 +360,10 @@ mod tests {
     fn only_the_command_line_reads_the_environment() {
         let code = "use std::{env, fs};";
         assert_eq!(
-            closed_doors("crates/stores/src/redis.rs", code),
+            forbidden_io("crates/stores/src/redis.rs", code),
             ["crates/stores/src/redis.rs:1: `std::env` has no place in `stores`"]
         );
-        assert!(closed_doors("crates/cli/src/main.rs", code).is_empty());
-        assert!(closed_doors("xtask/src/main.rs", code).is_empty());
+        assert!(forbidden_io("crates/cli/src/main.rs", code).is_empty());
+        assert!(forbidden_io("xtask/src/main.rs", code).is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! Words that no file of the repository holds: directories of one person's machine, and the hosts of
-//! package registries, which belong into a client's settings.
+//! Words that no file of the repository may contain: directories of a developer's machine, and the
+//! hosts of package registries, which belong in a client's settings.
 
-/// Cut in two, so that this file passes its own test.
+/// Split, so that this file passes its own test.
 const FORBIDDEN: [(&str, &str); 9] = [
     ("/wo", "rk/"),
     ("/ro", "ot/"),
@@ -14,7 +14,7 @@ const FORBIDDEN: [(&str, &str); 9] = [
     ("proxy.go", "lang.org"),
 ];
 
-/// Where the text holds one of the forbidden words.
+/// The places where the text contains a forbidden word.
 pub(super) fn forbidden(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {

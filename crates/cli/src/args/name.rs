@@ -60,23 +60,14 @@ pub(crate) fn bytes(typed: Option<&OsString>, hex: Option<&Hex>) -> Option<Vec<u
 
 /// Bytes as they are typed behind `--name-hex`.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    waxseal_core::hex::encode(bytes)
 }
 
 impl FromStr for Hex {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let nibbles = text
-            .chars()
-            .map(|digit| digit.to_digit(16).and_then(|it| u8::try_from(it).ok()));
-        let nibbles: Option<Vec<u8>> = nibbles.collect();
-        let nibbles = nibbles.ok_or(NOT_HEX)?;
-        let (pairs, []) = nibbles.as_chunks::<2>() else {
-            return Err(NOT_HEX);
-        };
-        let bytes = pairs.iter().map(|[high, low]| high << 4 | low);
-        Ok(Self(bytes.collect()))
+        waxseal_core::hex::decode_all(text).map(Self).ok_or(NOT_HEX)
     }
 }
 

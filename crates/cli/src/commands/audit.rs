@@ -1,27 +1,24 @@
-//! `audit`: counts what lies under each protected pattern, and writes nothing into the store. What it
-//! counted is shown, and where that is asked for written as a signed report and as a page.
+//! `audit`: counts the values under each protected pattern, and writes nothing to the store. The report is printed, and on
+//! request written as signed JSON and as a page.
 
 mod count;
-pub(crate) mod file;
-mod paper;
-mod report;
 mod show;
 mod verify;
 
+use waxseal_files::OutputFile;
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
-use waxseal_service::now_ms;
-use waxseal_service::resources::Resources;
-use waxseal_service::{Ended, Failure};
+use waxseal_service::audit::{
+    self, AuditedPattern, Keys, ReportContext, Requirements, SignedReport, text,
+};
+use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure, now_ms};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
 use crate::commands::unmatched;
 use crate::output::{self, thousands};
 
 use count::Counted;
-use file::NewFile;
-use paper::Paper;
-use report::Pass;
 
 /// `audit verify`.
 pub(crate) async fn verify(
@@ -36,7 +33,7 @@ pub(crate) async fn verify(
     verify::run(common, command).await
 }
 
-/// Refuses what could not be written in the end, before anything is opened or counted.
+/// Refuses reports that could not be written at the end, before anything is opened or counted.
 pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failure> {
     if args.report.is_some() && !resources.configuration.has_keyring() {
         return Err(Failure::usage(
@@ -48,7 +45,7 @@ pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failu
         ));
     }
     if let (Some(report), Some(html)) = (&args.report, &args.html)
-        && file::is_same(report, html)
+        && waxseal_files::is_same_path(report, html)
     {
         return Err(Failure::usage("--report and --html name the same file")
             .hint("the page holds the signed report as well: --html alone is enough"));
@@ -56,26 +53,41 @@ pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failu
     [&args.report, &args.html]
         .into_iter()
         .flatten()
-        .try_for_each(|path| file::check(path, args.force))
+        .try_for_each(|path| OutputFile::check(path, args.force))
+        .map_err(Failure::from)
 }
 
 pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
     let Counted { tallies, survey } = count::count(resources, args).await?;
-    let pass = Pass {
-        began_ms,
-        ended_ms: now_ms(),
-        deep: args.deep,
-    };
-    // The same for what is told about keys and for the signature, whatever becomes of it meanwhile.
+    let ended_ms = now_ms();
+    // One version of the ring for the keys of the report and for its signature.
     let ring = match resources.configuration.has_keyring() {
         true => Some(resources.opened_ring()?.ring.ring()),
         false => None,
     };
-    let mut report = report::report(resources, ring.as_deref(), &pass, &tallies);
-    report.unmatched.clone_from(&survey.unmatched);
-    let is_inconclusive = report.is_inconclusive() || report.excepts_everything();
-    report.clean = report.total.is_clean() && !is_inconclusive;
+    let audited = resources.configuration.protected.iter().zip(&tallies);
+    let audited: Vec<_> = audited
+        .map(|(protected, tally)| AuditedPattern {
+            name: &protected.name,
+            pattern: &protected.pattern,
+            tally,
+        })
+        .collect();
+    let context = ReportContext {
+        began_ms,
+        ended_ms,
+        deep: args.deep,
+        environment: resources.configuration.environment_name(),
+        store: &resources.configuration.store.location(),
+        mode: resources.configuration.mode,
+        ring: ring.as_deref(),
+        keys: Keys {
+            configured: &keys::ids(resources),
+            state: &|id| keys::state(resources, id),
+        },
+    };
+    let report = audit::report(&context, &audited, &survey.unmatched);
     if output::is_json() {
         output::json(&report)?;
     } else {
@@ -91,7 +103,7 @@ pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended
     Ok(verdict(args, &report))
 }
 
-/// Says that there is a better format than the one of the Node.js guide.
+/// Recommends the sealed format for values in the format of the Node.js guide.
 fn recommend_sealed(report: &Report) {
     let (values, are) = match report.total.classic {
         0 => return,
@@ -105,7 +117,7 @@ fn recommend_sealed(report: &Report) {
     ));
 }
 
-/// Says what an attacker can do whom no count shows, as long as plain values are accepted.
+/// Warns of an attack that no count shows, possible as long as plain values are accepted.
 fn warn_of_downgrade(report: &Report) {
     if !report.allows_downgrade() {
         return;
@@ -121,71 +133,33 @@ fn warn_of_downgrade(report: &Report) {
     ));
 }
 
-/// Says what fails the audit, if anything does.
+/// Prints the findings that fail the audit.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.unsealed() > 0 {
         output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
-            show::excepted(&total.excepted)
+            text::excepted(&total.excepted)
         ));
     }
-    // Which pattern matches nothing was told.
+    // The survey has reported the patterns that match nothing.
     let mut ended = match args.require_clean && report.is_inconclusive() {
         true => Ended::Findings,
         false => Ended::Done,
     };
-    let mut fail = |text: &str, advice: &str| {
-        output::error(text);
-        output::hint(advice);
-        ended = Ended::Findings;
+    let requirements = Requirements {
+        clean: args.require_clean,
+        deep: args.deep,
     };
-    if args.require_clean && report.excepts_everything() {
-        fail(
-            "every record is excepted from its pattern: no new value is sealed",
-            "narrow the excepts, or correct the pattern; waxseal doctor checks each except",
-        );
-    }
-    if args.require_clean && total.plain > 0 {
-        fail(
-            "there is plaintext under a protected pattern",
-            "waxseal migrate seals it",
-        );
-    }
-    if args.require_clean && !total.other_types.is_empty() {
-        fail(
-            &format!("{} cannot be sealed", show::other_types(total)),
-            "their values are stored as they are: keep such data in strings, hashes or lists, or under \
-             names that no pattern protects",
-        );
-    }
-    if args.require_clean && total.unseen > 0 {
-        let text = match total.unseen {
-            1 => "1 record could not be read, or not to its end".to_owned(),
-            records => format!(
-                "{} records could not be read, or not to their end",
-                thousands(records)
-            ),
-        };
-        fail(
-            &text,
-            "its values may be plain: the warnings above tell which it is, and why",
-        );
-    }
-    if args.deep && total.unopenable > 0 {
-        let text = match total.unopenable {
-            1 => "1 value does not open".to_owned(),
-            values => format!("{} values do not open", thousands(values)),
-        };
-        fail(
-            &text,
-            "waxseal inspect NAME tells why; damaged, moved, or under a key that is not configured",
-        );
+    for finding in audit::findings(report, requirements) {
+        output::error(&finding.text);
+        output::hint(finding.hint);
+        ended = Ended::Findings;
     }
     ended
 }
 
-/// Writes the files that were asked for: all of them, or none.
+/// Writes the requested files: all of them, or none.
 fn write(
     resources: &Resources,
     args: &AuditArgs,
@@ -195,23 +169,28 @@ fn write(
     if args.report.is_none() && args.html.is_none() {
         return Ok(());
     }
-    let signed = ring.map(|ring| Paper::of(report.clone()).signed(ring));
-    let signer = signed.as_ref().map(Paper::signer);
-    let json = signed.as_ref().map(Paper::to_json);
+    let signed = ring.map(|ring| SignedReport::new(report.clone()).signed(ring));
+    let signer = signed.as_ref().map(SignedReport::signer);
+    let json = signed.as_ref().map(SignedReport::to_json);
     let mut files = Vec::new();
     if let (Some(path), Some(signed)) = (&args.report, &signed) {
-        files.push(NewFile::write(path, &signed.to_file(), args.force)?);
+        files.push(OutputFile::write(path, &signed.to_file(), args.force)?);
     }
     if let Some(path) = &args.html {
         let signature = signer.as_deref().zip(json.as_deref());
         let signature = signature.map(|(signer, json)| Signature { signer, json });
-        files.push(NewFile::write(path, &page(report, signature), args.force)?);
+        files.push(OutputFile::write(
+            path,
+            &page(report, signature),
+            args.force,
+        )?);
     }
     resources.trail.add_detail("clean", report.clean);
     resources.trail.add_detail("values", report.total.total);
     resources.trail.add_detail("signed_by", signer.clone());
     for file in files {
-        let shown = file.keep()?;
+        let path = file.keep()?;
+        let shown = path.display();
         output::stderr_line(&match &signer {
             Some(signer) => format!("waxseal: wrote {shown}, signed by {signer}"),
             None => format!("waxseal: wrote {shown}, not signed: no keyring is configured"),

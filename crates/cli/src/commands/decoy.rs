@@ -99,9 +99,9 @@ async fn plant(
     keys::current(resources)?;
     let store = resources.open_store().await?;
     guard::check_key_and_mark(resources, &store).await?;
-    let expiry = args
-        .ttl
-        .map_or(Expiry::Never, |ttl| Expiry::After(Duration::from_secs(ttl)));
+    let expiry = args.ttl.map_or(Expiry::Persistent, |ttl| {
+        Expiry::After(Duration::from_secs(ttl))
+    });
     let mut rows = Vec::new();
     for decoy in &resources.configuration.decoys {
         let record = decoy.shown(&keys::name_mask(resources));

@@ -22,7 +22,7 @@ use waxseal_sweep::{Keys, Migrate, Position, Rotate, Stop, Sweep, SweepOptions, 
 use crate::args::{Common, DemoArgs};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
-use crate::signals::told_to_stop;
+use crate::signals::stop_requested;
 
 const TTL: Duration = Duration::from_secs(3600);
 /// Writes that wait for the store at the same time.
@@ -64,7 +64,7 @@ pub(crate) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     };
     let shown = tokio::select! {
         shown = demo.show() => shown,
-        stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
+        stopped = stop_requested() => stopped.and(Err(Failure::failed("stopped by a signal"))),
     };
     let cleaned = demo.clean_up().await;
     shown?;

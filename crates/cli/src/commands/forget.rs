@@ -1,5 +1,5 @@
-//! `forget`: erases a user, and prints the signed receipt; or several users from a file. An unknown user
-//! is told and not signed for: a receipt for a misspelled user would pass for the erasure of the right one.
+//! `forget`: erases a user and prints the signed receipt, or erases several users from a list. An unknown user is reported
+//! and nothing is signed: a receipt for a misspelled user would pass for the erasure of the right one.
 
 mod many;
 
@@ -10,12 +10,12 @@ use waxseal_keys::Receipt;
 use waxseal_service::resources::{Resources, Users, guard, scopes};
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{ScopeHandle, Traces, forget, traces};
+use waxseal_upkeep::{ScopeHandle, Traces, find_traces, forget};
 
 use crate::args::ForgetArgs;
 use crate::output::{self, thousands};
 
-const WHO: &str =
+const USER_HINT: &str =
     "the user is what {user} of the patterns stands for, without the rest of the record name";
 const UNKNOWN: &str =
     "the user is unknown: there is no key, no record, nothing in quarantine and no earlier erasure";
@@ -34,12 +34,12 @@ pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
         Some(user) if user.is_empty() => return Err(Failure::usage("the user is empty")),
         Some(_) if !is_confirmed => {
             return Err(unconfirmed(
-                "the user's key and records would be destroyed for good",
+                "the user's key and records would be permanently destroyed",
             ));
         }
         None if !is_confirmed => {
             return Err(unconfirmed(
-                "the keys and records of these users would be destroyed for good",
+                "the keys and records of these users would be permanently destroyed",
             ));
         }
         _ => {}
@@ -49,54 +49,54 @@ pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
     };
     let user = user.as_encoded_bytes();
     let eraser = Eraser::open(resources).await?;
-    let found = eraser.traces(user).await?;
-    if found.is_unknown() && !args.even_if_unknown {
+    let traces = eraser.traces(user).await?;
+    if traces.is_unknown() && !args.even_if_unknown {
         resources.trail.add_detail("unknown", true);
         output::error(UNKNOWN);
         output::hint(&format!(
-            "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
+            "nothing was changed and nothing was signed; {USER_HINT}. --even-if-unknown signs a receipt all the \
              same"
         ));
         return Ok(Ended::Findings);
     }
     if args.dry_run {
-        tell(&found)?;
+        print_dry_run(&traces)?;
         return Ok(Ended::Done);
     }
-    one(&eraser, user).await
+    erase_one(&eraser, user).await
 }
 
 fn unconfirmed(what: &str) -> Failure {
     Failure::usage(what).hint("confirm with --yes, or see what would be erased with --dry-run")
 }
 
-async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
+async fn erase_one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
     let receipt = eraser.erase(user).await?;
-    // A program and an auditor take the same.
+    // Programs and auditors use the same receipt.
     output::json(&receipt)?;
     if let Some(failure) = output::unwritten() {
         return Err(unwritten(&failure));
     }
     output::stderr_line(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
-        key_word(&receipt),
+        describe_key(&receipt),
         receipt.records_deleted
     ));
     if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
         output::warn("nothing was found of this user: neither a key nor records");
-        output::hint(WHO);
+        output::hint(USER_HINT);
     }
     Ok(Ended::Done)
 }
 
-fn key_word(receipt: &Receipt) -> &'static str {
+fn describe_key(receipt: &Receipt) -> &'static str {
     match receipt.key_destroyed {
         true => "key destroyed",
         false => "there was no key",
     }
 }
 
-/// The user is erased, and nobody has the receipt.
+/// The failure if the user is erased, and the receipt could not be written.
 fn unwritten(failure: &Failure) -> Failure {
     let text = failure.text();
     Failure::failed(format!(
@@ -128,7 +128,7 @@ impl From<&Traces> for Found {
 }
 
 impl Found {
-    /// The traces of the user, in words.
+    /// Describes the traces of the user.
     fn describe(&self) -> String {
         let key = match self.key {
             true => "the key",
@@ -151,7 +151,7 @@ impl Found {
     }
 }
 
-fn tell(traces: &Traces) -> Result<(), Failure> {
+fn print_dry_run(traces: &Traces) -> Result<(), Failure> {
     let found = Found::from(traces);
     if output::is_json() {
         return output::json(&found);
@@ -161,7 +161,7 @@ fn tell(traces: &Traces) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything that erasing users needs, open.
+/// The opened store, keyring and users' keys for erasing users.
 struct Eraser<'a> {
     resources: &'a Resources,
     users: Users,
@@ -184,7 +184,7 @@ impl<'a> Eraser<'a> {
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
         let ring = &self.resources.opened_ring()?.ring;
-        Ok(traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
+        Ok(find_traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {

@@ -1,24 +1,25 @@
-//! `inspect`: what lies in a record, what opening would answer, and why. No value is printed.
+//! `inspect`: the stored values of a record, and the result of opening each. No value is printed.
 
 use serde::Serialize;
-use waxseal_core::{OpenError, Sealer, Shape};
+use waxseal_core::Sealer;
 use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, keys, named};
 use waxseal_service::{Ended, Failure};
-use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
+use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
+use waxseal_stores::{Cursor, Lifetime, Record, RecordName, Slot};
 
 use crate::args::{InspectArgs, to_hex};
 use crate::output;
 
-/// Slots of a hash or list that are told one by one.
-const SHOWN: usize = 100;
+/// The largest number of slots of a hash or list that are shown.
+const MAX_SHOWN: usize = 100;
 
 #[derive(Serialize)]
 struct Report {
     #[serde(rename = "type")]
     kind: String,
     expires: Option<String>,
-    /// The pattern that it is excepted from.
+    /// The pattern that the record is excepted from.
     #[serde(skip_serializing_if = "Option::is_none")]
     excepted_from: Option<String>,
     values: Vec<ValueReport>,
@@ -54,12 +55,12 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
     let lifetime = store.lifetimes(std::slice::from_ref(&name)).await?.pop();
     let kind = held.kind().to_owned();
     let (slots, more_values) = match held {
-        Held::String(stored) => (vec![(Slot::Whole, stored)], false),
-        Held::Hash | Held::List => {
-            let page = store.read_slots(&name, &Cursor::start(), SHOWN).await?;
+        Record::String(stored) => (vec![(Slot::Whole, stored)], false),
+        Record::Hash | Record::List => {
+            let page = store.read_slots(&name, &Cursor::start(), MAX_SHOWN).await?;
             (page.slots, page.next.is_some())
         }
-        Held::Other(_) => (Vec::new(), false),
+        Record::Other(_) => (Vec::new(), false),
     };
     let expires = match lifetime {
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),
@@ -73,7 +74,7 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         false,
     )
     .await?;
-    let value = |(slot, stored): &(Slot, Vec<u8>)| judge(resources, &sealer, &name, slot, stored);
+    let value = |(slot, stored): &(Slot, Vec<u8>)| inspect(resources, &sealer, &name, slot, stored);
     let values: Vec<_> = slots.iter().map(value).collect();
     let ended = if values.iter().all(|value| value.opens) {
         Ended::Done
@@ -96,76 +97,39 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
     Ok(ended)
 }
 
-fn judge(
+fn inspect(
     resources: &Resources,
     sealer: &Sealer,
     name: &RecordName,
     slot: &Slot,
     stored: &[u8],
 ) -> ValueReport {
-    let opened = sealer.open(stored, binding(name, slot));
-    let shape = Shape::of(stored);
-    let header = match shape {
-        Shape::Sealed { header, .. } => Some(header),
-        _ => None,
-    };
-    let key = match &opened {
-        Ok(Some(opened)) => opened.form.key(),
-        _ => header.map(|header| header.key),
-    };
-    let of_user = header.is_some_and(|header| header.flags.per_user_key());
+    let inspection = Inspection::new(sealer, stored, binding(name, slot));
     ValueReport {
         place: match slot {
             Slot::Whole => None,
             Slot::Field(field) => Some(match std::str::from_utf8(field) {
                 Ok(field) => format!("field {field}"),
-                // As it can be given back.
+                // As it can be passed to a command.
                 Err(_) => format!("field --field-hex {}", to_hex(field)),
             }),
             Slot::Element(index) => Some(format!("element {index}")),
         },
-        format: match shape {
-            Shape::Empty => "empty".to_owned(),
-            Shape::Sealed { .. } => "sealed".to_owned(),
-            Shape::Malformed(defect) => format!("sealed, malformed ({defect})"),
-            Shape::MaybeClassic if matches!(&opened, Ok(Some(o)) if o.form.key().is_some()) => {
-                "classic".to_owned()
-            }
-            Shape::MaybeClassic => "Base64, perhaps classic".to_owned(),
-            Shape::Plain => "plain".to_owned(),
-        },
-        armored: matches!(shape, Shape::Sealed { armored: true, .. }),
-        key: key.map(|id| id.to_string()),
-        key_state: key.map(|id| match (&opened, of_user) {
-            (Err(OpenError::Erased { .. }), _) => "erased",
-            (Err(OpenError::UnknownKey { .. }), true) => "unknown user key",
-            (_, true) => "user key",
-            (_, false) => keys::state(resources, id),
+        format: inspection.format.to_string(),
+        armored: inspection.format == StoredFormat::Sealed { armored: true },
+        key: inspection.key.map(|(id, _)| id.to_string()),
+        key_state: inspection.key.map(|(id, kind)| match kind {
+            InspectedKey::Erased => "erased",
+            InspectedKey::UnknownUser => "unknown user key",
+            InspectedKey::User => "user key",
+            InspectedKey::Ring => keys::state(resources, id),
         }),
-        bound_to_record: header.is_some_and(|header| header.flags.bound_to_record()),
-        bound_to_field: header.is_some_and(|header| header.flags.bound_to_field()),
-        size: stored.len(),
-        opens: opened.is_ok(),
-        answer: match &opened {
-            Ok(None) => "none".to_owned(),
-            Ok(Some(opened)) => format!("a value of {} bytes", opened.value.len()),
-            Err(error) => explain(*error, shape),
-        },
+        bound_to_record: inspection.is_bound_to_record,
+        bound_to_field: inspection.is_bound_to_field,
+        size: inspection.size,
+        opens: inspection.opened.is_ok(),
+        answer: inspection.describe_result(),
     }
-}
-
-fn explain(error: OpenError, shape: Shape) -> String {
-    let why = match (error, shape) {
-        (OpenError::Refused, Shape::Sealed { .. }) => {
-            ": damaged, tampered with, or sealed for another record or field"
-        }
-        (OpenError::Refused, Shape::MaybeClassic) => {
-            ": damaged, or sealed under a key that is not configured, or never sealed"
-        }
-        (OpenError::Refused, _) => ": neither sealed nor what a plain value looks like here",
-        _ => "",
-    };
-    format!("{error}{why}")
 }
 
 fn print(report: &Report) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `keeper`: the rotation and upkeep of a keyring as a process of its own, for applications that use
+//! `keeper`: the rotation and upkeep of a keyring in a dedicated process, for applications that use
 //! the library.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::args::KeeperArgs;
 use crate::signals;
 use crate::{logging, output};
 
-/// Between two attempts to reach keyring and store at start.
+/// The interval between two attempts to reach keyring and store at start.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<Ended, Failure> {
@@ -45,7 +45,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     };
     output::admin_address(admin.as_ref());
     let stop = signals::stop_service_on_signal()?;
-    // It has nothing but its log file to open again.
+    // Only its log file is reopened.
     drop(signals::outlive_hangups()?);
     let Some(upkeep) = begin(&mut resources, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
@@ -63,7 +63,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     Ok(Ended::Done)
 }
 
-/// Waits until keyring and store can be reached; `None` where it is told to stop before.
+/// Waits until keyring and store can be reached; `None` if it is stopped before.
 async fn begin(
     resources: &mut Resources,
     stop: &Stop,

@@ -1,5 +1,5 @@
-//! `key generate`: prints a new key as the operator's guide prints it, or writes it to a file of
-//! its own.
+//! `key generate`: prints a new key as the operator's guide prints it, or writes it to its own
+//! file.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;

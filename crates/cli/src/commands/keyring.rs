@@ -1,4 +1,4 @@
-//! `keyring`: making one, telling where it stands, and the changes that an operator makes by hand.
+//! `keyring`: creates a keyring, shows its state, and makes the changes of an operator.
 //! What is allowed is decided in `waxseal-keys`.
 
 mod audit;
@@ -88,7 +88,7 @@ async fn carry_out(
     }
 }
 
-/// Prints what happened and what comes next.
+/// Prints what was done and what comes next.
 fn tell(resources: &Resources, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
     resources.trail.add_detail("ring", ring.id());
     resources.trail.add_detail("version", ring.version());
@@ -113,7 +113,7 @@ fn tell(resources: &Resources, ring: &Ring, done: &str, next: &str) -> Result<En
 }
 
 impl SettingsArgs {
-    /// These settings with what was given.
+    /// Returns these settings with those of the flags.
     fn over(&self, mut settings: waxseal_keys::Settings) -> waxseal_keys::Settings {
         let set = |place: &mut u64, given: Option<u64>| *place = given.unwrap_or(*place);
         if let Some(age) = self.rotate_every {

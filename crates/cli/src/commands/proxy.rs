@@ -1,4 +1,4 @@
-//! `waxseal proxy`: from what was configured to a running proxy. Waits for the store, checks the key
+//! `waxseal proxy`: starts a proxy from its configuration. Waits for the store, checks the key
 //! against it, and only then lets clients in.
 
 use std::sync::Arc;
@@ -38,10 +38,10 @@ mod reports;
 
 use reports::{alarm, reporter};
 
-/// Between two attempts to reach the store at start.
+/// The interval between two attempts to reach the store at start.
 const RETRY: Duration = Duration::from_secs(1);
-/// More threads than this do not make it faster: a Redis server has one. Half of the processors are
-/// left to it and to the applications: what fewer threads do together costs less.
+/// The default number of threads, at most. More do not make it faster, since a Redis server has one. Half of the processors are
+/// left to it and to the applications.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
 /// The form of --listen, and the port of examples.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
@@ -66,11 +66,11 @@ pub(crate) async fn run(
     tell_trail(&resources)?;
     let recorded = RefusalRecord::begin(&resources, args);
     let (last, json) = (recorded.clone(), common.json);
-    let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
+    let mut stop = std::pin::pin!(signals::stop_requested_reporting(move || {
         // Standard output may be closed: the process ends anyway.
         let _ = last.report(json);
     }));
-    // Before the store is waited for, which can take long.
+    // Comes before the wait for the store, which can take long.
     let hangups = signals::outlive_hangups()?;
 
     // Before any handle is created. Nothing is counted where nothing can read it.
@@ -126,19 +126,19 @@ pub(crate) async fn run(
     opened.serve(resources, common, args, stop).await
 }
 
-/// Everything that serves clients, and those who ask about it.
+/// Everything that serves clients and the admin address.
 struct Opened {
     proxy: Proxy,
     admin: Option<RunningAdmin>,
     metering: Metering,
     readiness: Readiness,
     recorded: RefusalRecord,
-    /// SIGHUPs that the log file has been opened again for.
+    /// SIGHUPs for which the log file was reopened.
     hangups: watch::Receiver<()>,
 }
 
 impl Opened {
-    /// Serves clients until it is told to stop.
+    /// Serves clients until it is stopped.
     async fn serve(
         self,
         resources: Resources,
@@ -167,7 +167,7 @@ impl Opened {
         stage(Stage::Serving);
         let ended = proxy
             .run(async {
-                // Where signals cannot be had, only killing ends the process.
+                // Without handlers of signals, only killing ends the process.
                 if stop.await.is_ok() {
                     stage(Stage::Draining);
                     if let Some(admin) = &admin {
@@ -199,7 +199,7 @@ fn stopping(grace: u64) -> String {
     )
 }
 
-/// Tells of connections that had to be cut.
+/// Warns of connections that had to be closed.
 fn told(cut: usize, args: &ProxyArgs) -> Ended {
     let connections = match cut {
         0 => return Ended::Done,
@@ -214,7 +214,7 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
     Ended::Findings
 }
 
-/// Refuses what cannot be served, and makes the resources that of a proxy.
+/// Refuses what cannot be served, and adapts the configuration to a proxy.
 fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
     check(resources, common)?;
     check_buffers(args)?;
@@ -248,7 +248,7 @@ fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
     resources.configuration.check_decoys()
 }
 
-/// A reply is given as a whole where it has values to open: it must fit, with what is remembered of requests.
+/// Checks the buffers: a reply with values to open is buffered whole, so it must fit together with pending requests.
 /// Defaults are large enough.
 fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     let buffers = [
@@ -373,7 +373,7 @@ impl UpkeepTask {
         Ok(Self(Some((stop, task))))
     }
 
-    /// Lets another process follow at once.
+    /// Gives up the lease, so that another process can follow at once.
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
@@ -458,7 +458,7 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-/// The way to the server, with what the flags say of it.
+/// Returns the upstream of this URL, with the settings of the flags.
 fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     let upstream = upstream(url, args.clients_authenticate)?;
     Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))

@@ -1,6 +1,7 @@
 //! The entry of the audit log for each command that changes keys or records: an action and its target.
 //! Users, values and whole record names are left out.
 
+use waxseal_keys::CustodianScheme;
 use waxseal_service::audit_log::Operation;
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::resources::Resources;
@@ -149,16 +150,19 @@ fn custodians(urls: &[String]) -> String {
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let has_pin = url.to_ascii_lowercase().contains("pin");
         // Anything else may be a secret in the wrong place.
-        let is_public = match url.split_once(':') {
-            Some(("env", name)) => name.is_empty() || waxseal_keys::is_variable(name),
-            Some(("awskms", key)) => key.starts_with("arn:"),
-            Some(("file" | "pkcs11" | "vault", _)) => !url.contains('@') && !has_pin,
-            _ => return "…".to_owned(),
+        let Some((scheme, tail)) = CustodianScheme::split(url) else {
+            return "…".to_owned();
         };
-        let scheme = url.split(':').next().unwrap_or_default();
+        let is_public = match scheme {
+            CustodianScheme::Env => tail.is_empty() || waxseal_keys::is_variable(tail),
+            CustodianScheme::AwsKms => tail.starts_with("arn:"),
+            CustodianScheme::File | CustodianScheme::Pkcs11 | CustodianScheme::Vault => {
+                !url.contains('@') && !has_pin
+            }
+        };
         match is_public {
             true => url.to_owned(),
-            false => format!("{scheme}:…"),
+            false => scheme.url('…'),
         }
     };
     urls.iter().map(shown).collect::<Vec<_>>().join(", ")

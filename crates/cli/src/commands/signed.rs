@@ -1,4 +1,4 @@
-//! What the commands share that verify signed papers: reading one, and who should have signed it.
+//! Shared by the commands that verify signed documents: reading one, and the expected signer.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,11 +10,11 @@ use waxseal_service::resources::Resources;
 use crate::args::Common;
 use crate::output;
 
-/// Who should have signed, where that is known.
+/// The expected signer, if it is known.
 pub(super) struct Expected(Option<String>);
 
 impl Expected {
-    /// The key that was given, else that of the keyring, where one is configured.
+    /// Returns the key of the flag, else the one of the keyring if one is configured.
     pub(super) async fn of(common: &Common, given: Option<&str>) -> Result<Self, Failure> {
         if let Some(key) = given {
             return Ok(Self(Some(key.to_owned())));
@@ -32,7 +32,7 @@ impl Expected {
         self.0.as_deref()
     }
 
-    /// The signer of what verified.
+    /// Describes the signer of a verified document.
     pub(super) fn describe(&self, signer: &str) -> String {
         match self.0 {
             Some(_) => format!("{signer} (the expected one)"),
@@ -40,30 +40,30 @@ impl Expected {
         }
     }
 
-    /// Says where nothing was expected.
+    /// Warns if no signer was expected.
     pub(super) fn warn(&self) {
         if self.0.is_none() {
-            output::warn("nothing says that this signer is the right one");
+            output::warn("it is not known whether this signer is the right one");
             output::hint(
-                "give the receipt key that waxseal keyring status told with --key, or the keyring \
+                "give the receipt key that waxseal keyring status prints with --key, or the keyring \
                  with --keyring",
             );
         }
     }
 }
 
-/// What to do about a paper that does not verify.
+/// Returns the hint for a document that does not verify.
 pub(super) fn advice(error: &SignedError) -> &'static str {
     match error {
         SignedError::Signer => {
-            "compare with the receipt key that waxseal keyring status tells for its keyring"
+            "compare with the receipt key that waxseal keyring status prints for its keyring"
         }
         SignedError::Kind => "a newer waxseal may know it",
-        _ => "do not rely on it: ask whoever issued it for the original",
+        _ => "do not rely on it: ask the issuer for the original",
     }
 }
 
-/// A paper from a file, or from stdin where it is `-`; and what it is called then.
+/// Reads a document from a file, or from stdin if the path is `-`. Returns it with its name for texts.
 pub(super) fn read(file: &Path, limit: u64, called: &str) -> Result<(Vec<u8>, String), Failure> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {

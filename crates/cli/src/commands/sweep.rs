@@ -1,8 +1,8 @@
-//! `migrate`, `rotate` and `decrypt`: the same way through all protected records, each with its
-//! task and its words.
+//! `migrate`, `rotate` and `decrypt`: a run of sweeps over all protected patterns, each command with its task and its
+//! texts.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use waxseal_core::Mode;
@@ -13,10 +13,12 @@ use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::unmatched::Survey;
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RecordStore, StoreUrl};
-use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
+use waxseal_sweep::{
+    CheckpointFile, Decrypt, Event, Migrate, Pass, Rotate, Run, RunError, RunIdentity, Stop, Sweep,
+    SweepOptions, Tally, Task,
+};
 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
-use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commands::canary;
 use crate::commands::due;
 use crate::commands::unmatched;
@@ -24,10 +26,8 @@ use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;
 
-const SAVE_EVERY: Duration = Duration::from_secs(2);
-
-/// The words of a sweep: what is printed, and what its counts are called.
-struct Words {
+/// The texts of a sweep.
+struct Texts {
     task: &'static str,
     /// "Starting … encryption migration"
     start: &'static str,
@@ -38,11 +38,11 @@ struct Words {
     /// "{ migrated: …"
     done: &'static str,
     already: &'static str,
-    /// True if only records of excepted names are gone through.
+    /// True if only excepted records are swept.
     only_excepted: bool,
 }
 
-const MIGRATE: Words = Words {
+const MIGRATE: Texts = Texts {
     task: "migrate",
     start: "Starting Redis encryption migration",
     doing: "Migrating",
@@ -52,7 +52,7 @@ const MIGRATE: Words = Words {
     only_excepted: false,
 };
 
-const ROTATE: Words = Words {
+const ROTATE: Texts = Texts {
     task: "rotate",
     start: "Starting Redis key rotation",
     doing: "Rotating",
@@ -62,7 +62,7 @@ const ROTATE: Words = Words {
     only_excepted: false,
 };
 
-const DECRYPT: Words = Words {
+const DECRYPT: Texts = Texts {
     task: "decrypt",
     start: "Starting Redis decryption",
     doing: "Decrypting",
@@ -72,7 +72,7 @@ const DECRYPT: Words = Words {
     only_excepted: false,
 };
 
-const DECRYPT_EXCEPTED: Words = Words {
+const DECRYPT_EXCEPTED: Texts = Texts {
     start: "Starting Redis decryption of excepted records",
     only_excepted: true,
     ..DECRYPT
@@ -86,12 +86,13 @@ pub(crate) async fn migrate(
         resources.configuration.write_as(format.into())?;
     }
     if resources.configuration.mode == Mode::Off && resources.configuration.has_keys() {
-        let text = "the mode is off: applications go on writing plain values after the migration";
+        let text =
+            "the mode is off: applications continue to write plain values after the migration";
         output::warn(text);
     }
-    let mut run = Run::begin(&resources, &args.sweep, &MIGRATE).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, &MIGRATE).await?;
     run.stop = stop_on_signal()?;
-    run.go(|protected| Arc::new(Migrate::new(keys::sealer(&resources, protected, Mode::On))))
+    run.execute(|protected| Arc::new(Migrate::new(keys::sealer(&resources, protected, Mode::On))))
         .await
 }
 
@@ -107,13 +108,13 @@ pub(crate) async fn rotate(mut resources: Resources, args: &RotateArgs) -> Resul
     } else {
         None
     };
-    let mut run = Run::begin(&resources, &args.sweep, &ROTATE).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, &ROTATE).await?;
     run.stop = stop.map_or_else(stop_on_signal, Ok)?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
         Arc::new(Rotate::new(keys::sealer(&resources, protected, Mode::On)))
     };
-    let ended = run.go(task).await?;
+    let ended = run.execute(task).await?;
     if ended == Ended::Done && !args.sweep.dry_run {
         canary::after_rotation(&resources, &store).await?;
     }
@@ -139,12 +140,12 @@ pub(crate) async fn decrypt(resources: Resources, args: &DecryptArgs) -> Result<
         return Err(Failure::usage(text)
             .hint("confirm with --yes, or see what would be done with --dry-run"));
     }
-    let words = if args.excepted {
+    let texts = if args.excepted {
         &DECRYPT_EXCEPTED
     } else {
         &DECRYPT
     };
-    let mut run = Run::begin(&resources, &args.sweep, words).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, texts).await?;
     run.stop = stop_on_signal()?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
@@ -155,22 +156,22 @@ pub(crate) async fn decrypt(resources: Resources, args: &DecryptArgs) -> Result<
             task
         })
     };
-    let ended = run.go(task).await?;
-    // While others are sealed, the canary says under which key.
+    let ended = run.execute(task).await?;
+    // While other records are sealed, the canary shows under which key.
     if ended == Ended::Done && !args.sweep.dry_run && !args.excepted {
         canary::after_decryption(&resources, &store).await?;
     }
     Ok(ended)
 }
 
-/// One run of a sweep over all protected patterns.
-struct Run<'a> {
+/// A sweep command: one run over all protected patterns.
+struct SweepCommand<'a> {
     resources: &'a Resources,
     args: &'a SweepArgs,
-    words: &'static Words,
+    texts: &'static Texts,
     store: Arc<dyn RecordStore>,
     stop: Stop,
-    checkpoint: Option<CheckpointFile>,
+    run: Run,
 }
 
 /// What is printed with `--json`.
@@ -193,18 +194,11 @@ struct PatternSummary<'a> {
     counts: Tally,
 }
 
-/// One pattern gone through, to its end or not.
-struct Passed {
-    counts: Tally,
-    complete: bool,
-    failure: Option<Failure>,
-}
-
-impl<'a> Run<'a> {
+impl<'a> SweepCommand<'a> {
     async fn begin(
         resources: &'a Resources,
         args: &'a SweepArgs,
-        words: &'static Words,
+        texts: &'static Texts,
     ) -> Result<Self, Failure> {
         keys::current(resources)?;
         resources.configuration.warn_of_skipped_records();
@@ -213,17 +207,20 @@ impl<'a> Run<'a> {
                 let mask = keys::name_mask(resources);
                 let pattern =
                     |p: &Protected| format!("{} as {}", p.masked_pattern(&mask), p.format);
-                let fresh = Checkpoint::new(
-                    identity(resources, args, words)?,
-                    resources.configuration.store.location(),
-                    resources
+                let identity = RunIdentity {
+                    task: task_identity(resources, args, texts)?,
+                    store: resources.configuration.store.location(),
+                    patterns: resources
                         .configuration
                         .protected
                         .iter()
                         .map(pattern)
                         .collect(),
-                );
-                Some(CheckpointFile::open(path, args.resume, fresh)?)
+                };
+                Some(match args.resume {
+                    true => CheckpointFile::resume(path, &identity)?,
+                    false => CheckpointFile::new(path, identity),
+                })
             }
             None => None,
         };
@@ -233,7 +230,7 @@ impl<'a> Run<'a> {
             ""
         };
         if !output::is_json() {
-            output::line(format!("{}{dry}", words.start))?;
+            output::line(format!("{}{dry}", texts.start))?;
         }
         let store = resources.open_store().await?;
         if !output::is_json() {
@@ -243,8 +240,8 @@ impl<'a> Run<'a> {
             };
             output::line(format!("{kind} connection verified"))?;
         }
-        // Decrypting leaves; it does not need a canary for next time.
-        if args.dry_run || words.task == DECRYPT.task {
+        // After a decryption there is nothing left that a canary could guard.
+        if args.dry_run || texts.task == DECRYPT.task {
             guard::check_key(resources, &store).await?;
         } else {
             guard::check_key_and_mark(resources, &store).await?;
@@ -252,32 +249,31 @@ impl<'a> Run<'a> {
         Ok(Self {
             resources,
             args,
-            words,
+            texts,
             store,
             stop: Stop::default(),
-            checkpoint,
+            run: Run::new(resources.configuration.protected.len(), checkpoint),
         })
     }
 
-    async fn go(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
-        let account = SealAccount::begin(&self.resources);
-        let ended = self.go_through(task).await;
+    async fn execute(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
+        let account = SealAccount::begin(self.resources);
+        let ended = self.sweep_all(task).await;
         account.end().await;
         ended
     }
 
-    async fn go_through(
+    async fn sweep_all(
         mut self,
         task: impl Fn(&Protected) -> Arc<dyn Task>,
     ) -> Result<Ended, Failure> {
-        let mut passed = Vec::new();
-        for (index, protected) in self.resources.configuration.protected.iter().enumerate() {
+        for protected in &self.resources.configuration.protected {
             if !output::is_json() {
-                output::line(format!("{} {} data...", self.words.doing, protected.name))?;
+                output::line(format!("{} {} data...", self.texts.doing, protected.name))?;
             }
-            let pass = self.pattern(index, protected, task(protected)).await?;
+            let pass = self.sweep_pattern(protected, task(protected)).await;
             if !output::is_json() {
-                let (name, noun) = (&protected.name, self.words.noun);
+                let (name, noun) = (&protected.name, self.texts.noun);
                 let end = if pass.complete {
                     "completed"
                 } else {
@@ -285,127 +281,80 @@ impl<'a> Run<'a> {
                 };
                 output::line(format!("{name} {noun} {end} {}", self.braces(&pass.counts)))?;
             }
-            let goes_on = pass.complete;
-            passed.push(pass);
-            if !goes_on {
+            if !pass.complete {
                 break;
             }
         }
-        let survey = self.survey(&passed).await;
-        self.finish(passed, &survey)
+        let survey = self.survey().await;
+        self.finish(&survey)
     }
 
-    /// Surveys the patterns that nothing matches.
-    async fn survey(&self, passed: &[Passed]) -> Survey {
-        if self.words.only_excepted {
+    /// Surveys the patterns that match no record.
+    async fn survey(&self) -> Survey {
+        if self.texts.only_excepted {
             return Survey::default();
         }
-        let each = self.resources.configuration.protected.iter().zip(passed);
-        let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());
-        let unmatched: Vec<_> = unmatched.map(|(protected, _)| protected).collect();
+        let unmatched = self.run.unmatched();
+        let unmatched: Vec<_> = unmatched
+            .filter_map(|index| self.resources.configuration.protected.get(index))
+            .collect();
         Survey::of(&self.store, &unmatched).await
     }
 
-    /// Goes through the records of one pattern, and keeps the checkpoint.
-    async fn pattern(
-        &mut self,
-        index: usize,
-        protected: &Protected,
-        task: Arc<dyn Task>,
-    ) -> Result<Passed, Failure> {
-        // Also one that was finished before: the sweep itself knows whether that still holds.
-        let from = self.checkpoint.as_ref().map(|file| file.position(index));
-        let from = from.unwrap_or_default();
+    async fn sweep_pattern(&mut self, protected: &Protected, task: Arc<dyn Task>) -> Pass {
         let sweep = Sweep {
             store: self.store.clone(),
             pattern: protected.pattern.clone(),
             task,
-            keys: keys::sweep_keys(&self.resources, protected),
-            mask: keys::name_mask(&self.resources),
+            keys: keys::sweep_keys(self.resources, protected),
+            mask: keys::name_mask(self.resources),
             options: options(self.args),
         };
-        let mut progress = Progress::start(output::is_json(), from.examined);
-        let mut saved = Instant::now();
-        let checkpoint = &mut self.checkpoint;
-        let mut unsaved = None;
-        let mut watch = |event: Event<'_>| {
-            progress.show(&event);
-            if let (Event::Progress { position, .. }, Some(file)) = (&event, checkpoint.as_mut())
-                && saved.elapsed() >= SAVE_EVERY
-            {
-                file.keep(index, (*position).clone());
-                unsaved = file.save().err();
-                saved = Instant::now();
-            }
-        };
-        let outcome = sweep.run(from, &self.stop, &mut watch).await;
+        let mut progress = Progress::start(output::is_json(), self.run.next_position().examined);
+        let mut watch = |event: Event<'_>| progress.show(&event);
+        let pass = self.run.pass(&sweep, &self.stop, &mut watch).await.clone();
         progress.end();
-        let (position, complete, mut failure) = match outcome {
-            Ok(report) => (report.position, report.complete, None),
-            Err(interrupted) => (*interrupted.position, false, Some(interrupted.error.into())),
-        };
-        failure = failure.or(unsaved);
-        let counts = position.counts();
-        if let Some(file) = &mut self.checkpoint {
-            file.keep(index, position);
-        }
-        Ok(Passed {
-            counts,
-            complete,
-            failure,
-        })
+        pass
     }
 
-    /// Prints the last line, and decides how the run ended.
-    fn finish(self, mut passed: Vec<Passed>, survey: &Survey) -> Result<Ended, Failure> {
-        let failed: u64 = passed.iter().map(|pass| pass.counts.failed).sum();
-        let done: u64 = passed.iter().map(|pass| pass.counts.done).sum();
+    /// Prints the summary, and returns how the command ended.
+    fn finish(self, survey: &Survey) -> Result<Ended, Failure> {
+        let totals = self.run.totals();
+        let (done, failed) = (totals.done, totals.failed);
         self.resources.trail.add_count("changed", done);
         self.resources.trail.add_count("failed", failed);
-        let complete = passed.len() == self.resources.configuration.protected.len()
-            && passed.iter().all(|pass| pass.complete);
-        let success = complete && failed == 0;
+        let success = self.run.is_success();
         if output::is_json() {
-            self.print_json(&passed, success, &survey.unmatched)?;
+            self.print_json(success, &survey.unmatched)?;
         } else {
-            let (noun, done_word) = (capital(self.words.noun), capital(self.words.done));
+            let (noun, done_word) = (capital(self.texts.noun), capital(self.texts.done));
             output::line(format!(
                 "{noun} {} {{ total{done_word}: {done}, totalFailed: {failed}, success: {success} }}",
-                if complete { "completed" } else { "stopped" }
+                if self.run.is_complete() {
+                    "completed"
+                } else {
+                    "stopped"
+                }
             ))?;
         }
-        unmatched::print(&survey, "warning");
-        self.warn_of_other_types(&passed);
-        self.hint_at_excepted(&passed);
-        if let Some(file) = &self.checkpoint {
-            if complete {
-                file.remove();
-            } else {
-                file.save()?;
-            }
+        unmatched::print(survey, "warning");
+        self.warn_of_other_types(&totals);
+        self.hint_at_excepted(&totals);
+        let hint = match &self.args.checkpoint {
+            Some(_) => "what was done stays; continue with the same command and --resume",
+            None => "what was done stays; run the same command again",
+        };
+        match self.run.finish() {
+            Ok(()) if failed == 0 => Ok(Ended::Done),
+            Ok(()) => Ok(Ended::Findings),
+            Err(error @ RunError::Stopped) => Err(Failure::from(error).hint(hint)),
+            Err(error) => Err(error.into()),
         }
-        if let Some(failure) = passed.iter_mut().find_map(|pass| pass.failure.take()) {
-            return Err(failure);
-        }
-        if !complete {
-            let hint = match &self.args.checkpoint {
-                Some(_) => "what was done stays; go on with the same command and --resume",
-                None => "what was done stays; run the same command again",
-            };
-            return Err(Failure::failed("stopped by a signal before the end").hint(hint));
-        }
-        Ok(if failed == 0 {
-            Ended::Done
-        } else {
-            Ended::Findings
-        })
     }
 
-    /// A migration leaves the values of some records as they are: that is not success for them.
-    fn warn_of_other_types(&self, passed: &[Passed]) {
-        let mut all = Tally::default();
-        passed.iter().for_each(|pass| all.add(pass.counts.clone()));
-        if self.words.task != MIGRATE.task || all.skipped() == 0 {
+    /// A migration skips records of some types, which stay in plaintext.
+    fn warn_of_other_types(&self, all: &Tally) {
+        if self.texts.task != MIGRATE.task || all.skipped() == 0 {
             return;
         }
         let types = all.skipped.iter();
@@ -425,10 +374,10 @@ impl<'a> Run<'a> {
         );
     }
 
-    /// A rotation keeps what is sealed sealed.
-    fn hint_at_excepted(&self, passed: &[Passed]) {
-        let sealed: u64 = passed.iter().map(|pass| pass.counts.excepted.sealed).sum();
-        if self.words.task != ROTATE.task || sealed == 0 {
+    /// A rotation reseals values under excepted names, and does not decrypt them.
+    fn hint_at_excepted(&self, all: &Tally) {
+        let sealed = all.excepted.sealed;
+        if self.texts.task != ROTATE.task || sealed == 0 {
             return;
         }
         output::hint(&match sealed {
@@ -441,13 +390,9 @@ impl<'a> Run<'a> {
         });
     }
 
-    fn print_json(
-        &self,
-        passed: &[Passed],
-        success: bool,
-        unmatched: &[Unmatched],
-    ) -> Result<(), Failure> {
-        let patterns = passed
+    fn print_json(&self, success: bool, unmatched: &[Unmatched]) -> Result<(), Failure> {
+        let passes = self.run.passes();
+        let patterns = passes
             .iter()
             .zip(&self.resources.configuration.protected)
             .map(|(pass, protected)| PatternSummary {
@@ -457,7 +402,7 @@ impl<'a> Run<'a> {
                 counts: pass.counts.clone(),
             });
         output::json(&Summary {
-            task: self.words.task,
+            task: self.texts.task,
             dry_run: self.args.dry_run,
             success,
             patterns: patterns.collect(),
@@ -465,20 +410,20 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The counts as the operator's guide prints them; those that it does not know appear only when
-    /// they are not 0.
+    /// Formats the counts as the operator's guide prints them. Counts that the guide does not have are added if they are
+    /// not 0.
     fn braces(&self, counts: &Tally) -> String {
         let mut text = format!(
             "{{ {}: {}, failed: {}, total: {}",
-            self.words.done, counts.done, counts.failed, counts.total
+            self.texts.done, counts.done, counts.failed, counts.total
         );
         let more = [
-            (self.words.already, counts.already),
+            (self.texts.already, counts.already),
             ("raced", counts.raced),
             ("empty", counts.empty),
             ("erased", counts.erased),
             ("skippedTypes", counts.skipped()),
-            ("excepted", counts.excepted.left()),
+            ("excepted", counts.excepted.unsealed()),
         ];
         for (name, count) in more {
             if count > 0 {
@@ -489,17 +434,20 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a sweep does, for its checkpoint: one that writes nothing, or writes under another key, is
-/// another sweep.
-fn identity(resources: &Resources, args: &SweepArgs, words: &Words) -> Result<String, Failure> {
+/// Identifies the task for a checkpoint: a dry run, or a sweep under another key, is another task.
+fn task_identity(
+    resources: &Resources,
+    args: &SweepArgs,
+    texts: &Texts,
+) -> Result<String, Failure> {
     let dry = if args.dry_run { " --dry-run" } else { "" };
-    let excepted = if words.only_excepted {
+    let excepted = if texts.only_excepted {
         " --excepted"
     } else {
         ""
     };
     let key = keys::current(resources)?.sealing_id();
-    Ok(format!("{}{excepted}{dry} under key {key}", words.task))
+    Ok(format!("{}{excepted}{dry} under key {key}", texts.task))
 }
 
 fn options(args: &SweepArgs) -> SweepOptions {
@@ -512,7 +460,7 @@ fn options(args: &SweepArgs) -> SweepOptions {
     }
 }
 
-/// The limit that was typed; 0 is none.
+/// Converts the limit of the flag, where 0 means none.
 pub(crate) fn latency(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }

@@ -1,4 +1,4 @@
-//! Claims about what there is not: they grow old without anybody noticing. Each is listed here, with what
+//! Claims about missing features, which grow old without anyone noticing. Each is listed here, with what
 //! would make it untrue.
 
 use super::documents;
@@ -12,7 +12,7 @@ const MISSING: [&str; 3] = [
     // Words that are only checked for their spelling.
     "protect.refused",
 ];
-/// Words that say that something is missing, or is to be had elsewhere.
+/// Phrases that say that something is missing, or available elsewhere.
 const CLAIMS: [&str; 4] = [
     "not in this version",
     "no command of this version",

@@ -223,7 +223,7 @@ fn every_flag_that_is_named_exists() {
             }
         }
     }
-    // What the program itself advises.
+    // Hints of the program itself.
     for source in sources() {
         let text = source.text.split("#[cfg(test)]").next().unwrap_or_default();
         for (at, _) in text.match_indices(" --") {

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 use waxseal_core::Format;
-use waxseal_keys::{DEFAULT_VARIABLE, Settings};
+use waxseal_keys::{CustodianScheme, Settings};
 use waxseal_service::configuration::DEFAULT_STORE;
 use waxseal_service::configuration::file as config;
 use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS};
@@ -10,7 +10,7 @@ use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS}
 use crate::args::Cli;
 use crate::commands::MAX_DEFAULT_WORKERS;
 
-/// Defaults that are what another thing says.
+/// Defaults that are taken from elsewhere.
 const OF_OTHERS: [&str; 5] = [
     "as long as",
     "as the umask",
@@ -39,7 +39,10 @@ fn facts() -> Vec<(&'static str, String)> {
         ("keyring", "that of waxseal.toml, else none".to_owned()),
         (
             "custodian",
-            format!("custodian of waxseal.toml, else env:{DEFAULT_VARIABLE}"),
+            format!(
+                "custodian of waxseal.toml, else {}",
+                CustodianScheme::default_url()
+            ),
         ),
         ("format", format!("that of waxseal.toml, else {format}")),
         ("scripts", "that of waxseal.toml, else refuse".to_owned()),
@@ -109,7 +112,7 @@ fn every_default_that_help_names_is_the_one_that_is_used() {
     let mut wrong = Vec::new();
     for (command, flag, said) in &all {
         let of_flag: Vec<_> = facts.iter().filter(|(name, _)| name == flag).collect();
-        // Where the default is what another thing says, there is no constant to compare with.
+        // A default that is taken from elsewhere has no constant to compare with.
         let of_file = said.split_once(" of waxseal.toml");
         let of_file = of_file.map(|(word, _)| word.trim_start_matches([':', ' ']));
         let is_word = of_file.is_some_and(|word| config::words().any(|known| known == word));
@@ -176,7 +179,7 @@ fn every_default_in_a_table_is_the_one_that_is_used() {
     let mut wrong = Vec::new();
     for (flag, said) in &rows {
         let of_flag: Vec<_> = known.iter().filter(|(name, _)| name == flag).collect();
-        // A switch is off, and what help tells in words is compared there.
+        // Switches are off, and defaults in words are compared with help.
         let numbers = |text: &str| text.bytes().any(|b| b.is_ascii_digit());
         if of_flag.iter().any(|(_, value)| numbers(value)) && numbers(said) {
             compared += 1;

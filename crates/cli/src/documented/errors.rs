@@ -2,7 +2,7 @@
 
 use super::{root, sources};
 
-/// Shorter pieces of a text say nothing.
+/// The minimum length of a piece of text.
 const MIN_PIECE: usize = 10;
 /// Parts of a piece that are shorter are filled in.
 const MIN_PART: usize = 4;

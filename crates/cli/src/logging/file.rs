@@ -1,4 +1,4 @@
-//! The file of the log: appended to, and opened again when it may have been renamed.
+//! The file of the log: appended to, and reopened when it may have been renamed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use waxseal_files::{Access, Location, description};
 
 use waxseal_service::Failure;
 
-/// A file of the log that was opened, and is written to from the next line on.
+/// A reopened file, which is used from the next line on.
 type Next = Arc<Mutex<Option<File>>>;
 
 /// An open file of the log.
@@ -18,7 +18,7 @@ pub(super) struct LogFile {
     next: Next,
 }
 
-/// Opens the file of the log again.
+/// Reopens the file of the log.
 pub(super) struct Reopener {
     path: PathBuf,
     next: Next,
@@ -26,7 +26,7 @@ pub(super) struct Reopener {
 
 impl LogFile {
     pub(super) fn open(path: &Path) -> Result<(Self, Reopener), Failure> {
-        // The working directory is that of the start for as long as the process runs.
+        // The working directory must not change its meaning.
         let path = std::path::absolute(path)?;
         let next = Next::default();
         match append(&path) {
@@ -59,7 +59,7 @@ impl Write for LogFile {
 }
 
 impl Reopener {
-    /// Opens the file, for all lines that are not written yet. On failure, the former one stays in use.
+    /// Reopens the file, for all lines that are not written yet. On failure, the former one stays in use.
     pub(super) fn reopen(&self) -> Result<(), String> {
         let file = append(&self.path).map_err(|error| {
             format!(

@@ -155,7 +155,7 @@ fn clients_take_no_descriptor_from_the_admin_address() {
 }
 
 #[test]
-fn a_limit_that_does_not_allow_what_was_asked_for_is_told() {
+fn a_limit_that_does_not_allow_what_was_asked_for_is_reported() {
     let server = RedisServer::start();
     let (running, clients, _) = start_with_few(&server, &["--max-connections", "5000"]);
     assert_serves(clients);

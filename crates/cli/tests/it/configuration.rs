@@ -59,7 +59,7 @@ fn the_env_file_never_overrides_the_environment() {
 }
 
 #[test]
-fn a_malformed_line_of_the_env_file_is_told_without_repeating_it() {
+fn a_malformed_line_of_the_env_file_is_reported_without_repeating_it() {
     for (line, why) in [
         (
             format!("REDIS_ENCRYPTION_KEY='{KEY}"),

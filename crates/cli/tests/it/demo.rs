@@ -1,4 +1,4 @@
-//! `demo`: the main job from nothing, and not a trace of it afterwards.
+//! `demo`: the main job on an empty machine, without a trace afterwards.
 
 use std::fs;
 
@@ -24,12 +24,12 @@ const PARTS: [(&str, &str); 6] = [
 #[track_caller]
 fn assert_shows_every_part(output: &Output) {
     let text = output.text();
-    let mut rest = text.as_str();
+    let mut tail = text.as_str();
     for (title, line) in PARTS {
         for part in [title, line] {
-            let at = rest.find(part);
+            let at = tail.find(part);
             let at = at.unwrap_or_else(|| panic!("no «{part}» in {text}\n{}", output.stderr));
-            rest = &rest[at..];
+            tail = &tail[at..];
         }
     }
     assert!(
@@ -98,30 +98,25 @@ fn without_its_server_it_says_so() {
 }
 
 #[test]
-fn a_proxy_under_load_rotates_lists_every_metric_and_leaves_the_server_as_it_was() {
+fn a_proxy_under_load_rotates_its_key_and_leaves_the_server_as_it_was() {
     let server = server_with_states(20);
     let before = server.snapshot();
     let words = ["demo", "--proxy", "--seconds", "6", "--store"];
     let output = Program::new().run(&[&words[..], &[&server.url()]].concat());
     let output = output.done();
     let text = output.text();
-    assert!(text.contains("failed or wrong: 0"), "{text}");
-    for metric in waxseal_metrics::TABLE {
-        let name = metric.name.trim_start_matches("waxseal_");
-        assert!(text.contains(&format!("  {name} ")), "{name} in {text}");
+    for part in [
+        "status page: http://127.0.0.1:",
+        "Load: ",
+        "\nFailed or wrong: 0\n",
+        "\nKey rotated under this load: the old one was retired after ",
+        "\nClients read {\"",
+        "\nThe server stores ",
+        "\nEverything that the demo wrote is removed.\n",
+    ] {
+        assert!(text.contains(part), "no «{part}» in {text}");
     }
-    // Some cannot move, and it says why.
-    let moved = text
-        .lines()
-        .filter(|it| it.starts_with("  moved  "))
-        .count();
-    let still = text
-        .lines()
-        .filter(|it| it.starts_with("  still  "))
-        .count();
-    assert_eq!(moved + still, waxseal_metrics::TABLE.len(), "{text}");
-    assert!(moved > 30, "{text}");
-    assert!(!text.contains("it should have moved"), "{text}");
+    assert_eq!(text.lines().count(), 7, "{text}");
     assert_eq!(server.snapshot(), before);
 }
 

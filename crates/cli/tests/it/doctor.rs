@@ -100,7 +100,7 @@ fn plain_values_are_a_warning_and_a_problem_where_they_are_refused() {
 }
 
 #[test]
-fn damaged_values_and_missing_keys_are_told() {
+fn damaged_values_and_missing_keys_are_reported() {
     let server = server_with_states(5);
     let program = Program::at(&server);
     program.run(&["migrate"]).done();

@@ -110,7 +110,7 @@ fn every_command_has_a_help_with_an_example() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_version_is_reported() {
     let output = Program::new().run(&["--version"]).done();
     assert_eq!(
         output.text(),

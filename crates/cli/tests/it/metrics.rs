@@ -16,6 +16,7 @@ use crate::program::{KEY, Program, shows_phone, wait_until};
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 
 pub(crate) mod exposition;
+mod movement;
 mod server;
 
 /// What the admin address answers: head and body.

@@ -36,7 +36,7 @@ fn a_proxy_without_a_key_does_not_start_unless_plaintext_is_wanted() {
 }
 
 #[test]
-fn mode_off_is_told_at_the_start_in_the_metrics_and_on_the_page() {
+fn mode_off_is_reported_at_the_start_in_the_metrics_and_on_the_page() {
     let server = RedisServer::start();
     let program = Program::at(&server).without("REDIS_ENCRYPTION_KEY");
     let by_variable = program.clone().env("ENABLE_REDIS_ENCRYPTION", "FALSE");

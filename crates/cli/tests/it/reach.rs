@@ -69,7 +69,7 @@ fn an_audit_that_counts_nothing_while_records_are_there_is_not_clean() {
 }
 
 #[test]
-fn an_empty_database_is_told_from_one_where_nothing_matches() {
+fn an_empty_database_is_distinguished_from_one_where_nothing_matches() {
     let server = RedisServer::start();
     let program = Program::at(&server);
     let output = program.run(&["audit", "--require-clean"]).done();
@@ -250,7 +250,7 @@ fn a_deep_audit_with_values_that_do_not_open_fails() {
 }
 
 #[test]
-fn values_in_quarantine_are_told_by_doctor() {
+fn values_in_quarantine_are_reported_by_doctor() {
     let server = server_with_states(1);
     let name = "waxseal:quarantine:{wa:1}:19a91e2b6c07f1e2d3c";
     server.cli(&["SET", name, "x"]);

@@ -317,7 +317,7 @@ fn inspect_tells_of_fields_elements_and_types_that_cannot_be_sealed() {
 }
 
 #[test]
-fn put_replaces_no_record_of_another_type_unless_it_is_told_to() {
+fn put_replaces_no_record_of_another_type_unless_asked_to() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:1", "a", "1", "b", "2"]);
     server.cli(&["RPUSH", "wa:2", "a"]);
@@ -367,7 +367,7 @@ fn put_replaces_no_record_of_another_type_whose_reading_is_interrupted() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_given_in_bytes_or_in_hexadecimal_digits() {
+fn a_name_that_is_not_text_is_given_in_bytes_or_in_hexadecimal_digits() {
     const HEX: [&str; 2] = ["--name-hex", "77613aff00fe"];
     let server = RedisServer::start();
     let name = b"wa:\xff\x00\xfe";

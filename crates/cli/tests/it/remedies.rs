@@ -48,9 +48,9 @@ fn a_password_that_is_missing_wrong_or_not_asked_for() {
     let server = RedisServer::builder().password("s3cret").start();
     let url = |login: &str| with_url(&format!("redis://{login}127.0.0.1:{}", server.port()));
     let remedy = "put the password into the URL: redis://:PASSWORD@HOST:PORT";
-    assert_told(&url(""), "(NOAUTH): it wants a password", remedy);
+    assert_told(&url(""), "(NOAUTH): it requires a password", remedy);
     // It stands where the user does.
-    assert_told(&url("s3cret@"), "(NOAUTH): it wants a password", remedy);
+    assert_told(&url("s3cret@"), "(NOAUTH): it requires a password", remedy);
     for login in [":wr0ng@", "nobody:s3cret@"] {
         let remedy = "check user and password in the URL";
         assert_told(
@@ -106,7 +106,7 @@ fn path(path: &Path) -> String {
 }
 
 #[test]
-fn certificates_that_are_not_trusted_are_told_with_what_to_write() {
+fn certificates_that_are_not_trusted_are_reported_with_what_to_write() {
     let server = RedisServer::builder().tls().start();
     let url = server.tls_url();
     let remedy = "name the authority that signed the server's certificate: rediss://HOST:PORT?ca=";
@@ -150,7 +150,7 @@ fn certificates_that_are_not_trusted_are_told_with_what_to_write() {
 }
 
 #[test]
-fn tls_at_a_plain_port_and_the_reverse_are_told_as_such() {
+fn tls_at_a_plain_port_and_the_reverse_are_reported_as_such() {
     let server = RedisServer::builder().tls().start();
     let url = format!("rediss://127.0.0.1:{}", server.port());
     let told = "the server does not speak TLS there\n";
@@ -161,7 +161,7 @@ fn tls_at_a_plain_port_and_the_reverse_are_told_as_such() {
 }
 
 #[test]
-fn urls_that_lead_elsewhere_are_told_with_what_to_check() {
+fn urls_that_lead_elsewhere_are_reported_with_what_to_check() {
     let server = RedisServer::start();
     let database = format!("{}99", server.url());
     let remedy =
@@ -189,7 +189,7 @@ fn urls_that_lead_elsewhere_are_told_with_what_to_check() {
             let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    let told = "what answers there is not a Redis server";
+    let told = "something other than a Redis server answers there";
     assert_told(&with_url(&url), told, "something else listens there");
 }
 
@@ -230,7 +230,7 @@ fn a_missing_right_is_named() {
 }
 
 #[test]
-fn a_missing_right_to_records_of_a_user_is_told_by_the_pattern_alone() {
+fn a_missing_right_to_records_of_a_user_is_reported_by_the_pattern_alone() {
     let server = RedisServer::builder()
         .user_acl("user norecord on >s3cret ~waxseal:* +@all")
         .start();
@@ -255,7 +255,7 @@ fn a_missing_right_to_records_of_a_user_is_told_by_the_pattern_alone() {
 }
 
 #[test]
-fn what_stands_around_a_key_is_told() {
+fn what_surrounds_a_key_is_reported() {
     let server = RedisServer::start();
     let program = Program::at(&server);
     for (key, told) in [
@@ -293,7 +293,7 @@ fn a_key_of_the_configuration_at_the_wrong_place_is_told_where_it_belongs() {
 }
 
 #[test]
-fn a_port_alone_is_told_with_an_address() {
+fn a_port_alone_is_reported_with_an_address() {
     let server = RedisServer::start();
     let program = Program::at(&server);
     let listen = ["proxy", "--protect", "wa:*", "--listen", "127.0.0.1:0"];
@@ -307,7 +307,7 @@ fn a_port_alone_is_told_with_an_address() {
 }
 
 #[test]
-fn a_name_without_its_prefix_is_told_where_the_record_is_there() {
+fn a_name_without_its_prefix_is_reported_where_the_record_is_there() {
     let server = server_with_states(1);
     put(&server, NAME, STATE.as_bytes());
     let program = Program::at(&server);

@@ -260,7 +260,7 @@ fn what_a_link_leads_to_is_what_counts() {
 }
 
 #[test]
-fn a_file_that_holds_no_secret_is_refused_and_nothing_of_it_is_told() {
+fn a_file_that_holds_no_secret_is_refused_and_nothing_of_it_is_reported() {
     let too_large = format!("{CANARY}{}", "x".repeat(64 * 1024));
     let with = |content: &[u8]| {
         let program = with_key_file(0o600, "");

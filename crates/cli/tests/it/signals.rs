@@ -85,7 +85,7 @@ pub(crate) fn fill(pipe: &impl AsRawFd) {
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_keeps_no_process_from_stopping() {
+fn a_stderr_that_no_one_reads_keeps_no_process_from_stopping() {
     let server = RedisServer::start();
     let words = [
         "proxy",

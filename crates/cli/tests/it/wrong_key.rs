@@ -198,7 +198,7 @@ fn a_key_of_the_wrong_length_is_told_which_key_the_store_is_sealed_under() {
 }
 
 #[test]
-fn where_the_store_cannot_be_asked_both_remedies_are_told() {
+fn where_the_store_cannot_be_asked_both_remedies_are_reported() {
     let program = Program::new().env("REDIS_URL", "redis://127.0.0.1:1");
     let text = program.run(&["migrate"]).with_status(64).stderr;
     assert!(
@@ -215,7 +215,7 @@ fn where_the_store_cannot_be_asked_both_remedies_are_told() {
 }
 
 #[test]
-fn after_a_flush_the_right_key_starts_all_the_same_and_seals_the_canary_again() {
+fn after_a_flush_the_right_key_starts_anyway_and_seals_the_canary_again() {
     let server = server_with_states(5);
     put(&server, NAME, STATE.as_bytes());
     let (right, wrong) = (

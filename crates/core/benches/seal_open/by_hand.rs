@@ -1,7 +1,6 @@
-//! The same ciphers as somebody calls them who knows format, key and place beforehand: one allocation
-//! a value, schedules and associated data prepared, nothing checked that is known. The classic format
-//! with the library that offers its AES-GCM whole, the sealed format with the parts that `Sealer`
-//! uses as well.
+//! The same ciphers as called by a program that knows format, key and binding beforehand: one allocation per value,
+//! schedules and associated data prepared, known facts not checked. The classic format with a library that offers its
+//! AES-GCM as a whole, the sealed format with the parts that `Sealer` uses as well.
 
 use aes_gcm::aead::consts::U16;
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -50,7 +49,7 @@ impl ClassicByHand {
         STANDARD.encode_type(&self.raw)
     }
 
-    /// The value stands at the end of what is returned: somebody who only reads it needs no more.
+    /// The value is at the end of the result, which is enough for a reader.
     pub(crate) fn open(&self, stored: &[u8]) -> Vec<u8> {
         let mut raw: Vec<u8> = STANDARD.decode_type(stored).expect("Base64");
         let (prefix, ciphertext) = raw.split_at_mut(CLASSIC_PREFIX);
@@ -67,7 +66,7 @@ impl ClassicByHand {
 /// The sealed format.
 pub(crate) struct SealedByHand {
     block_cipher: EncryptingKey,
-    /// The two derivation blocks but for the nonce, already masked with the CMAC subkey.
+    /// The two derivation blocks without the nonce, already masked with the CMAC subkey.
     blocks: [u8; 32],
     associated_data: Vec<u8>,
 }
@@ -148,7 +147,7 @@ impl SealedByHand {
     }
 }
 
-/// What neither format can be faster than: AES-256-GCM under a prepared key with a random nonce of
+/// The lower bound for both formats: AES-256-GCM under a prepared key with a random nonce of
 /// 12 bytes, neither header nor binding.
 pub(crate) struct Limit(LessSafeKey);
 

@@ -1,7 +1,7 @@
-//! What sealing and opening cost beside the bare primitive: `Sealer` against the same cipher called
-//! by hand, a user's key against the ring's, plain AES-256-GCM as the limit, and Node's `crypto`
-//! doing the classic format. All sides take turns in one run, so that a busy machine slows them
-//! alike; only ratios count. What the figures mean is written in `docs/reference/benchmarks.md`.
+//! The cost of sealing and opening relative to the primitive: `Sealer` against the same cipher called by hand, the key
+//! of a user against the ring, plain AES-256-GCM as the limit, and the `crypto` module of Node with the classic format.
+//! All sides take turns in one run, so that a busy machine slows them alike; only ratios count. The figures are
+//! discussed in `docs/reference/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod by_hand;
@@ -178,7 +178,7 @@ fn assert_opens(sealer: &Sealer, stored: &[u8], value: &[u8]) {
     assert_ne!(opened.form, Form::Plain);
 }
 
-/// A conversation state of just this many bytes, with a few accents.
+/// A conversation state of exactly this many bytes, with a few accents.
 fn state(len: usize) -> Vec<u8> {
     let mut state = r#"{"status":"collecting_data","data":{"domicilio":""#.to_owned();
     let end = r#""}}"#;
@@ -190,7 +190,7 @@ fn state(len: usize) -> Vec<u8> {
         state.push(letter);
     }
     state.push_str(end);
-    // Where an accented letter did not fit any more.
+    // If an accented letter no longer fits.
     state.extend(std::iter::repeat_n(' ', len - state.len()));
     state.into_bytes()
 }

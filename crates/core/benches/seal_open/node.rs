@@ -1,5 +1,5 @@
-//! One Node process that does the classic format with its own `crypto` and holds its own clock, so
-//! that the pipe between the processes is not measured.
+//! A Node process that seals and opens the classic format with its `crypto` module and measures the time itself, so that
+//! the pipe between the processes is not included.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::rounds::Operation;
 use crate::state;
 
-/// Shared by all cases that ask it.
+/// The process, shared by all cases.
 pub(crate) struct Node(pub(crate) Rc<RefCell<Process>>);
 
 pub(crate) struct Process {
@@ -20,7 +20,7 @@ pub(crate) struct Process {
 }
 
 impl Node {
-    /// `None`, and a printed line, where Node is not installed.
+    /// `None`, and a printed line, if Node is not installed.
     pub(crate) fn start(key: &[u8; 32]) -> Option<Self> {
         let started = Command::new("node")
             .args(["-e", include_str!("node.js")])
@@ -38,12 +38,12 @@ impl Node {
             requests,
             answers,
         };
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = waxseal_core::hex::encode(key);
         process.ask(&format!("key {hex}"));
         Some(Self(Rc::new(RefCell::new(process))))
     }
 
-    /// Gives Node the value of this length, and what Node made of it to somebody who checks it.
+    /// Sends Node the value of this length, and what Node made of it to somebody who checks it.
     pub(crate) fn agree(&self, size: usize, check: impl FnOnce(&[u8])) {
         let value = String::from_utf8(state(size)).expect("text");
         let sealed = self.0.borrow_mut().ask(&format!("value {value}"));
@@ -52,7 +52,7 @@ impl Node {
 }
 
 impl Process {
-    /// How long so many operations took in Node, with values as text or as bytes.
+    /// The duration of this many operations in Node, with values as text or as bytes.
     pub(crate) fn measure(
         &mut self,
         operation: Operation,
@@ -80,7 +80,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

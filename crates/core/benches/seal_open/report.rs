@@ -1,16 +1,16 @@
-//! The tables, and which bars hold. Measures nothing.
+//! The tables of the report, and the checks of limits.
 
 use waxseal_core::Format;
 
 use crate::rounds::{Case, Operation, SideName, Spread};
 
-/// `Sealer` may take so many times as long as the primitive called by hand.
+/// The maximum ratio of `Sealer` to the primitive called by hand.
 const BY_HAND_BAR: f64 = 1.15;
-/// Node must take at least so many times as long as `Sealer`, at 1 KiB.
+/// The minimum ratio of Node to `Sealer`, at 1 KiB.
 const NODE_BAR: f64 = 8.0;
-/// A user's key may take so many times as long as the ring's.
+/// The maximum ratio of the key of a user to the ring.
 const USER_KEY_BAR: f64 = 1.25;
-/// The bars are for values from this length on: below it, fixed costs are all there is.
+/// The minimum length of values for the limits: fixed costs dominate below it.
 const SHORTEST_OF_BARS: usize = 256;
 
 pub(crate) fn print(cases: &[Case]) {
@@ -110,7 +110,7 @@ fn print_bars(cases: &[Case]) {
         (SideName::NodeText, "text to text"),
         (SideName::NodeBytes, "bytes to bytes"),
     ] {
-        // The least of Node's ratios is the worst: compared by its inverse.
+        // The smallest ratio of Node is the worst: compared by its inverse.
         let worst = worst(&long, |case| {
             let ratio = case.ratio(node, SideName::Sealer)?;
             (case.size == 1024).then_some(-ratio.median)
@@ -126,7 +126,7 @@ fn worst<'c>(cases: &[&'c Case], figure: impl Fn(&Case) -> Option<f64>) -> Optio
     figures.max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// One bar; `missing` is how far a figure is on the wrong side of it.
+/// A limit; `missing` is the distance of a figure on the wrong side of it.
 fn print_bar(what: &str, worst: Option<(f64, &Case)>, missing: impl Fn(f64) -> f64) {
     let Some((figure, case)) = worst else {
         println!("bar: {what}: not measured");

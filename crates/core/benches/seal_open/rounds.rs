@@ -1,20 +1,19 @@
-//! Taking turns: every round runs every side of every case for a fixed number of operations, in
-//! short turns that alternate between the sides, and notes how long one operation took. Knows
-//! nothing of what is measured.
+//! Alternating measurement: every round runs every side of every case for a fixed number of operations, in short turns
+//! that alternate between the sides, and records the time of one operation.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use waxseal_core::Format;
 
-/// How often everything is measured.
+/// The number of measurements.
 pub(crate) const ROUNDS: usize = 15;
-/// Turns of one side in one round. The round's figure is their median: another program that took the
-/// processor away hit some of them, not all.
+/// The number of turns of one side in one round. The figure of the round is their median: interruptions by other
+/// programs affect some of them, not all.
 pub(crate) const TURNS: usize = 15;
-/// About how long one turn takes.
+/// The approximate duration of one turn.
 pub(crate) const TURN: Duration = Duration::from_millis(2);
-/// How long a side works for its number of operations to be found.
+/// The time in which the number of operations of a side is determined.
 const TRIAL: Duration = Duration::from_millis(5);
 
 /// One format, operation and size, as several sides do it.
@@ -31,7 +30,7 @@ pub(crate) enum Operation {
     Open,
 }
 
-/// Who does it.
+/// The side.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SideName {
     ByHand,
@@ -44,14 +43,14 @@ pub(crate) enum SideName {
     NodeBytes,
 }
 
-/// One way of doing the operation, and what it took.
+/// One implementation of the operation, and its times.
 pub(crate) struct Side {
     pub(crate) name: SideName,
     /// Seconds for one operation, one entry a round.
     pub(crate) seconds: Vec<f64>,
-    /// The same for the turns of the round that is going on.
+    /// The same for the turns of the current round.
     turns: Vec<f64>,
-    /// Does the operation so many times, and says how long that took.
+    /// Performs the operation this many times, and returns the duration.
     work: Box<dyn FnMut(u32) -> Duration>,
     count: u32,
 }
@@ -67,7 +66,7 @@ impl Side {
         })
     }
 
-    /// A side that holds the clock itself.
+    /// A side that measures the time itself.
     pub(crate) fn timed_elsewhere(
         name: SideName,
         work: impl FnMut(u32) -> Duration + 'static,
@@ -81,7 +80,7 @@ impl Side {
         }
     }
 
-    /// Finds how many operations fill a turn, which also warms everything up.
+    /// Determines the number of operations in a turn, which also warms everything up.
     fn calibrate(&mut self) {
         loop {
             let taken = (self.work)(self.count);
@@ -110,7 +109,7 @@ impl Case {
         self.sides.iter().find(|side| side.name == name)
     }
 
-    /// What one side takes over what the other takes, round by round.
+    /// The ratio of the times of two sides, round by round.
     pub(crate) fn ratio(&self, side: SideName, over: SideName) -> Option<Spread> {
         let (side, over) = (self.side(side)?, self.side(over)?);
         let pairs = side.seconds.iter().zip(&over.seconds);
@@ -143,7 +142,7 @@ pub(crate) fn run(cases: &mut [Case]) {
     for _ in 0..ROUNDS {
         for case in &mut *cases {
             for turn in 0..TURNS {
-                // Whoever goes second finds a machine that the first has warmed.
+                // The second side finds a machine that the first has warmed.
                 if turn % 2 == 0 {
                     case.sides.iter_mut().for_each(Side::turn);
                 } else {

@@ -1,4 +1,4 @@
-//! The classic format against values that Node made, and its AEAD against Wycheproof.
+//! The classic format against values that Node created, and its AEAD against Wycheproof.
 
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ fn unhex(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn sealing_with_the_iv_of_node_gives_the_bytes_of_node() {
+fn sealing_with_the_iv_of_node_returns_the_bytes_of_node() {
     let node: Node =
         serde_json::from_str(include_str!("../../tests/vectors/classic.json")).unwrap();
     let key = ClassicKey::new(&unhex(&node.key_hex).try_into().unwrap());
@@ -96,7 +96,7 @@ fn what_is_no_base64_of_at_least_32_bytes_does_not_decode() {
         let stored = encode(len);
         assert!(Raw::decode(&stored).is_some(), "{len}");
         assert!(Raw::decode(&stored[..stored.len() - 1]).is_none(), "{len}");
-        // Padding and strange characters, at every place but the last.
+        // Padding and invalid characters, at every position but the last.
         for at in 0..stored.len() - 4 {
             for stray in *b"=-_ \n{\0" {
                 let mut damaged = stored.clone();
@@ -136,7 +136,7 @@ fn the_wycheproof_cases_with_ivs_of_128_bits_hold() {
 }
 
 #[test]
-fn under_a_wrong_key_or_tag_the_text_is_left_for_the_next_key() {
+fn a_wrong_key_or_tag_leaves_the_text_unchanged_for_the_next_key() {
     let (key, other) = (ClassicKey::new(&[7; 32]), ClassicKey::new(&[8; 32]));
     for len in [0, 1, 16, 1_000] {
         let value = vec![b'v'; len];

@@ -39,7 +39,7 @@ fn is_refused(sealer: &Sealer, stored: &[u8]) -> bool {
     )
 }
 
-/// Whether these bytes are refused under the key where the classic format is written.
+/// True if these bytes are refused under the key if the classic format is written.
 fn refused(key: &str, stored: &[u8]) -> bool {
     is_refused(&sealer(key, "", Mode::On, Format::Classic), stored)
 }
@@ -85,7 +85,7 @@ fn every_flipped_bit_is_refused() {
 #[test]
 fn every_flipped_bit_of_the_sealed_format_is_refused_whatever_is_configured() {
     let here = every_sealer(KEY);
-    // To whom the key is unknown, the envelope is one all the same.
+    // Without the key, the envelope is still one.
     let elsewhere = every_sealer(OTHER_KEY);
     for (form, envelope) in envelopes().into_iter().skip(1) {
         for bit in 0..envelope.len() * 8 {
@@ -99,7 +99,7 @@ fn every_flipped_bit_of_the_sealed_format_is_refused_whatever_is_configured() {
 }
 
 #[test]
-fn every_exchanged_byte_of_the_header_is_refused_whatever_is_configured() {
+fn every_replaced_byte_of_the_header_is_refused_whatever_is_configured() {
     let sealers = every_sealer(KEY);
     let envelope = sealers[7].seal(STATE, place()).unwrap();
     for at in 0..8 {
@@ -114,7 +114,7 @@ fn every_exchanged_byte_of_the_header_is_refused_whatever_is_configured() {
             );
         }
     }
-    // The whole of magic, version and flags is gone, and the id of the key is left.
+    // Magic, version and flags are lost, and the id of the key remains.
     let mut damaged = envelope;
     damaged[..4].copy_from_slice(b"xxxx");
     assert!(sealers.iter().all(|it| is_refused(it, &damaged)));
@@ -147,8 +147,8 @@ fn every_truncation_is_refused() {
     for (form, envelope) in envelopes() {
         for len in 1..envelope.len() {
             let cut = &envelope[..len];
-            // What is left of a text form can be too short to tell from a word: where sealing is
-            // required that is refused as well.
+            // The remainder of a text form can be too short to be distinguished from a word: if sealing is required,
+            // that is refused as well.
             if form == "sealed" && len >= 2 || len >= 43 {
                 assert!(refused(KEY, cut), "{form}, cut to {len}");
             }

@@ -1,4 +1,4 @@
-//! The core through its public face: what opening answers, what is refused, what is never shown.
+//! Tests of the public interface of the core.
 
 mod damage;
 mod node;

@@ -1,4 +1,4 @@
-//! The classic format against Node's own `crypto`: what one side seals, the other opens.
+//! The classic format against the `crypto` module of Node: each side opens the values that the other seals.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -80,7 +80,7 @@ fn a_thousand_random_values_that_node_sealed_open_here() {
     };
     let requests: Vec<_> = values.iter().map(|value| seal(value.as_slice())).collect();
     let stored = node::classic_seal(&requests);
-    // Bound to a record or not: the classic format is bound to nothing.
+    // With a binding or without: the classic format has none.
     let place = Binding::record(b"wa:5215512345678");
     let (ours, other) = (
         sealer(KEY, "", Mode::Required, Format::Sealed),
@@ -94,7 +94,7 @@ fn a_thousand_random_values_that_node_sealed_open_here() {
 }
 
 #[test]
-fn node_gives_and_opens_every_vector() {
+fn node_returns_and_opens_every_vector() {
     let vectors = vectors();
     let key = key_bytes(&vectors.key_hex);
     let inputs: Vec<([u8; 16], Vec<u8>)> = vectors
@@ -129,12 +129,12 @@ fn node_gives_and_opens_every_vector() {
 }
 
 #[test]
-fn what_node_refuses_is_refused_here() {
+fn values_that_node_refuses_are_refused_here() {
     let vectors = vectors();
     let stored: Vec<_> = vectors.refused.iter().map(|it| &it.stored).collect();
     assert!(!stored.is_empty());
     let opened = node::classic_open(&key_bytes(&vectors.key_hex), &stored);
-    // In mode `on`, what is too short for an envelope would pass as plain.
+    // In mode `on`, a value that is too short for an envelope would be plain.
     let sealer = sealer(&vectors.key_hex, "", Mode::Required, Format::Classic);
     for (refused, by_node) in vectors.refused.iter().zip(opened) {
         assert_eq!(by_node, None, "{}", refused.name);

@@ -1,4 +1,4 @@
-//! What opening answers for each kind of stored bytes, in each mode.
+//! The results of opening for each kind of stored bytes, in each mode.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ fn a_sealed_value_under_a_known_key_opens_in_every_mode() {
 }
 
 #[test]
-fn a_sealed_value_under_an_unknown_key_is_answered_with_its_id() {
+fn the_error_of_a_value_under_an_unknown_key_has_its_id() {
     let id = SecretKey::from_hex(OTHER_KEY).ok().unwrap().id();
     let stored = sealer(OTHER_KEY, "", Mode::On, Format::Sealed)
         .seal(STATE, place())
@@ -54,7 +54,7 @@ fn a_sealed_value_under_an_unknown_key_is_answered_with_its_id() {
 }
 
 #[test]
-fn an_envelope_moved_to_another_place_is_refused() {
+fn an_envelope_moved_to_another_record_is_refused() {
     let here = sealer(KEY, "", Mode::On, Format::Sealed);
     let (name, other) = (b"wa:1", b"wa:2");
     let places = [
@@ -64,7 +64,7 @@ fn an_envelope_moved_to_another_place_is_refused() {
         Binding::field(name, b"email"),
         Binding::field(name, b"color"),
         Binding::field(other, b"email"),
-        // The same bytes, cut elsewhere between name and field.
+        // The same bytes, divided differently into name and field.
         Binding::field(b"wa:1e", b"mail"),
     ];
     for (at, from) in places.iter().enumerate() {
@@ -106,7 +106,7 @@ fn base64_that_no_key_opens_is_refused_where_classic_is_written_and_plain_values
         };
         let classic = sealer(KEY, "", mode, Format::Classic);
         let expected = match mode {
-            // It may have been written plain by this very sealer.
+            // It may have been written plain by this sealer.
             Mode::Off => plain.clone(),
             Mode::On | Mode::Required => Err(OpenError::Refused),
         };
@@ -115,10 +115,10 @@ fn base64_that_no_key_opens_is_refused_where_classic_is_written_and_plain_values
         assert_eq!(answer(&any, &stored), plain);
         let sealed = sealer(KEY, "", mode, Format::Sealed);
         assert_eq!(answer(&sealed, &stored), plain);
-        // A sweep judges as the applications do, whatever it writes itself.
-        let sweep = sealed.judging_as(Mode::On, Format::Classic);
+        // A sweep classifies values as the applications do, whatever it writes itself.
+        let sweep = sealed.classifying_as(Mode::On, Format::Classic);
         assert_eq!(answer(&sweep, &stored), Err(OpenError::Refused));
-        let sweep = classic.judging_as(Mode::Off, Format::Classic);
+        let sweep = classic.classifying_as(Mode::Off, Format::Classic);
         assert_eq!(answer(&sweep, &stored), plain);
     }
     assert_eq!(
@@ -135,7 +135,7 @@ fn base64_of_less_than_32_bytes_is_plain() {
 }
 
 #[test]
-fn a_plain_value_is_answered_except_where_sealing_is_required() {
+fn a_plain_value_is_returned_unless_sealing_is_required() {
     for stored in [STATE, b"hello", b"0"] {
         for mode in [Mode::Off, Mode::On] {
             let now = sealer(KEY, "", mode, Format::Sealed);
@@ -150,7 +150,7 @@ fn a_plain_value_is_answered_except_where_sealing_is_required() {
 }
 
 #[test]
-fn nothing_is_none_in_every_mode() {
+fn an_empty_value_is_none_in_every_mode() {
     for mode in MODES {
         assert_eq!(
             answer(&sealer(KEY, "", mode, Format::Sealed), b""),
@@ -160,7 +160,7 @@ fn nothing_is_none_in_every_mode() {
 }
 
 #[test]
-fn a_value_of_an_erased_user_says_when_that_was() {
+fn the_error_of_a_value_of_an_erased_user_has_the_time() {
     let ring = || sealer(KEY, "", Mode::On, Format::Sealed);
     let user_key = SecretKey::generate().ok().unwrap();
     let live = Arc::new(UserKey::live(user_key.id(), &user_key).unwrap());
@@ -190,7 +190,7 @@ fn a_value_of_an_erased_user_says_when_that_was() {
 }
 
 #[test]
-fn what_starts_like_an_envelope_and_is_none_says_why() {
+fn the_defect_of_bytes_that_start_like_an_envelope_is_reported() {
     let now = sealer(KEY, "", Mode::On, Format::Sealed);
     let mut stored = now.seal(STATE, place()).unwrap();
     stored[2] = 9;
@@ -216,7 +216,7 @@ fn what_starts_like_an_envelope_and_is_none_says_why() {
 }
 
 #[test]
-fn the_keyring_of_the_environment_reads_its_two_variables() {
+fn the_keyring_of_the_environment_is_parsed_from_its_two_variables() {
     assert!(Keyring::from_hex(KEY, "").is_ok());
     assert!(Keyring::from_hex(KEY, &format!("{OLD_KEY} , {OTHER_KEY}")).is_ok());
     assert!(Keyring::from_hex("", OLD_KEY).is_err());

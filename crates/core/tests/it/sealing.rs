@@ -1,11 +1,11 @@
-//! Sealing and resealing: what is written, under which key, and how often that is counted.
+//! Sealing and resealing: the written form, its key, and the counts of keys.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use waxseal_core::{
-    Binding, Form, Format, KeyId, KeyRole, Keyring, Mode, OpenError, Resealed, SealError, Sealer,
-    SecretKey, Shape, UserKey,
+    Binding, Form, Format, KeyId, KeyRole, Keyring, Mode, OpenError, ResealOutcome, SealError,
+    Sealer, SecretKey, Shape, UserKey,
 };
 
 use crate::{KEY, OLD_KEY, STATE, sealer};
@@ -30,7 +30,7 @@ fn the_sealed_format_is_48_bytes_longer_than_its_value() {
 }
 
 #[test]
-fn sealing_twice_gives_different_bytes() {
+fn sealing_twice_returns_different_bytes() {
     for format in [Format::Classic, Format::Sealed] {
         let sealer = sealer(KEY, "", Mode::On, format);
         assert_ne!(
@@ -41,7 +41,7 @@ fn sealing_twice_gives_different_bytes() {
 }
 
 #[test]
-fn what_is_stored_is_plain_only_in_mode_off() {
+fn values_are_stored_plain_only_in_mode_off() {
     for (mode, sealed) in [(Mode::Off, false), (Mode::On, true), (Mode::Required, true)] {
         let sealer = sealer(KEY, "", mode, Format::Classic);
         assert_eq!(&*sealer.to_store(STATE, place()).unwrap() != STATE, sealed);
@@ -88,25 +88,28 @@ fn resealing_brings_every_form_under_the_sealing_key() {
         let now = sealer(KEY, OLD_KEY, Mode::On, format);
         let sealing = now.keyring().unwrap().sealing_id();
         for (kind, bytes) in stored.iter().enumerate() {
-            let Ok(Resealed::Replaced(new)) = now.reseal(bytes, place()) else {
+            let Ok(ResealOutcome::Replaced(new)) = now.reseal(bytes, place()) else {
                 panic!("kind {kind} was not resealed");
             };
             let opened = now.open(&new, place()).unwrap().unwrap();
             assert_eq!(&*opened.value, STATE);
             assert_eq!(opened.form.key(), Some(sealing));
-            // Neither binding nor armor is lost on the way.
+            // Binding and armor are kept.
             let kept = match opened.form {
                 Form::Sealed { armored, .. } => armored == (kind == 3),
                 _ => kind < 2 && format == Format::Classic,
             };
             assert!(kept, "kind {kind} became {:?}", opened.form);
-            assert!(matches!(now.reseal(&new, place()), Ok(Resealed::Current)));
+            assert!(matches!(
+                now.reseal(&new, place()),
+                Ok(ResealOutcome::Current)
+            ));
         }
     }
 }
 
 #[test]
-fn resealing_what_does_not_open_changes_nothing() {
+fn resealing_a_value_that_does_not_open_changes_nothing() {
     let other = sealer(crate::OTHER_KEY, "", Mode::On, Format::Sealed);
     let stored = other.seal(STATE, place()).unwrap();
     assert!(
@@ -142,21 +145,24 @@ proptest! {
 }
 
 #[test]
-fn a_value_under_the_ring_comes_under_the_users_key_even_where_both_have_one_id() {
+fn a_value_under_the_ring_is_resealed_under_the_users_key_even_if_both_have_one_id() {
     let ring = sealer(KEY, OLD_KEY, Mode::On, Format::Sealed);
     let id = ring.keyring().unwrap().sealing_id();
     let stored = ring.seal(STATE, place()).unwrap();
     let key = SecretKey::generate().unwrap();
     let users = ring.for_user(Arc::new(UserKey::live(id, &key).unwrap()));
-    let Ok(Resealed::Replaced(new)) = users.reseal(&stored, place()) else {
+    let Ok(ResealOutcome::Replaced(new)) = users.reseal(&stored, place()) else {
         panic!("left under the ring");
     };
     assert!(Shape::of_header(&new).unwrap().flags.per_user_key());
-    assert!(matches!(users.reseal(&new, place()), Ok(Resealed::Current)));
+    assert!(matches!(
+        users.reseal(&new, place()),
+        Ok(ResealOutcome::Current)
+    ));
 }
 
 #[test]
-fn what_is_under_an_earlier_key_of_an_erased_user_is_erased_and_not_merely_unknown() {
+fn a_value_under_an_earlier_key_of_an_erased_user_is_erased_and_not_merely_unknown() {
     let ring = sealer(KEY, OLD_KEY, Mode::On, Format::Sealed);
     let user = |id| UserKey::live(KeyId::from_u32(id), &SecretKey::generate().unwrap()).unwrap();
     let before = ring.clone().for_user(Arc::new(user(1)));

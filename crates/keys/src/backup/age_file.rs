@@ -1,5 +1,5 @@
-//! Backups as age files: sealed to recipients, opened with identities. What is in them is not known
-//! here.
+//! Backups as age files: sealed to recipients, opened with identities. Independent of their
+//! content.
 
 use std::io::{Read, Write};
 
@@ -13,25 +13,25 @@ use zeroize::Zeroizing;
 use super::BackupError;
 
 /// A keyring with thousands of keys has less than 2 MiB.
-pub const MOST_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BACKUP_BYTES: usize = 16 * 1024 * 1024;
 
 const BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const VERSION: &[u8] = b"age-encryption.org/v1\n";
 const IDENTITY: &str = "AGE-SECRET-KEY-";
 const ID: &str = "waxseal backup id v1";
-/// How many characters a backup's id has: no two of one owner share one.
+/// The length of a backup's id: long enough to be unique for one owner.
 pub(super) const ID_LEN: usize = 12;
 
-/// Who can open a backup.
+/// The recipients that can open a backup.
 #[derive(Clone, Default)]
 pub struct Recipients(Vec<Recipient>);
 
-/// What opens a backup.
+/// The identities that open a backup.
 #[derive(Clone, Default)]
 pub struct Identities(pub(super) Vec<Identity>);
 
 impl Recipients {
-    /// Adds one, `age1…`. A text that is none is never shown: it may be a secret.
+    /// Adds one, `age1…`. A text that is not a recipient is never shown: it may be a secret.
     pub fn add(&mut self, text: &str, place: impl Into<String>) -> Result<(), BackupError> {
         let text = text.trim();
         let place = place.into();
@@ -46,7 +46,7 @@ impl Recipients {
         Ok(())
     }
 
-    /// Adds those of a file: one in each line, `#` before comments.
+    /// Adds those of a file: one per line, `#` before comments.
     pub fn add_lines(&mut self, text: &str) -> Result<(), BackupError> {
         let before = self.0.len();
         for (index, line) in meaning(text) {
@@ -60,7 +60,7 @@ impl Recipients {
 }
 
 impl Identities {
-    /// Those of a file as age-keygen writes it: one in each line, `#` before comments.
+    /// Parses a file as age-keygen writes it: one per line, `#` before comments.
     pub fn parse(text: &str) -> Result<Self, BackupError> {
         let identities = meaning(text).map(|(_, line)| line.parse::<Identity>());
         match identities.collect::<Result<Vec<_>, _>>() {
@@ -76,7 +76,7 @@ impl Identities {
 
     /// The identity with these secret bytes.
     pub(super) fn of_bytes(bytes: &SecretKey) -> Result<Identity, BackupError> {
-        // Never grown: that would leave a copy where it was.
+        // Never grown: that would leave an unwiped copy behind.
         let mut text = Zeroizing::new(String::with_capacity(128));
         let hrp = IDENTITY.to_ascii_lowercase();
         let mut writer = Bech32Writer::new(&hrp, Variant::Bech32, &mut *text)
@@ -89,13 +89,13 @@ impl Identities {
     }
 }
 
-/// The lines that say something, with their numbers from 0.
+/// The lines with content, with their numbers from 0.
 fn meaning(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().map(str::trim).enumerate();
     lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Seals to all of these.
+/// Seals to all of these recipients.
 pub(super) fn seal(plain: &[u8], recipients: &Recipients) -> Result<String, BackupError> {
     if recipients.0.is_empty() {
         return Err(BackupError::NoRecipient);
@@ -116,11 +116,11 @@ pub(super) fn seal(plain: &[u8], recipients: &Recipients) -> Result<String, Back
 pub(super) struct Binary(Vec<u8>);
 
 impl Binary {
-    /// Takes the armor off, if there is one: what people's mail does to line ends is no damage.
+    /// Removes the armor, if there is one. Line ends changed by mail programs are not damage.
     pub(super) fn of(file: &[u8]) -> Result<Self, BackupError> {
         // Base64 with its line ends is a third longer.
-        if file.len() > MOST_BYTES * 2 {
-            return Err(BackupError::TooLarge(MOST_BYTES >> 20));
+        if file.len() > MAX_BACKUP_BYTES * 2 {
+            return Err(BackupError::TooLarge(MAX_BACKUP_BYTES >> 20));
         }
         let file = file.trim_ascii_start();
         if file.starts_with(VERSION) {
@@ -140,7 +140,7 @@ impl Binary {
         }
     }
 
-    /// What names this file, and no other: what a share is of.
+    /// The id of this file, which its shares refer to.
     pub(super) fn id(&self) -> String {
         let mut id = fingerprint(ID, &self.0);
         id.truncate(ID_LEN);
@@ -151,12 +151,15 @@ impl Binary {
         let decryptor = Decryptor::new_buffered(&self.0[..]).map_err(of_age)?;
         let identities = identities.iter().map(|it| it as &dyn age::Identity);
         let reader = decryptor.decrypt(identities).map_err(of_age)?;
-        // What is sealed is shorter than the file: never grown, as that would leave a copy.
+        // The plaintext is shorter than the file: the buffer never grows, which would leave an
+        // unwiped copy.
         let mut plain = Zeroizing::new(Vec::with_capacity(self.0.len()));
-        let read = reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut plain);
+        let read = reader
+            .take(MAX_BACKUP_BYTES as u64 + 1)
+            .read_to_end(&mut plain);
         read.map_err(|_| BackupError::Damaged("its content was changed or cut off"))?;
-        match plain.len() > MOST_BYTES {
-            true => Err(BackupError::TooLarge(MOST_BYTES >> 20)),
+        match plain.len() > MAX_BACKUP_BYTES {
+            true => Err(BackupError::TooLarge(MAX_BACKUP_BYTES >> 20)),
             false => Ok(plain),
         }
     }
@@ -173,7 +176,7 @@ fn without_carriage_returns(file: &[u8]) -> Vec<u8> {
     unix
 }
 
-/// Texts of others are not passed on: nobody knows what is in them.
+/// Texts of the library are not passed on: they may contain anything.
 fn of_age(error: DecryptError) -> BackupError {
     match error {
         DecryptError::NoMatchingKeys | DecryptError::KeyDecryptionFailed => {

@@ -1,92 +1,92 @@
-//! What can go wrong with a backup: the file, who should open it, a share, what is in it. No text holds
-//! a key, an identity or a share.
+//! Errors of backups: the file, who should open it, a share, the content. No text holds a key, an
+//! identity or a share.
 
 use waxseal_core::KeyError;
 
 use crate::error::{DocumentError, RingError};
 
-/// Why a backup was not made or not opened.
+/// Why a backup was not created or not opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// It is something else than an age file.
-    #[error("it is no age file")]
+    /// It is not an age file.
+    #[error("it is not an age file")]
     NotAge,
-    /// It is an age file that was changed or cut off.
+    /// It is an age file that was changed or truncated.
     #[error("the backup is damaged: {0}")]
     Damaged(&'static str),
-    /// It is larger than any keyring is.
+    /// It is larger than any keyring.
     #[error("the backup has more than {0} MiB")]
     TooLarge(usize),
-    /// It was made for somebody else.
+    /// It was sealed to other recipients.
     #[error("the identity does not open this backup")]
     WrongIdentity,
-    /// A file of identities that holds none.
+    /// A file without identities.
     #[error("there is no age identity in it (a line that starts with AGE-SECRET-KEY-1)")]
     NoIdentity,
-    /// A text that is no recipient.
-    #[error("{place} is no age recipient (age1…)")]
+    /// A text that is not a recipient.
+    #[error("{place} is not an age recipient (age1…)")]
     Recipient {
-        /// Which one, in words.
+        /// Its position, for the message.
         place: String,
     },
-    /// An identity, which is a secret, where its recipient should stand.
-    #[error("{place} is an age identity, which is a secret, and no recipient")]
+    /// An identity, which is a secret, in place of its recipient.
+    #[error("{place} is an age identity, which is a secret, and not a recipient")]
     SecretRecipient {
-        /// Which one, in words.
+        /// Its position, for the message.
         place: String,
     },
-    /// Nobody was named who could open it.
-    #[error("no recipient is named: nobody could open the backup")]
+    /// No recipient was named.
+    #[error("no recipient is named: no one could open the backup")]
     NoRecipient,
-    /// So many shares are not made.
+    /// This number of shares is not supported.
     #[error(
         "a backup cannot be split so that {needed} of {of} shares open it: at least 2, and at most \
          {most} in all"
     )]
     Split {
-        /// How many would open it.
+        /// The number of shares to open it.
         needed: u8,
-        /// How many there would be.
+        /// The number of shares in all.
         of: u8,
-        /// How many there can be.
+        /// The maximum number of shares.
         most: u8,
     },
-    /// A text that is no share.
-    #[error("it is no share of a backup")]
+    /// A text that is not a share.
+    #[error("it is not a share of a backup")]
     NoShare,
     /// A share of a newer program.
     #[error("the share has format {0}, which is unknown to this version of waxseal")]
     ShareFormat(u32),
-    /// A field of a share that is not there, there twice, or not as it is printed.
+    /// A field of a share that is missing, repeated, or not as it was printed.
     #[error("the line \"{0}:\" of the share is missing or mistyped")]
     ShareField(&'static str),
-    /// A numbered line that is not there.
+    /// A missing numbered line.
     #[error("line {0} of the share is missing")]
     ShareLineMissing(u8),
-    /// A numbered line that was mistyped.
+    /// A mistyped numbered line.
     #[error("line {0} of the share is mistyped or damaged")]
     ShareLine(u8),
-    /// Right lines that do not make a share.
+    /// Valid lines that do not form a share.
     #[error(
         "each numbered line of the share is right, and the share as a whole is not: its line \
          \"Share:\", \"Backup:\" or \"Whole:\" is mistyped, or a numbered line is that of another share"
     )]
     ShareWhole,
-    /// Not enough of them.
+    /// Too few shares.
     #[error(
         "{given} of the {needed} shares that are needed: {missing} more {}",
         if *.missing == 1 { "is missing" } else { "are missing" }
     )]
     TooFewShares {
-        /// How many were given.
+        /// The number given.
         given: usize,
-        /// How many open the backup.
+        /// The number that opens the backup.
         needed: u8,
-        /// How many more it takes.
+        /// The number missing.
         missing: usize,
     },
-    /// One that was given twice counts once.
+    /// A share given twice, which counts once.
     #[error("share {0} was given twice")]
     SameShare(u8),
     /// A share of another backup.
@@ -94,26 +94,26 @@ pub enum BackupError {
     OtherBackup {
         /// Its number.
         share: u8,
-        /// The backup that it is of.
+        /// The share's backup.
         found: String,
-        /// The backup that should be opened.
+        /// The backup to be opened.
         expected: String,
     },
-    /// Shares that tell different things of their backup, or do not open it.
+    /// Shares that contradict each other, or do not open the backup.
     #[error("the shares do not fit together: they do not open this backup")]
     SharesDoNotFit,
-    /// What was sealed is not what a backup holds.
+    /// The content is not that of a backup.
     #[error("the content of the backup is damaged (line {line}, column {column})")]
     Payload {
-        /// Where it goes wrong, counted from 1.
+        /// The line of the error, counted from 1.
         line: usize,
-        /// Where in the line, counted from 1.
+        /// The column, counted from 1.
         column: usize,
     },
     /// A backup of a newer program.
     #[error("the backup has format {0}, which is unknown to this version of waxseal")]
     Format(u32),
-    /// Its keyring has a key that it does not hold.
+    /// Its keyring has a key that the backup lacks.
     #[error("the backup lacks the key {0} of its keyring")]
     Lacks(String),
     /// It holds a key that its keyring does not have.
@@ -133,7 +133,7 @@ pub enum BackupError {
     /// It could not be sealed.
     #[error("the backup could not be sealed")]
     Sealing,
-    /// The keyring of which it should be made, or the custodians.
+    /// The keyring to be backed up, or the custodians.
     #[error(transparent)]
     Ring(#[from] RingError),
     /// The cryptographic library.

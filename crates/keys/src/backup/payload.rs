@@ -1,5 +1,5 @@
-//! What is sealed in a backup: the keyring document and its keys as they are, in JSON. How it is sealed
-//! is not known here.
+//! The plaintext of a backup: the keyring document and its plaintext keys, in JSON. Independent of
+//! how it is sealed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::keyring_document::KeyringDocument;
 use crate::ring::Secrets;
 
 const FORMAT: u32 = 1;
-/// A key's line: its id, 43 characters, quotes.
+/// The size of a key's line: its id, 43 characters, quotes.
 const KEY_BYTES: usize = 96;
 
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for ReadKeys {
                 let mut keys = BTreeMap::new();
                 while let Some((name, key)) = map.next_entry::<String, ReadKey>()? {
                     if keys.insert(name, key.0).is_some() {
-                        return Err(A::Error::custom("a key is there twice"));
+                        return Err(A::Error::custom("a key is repeated"));
                     }
                 }
                 Ok(ReadKeys(keys))
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for ReadKey {
                 f.write_str("a key")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ReadKey, E> {
-                // No error tells anything of the text.
+                // No error contains any of the text.
                 let no_key = || E::custom("no key");
                 let bytes = URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes());
                 let bytes = Zeroizing::new(bytes.map_err(|_| no_key())?);
@@ -100,14 +100,14 @@ impl<'de> Deserialize<'de> for ReadKey {
     }
 }
 
-/// The document as it stands with its keys.
+/// The document unchanged, with its keys.
 pub(super) fn write(
     document: &KeyringDocument,
     keys: &Secrets,
 ) -> Result<Zeroizing<Vec<u8>>, BackupError> {
     let body = document.authenticated().len();
     let capacity = body.saturating_add(keys.0.len().saturating_mul(KEY_BYTES));
-    // Never grown: that would leave a copy where it was.
+    // Never grown: that would leave an unwiped copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity.saturating_add(1024)));
     let written = Written {
         format: FORMAT,
@@ -127,7 +127,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(KeyringDocument, Secrets), BackupErr
         line: error.line(),
         column: error.column(),
     };
-    // A newer format may look different in every other part.
+    // A newer format may differ in every other part.
     let head: Head = serde_json::from_slice(bytes).map_err(form)?;
     if head.format != FORMAT {
         return Err(BackupError::Format(head.format));

@@ -1,5 +1,5 @@
-//! Shares of the identity that opens a backup: Shamir's scheme over GF(256), done by `vsss-rs`. How a
-//! share is written down is not known here.
+//! Shares of the identity that opens a backup: Shamir's scheme over GF(256), implemented by
+//! `vsss-rs`. Their text form is in `sheet`.
 
 use std::collections::HashSet;
 
@@ -9,12 +9,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::BackupError;
 
-/// How many shares there can be. The scheme allows 255; but each sheet must be found, read and
-/// rehearsed by a person, and of more than these nobody keeps track.
-pub const MOST_SHARES: u8 = 32;
+/// The maximum number of shares. The scheme allows 255; but each sheet must be found, read and
+/// rehearsed by a person, and no one keeps track of more than these.
+pub const MAX_SHARES: u8 = 32;
 const LEN: usize = 32;
 
-/// How many shares there are, and how many of them open a backup.
+/// The number of shares, and how many of them open a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
     needed: u8,
@@ -31,22 +31,22 @@ pub struct Share {
 }
 
 impl Split {
-    /// With a single one that opens it, each share would be the key itself.
+    /// Refuses a threshold of one: each share would be the key itself.
     pub fn new(needed: u8, of: u8) -> Result<Self, BackupError> {
-        if needed < 2 || needed > of || of > MOST_SHARES {
-            let most = MOST_SHARES;
+        if needed < 2 || needed > of || of > MAX_SHARES {
+            let most = MAX_SHARES;
             return Err(BackupError::Split { needed, of, most });
         }
         Ok(Self { needed, of })
     }
 
-    /// How many shares open the backup.
+    /// The number of shares that open the backup.
     #[must_use]
     pub fn needed(self) -> u8 {
         self.needed
     }
 
-    /// How many shares there are.
+    /// The number of shares.
     #[must_use]
     pub fn of(self) -> u8 {
         self.of
@@ -54,19 +54,19 @@ impl Split {
 }
 
 impl Share {
-    /// Which of the shares it is, counted from 1.
+    /// The number of the share, counted from 1.
     #[must_use]
     pub fn number(&self) -> u8 {
         self.number
     }
 
-    /// How many shares there are and are needed.
+    /// The total and the threshold.
     #[must_use]
     pub fn split(&self) -> Split {
         self.split
     }
 
-    /// The backup that it is of.
+    /// The id of its backup.
     #[must_use]
     pub fn backup(&self) -> &str {
         &self.backup
@@ -93,7 +93,7 @@ pub(super) fn split(
     let shares: Option<Vec<_>> = shares.collect();
     made.zeroize();
     let shares = shares.ok_or(BackupError::Sealing)?;
-    // A share that cannot be used shall be noticed now, and not when it is needed.
+    // An unusable share must be noticed now, not when it is needed.
     let numbers = shares.iter().map(Share::number);
     if !numbers.eq(1..=split.of) || !gives(&shares, secret) {
         return Err(BackupError::Sealing);
@@ -101,7 +101,7 @@ pub(super) fn split(
     Ok(shares)
 }
 
-/// Whether the first and the last that are enough give the secret.
+/// True if the first and the last sufficient sets of shares yield the secret.
 fn gives(shares: &[Share], secret: &SecretKey) -> bool {
     let needed = shares.first().map_or(0, |it| usize::from(it.split.needed));
     let last = shares.len().saturating_sub(needed);
@@ -113,8 +113,8 @@ fn gives(shares: &[Share], secret: &SecretKey) -> bool {
         })
 }
 
-/// The secret. All shares go in, so that one that does not fit is noticed where more than needed were
-/// given.
+/// Recovers the secret. All shares are used, so that one that does not fit is noticed even if more
+/// than needed were given.
 pub(super) fn combine(shares: &[Share]) -> Result<SecretKey, BackupError> {
     let bytes = shares.iter().map(|share| {
         let mut bytes = Vec::with_capacity(LEN + 1);
@@ -130,7 +130,7 @@ pub(super) fn combine(shares: &[Share]) -> Result<SecretKey, BackupError> {
     SecretKey::from_bytes(secret).map_err(|_| BackupError::SharesDoNotFit)
 }
 
-/// Whether these can open this backup, as far as they tell.
+/// Checks that these can open this backup, as far as they show.
 pub(super) fn check(shares: &[Share], backup: &str) -> Result<(), BackupError> {
     if let Some(other) = shares.iter().find(|share| share.backup != backup) {
         return Err(BackupError::OtherBackup {

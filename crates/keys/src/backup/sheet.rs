@@ -1,5 +1,5 @@
-//! A share as a sheet of text: to be printed, kept, and typed again. Each line carries characters of its
-//! own that tell whether it was mistyped. What a share is made of is not known here.
+//! A share as a sheet of text: to be printed, kept, and typed again. Each line carries check
+//! characters that reveal whether it was mistyped. The share itself is in `shares`.
 
 use std::fmt::Write as _;
 
@@ -11,18 +11,18 @@ use super::age_file::ID_LEN;
 use super::shares::{Share, Split};
 
 const FORMAT: u32 = 1;
-/// How many numbered lines there are, with how many bytes of the share in each.
+/// The number of numbered lines, and the bytes of the share in each.
 const LINES: u8 = 4;
 const LINE_BYTES: usize = 8;
-/// 8 bytes and 2 of the check are 80 bits: 16 characters of 5 bits, nothing left over.
-const LINE_LETTERS: usize = 16;
-const WHOLE_LETTERS: usize = 8;
+/// 8 bytes and 2 of the check are 80 bits: exactly 16 characters of 5 bits.
+const LINE_CHARS: usize = 16;
+const WHOLE_CHARS: usize = 8;
 const LINE: &str = "waxseal share line v1";
 const WHOLE: &str = "waxseal share v1";
-/// Crockford's: no letter that is taken for a digit.
-const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Crockford's alphabet: no letter that can be mistaken for a digit.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// What a sheet tells people. Nothing of it is needed to open the backup.
+/// Information for people on a sheet. Not needed to open the backup.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The ring.
@@ -43,7 +43,7 @@ impl Share {
         let (backup, value) = (&self.backup, in_fours(&about.check_value));
         let (ring, environment) = (ascii(&about.ring), ascii(&about.environment));
         let date = ascii(&about.date);
-        // Never grown: that would leave a copy where it was.
+        // Never grown: that would leave an unwiped copy behind.
         let mut text = Zeroizing::new(String::with_capacity(4096));
         // Writing to a string cannot fail.
         let _ = write!(
@@ -77,8 +77,8 @@ impl Share {
         text
     }
 
-    /// Reads a sheet as somebody types it again: the lines that are needed, in any order, whatever
-    /// stands between.
+    /// Parses a sheet as a person types it again: the required lines, in any order, ignoring
+    /// everything else.
     pub fn parse(text: &str) -> Result<Self, BackupError> {
         let typed = Typed::read(text)?;
         let mut value = Zeroizing::new([0; LINE_BYTES * LINES as usize]);
@@ -104,7 +104,7 @@ impl Share {
         Some(checked(line, part.try_into().ok()?))
     }
 
-    /// The check over everything that is needed.
+    /// The check over everything that is required.
     fn whole(&self) -> String {
         let mut bytes = Zeroizing::new(Vec::with_capacity(64));
         bytes.extend_from_slice(&[self.number, self.split.needed(), self.split.of()]);
@@ -112,11 +112,11 @@ impl Share {
         bytes.extend_from_slice(&*self.value);
         let hash = first_bytes(&fingerprint(WHOLE, &bytes));
         let letters = encode(&hash);
-        letters.get(..WHOLE_LETTERS).unwrap_or_default().to_owned()
+        letters.get(..WHOLE_CHARS).unwrap_or_default().to_owned()
     }
 }
 
-/// What was found in a text.
+/// The parts found in a text.
 struct Typed<'a> {
     number: u8,
     split: Split,
@@ -141,7 +141,7 @@ impl<'a> Typed<'a> {
         if lines.is_empty() && !is_any("Share") && !is_any("Backup") && !is_any("Whole") {
             return Err(BackupError::NoShare);
         }
-        // Who leaves it out has the first.
+        // Without it, the first format is assumed.
         if let Ok(format) = field("Format")
             && format != FORMAT.to_string()
         {
@@ -161,7 +161,7 @@ impl<'a> Typed<'a> {
             return Err(mistyped());
         }
         let backup = hexadecimal(field("Backup")?).ok_or(BackupError::ShareField("Backup"))?;
-        let whole = letters(field("Whole")?, WHOLE_LETTERS);
+        let whole = letters(field("Whole")?, WHOLE_CHARS);
         Ok(Self {
             number: *number,
             split,
@@ -180,7 +180,7 @@ impl<'a> Typed<'a> {
             (None, _) => return Err(BackupError::ShareLineMissing(line)),
             _ => return Err(damaged),
         };
-        let letters = letters(text, LINE_LETTERS).ok_or(damaged.clone())?;
+        let letters = letters(text, LINE_CHARS).ok_or(damaged.clone())?;
         let bytes = decode(&letters).ok_or(damaged.clone())?;
         let Some(part) = bytes.first_chunk::<LINE_BYTES>() else {
             return Err(damaged);
@@ -192,30 +192,30 @@ impl<'a> Typed<'a> {
     }
 }
 
-/// A line that starts with a number of one digit and something that is no letter or digit.
+/// A line that starts with a number of one digit and something that is neither letter nor digit.
 fn numbered(line: &str) -> Option<(u8, &str)> {
     let line = line.trim();
     let digit = line.chars().next()?.to_digit(10)?;
-    let rest = line.get(1..)?;
-    let is_apart = rest.starts_with([':', '.', ')', ' ', '\t']);
-    let rest = rest.trim_start_matches([':', '.', ')', ' ', '\t']);
-    is_apart.then_some((u8::try_from(digit).ok()?, rest))
+    let tail = line.get(1..)?;
+    let is_apart = tail.starts_with([':', '.', ')', ' ', '\t']);
+    let tail = tail.trim_start_matches([':', '.', ')', ' ', '\t']);
+    is_apart.then_some((u8::try_from(digit).ok()?, tail))
 }
 
 /// 8 bytes and the first 2 of a hash over them and the line's number.
 fn checked(line: u8, part: &[u8; LINE_BYTES]) -> Zeroizing<[u8; LINE_BYTES + 2]> {
     let mut hashed = Zeroizing::new([0; LINE_BYTES + 1]);
     let mut bytes = Zeroizing::new([0; LINE_BYTES + 2]);
-    let [first, rest @ ..] = &mut *hashed;
+    let [first, tail @ ..] = &mut *hashed;
     *first = line;
-    rest.copy_from_slice(part);
+    tail.copy_from_slice(part);
     let hash = first_bytes(&fingerprint(LINE, &*hashed));
     let all = part.iter().chain(&hash);
     bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
     bytes
 }
 
-/// The first 10 bytes of a hash that was written in hexadecimal characters.
+/// The first 10 bytes of a hash in hexadecimal characters.
 fn first_bytes(hex: &str) -> [u8; LINE_BYTES + 2] {
     let number = hex.get(..20).map(|hex| u128::from_str_radix(hex, 16));
     let [.., b0, b1, b2, b3, b4, b5, b6, b7, b8, b9] = number
@@ -229,10 +229,10 @@ fn encode(bytes: &[u8; LINE_BYTES + 2]) -> Zeroizing<String> {
     let number = bytes
         .iter()
         .fold(0, |all, byte| all << 8 | u128::from(*byte));
-    let mut text = Zeroizing::new(String::with_capacity(LINE_LETTERS));
-    for index in (0..LINE_LETTERS).rev() {
+    let mut text = Zeroizing::new(String::with_capacity(LINE_CHARS));
+    for index in (0..LINE_CHARS).rev() {
         let value = usize::try_from(number >> (5 * index) & 31).unwrap_or(0);
-        text.push(char::from(LETTERS.get(value).copied().unwrap_or(b'0')));
+        text.push(char::from(ALPHABET.get(value).copied().unwrap_or(b'0')));
     }
     text
 }
@@ -240,14 +240,14 @@ fn encode(bytes: &[u8; LINE_BYTES + 2]) -> Zeroizing<String> {
 fn decode(letters: &str) -> Option<Zeroizing<[u8; LINE_BYTES + 2]>> {
     let mut number = 0_u128;
     for letter in letters.bytes() {
-        let value = LETTERS.iter().position(|it| *it == letter)?;
+        let value = ALPHABET.iter().position(|it| *it == letter)?;
         number = number << 5 | u128::try_from(value).ok()?;
     }
     let bytes = number.to_be_bytes();
     bytes.last_chunk().copied().map(Zeroizing::new)
 }
 
-/// So many letters as they were printed, out of what somebody typed.
+/// The `len` letters as they were printed, from the typed text.
 fn letters(typed: &str, len: usize) -> Option<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(len));
     for letter in typed.chars().filter(|it| !is_between(*it)) {
@@ -256,7 +256,7 @@ fn letters(typed: &str, len: usize) -> Option<Zeroizing<String>> {
             'I' | 'L' => '1',
             letter => letter,
         };
-        let is_one = u8::try_from(letter).is_ok_and(|it| LETTERS.contains(&it));
+        let is_one = u8::try_from(letter).is_ok_and(|it| ALPHABET.contains(&it));
         if !is_one || text.len() == len {
             return None;
         }
@@ -278,7 +278,7 @@ fn hexadecimal(typed: &str) -> Option<String> {
 }
 
 fn is_between(letter: char) -> bool {
-    // What word processors make of a hyphen as well.
+    // Also what word processors turn a hyphen into.
     letter.is_whitespace() || matches!(letter, '-' | '\u{2010}'..='\u{2015}')
 }
 
@@ -293,7 +293,7 @@ fn in_fours(text: &str) -> Zeroizing<String> {
     apart
 }
 
-/// Every printer has these.
+/// Characters that every printer has.
 fn ascii(text: &str) -> String {
     let shown = |letter: char| match letter {
         ' '..='~' => letter,

@@ -2,14 +2,14 @@
 
 use waxseal_core::SecretKey;
 
+use crate::custodian::CustodianError;
 use crate::custodian::{Context, Custodian, Wrapped};
-use crate::error::CustodianError;
 
 /// Runs the suite. `secrets` are texts that no error may hold, such as the custodian's own key.
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the custodian breaks.
+/// With the sentence of the contract that the custodian violates.
 pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     let key = SecretKey::generate().unwrap();
     let hex = key.expose_hex();
@@ -23,7 +23,7 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     let back = custodian.unwrap(&wrapped, &context).await.unwrap();
     assert!(
         back.expose_bytes() == key.expose_bytes(),
-        "what was wrapped comes back"
+        "a wrapped key can be unwrapped"
     );
     let again = custodian.wrap(&key, &context).await.unwrap();
     let back = custodian.unwrap(&again, &context).await.unwrap();
@@ -56,20 +56,20 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     if wrapped.mechanism.is_some() {
         shown.push(refusal(custodian, &otherwise, &context, "another mechanism").await);
     }
-    let anew = custodian.rewrap(&wrapped, &context).await.unwrap();
-    let back = custodian.unwrap(&anew, &context).await.unwrap();
+    let rewrapped = custodian.rewrap(&wrapped, &context).await.unwrap();
+    let back = custodian.unwrap(&rewrapped, &context).await.unwrap();
     assert!(
         back.expose_bytes() == key.expose_bytes(),
-        "what was wrapped anew comes back"
+        "a rewrapped key can be unwrapped"
     );
     let back = custodian.unwrap(&wrapped, &context).await.unwrap();
     assert!(
         back.expose_bytes() == key.expose_bytes(),
-        "and what was wrapped before still does"
+        "and the earlier wrap still can"
     );
     for text in shown {
         for secret in secrets.iter().copied().chain([hex.as_str()]) {
-            // A part of one would be too much already.
+            // Even a part of one would be too much.
             let part = secret.get(..16).unwrap_or(secret);
             assert!(!text.contains(part), "no error and no URL holds a secret");
         }

@@ -8,59 +8,59 @@ use waxseal_core::KeyId;
 use super::MANY;
 use crate::document_store::{Document, DocumentStore};
 
-const PAPERS: [Document; 3] = [Document::Ring, Document::Leader, Document::Reports];
-/// As large as a ring of some thousand keys.
-const BIG: usize = 1 << 20;
+const DOCUMENTS: [Document; 3] = [Document::Ring, Document::Leader, Document::Reports];
+/// The size of a ring of some thousand keys.
+const LARGE: usize = 1 << 20;
 
-/// Runs the suite on a store in which there is nothing yet. `again` opens the same store once more, as
+/// Runs the suite on an empty store. `again` opens the same store a second time, as
 /// another process would.
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the store breaks.
+/// With the sentence of the contract that the store violates.
 pub async fn document_store(store: Arc<dyn DocumentStore>, again: Arc<dyn DocumentStore>) {
-    assert!(!store.location().is_empty(), "a place says where it is");
-    for paper in &PAPERS {
-        absent_until_it_is_written(&*store, &*again, paper).await;
+    assert!(!store.location().is_empty(), "a store reports its location");
+    for document in &DOCUMENTS {
+        absent_until_it_is_written(&*store, &*again, document).await;
     }
-    papers_are_apart(&*store).await;
-    for paper in &PAPERS {
-        exact_bytes(&*store, &*again, paper).await;
-        one_of_many_wins(&store, &again, paper).await;
+    documents_are_independent(&*store).await;
+    for document in &DOCUMENTS {
+        exact_bytes(&*store, &*again, document).await;
+        one_of_many_wins(&store, &again, document).await;
     }
 }
 
 async fn absent_until_it_is_written(
     store: &dyn DocumentStore,
     again: &dyn DocumentStore,
-    paper: &Document,
+    document: &Document,
 ) {
-    let read = store.read(paper).await.unwrap();
-    assert_eq!(read, None, "{paper:?} is absent before it is written");
+    let read = store.read(document).await.unwrap();
+    assert_eq!(read, None, "{document:?} is absent before it is written");
     let replaced = store
-        .replace(paper, Some(b"something"), b"new")
+        .replace(document, Some(b"something"), b"new")
         .await
         .unwrap();
     assert!(
         !replaced,
-        "what is absent is not replaced where something is expected"
+        "an absent document is not replaced if one is expected"
     );
-    let replaced = store.replace(paper, Some(b""), b"new").await.unwrap();
+    let replaced = store.replace(document, Some(b""), b"new").await.unwrap();
     assert!(!replaced, "absent is not the same as empty");
     assert_eq!(
-        store.read(paper).await.unwrap(),
+        store.read(document).await.unwrap(),
         None,
-        "a refused write writes nothing"
+        "a refused write changes nothing"
     );
     assert!(
-        store.replace(paper, None, b"first").await.unwrap(),
-        "what is absent is written where nothing is expected"
+        store.replace(document, None, b"first").await.unwrap(),
+        "an absent document is written if none is expected"
     );
-    let read = again.read(paper).await.unwrap();
+    let read = again.read(document).await.unwrap();
     assert_eq!(
         read.as_deref(),
         Some(&b"first"[..]),
-        "others read what was written"
+        "another process reads what was written"
     );
     for wrong in [
         None,
@@ -69,23 +69,26 @@ async fn absent_until_it_is_written(
         Some(b"first "),
         Some(b""),
     ] {
-        let replaced = again.replace(paper, wrong, b"second").await.unwrap();
-        assert!(!replaced, "what is not as expected is not replaced");
+        let replaced = again.replace(document, wrong, b"second").await.unwrap();
+        assert!(
+            !replaced,
+            "a document that is not as expected is not replaced"
+        );
     }
-    let read = store.read(paper).await.unwrap();
+    let read = store.read(document).await.unwrap();
     assert_eq!(
         read.as_deref(),
         Some(&b"first"[..]),
-        "a refused write leaves what is there"
+        "a refused write changes nothing"
     );
     assert!(
         again
-            .replace(paper, Some(b"first"), b"second")
+            .replace(document, Some(b"first"), b"second")
             .await
             .unwrap(),
-        "what is as expected is replaced"
+        "a document that is as expected is replaced"
     );
-    let read = store.read(paper).await.unwrap();
+    let read = store.read(document).await.unwrap();
     assert_eq!(
         read.as_deref(),
         Some(&b"second"[..]),
@@ -93,32 +96,37 @@ async fn absent_until_it_is_written(
     );
 }
 
-async fn papers_are_apart(store: &dyn DocumentStore) {
-    for (number, paper) in PAPERS.iter().enumerate() {
+async fn documents_are_independent(store: &dyn DocumentStore) {
+    for (number, document) in DOCUMENTS.iter().enumerate() {
         let new = [number as u8];
-        assert!(store.replace(paper, Some(b"second"), &new).await.unwrap());
+        assert!(
+            store
+                .replace(document, Some(b"second"), &new)
+                .await
+                .unwrap()
+        );
     }
-    for (number, paper) in PAPERS.iter().enumerate() {
-        let read = store.read(paper).await.unwrap();
+    for (number, document) in DOCUMENTS.iter().enumerate() {
+        let read = store.read(document).await.unwrap();
         assert_eq!(
             read,
             Some(vec![number as u8]),
-            "papers do not touch each other"
+            "documents do not affect each other"
         );
     }
 }
 
-async fn exact_bytes(store: &dyn DocumentStore, again: &dyn DocumentStore, paper: &Document) {
+async fn exact_bytes(store: &dyn DocumentStore, again: &dyn DocumentStore, document: &Document) {
     let every: Vec<u8> = (0..=u8::MAX).collect();
-    let big: Vec<u8> = (0..BIG).map(|store| (store % 251) as u8).collect();
+    let big: Vec<u8> = (0..LARGE).map(|store| (store % 251) as u8).collect();
     let line = b"\r\n \n".to_vec();
     for new in [every, big, line, b"{}".to_vec()] {
-        let old = store.read(paper).await.unwrap();
-        assert!(store.replace(paper, old.as_deref(), &new).await.unwrap());
-        let read = again.read(paper).await.unwrap();
+        let old = store.read(document).await.unwrap();
+        assert!(store.replace(document, old.as_deref(), &new).await.unwrap());
+        let read = again.read(document).await.unwrap();
         assert!(
             read == Some(new),
-            "a paper is read byte by byte as it was written"
+            "a document is read byte by byte as it was written"
         );
     }
 }
@@ -126,27 +134,34 @@ async fn exact_bytes(store: &dyn DocumentStore, again: &dyn DocumentStore, paper
 async fn one_of_many_wins(
     store: &Arc<dyn DocumentStore>,
     again: &Arc<dyn DocumentStore>,
-    paper: &Document,
+    document: &Document,
 ) {
     for _ in 0..3 {
-        let old = store.read(paper).await.unwrap();
+        let old = store.read(document).await.unwrap();
         let contenders = (0..MANY).map(|number| {
             let store = if number % 2 == 0 { store } else { again }.clone();
-            let (paper, old) = (paper.clone(), old.clone());
+            let (document, old) = (document.clone(), old.clone());
             let new = format!("{number} {}", KeyId::random()).into_bytes();
             tokio::spawn(async move {
-                let won = store.replace(&paper, old.as_deref(), &new).await.unwrap();
+                let won = store
+                    .replace(&document, old.as_deref(), &new)
+                    .await
+                    .unwrap();
                 won.then_some(new)
             })
         });
         let won = join_all(contenders).await;
         let won: Vec<_> = won.into_iter().filter_map(Result::unwrap).collect();
-        assert_eq!(won.len(), 1, "of many who expect the same, one succeeds");
-        let read = store.read(paper).await.unwrap();
+        assert_eq!(
+            won.len(),
+            1,
+            "of many writers that expect the same, one succeeds"
+        );
+        let read = store.read(document).await.unwrap();
         assert_eq!(
             read.as_ref(),
             won.first(),
-            "what lies there is the winner's"
+            "the winner's document is stored"
         );
     }
 }

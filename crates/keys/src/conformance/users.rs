@@ -8,27 +8,31 @@ use waxseal_core::KeyId;
 use super::MANY;
 use crate::users::{UserChange, UserKeyStore};
 
-/// Runs the suite, under names of its own.
+/// Runs the suite, with names of its own.
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the store breaks.
+/// With the sentence of the contract that the store violates.
 pub async fn user_keys(store: Arc<dyn UserKeyStore>) {
-    assert!(!store.location().is_empty(), "a place says where it is");
+    assert!(!store.location().is_empty(), "a store reports its location");
     let run = KeyId::random();
     let names: Vec<String> = (0..4)
         .map(|number| format!("waxseal:user:{run}{number}"))
         .collect();
     assert!(
         store.read(&[]).await.unwrap().is_empty(),
-        "nothing asked, nothing answered"
+        "no names have no records"
     );
     assert!(
         store.replace(&[]).await.unwrap().is_empty(),
-        "nothing to do, nothing done"
+        "no changes have no outcomes"
     );
     let read = store.read(&names).await.unwrap();
-    assert_eq!(read, vec![None; 4], "what was not written is absent");
+    assert_eq!(
+        read,
+        vec![None; 4],
+        "a record that was not written is absent"
+    );
     in_their_order(&*store, &names).await;
     each_by_itself(&*store, &names).await;
     one_of_many_wins(&store, &names[0]).await;
@@ -51,7 +55,7 @@ async fn in_their_order(store: &dyn UserKeyStore, names: &[String]) {
     assert_eq!(
         store.replace(&changes).await.unwrap(),
         [true, true],
-        "absent ones are written"
+        "absent records are written"
     );
     let read = store.read(names).await.unwrap();
     let expected = vec![Some(every), None, Some(b"two".to_vec()), None];
@@ -62,11 +66,7 @@ async fn in_their_order(store: &dyn UserKeyStore, names: &[String]) {
     let twice = [names[2].clone(), names[1].clone(), names[2].clone()];
     let read = store.read(&twice).await.unwrap();
     let two = Some(b"two".to_vec());
-    assert_eq!(
-        read,
-        [two.clone(), None, two],
-        "a name may be asked for twice"
-    );
+    assert_eq!(read, [two.clone(), None, two], "a name may be repeated");
 }
 
 async fn each_by_itself(store: &dyn UserKeyStore, names: &[String]) {
@@ -81,11 +81,11 @@ async fn each_by_itself(store: &dyn UserKeyStore, names: &[String]) {
     assert_eq!(
         done,
         [false, true, false, false, true],
-        "each record is replaced if it is as expected, whatever becomes of the others"
+        "each record is replaced if it is as expected, whatever the outcome of the others"
     );
     let read = store.read(&names[1..]).await.unwrap();
     let expected = [Some(b"one".to_vec()), Some(b"2".to_vec()), None];
-    assert_eq!(read, expected, "what was refused is as it was");
+    assert_eq!(read, expected, "a refused change changes nothing");
 }
 
 async fn one_of_many_wins(store: &Arc<dyn UserKeyStore>, name: &str) {
@@ -101,11 +101,15 @@ async fn one_of_many_wins(store: &Arc<dyn UserKeyStore>, name: &str) {
     });
     let won = join_all(contenders).await;
     let won: Vec<_> = won.into_iter().filter_map(Result::unwrap).collect();
-    assert_eq!(won.len(), 1, "of many who expect the same, one succeeds");
+    assert_eq!(
+        won.len(),
+        1,
+        "of many writers that expect the same, one succeeds"
+    );
     let read = store.read(&[name.to_owned()]).await.unwrap();
     assert_eq!(
         read.first(),
         Some(&won.first().cloned()),
-        "what is there is the winner's"
+        "the winner's record is stored"
     );
 }

@@ -1,7 +1,6 @@
-//! A custodian whose key-encryption key is in AWS KMS: a symmetric key, named by its ARN or by that of
-//! an alias. The key never leaves the service. Credentials, and where the service is found, are the
-//! SDK's business: its whole chain of places, and its own variables of the environment, go by the
-//! service's documents.
+//! A custodian whose key-encryption key is in AWS KMS: a symmetric key, named by its ARN or by that
+//! of an alias. The key never leaves the service. Credentials and the endpoint are left to the SDK:
+//! its whole chain of sources, and its own environment variables, as AWS documents them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,25 +17,25 @@ use tokio::sync::OnceCell;
 use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
-use super::{Context, Custodian, Wrapped};
-use crate::error::CustodianError;
+use super::{Context, Custodian, CustodianScheme, Wrapped};
+use crate::custodian::CustodianError;
 
 mod arn;
 mod failure;
 
 use failure::{Cause, cause};
 
-/// For a connection.
-const CONNECT: Duration = Duration::from_secs(3);
-/// For one attempt.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// For an operation with all its attempts, and with whatever credentials need.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often an operation is tried in all.
-const ATTEMPTS: u32 = 3;
-/// What `Decrypt` takes at most ("CiphertextBlob", AWS KMS API Reference).
-const MOST: usize = 6144;
-/// How this service wraps data keys; the only way for symmetric keys.
+/// The time limit of connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The time limit of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of an operation with all its attempts, and with obtaining credentials.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// The total number of attempts.
+const MAX_ATTEMPTS: u32 = 3;
+/// The limit of `Decrypt` ("CiphertextBlob", AWS KMS API Reference).
+const MAX_CIPHERTEXT_LEN: usize = 6144;
+/// The only algorithm for symmetric keys.
 const ALGORITHM: EncryptionAlgorithmSpec = EncryptionAlgorithmSpec::SymmetricDefault;
 
 /// A key in AWS KMS.
@@ -44,35 +43,35 @@ pub struct AwsKmsCustodian {
     url: String,
     arn: String,
     region: String,
-    /// Where it is and who asks, if that is given: the SDK finds both by itself.
-    stand_in: Option<(String, Credentials)>,
-    /// Made when it is asked for the first time.
+    /// The endpoint and credentials, if given: the SDK finds both otherwise.
+    endpoint_override: Option<(String, Credentials)>,
+    /// Created by the first call.
     client: OnceCell<Client>,
 }
 
 impl AwsKmsCustodian {
     /// The custodian of a key's or an alias's ARN, such as
-    /// `arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab`. Its region is
-    /// the ARN's.
+    /// `arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab`. Its region
+    /// is the ARN's.
     ///
-    /// Everything else goes by the SDK's credential chain and variables ("AWS SDKs and Tools Reference
-    /// Guide": `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_KMS` and so on), which are read when
-    /// it is used.
+    /// Everything else comes from the SDK's credential chain and variables ("AWS SDKs and Tools
+    /// Reference Guide": `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_KMS` and so on),
+    /// which are read when it is used.
     pub fn open(arn: &str) -> Result<Self, CustodianError> {
         let region = arn::region(arn).map_err(|cause| CustodianError::Url {
-            scheme: "awskms",
+            scheme: CustodianScheme::AwsKms,
             cause: cause.to_owned(),
         })?;
         Ok(Self {
-            url: format!("awskms:{arn}"),
+            url: CustodianScheme::AwsKms.url(arn),
             arn: arn.to_owned(),
             region: region.to_owned(),
-            stand_in: None,
+            endpoint_override: None,
             client: OnceCell::new(),
         })
     }
 
-    /// The same at an endpoint and with credentials that are given: for a local stand-in of KMS.
+    /// Uses this endpoint and these credentials: for a local substitute of KMS.
     #[must_use]
     pub fn with_endpoint(
         mut self,
@@ -81,21 +80,21 @@ impl AwsKmsCustodian {
         secret_access_key: &str,
     ) -> Self {
         let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "waxseal");
-        self.stand_in = Some((endpoint.to_owned(), credentials));
+        self.endpoint_override = Some((endpoint.to_owned(), credentials));
         self
     }
 
     async fn client(&self) -> Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-        if let Some((endpoint, credentials)) = &self.stand_in {
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS));
+        if let Some((endpoint, credentials)) = &self.endpoint_override {
             loader = loader
                 .endpoint_url(endpoint)
                 .credentials_provider(credentials.clone());
@@ -103,27 +102,27 @@ impl AwsKmsCustodian {
         Client::new(&loader.load().await)
     }
 
-    /// What an operation of the SDK answers, within bounds and in our words.
-    async fn ask<T>(
+    /// Runs an operation of the SDK within a time limit, and maps its error.
+    async fn run<T>(
         &self,
         operation: &'static str,
         request: impl AsyncFnOnce(&Client) -> Result<T, Cause>,
     ) -> Result<T, CustodianError> {
         let answered = async { request(self.client.get_or_init(|| self.client()).await).await };
-        // The SDK's own bounds leave out what it reads before the first request.
-        let answer = tokio::time::timeout(PATIENCE, answered).await;
+        // The SDK's own limits exclude what it reads before the first request.
+        let answer = tokio::time::timeout(OPERATION_TIMEOUT, answered).await;
         let cause = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(cause)) => cause,
-            Err(_) => Cause::Passing("no answer within 10 s".to_owned()),
+            Err(_) => Cause::Transient("no answer within 10 s".to_owned()),
         };
         let custodian = self.url.clone();
         Err(match cause {
-            // Nothing was given that could be damaged: it is the request that is not taken.
+            // There was no ciphertext that could be damaged: the request itself is rejected.
             Cause::Refused if operation == "wrap" => CustodianError::Denied {
                 custodian,
                 operation,
-                cause: "it does not take the request".to_owned(),
+                cause: "it rejects the request".to_owned(),
             },
             Cause::Refused => CustodianError::Refused { custodian },
             Cause::Denied(cause) => CustodianError::Denied {
@@ -131,14 +130,14 @@ impl AwsKmsCustodian {
                 operation,
                 cause: cause.to_owned(),
             },
-            Cause::Passing(cause) => CustodianError::Unavailable { custodian, cause },
+            Cause::Transient(cause) => CustodianError::Unavailable { custodian, cause },
         })
     }
 
-    /// What may be asked about at all: the service would refuse the rest, after a request.
+    /// The ciphertext, if the service could accept it: it would refuse any other, after a request.
     fn ciphertext(&self, wrapped: &Wrapped) -> Result<Blob, CustodianError> {
         let len = wrapped.bytes.len();
-        if wrapped.mechanism.is_some() || len == 0 || len > MOST {
+        if wrapped.mechanism.is_some() || len == 0 || len > MAX_CIPHERTEXT_LEN {
             return Err(CustodianError::Refused {
                 custodian: self.url.clone(),
             });
@@ -153,15 +152,15 @@ impl Custodian for AwsKmsCustodian {
         &self.url
     }
 
-    /// `Encrypt`. The SDK's copies of the key, in its request and in what it sends, are not wiped: it
-    /// has no way to.
+    /// `Encrypt`. The SDK's copies of the key, in its request and on the wire, are not wiped: it
+    /// offers no way to.
     async fn wrap(
         &self,
         key: &SecretKey,
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let answer = self
-            .ask("wrap", async |client| {
+            .run("wrap", async |client| {
                 let request = client
                     .encrypt()
                     .key_id(&self.arn)
@@ -169,14 +168,14 @@ impl Custodian for AwsKmsCustodian {
                     .set_encryption_context(Some(encryption_context(context)))
                     .plaintext(Blob::new(key.expose_bytes().as_slice()));
                 let answer = request.send().await.map_err(cause)?;
-                taken(answer.ciphertext_blob)
+                bounded_bytes(answer.ciphertext_blob)
             })
             .await?;
         Ok(Wrapped::bytes(answer))
     }
 
-    /// `Decrypt`, by this key and no other: without the ARN the service would take any key that the
-    /// ciphertext names, also one of a stranger.
+    /// `Decrypt`, by this key and no other: without the ARN the service would accept any key that
+    /// the ciphertext names, even a stranger's.
     async fn unwrap(
         &self,
         wrapped: &Wrapped,
@@ -184,7 +183,7 @@ impl Custodian for AwsKmsCustodian {
     ) -> Result<SecretKey, CustodianError> {
         let ciphertext = self.ciphertext(wrapped)?;
         let plaintext = self
-            .ask("unwrap", async |client| {
+            .run("unwrap", async |client| {
                 let request = client
                     .decrypt()
                     .key_id(&self.arn)
@@ -192,11 +191,11 @@ impl Custodian for AwsKmsCustodian {
                     .set_encryption_context(Some(encryption_context(context)))
                     .ciphertext_blob(ciphertext);
                 let answer = request.send().await.map_err(cause)?;
-                // Ours is wiped. What the SDK received and decoded it from is not: it has no way to.
-                taken(answer.plaintext).map(Zeroizing::new)
+                // Our copy is wiped. The SDK's buffers are not: it offers no way to.
+                bounded_bytes(answer.plaintext).map(Zeroizing::new)
             })
             .await?;
-        // Something that this key wrapped, and no data key of ours.
+        // This key wrapped it, but it is not a data key of ours.
         let refused = || CustodianError::Refused {
             custodian: self.url.clone(),
         };
@@ -204,8 +203,8 @@ impl Custodian for AwsKmsCustodian {
         SecretKey::from_bytes(bytes).map_err(|_| refused())
     }
 
-    /// `ReEncrypt` from this key to this key, context to the same context: the service rotates the
-    /// material of a key under its one ARN, and wraps by the newest. The data key stays there.
+    /// `ReEncrypt` from this key to this key, in the same context: the service rotates the material
+    /// of a key under its one ARN, and wraps with the newest. The data key stays there.
     async fn rewrap(
         &self,
         wrapped: &Wrapped,
@@ -213,7 +212,7 @@ impl Custodian for AwsKmsCustodian {
     ) -> Result<Wrapped, CustodianError> {
         let ciphertext = self.ciphertext(wrapped)?;
         let answer = self
-            .ask("rewrap", async |client| {
+            .run("rewrap", async |client| {
                 let request = client
                     .re_encrypt()
                     .source_key_id(&self.arn)
@@ -224,15 +223,15 @@ impl Custodian for AwsKmsCustodian {
                     .set_destination_encryption_context(Some(encryption_context(context)))
                     .ciphertext_blob(ciphertext);
                 let answer = request.send().await.map_err(cause)?;
-                taken(answer.ciphertext_blob)
+                bounded_bytes(answer.ciphertext_blob)
             })
             .await?;
         Ok(Wrapped::bytes(answer))
     }
 }
 
-/// The context as the service authenticates it, and writes it into its own log (CloudTrail): names and
-/// ids, nothing secret.
+/// The context as the service authenticates it, and writes it to its own log (CloudTrail): names
+/// and ids, nothing secret.
 fn encryption_context(context: &Context<'_>) -> HashMap<String, String> {
     let parts = [
         ("waxseal:environment", context.environment),
@@ -243,12 +242,12 @@ fn encryption_context(context: &Context<'_>) -> HashMap<String, String> {
     parts.map(owned).into_iter().collect()
 }
 
-/// The bytes of an answer that holds any, no more than could be given back.
-fn taken(blob: Option<Blob>) -> Result<Vec<u8>, Cause> {
+/// The bytes of a response that has any, no more than could be sent back.
+fn bounded_bytes(blob: Option<Blob>) -> Result<Vec<u8>, Cause> {
     let bytes = blob.map(Blob::into_inner).unwrap_or_default();
     match bytes.len() {
-        1..=MOST => Ok(bytes),
-        _ => Err(Cause::Passing(
+        1..=MAX_CIPHERTEXT_LEN => Ok(bytes),
+        _ => Err(Cause::Transient(
             "answers without what was asked for".to_owned(),
         )),
     }

@@ -1,7 +1,7 @@
-//! A data key tied to its context by what is wrapped itself: for services that wrap bytes and know no
-//! associated data, or may ignore it. The wrapped text is the key (32 bytes) ‖ HMAC-SHA-256 of the
-//! context under the key (32 bytes). Whoever unwraps it compares; the service must refuse what was
-//! changed.
+//! A data key bound to its context inside the wrapped bytes: for services that wrap bytes and know
+//! no associated data, or may ignore it. The plaintext is the key (32 bytes) ‖ HMAC-SHA-256 of the
+//! context under the key (32 bytes). It is verified after unwrapping; the service must refuse
+//! changed bytes.
 
 use waxseal_core::{KeyedHash, SecretKey};
 use zeroize::Zeroizing;
@@ -28,13 +28,13 @@ pub(super) fn unbind(bytes: &[u8], context: &Context<'_>) -> Option<SecretKey> {
     let (key, found) = bytes.split_first_chunk::<KEY_LEN>()?;
     let key = SecretKey::from_bytes(key).ok()?;
     let parts = [&context.to_bytes()[..]];
-    KeyedHash::of_key(&key, PURPOSE)
+    KeyedHash::derived_from(&key, PURPOSE)
         .verify(&parts, found)
         .then_some(key)
 }
 
 fn hash(key: &SecretKey, context: &Context<'_>) -> [u8; HASH_LEN] {
-    KeyedHash::of_key(key, PURPOSE).hash(&[&context.to_bytes()])
+    KeyedHash::derived_from(key, PURPOSE).hash(&[&context.to_bytes()])
 }
 
 #[cfg(test)]

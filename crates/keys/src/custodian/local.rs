@@ -4,13 +4,13 @@
 use async_trait::async_trait;
 use waxseal_core::{KeyError, SecretKey, WrappingKey};
 
-use super::{Context, Custodian, Variables, Wrapped, file};
-use crate::error::CustodianError;
+use super::{Context, Custodian, CustodianScheme, Variables, Wrapped, file};
+use crate::custodian::CustodianError;
 
-/// The variable that `env:` means.
+/// The variable that `env:` stands for.
 pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
-/// No variable's name is as long as a key.
-const LONGEST_VARIABLE: usize = 40;
+/// The longest name of a variable, shorter than a key.
+const MAX_VARIABLE_LEN: usize = 40;
 
 /// A custodian whose key-encryption key is in this process.
 pub struct LocalCustodian {
@@ -27,30 +27,30 @@ impl LocalCustodian {
         })
     }
 
-    /// The one of a URL, `env:NAME` or `file:PATH`.
+    /// Opens the custodian of a URL, `env:NAME` or `file:PATH`.
     pub(super) fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         let (url, secret) = secret(url, variables)?;
         Ok(Self::new(url, &secret)?)
     }
 }
 
-/// Whether this can be the name of a variable. A key that was put in its place is none, so that no
+/// True if this can be the name of a variable. A key that was put in its place cannot, so that no
 /// text repeats it.
 #[must_use]
 pub fn is_variable(name: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    name.len() <= LONGEST_VARIABLE
+    name.len() <= MAX_VARIABLE_LEN
         && name.bytes().all(fine)
         && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
-/// The secret that a URL, `env:NAME` or `file:PATH`, stands for, and the URL written out.
+/// The secret of a URL, `env:NAME` or `file:PATH`, and the canonical URL.
 pub(crate) fn secret(
     url: &str,
     variables: &Variables,
 ) -> Result<(String, SecretKey), CustodianError> {
-    match url.split_once(':') {
-        Some(("env", name)) => {
+    match CustodianScheme::split(url) {
+        Some((scheme @ CustodianScheme::Env, name)) => {
             let name = if name.is_empty() {
                 DEFAULT_VARIABLE
             } else {
@@ -58,7 +58,7 @@ pub(crate) fn secret(
             };
             if !is_variable(name) {
                 return Err(CustodianError::Url {
-                    scheme: "env",
+                    scheme,
                     cause: "behind env: stands the name of a variable, never the secret itself"
                         .to_owned(),
                 });
@@ -66,21 +66,21 @@ pub(crate) fn secret(
             let value = variable(name, variables)?.ok_or_else(|| CustodianError::NotSet {
                 variable: name.to_owned(),
             })?;
-            let custodian = format!("env:{name}");
+            let custodian = scheme.url(name);
             match SecretKey::from_hex(&value) {
                 Ok(secret) => Ok((custodian, secret)),
                 Err(error) => Err(CustodianError::Secret { custodian, error }),
             }
         }
-        Some(("file", path)) => {
+        Some((scheme @ CustodianScheme::File, path)) => {
             let path = path.strip_prefix("//").unwrap_or(path);
-            Ok((format!("file:{path}"), file::read(path)?))
+            Ok((scheme.url(path), file::read(path)?))
         }
         _ => Err(CustodianError::Scheme),
     }
 }
 
-/// A variable that is set to something.
+/// A variable that is set and not blank.
 pub(super) fn variable(
     name: &str,
     variables: &Variables,

@@ -1,9 +1,9 @@
 //! A custodian whose key-encryption key is in a hardware security module, reached through PKCS#11
-//! (OASIS, versions 2.40 to 3.2): the key is never seen here, only what the module makes of data keys.
+//! (OASIS, versions 2.40 to 3.2): the key is never seen here, only wrapped data keys.
 //!
-//! Modules are libraries of vendors, written in C, which may block for as long as they like. Each
-//! custodian therefore has one thread and one session of its own, and callers wait for an answer for a
-//! bounded time. A call that does not return holds its thread (`hung`).
+//! Modules are libraries of vendors, written in C, which may block indefinitely. Each custodian
+//! therefore has one thread and one session of its own, and callers wait for an answer for a
+//! bounded time. A call that does not return blocks its thread (`hung`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use waxseal_core::SecretKey;
 
 use super::{Context, Custodian, Variables, Wrapped};
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 mod failure;
 mod hung;
@@ -32,15 +32,15 @@ pub use uri::Pkcs11Uri;
 use hung::Calls;
 use token::Token;
 
-/// How long a module may take for an answer.
+/// The time a module may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many questions may wait for the module.
-const WAITING: usize = 64;
-/// How long its end may take. A process that ended in the middle of a call could crash.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The number of requests that may wait for the module.
+const MAX_QUEUED_JOBS: usize = 64;
+/// The time the thread may take to end. A process that exits in the middle of a call could crash.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Something that the thread shall do with its token.
+/// Work for the thread with its token.
 type Job = Box<dyn FnOnce(&mut Token) + Send>;
 
 /// The PKCS#11 custodians of this process whose module does not answer, and for how long.
@@ -54,24 +54,24 @@ pub struct Pkcs11Custodian {
     url: String,
     /// The thread ends when this is dropped.
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
-    /// Tells the thread that nobody waits any more.
+    /// Tells the thread that no caller waits any more.
     dropped: Arc<AtomicBool>,
-    /// What the thread is doing.
+    /// The calls that the thread makes.
     calls: Arc<Calls>,
     /// Closed when the thread has ended.
     ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Pkcs11Custodian {
-    /// The custodian of a PKCS#11 URI (RFC 7512). The module is loaded, and the PIN asked for, when it is
-    /// used.
+    /// The custodian of a PKCS#11 URI (RFC 7512). The module is loaded, and the PIN read, when it
+    /// is used.
     ///
-    /// Where the URI does not say so, `PKCS11_MODULE_PATH` names the module and `PKCS11_PIN` holds the
-    /// PIN.
+    /// Where the URI does not name them, `PKCS11_MODULE_PATH` names the module and `PKCS11_PIN`
+    /// holds the PIN.
     pub fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         let uri = Pkcs11Uri::parse(url)?;
         let url = uri.to_string();
-        let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING);
+        let (jobs, waiting) = mpsc::sync_channel::<Job>(MAX_QUEUED_JOBS);
         let (ends, ended) = mpsc::channel();
         let dropped = Arc::new(AtomicBool::new(false));
         let mut token = Token::new(uri, variables.clone(), dropped.clone())?;
@@ -85,7 +85,7 @@ impl Pkcs11Custodian {
             drop(ends);
         });
         if spawned.is_err() {
-            return Err(unavailable(&url, "the system gives no thread for it"));
+            return Err(unavailable(&url, "the system cannot start a thread for it"));
         }
         Ok(Self {
             url,
@@ -96,14 +96,14 @@ impl Pkcs11Custodian {
         })
     }
 
-    /// Makes the key in the token: AES-256, which cannot be extracted. Refused where there is one of this
-    /// name already.
+    /// Creates the key in the token: AES-256, not extractable. Refused if a key of this name
+    /// exists.
     pub async fn create_key(&self) -> Result<(), CustodianError> {
-        self.ask(Token::create_key).await
+        self.run(Token::create_key).await
     }
 
-    /// Has the thread do something, and waits for its answer.
-    async fn ask<T: Send + 'static>(
+    /// Runs work on the thread, and waits for its result.
+    async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Token) -> Result<T, CustodianError> + Send + 'static,
     ) -> Result<T, CustodianError> {
@@ -113,7 +113,7 @@ impl Pkcs11Custodian {
         let (answer, answered) = oneshot::channel();
         let calls = self.calls.clone();
         let job: Job = Box::new(move |token| {
-            // The caller may have given up: a token that was slow does not do old work.
+            // The caller may have given up: a token that was slow does not run stale work.
             if !answer.is_closed() {
                 calls.begin();
                 let done = work(token);
@@ -130,7 +130,7 @@ impl Pkcs11Custodian {
             Err(mpsc::TrySendError::Full(_)) => {
                 return Err(unavailable(
                     &self.url,
-                    "it has not answered earlier questions",
+                    "it has not answered earlier requests",
                 ));
             }
             Err(mpsc::TrySendError::Disconnected(_)) => {
@@ -141,7 +141,7 @@ impl Pkcs11Custodian {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(unavailable(&self.url, "its thread has ended")),
             Err(_) => {
-                // It is told, and noted for those who ask next.
+                // Logged, and recorded for later callers.
                 let _ = self.calls.reason();
                 let cause = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
                 Err(unavailable(&self.url, &cause))
@@ -154,11 +154,11 @@ impl Drop for Pkcs11Custodian {
     fn drop(&mut self) {
         self.dropped.store(true, Ordering::Relaxed);
         drop(lock(&self.jobs).take());
-        // A module that hangs is left behind.
+        // A hung module's thread is abandoned.
         if self.calls.is_hung() {
             return;
         }
-        let _ = lock(&self.ended).recv_timeout(FAREWELL);
+        let _ = lock(&self.ended).recv_timeout(EXIT_TIMEOUT);
     }
 }
 
@@ -174,8 +174,8 @@ impl Custodian for Pkcs11Custodian {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let key = SecretKey::from_bytes(key.expose_bytes())?;
-        let context = Owned::of(context);
-        self.ask(move |token| token.wrap(&key, &context.borrow()))
+        let context = OwnedContext::of(context);
+        self.run(move |token| token.wrap(&key, &context.borrow()))
             .await
     }
 
@@ -185,20 +185,20 @@ impl Custodian for Pkcs11Custodian {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let wrapped = wrapped.clone();
-        let context = Owned::of(context);
-        self.ask(move |token| token.unwrap(&wrapped, &context.borrow()))
+        let context = OwnedContext::of(context);
+        self.run(move |token| token.unwrap(&wrapped, &context.borrow()))
             .await
     }
 }
 
-/// A context that goes to another thread.
-struct Owned {
+/// An owned context, to be sent to another thread.
+struct OwnedContext {
     environment: String,
     ring: String,
     key: String,
 }
 
-impl Owned {
+impl OwnedContext {
     fn of(context: &Context<'_>) -> Self {
         Self {
             environment: context.environment.to_owned(),

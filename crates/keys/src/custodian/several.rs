@@ -1,5 +1,5 @@
-//! The custodians of a process, and how a key comes out of what several of them wrapped: any one that
-//! answers is enough, and one that is down is waited for once and not for each key.
+//! The custodians of a process, and how several of them unwrap a key: any one that answers is
+//! enough, and one that is down is waited for once rather than for each key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,22 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 use waxseal_core::SecretKey;
 
-use super::measured::Measured;
+use super::instrumented::Instrumented;
 use super::{Context, Custodian};
-use crate::error::CustodianError;
-use crate::keyring_document::Wrap;
-use crate::live::lock;
-use crate::offline::Offline;
+use crate::custodian::CustodianError;
+use crate::custodian::Offline;
+use crate::custodian::Wrap;
+use crate::sync::lock;
 
-/// How long one custodian is waited for before the next is asked as well.
+/// The time to wait for one custodian before the next is tried as well.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);
 
-/// The custodians that this process was told to use, by their URLs. None is opened because a document
-/// names it.
+/// The custodians that this process is configured to use, by their URLs. None is opened because a
+/// document names it.
 #[derive(Clone, Default)]
 pub struct Custodians {
     open: HashMap<String, Arc<dyn Custodian>>,
-    /// Where keys are kept for a start without any of them.
+    /// The store of keys for a start without custodians.
     offline: Option<Arc<Offline>>,
 }
 
@@ -36,30 +36,31 @@ impl Custodians {
     #[must_use]
     pub fn with(mut self, custodian: Arc<dyn Custodian>) -> Self {
         let url = custodian.url().to_owned();
-        self.open.insert(url, Arc::new(Measured(custodian)));
+        self.open
+            .insert(url, Arc::new(Instrumented::new(custodian)));
         self
     }
 
-    /// Keeps the keys that they unwrap under a key of this machine as well.
+    /// Also stores the keys that they unwrap, under a key of this machine.
     #[must_use]
     pub fn with_offline(mut self, offline: Arc<Offline>) -> Self {
         self.offline = Some(offline);
         self
     }
 
-    /// The custodian of a URL, if it is known.
+    /// The custodian of a URL, if it is configured.
     #[must_use]
     pub fn get(&self, url: &str) -> Option<&Arc<dyn Custodian>> {
         self.open.get(url)
     }
 
-    /// Whether there is none.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// The same, without the keys that this machine keeps.
+    /// The same custodians, without the keys stored on this machine.
     pub(crate) fn without_offline(mut self) -> Self {
         self.offline = None;
         self
@@ -69,20 +70,20 @@ impl Custodians {
         self.offline.as_ref()
     }
 
-    /// For unwrapping the keys of one document.
+    /// Unwraps the keys of one document.
     pub(crate) fn unwrapping(&self) -> Unwrapping<'_> {
         Unwrapping {
             custodians: self,
             down: Mutex::default(),
-            told: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
         }
     }
 }
 
-/// Where the keys of a document come from.
+/// The source of a document's keys.
 #[async_trait]
-pub(crate) trait Source: Send + Sync {
-    /// The key in what was wrapped for this context.
+pub(crate) trait UnwrapSource: Send + Sync {
+    /// The key that was wrapped for this context.
     async fn unwrap(
         &self,
         wraps: &[Wrap],
@@ -90,17 +91,21 @@ pub(crate) trait Source: Send + Sync {
     ) -> Result<SecretKey, CustodianError>;
 }
 
-/// The custodians, asked for several keys one after the other.
+/// The custodians, used to unwrap several keys in turn.
 pub(crate) struct Unwrapping<'a> {
     custodians: &'a Custodians,
-    /// Who did not answer: the next key does not wait for them again.
+    /// The custodians that did not answer: the next key does not wait for them again.
     down: Mutex<HashMap<String, CustodianError>>,
-    /// Whether it was said that another one had to be asked.
-    told: AtomicBool,
+    /// True once a warning about a failed custodian was logged.
+    has_warned: AtomicBool,
 }
 
 impl Unwrapping<'_> {
-    async fn ask(&self, wrap: &Wrap, context: &Context<'_>) -> Result<SecretKey, CustodianError> {
+    async fn unwrap_with(
+        &self,
+        wrap: &Wrap,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
         let url = &wrap.custodian;
         if let Some(error) = lock(&self.down).get(url) {
             return Err(error.clone());
@@ -119,45 +124,46 @@ impl Unwrapping<'_> {
         unwrapped
     }
 
-    /// Asks one custodian after the other until one unwraps the key. One that is slow is not waited for alone: the
-    /// next is asked meanwhile. Beside the key: what went wrong with others, in their order.
-    async fn ask_each(
+    /// Tries one custodian after the other until one unwraps the key. A slow one is not waited for
+    /// alone: the next is tried meanwhile. Returns the key and the errors of the others, in their
+    /// order.
+    async fn unwrap_with_any(
         &self,
         wraps: &[Wrap],
         context: &Context<'_>,
     ) -> (Option<SecretKey>, Vec<CustodianError>) {
         let mut errors: BTreeMap<usize, CustodianError> = BTreeMap::new();
-        let mut not_asked = wraps.iter().enumerate();
-        let mut asked = FuturesUnordered::new();
+        let mut untried = wraps.iter().enumerate();
+        let mut pending = FuturesUnordered::new();
         let mut key = None;
-        let mut waits_for: BTreeMap<usize, Instant> = BTreeMap::new();
+        let mut waiting_since: BTreeMap<usize, Instant> = BTreeMap::new();
         while key.is_none() {
-            let answer = match (asked.is_empty(), not_asked.len()) {
+            let answer = match (pending.is_empty(), untried.len()) {
                 (true, 0) => break,
                 (true, _) => None,
-                (false, 0) => asked.next().await,
-                (false, _) => timeout(HEDGE_DELAY, asked.next()).await.ok().flatten(),
+                (false, 0) => pending.next().await,
+                (false, _) => timeout(HEDGE_DELAY, pending.next()).await.ok().flatten(),
             };
             match answer {
                 None => {
-                    let next = not_asked.next();
-                    waits_for.extend(next.iter().map(|(index, _)| (*index, Instant::now())));
-                    asked.extend(next.map(|(index, wrap)| async move {
-                        (index, self.ask(wrap, context).await)
+                    let next = untried.next();
+                    waiting_since.extend(next.iter().map(|(index, _)| (*index, Instant::now())));
+                    pending.extend(next.map(|(index, wrap)| async move {
+                        (index, self.unwrap_with(wrap, context).await)
                     }));
                 }
                 Some((index, Ok(unwrapped))) => {
-                    waits_for.remove(&index);
+                    waiting_since.remove(&index);
                     key = Some(unwrapped);
                 }
                 Some((index, Err(error))) => {
-                    waits_for.remove(&index);
+                    waiting_since.remove(&index);
                     errors.insert(index, error);
                 }
             }
         }
-        // Those that had as long as they have, and did not answer: the next key does not wait for them.
-        for (index, since) in waits_for {
+        // Those that had the whole time and did not answer: the next key does not wait for them.
+        for (index, since) in waiting_since {
             if since.elapsed() < HEDGE_DELAY {
                 continue;
             }
@@ -175,18 +181,20 @@ impl Unwrapping<'_> {
         (key, errors.into_values().collect())
     }
 
-    /// Says once that custodians failed where another one helped: the ring depends on fewer than it should.
-    fn tell_of_others(&self, errors: &[CustodianError], context: &Context<'_>) {
+    /// Logs once that custodians failed where another one succeeded: the ring depends on fewer than
+    /// it should.
+    fn report_failures(&self, errors: &[CustodianError], context: &Context<'_>) {
         for error in errors {
             match error {
                 CustodianError::NotConfigured { .. } => {}
-                // Damaged, or wrapped by a key that the custodian holds no more: told for each key.
+                // Damaged, or wrapped by a key that the custodian no longer has: reported for each
+                // key.
                 CustodianError::Refused { custodian } => error!(
                     "the custodian {custodian} does not unwrap key {} of the keyring, and another one does: its \
                      secret here is wrong, or what it wrapped is lost; waxseal doctor tells what to do",
                     sanitize_for_terminal(context.key)
                 ),
-                error if !self.told.swap(true, Ordering::Relaxed) => {
+                error if !self.has_warned.swap(true, Ordering::Relaxed) => {
                     warn!("{error}; another custodian opens the keyring");
                 }
                 _ => {}
@@ -196,24 +204,24 @@ impl Unwrapping<'_> {
 }
 
 #[async_trait]
-impl Source for Unwrapping<'_> {
-    /// Any custodian that answers is enough. Where none can be reached, and only then, the keys that
-    /// this machine keeps, if it was told to start with them.
+impl UnwrapSource for Unwrapping<'_> {
+    /// Any custodian that answers is enough. Only if none can be reached, the keys stored on this
+    /// machine are used, if this process may start with them.
     async fn unwrap(
         &self,
         wraps: &[Wrap],
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let offline = self.custodians.offline();
-        let (key, mut errors) = self.ask_each(wraps, context).await;
+        let (key, mut errors) = self.unwrap_with_any(wraps, context).await;
         if let Some(key) = key {
             if let Some(offline) = offline {
-                offline.remember(&key, context);
+                offline.add(&key, context);
             }
-            self.tell_of_others(&errors, context);
+            self.report_failures(&errors, context);
             return Ok(key);
         }
-        let away = |error: &CustodianError| {
+        let is_unreachable = |error: &CustodianError| {
             matches!(
                 error,
                 CustodianError::Unavailable { .. } | CustodianError::NotConfigured { .. }
@@ -221,8 +229,8 @@ impl Source for Unwrapping<'_> {
         };
         let is_outage = errors.iter().any(CustodianError::is_transient);
         if is_outage
-            && errors.iter().all(away)
-            && let Some(key) = offline.and_then(|offline| offline.recall(context))
+            && errors.iter().all(is_unreachable)
+            && let Some(key) = offline.and_then(|offline| offline.load(context))
         {
             return Ok(key);
         }
@@ -234,7 +242,7 @@ impl Source for Unwrapping<'_> {
     }
 }
 
-/// A text of a document that nobody vouches for, as it may be shown.
+/// An untrusted text of a document, as it may be shown.
 pub(crate) fn sanitize_for_terminal(text: &str) -> String {
     let shown = |letter: &char| !letter.is_control();
     text.chars().filter(shown).take(200).collect()

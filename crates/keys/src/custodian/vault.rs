@@ -1,6 +1,6 @@
-//! A custodian whose key-encryption key is in the transit engine of HashiCorp Vault or of OpenBao. The key
-//! never leaves the service. Which ring a data key belongs to is bound into what is wrapped: not every
-//! kind of key authenticates more than that.
+//! A custodian whose key-encryption key is in the transit engine of HashiCorp Vault or of OpenBao.
+//! The key never leaves the service. The context is bound into the wrapped plaintext: not every
+//! kind of key authenticates associated data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,36 +12,36 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::{Context, Custodian, Variables, Wrapped, bound};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
-mod answer;
 mod ciphertext;
 mod client;
 mod failure;
 mod login;
 mod renewal;
+mod reply;
 mod session;
 mod settings;
 mod trust;
 
-use answer::Answer;
 use client::{Client, Request};
 use failure::Cause;
 use login::{Login, Token};
+use reply::Reply;
 use session::Session;
-use settings::DocumentStore;
+use settings::TransitKey;
 
-/// For an operation with all its attempts, and with a login where it needs one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of an operation with all its attempts, and with a login where needed.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A key of the transit engine.
 pub struct VaultCustodian {
     url: String,
-    place: DocumentStore,
+    key_path: TransitKey,
     session: Arc<Session>,
 }
 
-/// What is done with a data key: what it is called here, and there.
+/// An operation on a data key: our name, and the service's.
 #[derive(Clone, Copy)]
 struct Operation {
     name: &'static str,
@@ -62,45 +62,47 @@ const REWRAP: Operation = Operation {
 };
 
 impl VaultCustodian {
-    /// The custodian of `MOUNT/KEY`, such as `transit/waxseal`. The service is asked when it is used.
+    /// The custodian of `MOUNT/KEY`, such as `transit/waxseal`. The service is contacted when it is
+    /// used.
     ///
-    /// - `VAULT_ADDR` says where it is, `VAULT_NAMESPACE` which part of it; `BAO_ADDR` and `BAO_NAMESPACE`
-    ///   do where those are not set. Only https, but on this machine or with `VAULT_ALLOW_HTTP=true`.
+    /// - `VAULT_ADDR` is its address, `VAULT_NAMESPACE` its namespace; `BAO_ADDR` and
+    ///   `BAO_NAMESPACE` are used where those are not set. Only https, except on this machine or
+    ///   with `VAULT_ALLOW_HTTP=true`.
     /// - `VAULT_CACERT` is a file with the authority to trust instead of the system's;
-    ///   `VAULT_CLIENT_CERT` and `VAULT_CLIENT_KEY` are files with the certificate to show.
+    ///   `VAULT_CLIENT_CERT` and `VAULT_CLIENT_KEY` are files with the client certificate.
     /// - `VAULT_AUTH` is `token` (`VAULT_TOKEN` or `BAO_TOKEN`), `approle` (`VAULT_ROLE_ID` and
-    ///   `VAULT_SECRET_ID`) or `kubernetes` (`VAULT_K8S_ROLE`, and `VAULT_K8S_TOKEN_PATH` for the file of
-    ///   the service account's token); by default the first of them that is set. `VAULT_AUTH_MOUNT` says
-    ///   where the latter two are mounted.
-    pub fn open(rest: &str, variables: &Variables) -> Result<Self, CustodianError> {
-        let place = DocumentStore::parse(rest)?;
-        let url = place.url();
+    ///   `VAULT_SECRET_ID`) or `kubernetes` (`VAULT_K8S_ROLE`, and `VAULT_K8S_TOKEN_PATH` for the
+    ///   file of the service account's token); by default the first of them that is set.
+    ///   `VAULT_AUTH_MOUNT` is the path where the latter two are mounted.
+    pub fn open(path: &str, variables: &Variables) -> Result<Self, CustodianError> {
+        let key_path = TransitKey::parse(path)?;
+        let url = key_path.url();
         let client = Client::open(variables)?;
         let session = Session::new(&url, client, Login::open(variables)?);
         Ok(Self {
             url,
-            place,
+            key_path,
             session,
         })
     }
 
-    /// What transit answers, within bounds and in our words.
-    async fn ask(&self, operation: Operation, body: &[u8]) -> Result<Answer, CustodianError> {
-        let deadline = Instant::now() + PATIENCE;
-        let answered = self.ask_until(deadline, operation, body);
+    /// Sends a request to transit within the time limit, and maps its error.
+    async fn send(&self, operation: Operation, body: &[u8]) -> Result<Reply, CustodianError> {
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
+        let answered = self.send_until(deadline, operation, body);
         let answer = timeout_at(deadline, answered).await;
         answer.unwrap_or_else(|_| Err(Cause::SILENT.error(&self.url, operation.name)))
     }
 
-    /// With the token that there is. Where it is not taken, once more with another one: it may have
-    /// ended, or somebody ended it.
-    async fn ask_until(
+    /// Uses the current token. If that is rejected, retries once with another one: it may have
+    /// expired or been revoked.
+    async fn send_until(
         &self,
         deadline: Instant,
         operation: Operation,
         body: &[u8],
-    ) -> Result<Answer, CustodianError> {
-        let path = self.place.path(operation.path);
+    ) -> Result<Reply, CustodianError> {
+        let path = self.key_path.path(operation.path);
         let send = async |token: &Token| {
             let request = Request {
                 path: &path,
@@ -122,7 +124,7 @@ impl VaultCustodian {
         answer.map_err(|cause| cause.error(&self.url, operation.name))
     }
 
-    /// What may be asked about at all, as the service takes it.
+    /// The ciphertext as the service accepts it, if it could be one.
     fn ciphertext(&self, wrapped: &Wrapped) -> Result<String, CustodianError> {
         let text = match wrapped.mechanism {
             None => ciphertext::text(&wrapped.bytes),
@@ -132,7 +134,7 @@ impl VaultCustodian {
             .ok_or_else(|| self.refused())
     }
 
-    fn wrapped(&self, answer: &Answer, operation: Operation) -> Result<Wrapped, CustodianError> {
+    fn wrapped(&self, answer: &Reply, operation: Operation) -> Result<Wrapped, CustodianError> {
         let bytes = answer
             .ciphertext()
             .and_then(|text| ciphertext::bytes(text).ok_or(Cause::UNREADABLE));
@@ -154,7 +156,7 @@ impl Custodian for VaultCustodian {
         &self.url
     }
 
-    /// `encrypt`. A token that may create keys as well would make one where there is none: the right to
+    /// `encrypt`. A token with the right to create keys would create a missing one: the right to
     /// `update` is enough.
     async fn wrap(
         &self,
@@ -163,13 +165,13 @@ impl Custodian for VaultCustodian {
     ) -> Result<Wrapped, CustodianError> {
         let plaintext = bound::bind(key, context);
         let (start, end) = (b"{\"plaintext\":\"", b"\"}");
-        // Of its last size from the start: what a buffer leaves behind when it grows is not wiped.
+        // Allocated at its final size: a buffer that grows leaves unwiped copies behind.
         let len = start.len() + STANDARD.encoded_length(plaintext.len()) + end.len();
         let mut body = Zeroizing::new(Vec::with_capacity(len));
         body.extend_from_slice(start);
         STANDARD.encode_append(&*plaintext, &mut *body);
         body.extend_from_slice(end);
-        let answer = self.ask(WRAP, &body).await?;
+        let answer = self.send(WRAP, &body).await?;
         self.wrapped(&answer, WRAP)
     }
 
@@ -180,21 +182,22 @@ impl Custodian for VaultCustodian {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let body = self.ciphertext(wrapped)?;
-        let answer = self.ask(UNWRAP, body.as_bytes()).await?;
+        let answer = self.send(UNWRAP, body.as_bytes()).await?;
         let plaintext = answer.plaintext().and_then(|text| {
             let bytes = STANDARD.decode_to_vec(text);
             bytes.map(Zeroizing::new).map_err(|_| Cause::UNREADABLE)
         });
         let plaintext = plaintext.map_err(|cause| cause.error(&self.url, UNWRAP.name))?;
-        // Else something that this key wrapped, and no data key of ours, or one of another place.
+        // Otherwise this key wrapped it, but it is not a data key of ours, or is one of another
+        // context.
         bound::unbind(&plaintext, context).ok_or_else(|| self.refused())
     }
 
-    /// `rewrap`: by the newest version of the key, and the data key stays there. That it was wrapped for
-    /// this context cannot be seen here; whoever unwraps it sees it.
+    /// `rewrap`: wraps with the newest version of the key, and the data key stays there. The
+    /// context cannot be verified here; the next unwrap does.
     async fn rewrap(&self, wrapped: &Wrapped, _: &Context<'_>) -> Result<Wrapped, CustodianError> {
         let body = self.ciphertext(wrapped)?;
-        let answer = self.ask(REWRAP, body.as_bytes()).await?;
+        let answer = self.send(REWRAP, body.as_bytes()).await?;
         self.wrapped(&answer, REWRAP)
     }
 }

@@ -1,4 +1,4 @@
-//! A keyring in a file. Beside it, with its name before theirs: a lock, the leader's paper and the
+//! A keyring in a file. Beside it, with its name as their prefix: a lock, the leader's lease and the
 //! reports. Works for processes of one machine, or of several over a file system that locks.
 
 use std::fs::{File, TryLockError};
@@ -11,14 +11,14 @@ use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use waxseal_files::{Access, Location, description};
 
-use super::{Document, DocumentStore};
-use crate::error::DocumentStoreError;
+use super::{Document, DocumentStore, DocumentStoreError};
 
-/// How long another process may hold the lock.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Of a keyring and of the files beside it, which another user may have written.
+/// The time for which another process may hold the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The bound on a keyring and on the files beside it, which another user may have written.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-const PAUSE: Duration = Duration::from_millis(2);
+/// Between two attempts to take the lock.
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// A keyring in a file.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct FileDocumentStore {
 }
 
 impl FileDocumentStore {
-    /// The place of this file. Its directory must exist.
+    /// A store whose keyring is this file. Its directory must exist.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
@@ -39,10 +39,10 @@ impl FileDocumentStore {
         PathBuf::from(name)
     }
 
-    /// The keyring may be a link that the operator made. The files beside it are never links: another
-    /// user who may write to the directory could make one.
-    fn file(&self, paper: &Document) -> io::Result<Location> {
-        match paper {
+    /// The keyring may be a link that the operator created. The files beside it are never links: another
+    /// user who may write to the directory could create one.
+    fn file(&self, document: &Document) -> io::Result<Location> {
+        match document {
             Document::Ring => Location::resolve(&self.path),
             Document::Leader => Location::of(&self.beside(".leader")),
             Document::Reports => Location::of(&self.beside(".reports")),
@@ -70,14 +70,16 @@ impl FileDocumentStore {
         }
     }
 
-    /// Holds the lock while `work` runs. It goes with the process that holds it.
+    /// Holds the lock while `work` runs. The lock ends with the process that holds it.
     fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let lock = open_lock(&self.beside(".lock"), &self.path)?;
         let since = Instant::now();
         loop {
             match lock.try_lock() {
                 Ok(()) => return work(),
-                Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => {
+                    sleep(LOCK_RETRY_DELAY)
+                }
                 Err(TryLockError::WouldBlock) => return Err(ErrorKind::WouldBlock.into()),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -91,9 +93,9 @@ impl DocumentStore for FileDocumentStore {
         format!("file:{}", self.path.display())
     }
 
-    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
-        let paper = paper.clone();
-        self.blocking(move |this| match this.file(&paper) {
+    async fn read(&self, document: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
+        let document = document.clone();
+        self.blocking(move |this| match this.file(&document) {
             Ok(file) => read(&file),
             // There is no directory yet.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -104,17 +106,17 @@ impl DocumentStore for FileDocumentStore {
 
     async fn replace(
         &self,
-        paper: &Document,
+        document: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
     ) -> Result<bool, DocumentStoreError> {
-        let paper = paper.clone();
-        // The other papers are made anew where a machine that dies loses them.
-        let durable = paper == Document::Ring;
+        let document = document.clone();
+        // The other documents are written again if a crash loses them.
+        let durable = document == Document::Ring;
         let (expected, new) = (expected.map(<[u8]>::to_vec), new.to_vec());
         self.blocking(move |this| {
             this.locked(|| {
-                let file = this.file(&paper)?;
+                let file = this.file(&document)?;
                 if read(&file)? != expected {
                     return Ok(false);
                 }
@@ -126,7 +128,7 @@ impl DocumentStore for FileDocumentStore {
     }
 }
 
-/// The lock's file. Where it is created here, it belongs to whom the ring belongs to.
+/// Opens the lock's file. If it is created here, it gets the owner of the ring.
 fn open_lock(file: &Path, ring: &Path) -> io::Result<File> {
     let location = Location::creating_directory(file)?;
     let (lock, is_created) = location.open_or_create(Access::Write)?;
@@ -148,7 +150,7 @@ fn read(file: &Location) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads a file that the operator named; `None` where there is none.
+/// Reads a file that the operator named; `None` if it does not exist.
 pub(crate) fn read_file(file: &Path) -> io::Result<Option<Vec<u8>>> {
     match Location::resolve(file) {
         Ok(file) => read(&file),
@@ -157,8 +159,7 @@ pub(crate) fn read_file(file: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Writes a file of its own whole or not at all, to the disk; its directory is created where it is
-/// missing.
+/// Writes a file durably and atomically. A missing directory is created.
 pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Location::resolve_creating_directory(file)?.replace(bytes, true)
 }

@@ -1,40 +1,40 @@
-//! The reference place, in memory: for tests and for what every other place is compared with.
+//! The reference store, in memory: for tests, and for what every other store is compared with.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Document, DocumentStore};
-use crate::error::DocumentStoreError;
+use super::{Document, DocumentStore, DocumentStoreError};
+use crate::sync::lock;
 
-/// A place in memory, which counts how often it was asked. Can be told to be out of reach.
+/// A store in memory, which counts the calls and can be made unreachable.
 #[derive(Default)]
 pub struct MemoryDocumentStore {
-    papers: Mutex<BTreeMap<Document, Vec<u8>>>,
+    documents: Mutex<BTreeMap<Document, Vec<u8>>>,
     out_of_reach: AtomicBool,
     calls: AtomicUsize,
 }
 
 impl MemoryDocumentStore {
-    /// From now on every call answers that the place cannot be reached, or no more.
+    /// Makes every call fail from now on, or succeed again.
     pub fn set_out_of_reach(&self, out_of_reach: bool) {
         self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
     }
 
-    /// How many calls there were: each would be a round trip.
+    /// The number of calls so far: each would be a round trip.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Puts a paper there, whatever was there; `None` takes it away.
-    pub fn set(&self, paper: Document, bytes: Option<Vec<u8>>) {
-        let mut papers = self.papers.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Writes a document whatever is there; `None` removes it.
+    pub fn set(&self, document: Document, bytes: Option<Vec<u8>>) {
+        let mut documents = lock(&self.documents);
         match bytes {
-            Some(bytes) => papers.insert(paper, bytes),
-            None => papers.remove(&paper),
+            Some(bytes) => documents.insert(document, bytes),
+            None => documents.remove(&document),
         };
     }
 
@@ -49,9 +49,7 @@ impl MemoryDocumentStore {
                 cause: "it is out of reach".to_owned(),
             });
         }
-        Ok(then(
-            &mut self.papers.lock().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok(then(&mut lock(&self.documents)))
     }
 }
 
@@ -61,20 +59,20 @@ impl DocumentStore for MemoryDocumentStore {
         "memory".to_owned()
     }
 
-    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
-        self.with(|papers| papers.get(paper).cloned())
+    async fn read(&self, document: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
+        self.with(|documents| documents.get(document).cloned())
     }
 
     async fn replace(
         &self,
-        paper: &Document,
+        document: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
     ) -> Result<bool, DocumentStoreError> {
-        self.with(|papers| {
-            let as_expected = papers.get(paper).map(Vec::as_slice) == expected;
+        self.with(|documents| {
+            let as_expected = documents.get(document).map(Vec::as_slice) == expected;
             if as_expected {
-                papers.insert(paper.clone(), new.to_vec());
+                documents.insert(document.clone(), new.to_vec());
             }
             as_expected
         })

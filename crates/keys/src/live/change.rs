@@ -1,4 +1,4 @@
-//! Changing a document: read, change, compare-and-set, and again if somebody else was faster.
+//! Changing a document: read, change, compare-and-set, and again if another process was faster.
 
 use std::sync::Arc;
 
@@ -6,61 +6,61 @@ use tokio::time::{Instant, sleep};
 use waxseal_core::KeyId;
 
 use super::{LiveRing, Moment};
-use crate::custodian::Custodian;
+use crate::backoff::retry_delay;
+use crate::custodian::{Custodian, CustodianError};
 use crate::document_store::Document;
-use crate::error::{ChangeError, CustodianError, RingError};
+use crate::error::{ChangeError, RingError};
 use crate::keyring_document::ProtectedScope;
-use crate::reports::pause;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
-/// How often a change is tried.
-const ATTEMPTS: u32 = 100;
+/// The number of attempts at a change.
+const MAX_ATTEMPTS: u32 = 100;
 
 /// A change of a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A new key that waits to seal, unless one waits already or another key seals by now.
+    /// Adds a pending key, unless one is pending already or another key seals by now.
     Add {
-        /// The key that it shall follow.
+        /// The key that it is to replace.
         instead_of: KeyId,
     },
-    /// A pending key seals from now on.
+    /// Lets a pending key seal.
     Promote {
-        /// Which.
+        /// The key.
         id: KeyId,
-        /// Even if not every process knows it yet.
+        /// Do so even if not every process knows the key yet.
         at_once: bool,
     },
-    /// Nothing was found under a key.
+    /// Archives a key under which nothing was found.
     Archive(KeyId),
-    /// A key is given up.
+    /// Destroys a key.
     Destroy(KeyId),
-    /// A key is known to others.
+    /// Marks a key as known to others.
     Compromise(KeyId),
-    /// A user is erased: the user's keyed hash.
+    /// Adds a user to the ledger of erasures, by the user's keyed hash.
     Erase(String),
-    /// Records that this process protects.
+    /// Registers records that this process protects.
     Register(Vec<ProtectedScope>),
-    /// Records that are protected no more.
+    /// Removes records that are no longer protected.
     Unregister(ProtectedScope),
-    /// Other custodians wrap the keys. Those that are added must be among this process's.
+    /// Changes the custodians that wrap the keys. Those that are added must be configured in this process.
     Rewrap(Rewrap),
-    /// Times that no right clock can have written are set right.
+    /// Corrects times that no correct clock can have written.
     RepairTimes,
-    /// Other settings.
+    /// Changes the settings.
     Settings {
-        /// Which.
+        /// The new settings.
         settings: Settings,
-        /// Whether lowered times count at once, though not every process has seen them.
+        /// Lowered times apply at once, though not every process has seen them.
         at_once: bool,
     },
 }
 
 impl Change {
-    /// Whether it puts a time into the document that decides about keys.
-    fn goes_by_the_clock(&self) -> bool {
+    /// True if it writes a time into the document that decides about keys.
+    fn depends_on_clock(&self) -> bool {
         match self {
             Self::Add { .. }
             | Self::Promote { .. }
@@ -79,26 +79,26 @@ impl Change {
 }
 
 impl LiveRing {
-    /// Makes a change; the answer is the ring in which it is made, be it by this process or, where
-    /// nothing was left to do, by another.
+    /// Makes a change. Returns the ring that contains it, whether this process made it or another one had
+    /// already.
     pub async fn change(&self, change: &Change) -> Result<Arc<Ring>, RingError> {
-        self.carry_out(change, None).await
+        self.apply(change, None).await
     }
 
-    /// The same as the leader with this token: refused once a later leader has written.
+    /// Makes a change as the leader with this token. Refused once a later leader has written.
     pub async fn change_as_leader(
         &self,
         change: &Change,
         token: u64,
     ) -> Result<Arc<Ring>, RingError> {
-        self.carry_out(change, Some(token)).await
+        self.apply(change, Some(token)).await
     }
 
-    async fn carry_out(&self, change: &Change, token: Option<u64>) -> Result<Arc<Ring>, RingError> {
-        if change.goes_by_the_clock() {
+    async fn apply(&self, change: &Change, token: Option<u64>) -> Result<Arc<Ring>, RingError> {
+        if change.depends_on_clock() {
             self.check_clock().await?;
         }
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             self.0.refresh(Instant::now()).await?;
             let known = self.0.known();
             let Some(next) = self.next(change, &known.ring).await? else {
@@ -119,12 +119,12 @@ impl LiveRing {
                 self.0.take_over_if_newer(before, next, new).await?;
                 return Ok(self.ring());
             }
-            sleep(pause(attempt)).await;
+            sleep(retry_delay(attempt)).await;
         }
-        Err(RingError::Contended(ATTEMPTS))
+        Err(RingError::Contended(MAX_ATTEMPTS))
     }
 
-    /// The ring after the change; `None` where there is nothing left to change.
+    /// The ring after the change; `None` if there is nothing left to change.
     async fn next(&self, change: &Change, ring: &Ring) -> Result<Option<Ring>, RingError> {
         let now = self.0.document_ms();
         Ok(Some(match change {
@@ -141,15 +141,15 @@ impl LiveRing {
                 }
                 ring.with_sealing(*id, now, *at_once)?
             }
-            Change::Archive(id) => match unless_in(ring, *id, KeyState::Archived)? {
+            Change::Archive(id) => match is_change(ring, *id, KeyState::Archived)? {
                 true => ring.with_archived(*id, now)?,
                 false => return Ok(None),
             },
-            Change::Destroy(id) => match unless_in(ring, *id, KeyState::Destroyed)? {
+            Change::Destroy(id) => match is_change(ring, *id, KeyState::Destroyed)? {
                 true => ring.with_destroyed(*id, now)?,
                 false => return Ok(None),
             },
-            Change::Compromise(id) => match unless_in(ring, *id, KeyState::Compromised)? {
+            Change::Compromise(id) => match is_change(ring, *id, KeyState::Compromised)? {
                 true => ring.with_compromised(*id, now)?,
                 false => return Ok(None),
             },
@@ -187,14 +187,14 @@ impl LiveRing {
 }
 
 impl super::Inner {
-    /// After a change of one's own: somebody may have taken over a later one meanwhile.
+    /// Takes over the result of a change, unless a poll has taken over a later ring meanwhile.
     async fn take_over_if_newer(
         &self,
         before: Moment,
         ring: Ring,
         bytes: Vec<u8>,
     ) -> Result<(), RingError> {
-        let _looking = self.looking.lock().await;
+        let _no_poll = self.last_poll.lock().await;
         if self.known().ring.version() >= ring.version() {
             return Ok(());
         }
@@ -202,7 +202,8 @@ impl super::Inner {
     }
 }
 
-fn unless_in(ring: &Ring, id: KeyId, state: KeyState) -> Result<bool, ChangeError> {
+/// True if the key is not yet in this state.
+fn is_change(ring: &Ring, id: KeyId, state: KeyState) -> Result<bool, ChangeError> {
     let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
     Ok(entry.state != state)
 }

@@ -1,38 +1,40 @@
-//! Comparing this process's clock with the server's, and telling what is wrong with times.
+//! Comparing this process's clock with the server's, and reporting wrong clocks and wrong times.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::{Inner, LiveRing, lock};
+use super::{Inner, LiveRing};
 use crate::clock::ClockOffset;
-use crate::error::{ChangeError, DocumentStoreError, RingError};
+use crate::document_store::DocumentStoreError;
+use crate::error::{ChangeError, RingError};
+use crate::sync::lock;
 
-/// How old a comparison may be until the clocks are compared again.
+/// The age at which a comparison of the clocks is repeated.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
-/// How often what stays wrong is told again.
+/// Between two log lines about what stays wrong.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What is known about this process's clock, and what was told of it.
+/// The last comparison of this process's clock with the server's, and what was logged about it.
 #[derive(Default)]
 pub(super) struct Comparison {
     offset: Option<ClockOffset>,
     compared: Option<Instant>,
-    told: Option<Instant>,
-    told_times: Option<Instant>,
+    offset_logged: Option<Instant>,
+    times_logged: Option<Instant>,
 }
 
 impl LiveRing {
-    /// How far this process's clock is ahead of the server's, as it was compared last; `None` where there is no
-    /// server, or it does not tell its time.
+    /// The lead of this process's clock over the server's, by the last comparison; `None` if there is no
+    /// server, or it does not report its time.
     #[must_use]
     pub fn clock_offset(&self) -> Option<ClockOffset> {
         lock(&self.0.clock).offset
     }
 
-    /// Compares the clocks now. [`ChangeError::Clock`] where they are so far apart that this process must not
-    /// change keys.
+    /// Compares the clocks now. The error is [`ChangeError::Clock`] if they are so far apart that this
+    /// process must not change keys.
     pub async fn check_clock(&self) -> Result<(), RingError> {
         self.0.compare_clocks().await?;
         match self.clock_offset() {
@@ -47,12 +49,13 @@ impl LiveRing {
 }
 
 impl Inner {
-    /// Compares the clocks, if that was not done lately. A server that does not tell its time is no error.
+    /// Compares the clocks, unless that was done recently. A server that does not report its time is not
+    /// an error.
     pub(super) async fn keep_clock_compared(&self) {
         let compared = lock(&self.clock).compared;
         if compared.is_none_or(|at| at.elapsed() >= COMPARE_INTERVAL) {
             let _ = self.compare_clocks().await;
-            self.tell_of_times();
+            self.report_wrong_times();
         }
     }
 
@@ -66,11 +69,11 @@ impl Inner {
             clock.offset = offset;
             clock.compared = Some(Instant::now());
         }
-        self.tell_of_clock(offset);
+        self.report_offset(offset);
         Ok(())
     }
 
-    /// The time for what is written into the document: by the server's clock where this one cannot be trusted.
+    /// The time to write into the document: by the server's clock if this one cannot be trusted.
     pub(super) fn document_ms(&self) -> u64 {
         let now = self.now_ms();
         match lock(&self.clock).offset {
@@ -79,15 +82,15 @@ impl Inner {
         }
     }
 
-    fn tell_of_clock(&self, offset: Option<ClockOffset>) {
+    fn report_offset(&self, offset: Option<ClockOffset>) {
         let mut clock = lock(&self.clock);
         let Some(offset) = offset.filter(|offset| offset.is_notable()) else {
-            if clock.told.take().is_some() {
+            if clock.offset_logged.take().is_some() {
                 info!("the clock of this machine agrees with that of the keyring's server again");
             }
             return;
         };
-        if !is_due(&mut clock.told) {
+        if !take_turn(&mut clock.offset_logged) {
             return;
         }
         let location = self.store.location();
@@ -96,19 +99,19 @@ impl Inner {
                 "the clock of this machine is {offset} that of the server at {location}: set both by NTP"
             ),
             false => error!(
-                "the clock of this machine is {offset} that of the server at {location}: this process makes, \
+                "the clock of this machine is {offset} that of the server at {location}: this process creates, \
                  promotes and destroys no keys until both are set right"
             ),
         }
     }
 
-    /// Tells of times in the document that no right clock wrote, unless this one is wrong.
-    fn tell_of_times(&self) {
+    /// Reports times in the document that no correct clock can have written, unless this clock is wrong.
+    fn report_wrong_times(&self) {
         let wrong = self.known().ring.wrong_times(self.document_ms());
         let mut clock = lock(&self.clock);
         if wrong.is_empty() {
-            clock.told_times = None;
-        } else if is_due(&mut clock.told_times) {
+            clock.times_logged = None;
+        } else if take_turn(&mut clock.times_logged) {
             error!(
                 "the keyring holds {} too far in the future: a clock was wrong when the keyring was written, \
                  and rotation waits; waxseal keyring repair-times sets it right",
@@ -121,11 +124,11 @@ impl Inner {
     }
 }
 
-/// Whether it is time to tell; then it is noted as told.
-fn is_due(told: &mut Option<Instant>) -> bool {
-    let is_due = told.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL);
+/// Returns true, and starts the next interval, if the last line was logged long enough ago.
+fn take_turn(logged: &mut Option<Instant>) -> bool {
+    let is_due = logged.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL);
     if is_due {
-        *told = Some(Instant::now());
+        *logged = Some(Instant::now());
     }
     is_due
 }

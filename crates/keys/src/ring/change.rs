@@ -1,4 +1,4 @@
-//! The changes of a ring: each checks what it must, and makes the ring of the next version.
+//! The changes of a ring: each checks its conditions and returns the ring of the next version.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,8 +13,7 @@ use crate::settings::Settings;
 use crate::state::KeyState;
 
 impl Ring {
-    /// The ring with one more key, which waits until every process knows it. Refused while another
-    /// one waits.
+    /// Returns the ring with a new pending key. Refused while another one is pending.
     pub async fn with_new_key(
         &self,
         custodians: &[Arc<dyn Custodian>],
@@ -26,47 +25,48 @@ impl Ring {
         let mut next = self.next();
         let key = SecretKey::generate()?;
         let activates = now_ms.saturating_add(self.effective_settings(now_ms).propagation_ms);
-        let (id, is) = (self.free_id(), (KeyState::Pending, false));
-        next.insert(id, &key, custodians, is, (now_ms, activates))
+        let (id, state) = (self.free_id(), (KeyState::Pending, false));
+        next.insert(id, &key, custodians, state, (now_ms, activates))
             .await?;
         next.authenticate();
         Ok(next)
     }
 
-    /// The ring in which this pending key seals, and the one that sealed only opens. Refused before
-    /// the propagation delay is over, unless `at_once`.
+    /// Returns the ring in which this pending key seals, and the previous sealing key is decrypt-only.
+    /// Refused before the propagation delay is over, unless `at_once`.
     pub fn with_sealing(&self, id: KeyId, now_ms: u64, at_once: bool) -> Result<Self, ChangeError> {
         let entry = self.entry(id).ok_or(ChangeError::NoKey(id))?;
         if entry.activates > now_ms && !at_once && entry.state == KeyState::Pending {
             let left_s = (entry.activates - now_ms).div_ceil(1000);
             return Err(ChangeError::Early { id, left_s });
         }
-        let before = self.sealing().id;
+        let previous = self.sealing().id;
         let mut next = self.next();
-        // Checked first: the old key leaves its place for nobody else.
+        // Checked first: the old key stops sealing only for a key that may seal.
         next.transition(id, KeyState::Sealing, now_ms)?;
-        next.transition(before, KeyState::DecryptOnly, now_ms)?;
+        next.transition(previous, KeyState::DecryptOnly, now_ms)?;
         next.authenticate();
         Ok(next)
     }
 
-    /// The ring in which this key is archived: nothing was found under it.
+    /// Returns the ring in which this key is archived: nothing was found under it.
     pub fn with_archived(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
         self.changed(id, KeyState::Archived, now_ms)
     }
 
-    /// The ring without this key: only its id and its dates stay.
+    /// Returns the ring in which this key is destroyed: only its id and its dates are left.
     pub fn with_destroyed(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
         self.changed(id, KeyState::Destroyed, now_ms)
     }
 
-    /// The ring in which this key opens nothing any more unless asked. The sealing key must be replaced
-    /// first.
+    /// Returns the ring in which this key is compromised: it opens values only on request. The sealing key
+    /// must be replaced first.
     pub fn with_compromised(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
         self.changed(id, KeyState::Compromised, now_ms)
     }
 
-    /// The ring with a user in the ledger, by the user's keyed hash; once more if the user was there.
+    /// Returns the ring with a user in the ledger, by the user's keyed hash; counted again for a user who is
+    /// there already.
     #[must_use]
     pub fn with_erasure(&self, user: &str, now_ms: u64) -> Self {
         let mut next = self.next();
@@ -91,12 +91,11 @@ impl Ring {
         next
     }
 
-    /// The ring that knows of these protected records; `None` where it knows them all.
+    /// Returns the ring with these protected records registered; `None` if they all are.
     #[must_use]
-    pub fn with_protected_scopes(&self, protected_scopes: &[ProtectedScope]) -> Option<Self> {
-        let known =
-            |protected_scope: &&ProtectedScope| !self.protected_scopes().contains(protected_scope);
-        let missing: Vec<_> = protected_scopes.iter().filter(known).cloned().collect();
+    pub fn with_protected_scopes(&self, scopes: &[ProtectedScope]) -> Option<Self> {
+        let is_missing = |scope: &&ProtectedScope| !self.protected_scopes().contains(scope);
+        let missing: Vec<_> = scopes.iter().filter(is_missing).cloned().collect();
         if missing.is_empty() {
             return None;
         }
@@ -108,22 +107,20 @@ impl Ring {
         Some(next)
     }
 
-    /// The ring without these protected records: nothing of them is left that needs its keys.
+    /// Returns the ring without these protected records: nothing of them needs its keys any more.
     #[must_use]
-    pub fn without_protected_scope(&self, protected_scope: &ProtectedScope) -> Option<Self> {
-        if !self.protected_scopes().contains(protected_scope) {
+    pub fn without_protected_scope(&self, scope: &ProtectedScope) -> Option<Self> {
+        if !self.protected_scopes().contains(scope) {
             return None;
         }
         let mut next = self.next();
-        next.document
-            .protects
-            .retain(|other| other != protected_scope);
+        next.document.protects.retain(|other| other != scope);
         next.authenticate();
         Some(next)
     }
 
-    /// The ring with other settings of its rotation. Processes that have not seen them go by the old
-    /// ones, so lowered times count for leaders only when the old rest is over, unless `at_once`.
+    /// Returns the ring with other settings. Processes that have not seen them use the old ones, so lowered
+    /// times apply to leaders only after the old retention time, unless `at_once`.
     pub fn with_settings(
         &self,
         settings: Settings,
@@ -131,28 +128,28 @@ impl Ring {
         at_once: bool,
     ) -> Result<Self, ChangeError> {
         let settings = settings.checked()?;
-        let held = self.effective_settings(now_ms);
-        let lowered = settings.propagation_ms < held.propagation_ms
-            || settings.refresh_ms < held.refresh_ms
-            || settings.retention_ms < held.retention_ms;
+        let effective = self.effective_settings(now_ms);
+        let lowered = settings.propagation_ms < effective.propagation_ms
+            || settings.refresh_ms < effective.refresh_ms
+            || settings.retention_ms < effective.retention_ms;
         let mut next = self.next();
         next.document.rotation = settings;
         next.document.previous = (lowered && !at_once).then(|| PreviousTimes {
-            propagation_ms: held.propagation_ms,
-            refresh_ms: held.refresh_ms,
-            retention_ms: held.retention_ms,
-            until: now_ms.saturating_add(held.retention_ms),
+            propagation_ms: effective.propagation_ms,
+            refresh_ms: effective.refresh_ms,
+            retention_ms: effective.retention_ms,
+            until: now_ms.saturating_add(effective.retention_ms),
         });
         next.authenticate();
         Ok(next)
     }
 
-    /// The ring with the keys, the erasures and the marks of compromised keys that another document of
-    /// it has and this one lacks; `None` where it lacks none. None of them ever leaves a ring, so a place
-    /// that lacks one has lost a write, as a server does that fails over. A key that comes back so only
-    /// opens.
+    /// Returns the ring with the keys, the erasures and the marks of compromised keys that another document
+    /// of it has and this one lacks; `None` if it lacks none. None of them ever leaves a ring, so a store
+    /// that lacks one has lost a write, as a server does that fails over. A key that returns this way is
+    /// decrypt-only.
     #[must_use]
-    pub fn with_what_it_lacks(&self, other: &Self, now_ms: u64) -> Option<Self> {
+    pub fn merged_with(&self, other: &Self, now_ms: u64) -> Option<Self> {
         let keys = other.keys().iter();
         let keys: Vec<_> = keys.filter(|key| self.entry(key.id).is_none()).collect();
         let newer = |erasure: &&Erasure| {
@@ -185,8 +182,8 @@ impl Ring {
                 changed: now_ms,
                 ..entry.clone()
             });
-            if let Some(prepared) = other.keys.get(&entry.id) {
-                merged.keys.insert(entry.id, prepared.clone());
+            if let Some(key) = other.keys.get(&entry.id) {
+                merged.keys.insert(entry.id, key.clone());
             }
         }
         for entry in &mut merged.document.keys {
@@ -205,7 +202,7 @@ impl Ring {
         Some(merged)
     }
 
-    /// The same change, made by the leader with this token; refused where a later leader has written.
+    /// Returns the change as made by the leader with this token. Refused if a later leader has written.
     pub fn by_leader(mut self, token: u64) -> Result<Self, ChangeError> {
         if self.document.fence > token {
             return Err(ChangeError::Fenced);
@@ -225,7 +222,7 @@ impl Ring {
         Ok(next)
     }
 
-    /// The same ring, one version on. Its authentication code is still to be made.
+    /// Returns a copy with the next version. The caller computes its authentication code.
     pub(super) fn next(&self) -> Self {
         let mut next = self.clone();
         next.is_repaired = false;

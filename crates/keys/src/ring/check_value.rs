@@ -1,4 +1,4 @@
-//! The check value of a ring: what an operator compares to know a backup from another.
+//! The check value of a ring, by which an operator tells one backup from another.
 
 use waxseal_core::fingerprint;
 
@@ -10,9 +10,9 @@ const LEN: usize = 16;
 impl Ring {
     /// A short name of this document and its keys, for people to compare: 16 hexadecimal characters.
     ///
-    /// It is a hash of the authentication code, which is made with the ring's own secret over the
-    /// document and a proof of each key: the same for the same document and keys alone, and of no use
-    /// to somebody who would guess a key.
+    /// It is a hash of the authentication code, which is computed with the ring's own secret over the
+    /// document and a proof of each key: the same only for the same document and keys, and no help in
+    /// guessing a key.
     #[must_use]
     pub fn check_value(&self) -> String {
         let mac = self.document.mac.as_ref().map_or(&[][..], |mac| &mac.0);

@@ -1,4 +1,4 @@
-//! Times in a ring's document that no right clock can have written: found, and set right.
+//! Times in a ring's document that no correct clock can have written: found and corrected.
 
 use waxseal_core::KeyId;
 
@@ -7,16 +7,16 @@ use crate::clock::{MAX_OFFSET, millis};
 use crate::keyring_document::KeyringDocument;
 use crate::state::KeyState;
 
-/// A time in a ring's document that no right clock can have written.
+/// A time in a ring's document that no correct clock can have written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongTime {
-    /// The key that it is about; `None` for the times of the rotation.
+    /// The key that it belongs to; `None` for the times of the rotation.
     pub key: Option<KeyId>,
-    /// What should have happened, or is to happen, at that time.
+    /// The event at that time, as a verb phrase.
     pub what: &'static str,
     /// The time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// What it would be now.
+    /// The corrected time.
     pub instead_ms: u64,
 }
 
@@ -28,7 +28,7 @@ impl Ring {
         repair(&mut document, now_ms)
     }
 
-    /// The ring with these times set to the nearest that can be right; `None` where all can be.
+    /// Returns the ring with these times set to the nearest possible ones; `None` if all are possible.
     #[must_use]
     pub fn with_repaired_times(&self, now_ms: u64) -> Option<Self> {
         let mut next = self.next();
@@ -41,15 +41,15 @@ impl Ring {
     }
 }
 
-/// Sets every wrong time right, and returns what was wrong.
+/// Corrects every wrong time, and returns what was wrong.
 fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
     let latest = now_ms.saturating_add(millis(MAX_OFFSET));
     let longer = document.previous.as_ref();
-    let held = longer.map_or(0, |it| it.propagation_ms);
-    let propagation = document.rotation.propagation_ms.max(held);
+    let previous_ms = longer.map_or(0, |it| it.propagation_ms);
+    let propagation = document.rotation.propagation_ms.max(previous_ms);
     let mut wrong = Vec::new();
-    let mut set = |key, what, time: &mut u64, most: u64, instead: u64| {
-        if *time > most {
+    let mut set = |key, what, time: &mut u64, max: u64, instead: u64| {
+        if *time > max {
             wrong.push(WrongTime {
                 key,
                 what,
@@ -63,18 +63,18 @@ fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
         let id = Some(entry.id);
         let is_pending = entry.state == KeyState::Pending;
         // A key that was promoted early seals before that time.
-        let most = latest.saturating_add(propagation);
+        let max = latest.saturating_add(propagation);
         let instead = now_ms.saturating_add(if is_pending { propagation } else { 0 });
-        set(id, "was made", &mut entry.created, latest, now_ms);
+        set(id, "was created", &mut entry.created, latest, now_ms);
         set(id, "changed its state", &mut entry.changed, latest, now_ms);
         let what = if is_pending { "may seal" } else { "could seal" };
-        set(id, what, &mut entry.activates, most, instead);
+        set(id, what, &mut entry.activates, max, instead);
     }
     if let Some(longer) = &mut document.previous {
-        let most = latest.saturating_add(longer.retention_ms);
+        let max = latest.saturating_add(longer.retention_ms);
         let instead = now_ms.saturating_add(longer.retention_ms);
         let what = "longer times hold until";
-        set(None, what, &mut longer.until, most, instead);
+        set(None, what, &mut longer.until, max, instead);
     }
     wrong
 }

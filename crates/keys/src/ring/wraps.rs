@@ -1,5 +1,5 @@
-//! The wraps of a ring: its keys taken out as they are, and wrapped by other custodians. The keys
-//! themselves and their states stay.
+//! The wraps of a ring: its keys exported for a backup, and wrapped by other custodians. The keys
+//! themselves and their states do not change.
 
 use std::collections::{BTreeMap, BTreeSet};
 #[cfg(feature = "backup")]
@@ -10,20 +10,21 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::SecretKey;
 
-use super::{AT_ONCE, NAMES, Ring};
-use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped};
-use crate::error::{ChangeError, CustodianError, RingError};
+use super::{MAX_CONCURRENT_UNWRAPS, NAMES, Ring};
+use crate::custodian::{
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, UnwrapSource, Wrap, Wrapped,
+};
+use crate::error::{ChangeError, RingError};
 #[cfg(feature = "backup")]
 use crate::keyring_document::KeyringDocument;
-use crate::keyring_document::Wrap;
 
-/// The secrets of a ring as they are: by what each is wrapped as, `names` or the key's id.
+/// The unwrapped secrets of a ring, by the name under which each is wrapped: `names` or the key's id.
 #[cfg(feature = "backup")]
 pub(crate) struct Secrets(pub(crate) BTreeMap<String, SecretKey>);
 
 #[cfg(feature = "backup")]
 #[async_trait]
-impl Source for Secrets {
+impl UnwrapSource for Secrets {
     async fn unwrap(
         &self,
         _wraps: &[Wrap],
@@ -36,17 +37,17 @@ impl Source for Secrets {
     }
 }
 
-/// How the wraps of a ring shall change.
+/// A change of the wraps of a ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rewrap {
-    /// Custodians that shall wrap the keys as well.
+    /// Custodians to add.
     pub add: Vec<String>,
-    /// Custodians that shall wrap them no more.
+    /// Custodians to remove.
     pub remove: Vec<String>,
-    /// Whether all others than those that are added are removed.
+    /// Remove all custodians that are not in `add`.
     pub only: bool,
-    /// Whether those that stay wrap them anew, under their newest key.
-    pub anew: bool,
+    /// Renew the wraps of the remaining custodians, under their newest key.
+    pub renew: bool,
 }
 
 impl Rewrap {
@@ -56,11 +57,11 @@ impl Rewrap {
     }
 }
 
-/// Everything of a ring that is wrapped, by what it is wrapped as.
+/// All wraps of a ring, by the name under which a secret is wrapped.
 type Wraps = BTreeMap<String, Vec<Wrap>>;
 
 impl Ring {
-    /// What the keys that are there are wrapped as, the ring's own secret first.
+    /// The wraps of all secrets, by the name under which each is wrapped; the ring's own secret first.
     pub(crate) fn wrapped(&self) -> Vec<(String, &[Wrap])> {
         let keys = self.document.keys.iter().filter(|it| !it.wraps.is_empty());
         let keys = keys.map(|entry| (entry.id.to_string(), &entry.wraps[..]));
@@ -68,27 +69,27 @@ impl Ring {
         std::iter::once(names).chain(keys).collect()
     }
 
-    /// The same document with the wraps that a known one has for the same keys, if its authentication code is right
-    /// then: wraps were damaged where it lay, and nothing else.
+    /// Returns the document with the wraps that a known one has for the same keys, if that makes its
+    /// authentication code correct: then only wraps were damaged in its store.
     pub(super) fn with_wraps_of(&self, known: &Self) -> Option<Self> {
         let mut repaired = self.clone();
         repaired.document.names.clone_from(&known.document.names);
         for entry in &mut repaired.document.keys {
-            let here = known.entry(entry.id).filter(|_| !entry.wraps.is_empty());
-            if let Some(here) = here.filter(|here| !here.wraps.is_empty()) {
-                entry.wraps.clone_from(&here.wraps);
+            let known = known.entry(entry.id).filter(|_| !entry.wraps.is_empty());
+            if let Some(known) = known.filter(|known| !known.wraps.is_empty()) {
+                entry.wraps.clone_from(&known.wraps);
             }
         }
         repaired.is_repaired = true;
         repaired.is_authentic().then_some(repaired)
     }
 
-    /// Whether wraps of its document were damaged, and come from one that was known.
+    /// True if wraps of its document were damaged, and replaced by those of a known ring.
     pub(crate) fn is_repaired(&self) -> bool {
         self.is_repaired
     }
 
-    /// Keys that a custodian of this process wrapped and does not unwrap any more, with its URL.
+    /// Keys that a custodian of this process wrapped and no longer unwraps, with its URL.
     pub(crate) async fn refused_wraps(&self, custodians: &Custodians) -> Vec<(String, String)> {
         let custodians = custodians.clone().without_offline();
         let source = custodians.unwrapping();
@@ -106,13 +107,13 @@ impl Ring {
         refused
     }
 
-    /// The context of one of them.
+    /// The context that a secret is wrapped for.
     pub(crate) fn context<'a>(&'a self, key: &'a str) -> Context<'a> {
         self.document.context(key)
     }
 
-    /// Asks each custodian of the ring for the ring's own secret: who still holds what it needs?
-    pub(crate) async fn ask_each(
+    /// Asks each custodian of the ring for the ring's own secret.
+    pub(crate) async fn check_custodians(
         &self,
         custodians: &Custodians,
     ) -> Vec<(String, Result<(), CustodianError>)> {
@@ -133,8 +134,8 @@ impl Ring {
         &self.document
     }
 
-    /// Keys that are not wrapped by each custodian that wraps any of them, with those that they lack: one that
-    /// came back from a lost write may have the custodians of before.
+    /// Keys that are not wrapped by all custodians of the ring, with the custodians that they lack: a key that was
+    /// restored after a lost write may have the previous custodians.
     #[must_use]
     pub fn unevenly_wrapped(&self) -> Vec<(String, Vec<String>)> {
         let wrapped = self.wrapped();
@@ -151,15 +152,15 @@ impl Ring {
             .collect()
     }
 
-    /// Takes all keys out: for a backup.
+    /// Unwraps all keys: for a backup.
     #[cfg(feature = "backup")]
     pub(crate) async fn secrets(&self, custodians: &Custodians) -> Result<Secrets, RingError> {
         let source = custodians.unwrapping();
         let mut secrets = BTreeMap::new();
         let wrapped = self.wrapped().into_iter();
-        let asked: Vec<_> = wrapped.map(|it| self.secret(it, &source)).collect();
-        let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
-        while let Some((key, secret)) = asked.try_next().await? {
+        let requests: Vec<_> = wrapped.map(|it| self.secret(it, &source)).collect();
+        let mut requests = stream::iter(requests).buffer_unordered(MAX_CONCURRENT_UNWRAPS);
+        while let Some((key, secret)) = requests.try_next().await? {
             secrets.insert(key, secret);
         }
         Ok(Secrets(secrets))
@@ -169,13 +170,13 @@ impl Ring {
     async fn secret(
         &self,
         (key, wraps): (String, &[Wrap]),
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(String, SecretKey), CustodianError> {
         let secret = source.unwrap(wraps, &self.context(&key)).await?;
         Ok((key, secret))
     }
 
-    /// The ring with these keys wrapped by these custodians and no others.
+    /// Returns the ring with these keys wrapped by these custodians and no others.
     #[cfg(feature = "backup")]
     pub(crate) async fn wrapped_by(
         &self,
@@ -193,8 +194,8 @@ impl Ring {
         Ok(self.with_wraps(wraps))
     }
 
-    /// The ring with other wraps. Each new wrap is seen to open before it counts, and each key to come out
-    /// of one that stays before another is given up. `None` where nothing is left to change.
+    /// Returns the ring with other wraps; `None` if nothing is left to change. Each new wrap is unwrapped once
+    /// before it counts, and each key is unwrapped from a remaining wrap before another is removed.
     pub(crate) async fn with_rewrap(
         &self,
         change: &Rewrap,
@@ -209,20 +210,20 @@ impl Ring {
             return Ok(None);
         }
         let source = custodians.unwrapping();
-        let asked: Vec<_> = plans
+        let requests: Vec<_> = plans
             .into_iter()
             .map(|(key, plan)| self.rewrapped(key, plan, (custodians, &source)))
             .collect();
-        let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let mut requests = stream::iter(requests).buffer_unordered(MAX_CONCURRENT_UNWRAPS);
         let mut wraps = Wraps::new();
-        while let Some((key, of_key)) = asked.try_next().await? {
+        while let Some((key, of_key)) = requests.try_next().await? {
             wraps.insert(key, of_key);
         }
-        drop(asked);
+        drop(requests);
         Ok(Some(self.with_wraps(wraps)))
     }
 
-    /// Whether each custodian that shall go is one that wraps something.
+    /// Checks that each custodian to remove wraps something.
     fn check_removed(&self, change: &Rewrap) -> Result<(), ChangeError> {
         let wrapped = self.wrapped();
         let all = wrapped.iter().flat_map(|(_, wraps)| wraps.iter());
@@ -234,24 +235,24 @@ impl Ring {
         }
     }
 
-    /// One key with its wraps as they shall be.
+    /// Returns one key with its new wraps.
     async fn rewrapped(
         &self,
         key: String,
         plan: Plan<'_>,
-        (custodians, source): (&Custodians, &dyn Source),
+        (custodians, source): (&Custodians, &dyn UnwrapSource),
     ) -> Result<(String, Vec<Wrap>), CustodianError> {
         let context = self.context(&key);
         let mut next: Vec<Wrap> = Vec::new();
-        if !plan.anew && plan.added.is_empty() {
+        if !plan.renew && plan.added.is_empty() {
             next.extend(plan.kept.into_iter().cloned());
             check(&next, custodians, &context).await?;
             return Ok((key, next));
         }
         let secret = source.unwrap(plan.wraps, &context).await?;
         for kept in plan.kept {
-            next.push(match plan.anew {
-                true => anew(kept, &secret, custodians, &context).await?,
+            next.push(match plan.renew {
+                true => renew(kept, &secret, custodians, &context).await?,
                 false => kept.clone(),
             });
         }
@@ -272,13 +273,13 @@ impl Ring {
     }
 }
 
-/// What becomes of the wraps of one key. Not every key need have the same ones: a key that came back from a
-/// lost write may still have those of before.
+/// The change of the wraps of one key. Keys may differ: one that was restored after a lost write may still have
+/// the previous wraps.
 struct Plan<'a> {
     wraps: &'a [Wrap],
     kept: Vec<&'a Wrap>,
-    /// Whether these are wrapped anew.
-    anew: bool,
+    /// Renew the kept ones.
+    renew: bool,
     added: Vec<&'a str>,
 }
 
@@ -286,12 +287,12 @@ impl<'a> Plan<'a> {
     fn of(wraps: &'a [Wrap], change: &'a Rewrap, of_ring: &[&'a str]) -> Result<Self, ChangeError> {
         let kept = wraps.iter().filter(|it| !change.removes(&it.custodian));
         let kept: Vec<&Wrap> = kept.collect();
-        let asked = change.add.iter().map(String::as_str);
-        let lacking = of_ring.iter().copied().filter(|_| change.anew);
+        let added_urls = change.add.iter().map(String::as_str);
+        let lacking = of_ring.iter().copied().filter(|_| change.renew);
         let mut added: Vec<&str> = Vec::new();
-        for url in asked.chain(lacking) {
-            let is_there = kept.iter().any(|it| it.custodian == url) || added.contains(&url);
-            if !is_there && !change.removes(url) {
+        for url in added_urls.chain(lacking) {
+            let is_present = kept.iter().any(|it| it.custodian == url) || added.contains(&url);
+            if !is_present && !change.removes(url) {
                 added.push(url);
             }
         }
@@ -302,13 +303,13 @@ impl<'a> Plan<'a> {
         Ok(Self {
             wraps,
             kept,
-            anew: change.anew,
+            renew: change.renew,
             added,
         })
     }
 
     fn changes(&self) -> bool {
-        self.anew || self.kept.len() < self.wraps.len() || !self.added.is_empty()
+        self.renew || self.kept.len() < self.wraps.len() || !self.added.is_empty()
     }
 }
 
@@ -322,8 +323,8 @@ fn configured<'c>(
     })
 }
 
-/// A wrap under its custodian's newest key, from which the same key comes out.
-async fn anew(
+/// Renews a wrap under its custodian's newest key, and checks that it contains the same key.
+async fn renew(
     wrap: &Wrap,
     secret: &SecretKey,
     custodians: &Custodians,
@@ -331,12 +332,12 @@ async fn anew(
 ) -> Result<Wrap, CustodianError> {
     let custodian = configured(custodians, &wrap.custodian)?;
     let wrapped = custodian.rewrap(&wrap.to_wrapped(), context).await?;
-    prove(custodian, &wrapped, secret, context).await?;
+    check_wrap(custodian, &wrapped, secret, context).await?;
     Ok(Wrap::new(&wrap.custodian, wrapped))
 }
 
-/// Whether a key really comes out of what is about to be all that is left of it; never out of the keys
-/// that this machine keeps for itself.
+/// Checks that a key can be unwrapped from what is about to be all that is left of it. The keys that this
+/// machine stores for offline starts do not count.
 async fn check(
     wraps: &[Wrap],
     custodians: &Custodians,
@@ -346,19 +347,18 @@ async fn check(
     alone.unwrapping().unwrap(wraps, context).await.map(drop)
 }
 
-/// A key, wrapped, and seen to come out again: what a custodian made may be all that is left of the key
-/// one day.
+/// Wraps a key and checks that it can be unwrapped: the wrap may be all that is left of the key one day.
 pub(super) async fn wrap(
     custodian: &dyn Custodian,
     key: &SecretKey,
     context: &Context<'_>,
 ) -> Result<Wrap, CustodianError> {
     let wrapped = custodian.wrap(key, context).await?;
-    prove(custodian, &wrapped, key, context).await?;
+    check_wrap(custodian, &wrapped, key, context).await?;
     Ok(Wrap::new(custodian.url(), wrapped))
 }
 
-/// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
+/// Checks that a custodian wraps and unwraps, before a ring uses it. The trial wrap is discarded.
 pub async fn test_custodian(
     custodian: &dyn Custodian,
     environment: &str,
@@ -373,8 +373,8 @@ pub async fn test_custodian(
         .map(drop)
 }
 
-/// Whether this key comes out.
-async fn prove(
+/// Checks that the wrap contains this key.
+async fn check_wrap(
     custodian: &dyn Custodian,
     wrapped: &Wrapped,
     key: &SecretKey,
@@ -389,13 +389,7 @@ async fn prove(
     }
 }
 
-/// A custodian that was named and is none of the ring's, for an error: it may hold a PIN, or be a secret.
+/// A custodian URL that is not one of the ring's, for an error: it may contain a PIN, or be a secret.
 fn shown(url: &str) -> String {
-    match url.split_once(':') {
-        Some(("env", name)) if crate::is_variable(name) => url.to_owned(),
-        Some((scheme @ ("env" | "file" | "pkcs11" | "awskms" | "vault"), _)) => {
-            format!("{scheme}:…")
-        }
-        _ => "of such a URL".to_owned(),
-    }
+    CustodianScheme::redacted(url).unwrap_or_else(|| "of such a URL".to_owned())
 }

@@ -1,14 +1,15 @@
-//! The reference store for users' keys, in memory, which counts how often it was asked.
+//! The reference store of users' keys, in memory, which counts the calls.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{UserChange, UserKeyError, UserKeyStore};
+use crate::sync::lock;
 
-/// A store for users' keys in memory. Can be told to be out of reach.
+/// A store of users' keys in memory, which can be made unreachable.
 #[derive(Default)]
 pub struct MemoryUserKeys {
     records: Mutex<HashMap<String, Vec<u8>>>,
@@ -17,13 +18,13 @@ pub struct MemoryUserKeys {
 }
 
 impl MemoryUserKeys {
-    /// How many calls there were: each would be a round trip.
+    /// The number of calls so far: each would be a round trip.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// From now on every call answers that the store cannot be reached, or no more.
+    /// Makes every call fail from now on, or succeed again.
     pub fn set_out_of_reach(&self, out_of_reach: bool) {
         self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
     }
@@ -31,15 +32,12 @@ impl MemoryUserKeys {
     /// All records, as a backup would hold them.
     #[must_use]
     pub fn backup(&self) -> HashMap<String, Vec<u8>> {
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.records).clone()
     }
 
-    /// Puts a backup in the store of all records.
+    /// Replaces all records with a backup.
     pub fn restore(&self, backup: HashMap<String, Vec<u8>>) {
-        *self.records.lock().unwrap_or_else(PoisonError::into_inner) = backup;
+        *lock(&self.records) = backup;
     }
 
     fn with<T>(
@@ -54,9 +52,7 @@ impl MemoryUserKeys {
                 transient: true,
             });
         }
-        Ok(then(
-            &mut self.records.lock().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok(then(&mut lock(&self.records)))
     }
 }
 

@@ -7,18 +7,18 @@ use zeroize::Zeroizing;
 const VERSION: u8 = 1;
 const LIVE: u8 = 1;
 const ERASED: u8 = 2;
-/// As the one before, of a user who never had a key.
+/// Like `ERASED`, of a user who never had a key.
 const KEYLESS: u8 = 3;
 const HEAD: usize = 14;
 const KEY: usize = 32;
 
-/// What is kept about one user.
+/// The content of one user's record.
 pub(super) enum UserRecord {
     /// The user's key.
     Live {
-        /// When it was made (milliseconds since the Unix epoch).
-        made: u64,
-        /// How often the user had been erased by then.
+        /// When it was created (milliseconds since the Unix epoch).
+        created: u64,
+        /// The number of erasures of the user by then.
         epoch: u32,
         /// The id that values name it by.
         id: KeyId,
@@ -27,17 +27,17 @@ pub(super) enum UserRecord {
     },
     /// The mark of a key that was destroyed.
     Erased {
-        /// When (milliseconds since the Unix epoch).
+        /// The time of the erasure (milliseconds since the Unix epoch).
         at: u64,
-        /// How often by then.
+        /// The number of erasures so far.
         epoch: u32,
-        /// Whether there was a key.
+        /// True if there was a key.
         had_key: bool,
     },
 }
 
 impl UserRecord {
-    /// How often the user had been erased when it was written.
+    /// The number of erasures of the user when it was written.
     pub(super) fn epoch(&self) -> u32 {
         match self {
             Self::Live { epoch, .. } | Self::Erased { epoch, .. } => *epoch,
@@ -48,7 +48,7 @@ impl UserRecord {
         // With room for all of it: a vector that grows leaves copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD + 4 + KEY));
         let (kind, time) = match self {
-            Self::Live { made, .. } => (LIVE, made),
+            Self::Live { created, .. } => (LIVE, created),
             Self::Erased {
                 at, had_key: true, ..
             } => (ERASED, at),
@@ -65,22 +65,22 @@ impl UserRecord {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let ([version, kind], rest) = bytes.split_first_chunk()?;
-        let (epoch, rest) = rest.split_first_chunk()?;
-        let (time, rest) = rest.split_first_chunk()?;
+        let ([version, kind], tail) = bytes.split_first_chunk()?;
+        let (epoch, tail) = tail.split_first_chunk()?;
+        let (time, tail) = tail.split_first_chunk()?;
         let (epoch, time) = (u32::from_be_bytes(*epoch), u64::from_be_bytes(*time));
         match (*version, *kind) {
             (VERSION, LIVE) => {
-                let (id, key) = rest.split_first_chunk()?;
+                let (id, key) = tail.split_first_chunk()?;
                 let key: &[u8; KEY] = key.try_into().ok()?;
                 Some(Self::Live {
-                    made: time,
+                    created: time,
                     epoch,
                     id: KeyId::from_u32(u32::from_be_bytes(*id)),
                     key: SecretKey::from_bytes(key).ok()?,
                 })
             }
-            (VERSION, ERASED | KEYLESS) if rest.is_empty() => Some(Self::Erased {
+            (VERSION, ERASED | KEYLESS) if tail.is_empty() => Some(Self::Erased {
                 at: time,
                 epoch,
                 had_key: *kind == ERASED,
@@ -95,10 +95,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_comes_back_as_it_was_written_and_no_part_of_it_does() {
+    fn a_record_round_trips_and_no_part_of_it_parses() {
         let key = SecretKey::generate().ok().unwrap();
         let live = UserRecord::Live {
-            made: 17,
+            created: 17,
             epoch: 3,
             id: KeyId::from_u32(0xAABB_CCDD),
             key,
@@ -110,9 +110,9 @@ mod tests {
         };
         for record in [live, mark(true), mark(false)] {
             let bytes = record.to_bytes();
-            let back = UserRecord::parse(&bytes).unwrap();
-            assert_eq!(*back.to_bytes(), *bytes);
-            assert_eq!(back.epoch(), record.epoch());
+            let parsed = UserRecord::parse(&bytes).unwrap();
+            assert_eq!(*parsed.to_bytes(), *bytes);
+            assert_eq!(parsed.epoch(), record.epoch());
             for len in 0..bytes.len() {
                 assert!(UserRecord::parse(&bytes[..len]).is_none(), "{len}");
             }

@@ -1,56 +1,56 @@
-//! Where the keys of users are kept: the joint between them and databases, and what can go wrong there.
-//! What the records say is not known here.
+//! The store of users' keys: the interface to databases, and its errors. The content of the records is
+//! not known here.
 
 use async_trait::async_trait;
-use waxseal_core::OpenError;
+use waxseal_core::{KeyError, OpenError};
 
 use crate::error::RingError;
 
-/// Where the keys of users are kept.
+/// A store of users' keys.
 ///
 /// The contract: each call is one round trip, whatever the number of names; a record is read as it was
 /// written last; a replacement is atomic, one by one; no error holds a name.
 #[async_trait]
 pub trait UserKeyStore: Send + Sync {
-    /// Where it is, for messages: without credentials.
+    /// The location for messages, without credentials.
     fn location(&self) -> String;
 
-    /// What lies under each of these names, in their order.
+    /// Reads the records of these names, in their order.
     async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError>;
 
-    /// Writes each record that is still as expected (`None`: absent), and says for each whether it was.
+    /// Writes each record that is still as expected (`None`: absent). Returns true for each that was.
     async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError>;
 
-    /// Some of the records, with their names, whoever they belong to: about `count`, in a bounded number
-    /// of round trips. A store that cannot list them has none to show.
+    /// Returns about `count` of the records, of any users, with their names, in a bounded number of round
+    /// trips. A store that cannot list its records returns none.
     async fn sample(&self, _count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
         Ok(Vec::new())
     }
 }
 
-/// One record of a user's key to be written.
+/// A compare-and-set of one record.
 #[derive(Clone)]
 pub struct UserChange {
-    /// The record.
+    /// The name of the record.
     pub name: String,
-    /// What it must still hold.
+    /// The content that it must still have (`None`: absent).
     pub expected: Option<Vec<u8>>,
-    /// What it shall hold.
+    /// The new content.
     pub new: Vec<u8>,
 }
 
-/// Why the key of a user is not at hand.
+/// Errors of reading or writing a user's key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserKeyError {
-    /// The store of users' keys.
+    /// The store of users' keys failed.
     #[error("the store of users' keys at {location} {problem}")]
     Store {
-        /// Where.
+        /// Its location.
         location: String,
-        /// What is wrong with it.
+        /// The problem, continuing the sentence "the store … ".
         problem: String,
-        /// Whether it may pass by itself.
+        /// True if it may work again without intervention.
         transient: bool,
     },
     /// The record of a user's key does not open.
@@ -58,7 +58,7 @@ pub enum UserKeyError {
     Record {
         /// The beginning of the user's keyed hash.
         user: String,
-        /// Why.
+        /// The error of opening it.
         error: OpenError,
     },
     /// The record of a user's key opens to something else.
@@ -67,27 +67,27 @@ pub enum UserKeyError {
         /// The beginning of the user's keyed hash.
         user: String,
     },
-    /// The store of users' keys was marked as this ring's, and is not any more, or never was and nobody has judged it.
+    /// The store has lost the mark of this ring, or never had one and was not accepted.
     #[error(
-        "the store of users' keys at {location} has lost the mark of this keyring: no new key is made there"
+        "the store of users' keys at {location} has lost the mark of this keyring: no new key is created there"
     )]
     Lost {
-        /// Where.
+        /// Its location.
         location: String,
     },
-    /// The ring.
+    /// An error of the ring.
     #[error(transparent)]
     Ring(#[from] RingError),
     /// The key could not be sealed or prepared.
-    #[error("the key of a user cannot be made: {0}")]
-    Making(String),
-    /// Others changed it again and again.
+    #[error("the key of a user cannot be created: {0}")]
+    Creation(String),
+    /// Others kept changing it.
     #[error("the key of a user is being changed by others again and again")]
     Contended,
 }
 
 impl UserKeyError {
-    /// Whether it may pass by itself.
+    /// True if a later attempt may succeed without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -95,5 +95,18 @@ impl UserKeyError {
             Self::Contended => true,
             _ => false,
         }
+    }
+
+    /// True if the error concerns single users among those that were asked for: the others may still have
+    /// their keys.
+    pub(crate) fn is_about_single_user(&self) -> bool {
+        matches!(
+            self,
+            Self::Record { .. } | Self::Form { .. } | Self::Contended
+        )
+    }
+
+    pub(crate) fn from_key_error(error: KeyError) -> Self {
+        Self::Creation(error.to_string())
     }
 }

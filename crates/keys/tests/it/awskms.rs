@@ -1,5 +1,5 @@
-//! A custodian in AWS KMS, with the server of the Python package moto, and a relay in between that
-//! fails as networks and services do.
+//! A custodian in AWS KMS, with the server of the Python package moto, and a relay in between that fails
+//! as networks and services do.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use waxseal_core::SecretKey;
 use waxseal_keys::{AwsKmsCustodian, Context, Custodian, CustodianError, Wrapped, conformance};
 use waxseal_testing::{Behaviour, HttpRelay, Moto};
 
-use crate::talk::{self, Talk};
+use crate::custodian_process::{self, CustodianProcess};
 
-/// What the requests are signed with, and must never be told.
+/// The secret key that signs requests, which must never be shown.
 const SECRET: &str = "c2VjcmV0IGFjY2VzcyBrZXkgb2YgYSB0ZXN0";
 const HERE: Context<'_> = Context {
     environment: "production",
@@ -17,7 +17,7 @@ const HERE: Context<'_> = Context {
     key: "89abcdef",
 };
 
-/// A key, a relay before the service, and something that the key wrapped.
+/// A key, a relay in front of the service, and something that the key wrapped.
 struct World {
     moto: Moto,
     arn: String,
@@ -47,19 +47,19 @@ impl World {
         self.custodian.unwrap(&self.wrapped, &HERE).await
     }
 
-    /// The error of unwrapping, which holds nothing secret.
+    /// The error of unwrapping, which contains nothing secret.
     async fn error(&self) -> CustodianError {
         let error = self.unwrap().await.err().expect("it must fail");
-        let told = format!("{error} {error:?}");
+        let shown = format!("{error} {error:?}");
         for secret in [SECRET, &SECRET[..12], "AKIATEST"] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!shown.contains(secret), "{shown}");
         }
         error
     }
 
-    /// All is well again.
+    /// Ends all faults, and checks that it works again.
     async fn recovers(&self) {
-        self.relay.behave(Behaviour::Pass);
+        self.relay.set_behaviour(Behaviour::Pass);
         self.unwrap().await.unwrap();
     }
 }
@@ -86,14 +86,14 @@ async fn the_custodian_in_aws_kms_keeps_the_contract() {
 }
 
 #[test]
-fn credentials_region_and_endpoint_come_from_where_the_sdk_finds_them() {
+fn credentials_region_and_endpoint_come_from_the_sources_of_the_sdk() {
     let moto = Moto::start();
     let url = format!("awskms:{}", moto.create_key_in("eu-central-1"));
     let mut variables = moto.env();
     variables.retain(|(name, _)| name != "AWS_REGION");
-    talk::conformance(&url, &[], &variables);
+    custodian_process::conformance(&url, &[], &variables);
 
-    // From a file with profiles, where nothing is in the environment.
+    // From a file with profiles, without variables.
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials");
     std::fs::write(
@@ -109,19 +109,19 @@ fn credentials_region_and_endpoint_come_from_where_the_sdk_finds_them() {
     ] {
         named.push((name.to_owned(), value.to_owned()));
     }
-    let mut talk = Talk::start(&[&url], &named);
-    assert_eq!(talk.say("wrap"), "ok");
-    assert_eq!(talk.say("unwrap"), "ok");
-    assert_eq!(talk.say("rewrap"), "ok");
-    assert_eq!(talk.say("unwrap"), "ok");
-    let said = talk.say("unwrap-elsewhere");
-    assert!(said.contains("does not unwrap this key"), "{said}");
+    let mut process = CustodianProcess::start(&[&url], &named);
+    assert_eq!(process.send("wrap"), "ok");
+    assert_eq!(process.send("unwrap"), "ok");
+    assert_eq!(process.send("rewrap"), "ok");
+    assert_eq!(process.send("unwrap"), "ok");
+    let answer = process.send("unwrap-elsewhere");
+    assert!(answer.contains("does not unwrap this key"), "{answer}");
 
-    // From nowhere.
-    let said = Talk::start(&[&url], &variables).say("wrap");
+    // Without any source.
+    let answer = CustodianProcess::start(&[&url], &variables).send("wrap");
     assert!(
-        said.contains("denies wrap: there are no credentials"),
-        "{said}"
+        answer.contains("denies wrap: there are no credentials"),
+        "{answer}"
     );
 }
 
@@ -139,7 +139,7 @@ async fn an_alias_names_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_context_goes_to_the_service_with_each_request() {
+async fn the_context_is_sent_with_each_request() {
     let world = World::new().await;
     for part in [
         r#""waxseal:environment":"production""#,
@@ -148,7 +148,7 @@ async fn the_context_goes_to_the_service_with_each_request() {
         &world.arn,
     ] {
         let missing = Behaviour::matching(part, 400, "{\"__type\":\"AccessDeniedException\"}");
-        world.relay.behave(missing);
+        world.relay.set_behaviour(missing);
         let error = world.error().await;
         assert!(matches!(error, CustodianError::Denied { .. }), "{error}");
         assert_eq!(world.relay.failed(), 1, "a denial is not tried again");
@@ -157,7 +157,7 @@ async fn the_context_goes_to_the_service_with_each_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
+async fn an_unreachable_or_garbled_service_is_an_outage() {
     let world = World::new().await;
     for behaviour in [
         Behaviour::Down,
@@ -167,7 +167,7 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
         Behaviour::status(503, "<html>"),
         Behaviour::status(200, "{}"),
     ] {
-        world.relay.behave(behaviour.clone());
+        world.relay.set_behaviour(behaviour.clone());
         let error = world.error().await;
         let unavailable = matches!(error, CustodianError::Unavailable { .. });
         assert!(unavailable, "{behaviour:?}: {error}");
@@ -178,9 +178,9 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_slow_is_waited_for_for_a_bounded_time() {
+async fn a_slow_service_is_waited_for_for_a_bounded_time() {
     let world = World::new().await;
-    world.relay.behave(Behaviour::Stall);
+    world.relay.set_behaviour(Behaviour::Stall);
     let asked = Instant::now();
     let error = world.error().await;
     assert!(
@@ -189,19 +189,19 @@ async fn a_service_that_is_slow_is_waited_for_for_a_bounded_time() {
     );
     assert!(
         asked.elapsed() < Duration::from_secs(60),
-        "it is not waited for for ever"
+        "the wait is bounded"
     );
     world.recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_on_requests_is_an_outage_that_is_tried_again_a_few_times() {
+async fn throttling_is_an_outage_that_is_retried_a_few_times() {
     let world = World::new().await;
     for behaviour in [
         refusal("ThrottlingException"),
         Behaviour::status(429, "slow down"),
     ] {
-        world.relay.behave(behaviour);
+        world.relay.set_behaviour(behaviour);
         let error = world.error().await;
         assert!(
             error
@@ -215,7 +215,7 @@ async fn a_limit_on_requests_is_an_outage_that_is_tried_again_a_few_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again() {
+async fn insufficient_credentials_and_rights_are_reported_and_not_retried() {
     let world = World::new().await;
     for (code, cause) in [
         ("AccessDeniedException", "AccessDeniedException"),
@@ -227,7 +227,7 @@ async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again
         ("NotFoundException", "there is no such key"),
         ("DisabledException", "the key is disabled"),
     ] {
-        world.relay.behave(refusal(code));
+        world.relay.set_behaviour(refusal(code));
         let error = world.error().await;
         assert!(!error.is_transient());
         assert!(
@@ -239,7 +239,7 @@ async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again
         assert_eq!(world.relay.requests(), 1, "{code}");
     }
     for code in ["InvalidCiphertextException", "IncorrectKeyException"] {
-        world.relay.behave(refusal(code));
+        world.relay.set_behaviour(refusal(code));
         let error = world.error().await;
         assert!(matches!(error, CustodianError::Refused { .. }), "{error}");
     }
@@ -252,7 +252,7 @@ async fn one_operation_can_be_denied_while_others_work() {
     let body = "{\"__type\":\"AccessDeniedException\"}";
     world
         .relay
-        .behave(Behaviour::matching("TrentService.Encrypt", 400, body));
+        .set_behaviour(Behaviour::matching("TrentService.Encrypt", 400, body));
     world.unwrap().await.unwrap();
     let key = SecretKey::generate().unwrap();
     let error = world.custodian.wrap(&key, &HERE).await.unwrap_err();
@@ -268,7 +268,7 @@ async fn one_operation_can_be_denied_while_others_work() {
     );
     world
         .relay
-        .behave(Behaviour::matching("TrentService.ReEncrypt", 400, body));
+        .set_behaviour(Behaviour::matching("TrentService.ReEncrypt", 400, body));
     let error = world
         .custodian
         .rewrap(&world.wrapped, &HERE)
@@ -287,7 +287,7 @@ async fn one_operation_can_be_denied_while_others_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_disabled_or_about_to_be_deleted_is_told() {
+async fn a_key_that_is_disabled_or_about_to_be_deleted_is_reported() {
     let world = World::new().await;
     world.moto.disable_key(&world.arn);
     let error = world.error().await;
@@ -312,10 +312,10 @@ async fn what_another_key_wrapped_and_what_no_key_wrapped_is_refused() {
     let world = World::new().await;
     let other = custodian(&world.moto.create_key(), &world.relay.url());
     let error = other.unwrap(&world.wrapped, &HERE).await.err().unwrap();
-    // AWS says IncorrectKeyException; this server has another word.
+    // AWS answers IncorrectKeyException; this server another code.
     assert!(!error.is_transient(), "{error}");
     // Without a request: the service would refuse them after one.
-    world.relay.behave(Behaviour::Down);
+    world.relay.set_behaviour(Behaviour::Down);
     for bytes in [Vec::new(), vec![0; 6145]] {
         let error = other
             .unwrap(&Wrapped::bytes(bytes), &HERE)

@@ -1,5 +1,4 @@
-//! Backups: made and opened by identities and by shares, what is refused, and that nothing secret is
-//! told.
+//! Backups: created and opened with identities and with shares; refused ones; and no secret in any text.
 
 mod content;
 mod files;
@@ -64,7 +63,7 @@ fn refused<T>(result: Result<T, BackupError>) -> BackupError {
     }
 }
 
-/// As the keyring was before, key for key.
+/// Asserts that a backup contains all keys of a ring.
 #[track_caller]
 fn assert_is_whole(opened: &Backup, ring: &Ring) {
     assert_eq!(opened.ring().to_bytes(), ring.to_bytes());
@@ -78,7 +77,7 @@ fn assert_is_whole(opened: &Backup, ring: &Ring) {
     assert_eq!(ids(opened.ring()), ids(ring));
 }
 
-/// Another custodian than the one that the ring was made with.
+/// Another custodian than that of the ring.
 fn another_custodian() -> Arc<dyn Custodian> {
     crate::rings::custodian()
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use waxseal_core::SecretKey;
-use waxseal_keys::secret_file::{Exposed, Unusable};
+use waxseal_keys::secret_file::{Exposure, SecretFileError};
 use waxseal_keys::{
     CustodianError, Custodians, FileDocumentStore, MemoryDocumentStore, MemoryUserKeys, Variables,
     conformance,
@@ -14,13 +14,13 @@ use zeroize::Zeroizing;
 use crate::rings::SECRET;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_place_in_memory_keeps_the_contract() {
+async fn the_store_in_memory_keeps_the_contract() {
     let store = Arc::new(MemoryDocumentStore::default());
     conformance::document_store(store.clone(), store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
+async fn the_store_in_a_file_keeps_the_contract_and_is_readable_by_its_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keyring.json");
     let store = || Arc::new(FileDocumentStore::new(&path));
@@ -41,7 +41,7 @@ async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_place_of_users_keys_in_memory_keeps_the_contract() {
+async fn the_store_of_users_keys_in_memory_keeps_the_contract() {
     conformance::user_keys(Arc::new(MemoryUserKeys::default())).await;
 }
 
@@ -64,13 +64,13 @@ async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_othe
         std::fs::set_permissions(&path, permissions).unwrap();
     };
     for (mode, to) in [
-        (0o640, Exposed::Group),
-        (0o604, Exposed::Everybody),
-        (0o620, Exposed::WritingGroup),
+        (0o640, Exposure::Group),
+        (0o604, Exposure::Everyone),
+        (0o620, Exposure::WritingGroup),
     ] {
         allow(mode);
         let error = Custodians::open(&url, &none()).err().unwrap();
-        let exposed = Unusable::Exposed {
+        let exposed = SecretFileError::Exposed {
             to,
             mode,
             own: true,
@@ -99,7 +99,7 @@ fn a_custodian_without_a_usable_secret_is_not_opened_and_shows_nothing_of_it() {
 }
 
 #[test]
-fn a_secret_where_a_path_should_be_is_not_told() {
+fn a_secret_in_the_position_of_a_path_is_not_shown() {
     for path in [
         SECRET,
         "-----BEGIN PRIVATE KEY-----\nMIIE",
@@ -108,9 +108,9 @@ fn a_secret_where_a_path_should_be_is_not_told() {
         let error = Custodians::open(&format!("file:{path}"), &none())
             .err()
             .unwrap();
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains(&path[..12]), "{told}");
-        assert!(matches!(error, CustodianError::File { .. }), "{told}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(&path[..12]), "{shown}");
+        assert!(matches!(error, CustodianError::File { .. }), "{shown}");
     }
     let error = Custodians::open("file:/nowhere/key", &none())
         .err()
@@ -123,7 +123,7 @@ fn none() -> Variables {
     Arc::new(|_| Ok(None))
 }
 
-/// One variable is.
+/// One variable is set.
 fn one(name: &str, value: &str) -> Variables {
     let (name, value) = (name.to_owned(), value.to_owned());
     Arc::new(move |asked| Ok((asked == name).then(|| Zeroizing::new(value.clone()))))

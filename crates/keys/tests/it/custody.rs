@@ -1,4 +1,4 @@
-//! Rings with several custodians, some of which fail; rings that go over to others; starts without any.
+//! Rings with several custodians, some of which fail; rings that change their custodians; starts without any.
 
 mod offline;
 mod rewrapping;
@@ -16,14 +16,14 @@ use waxseal_keys::{
 
 use crate::rings::NOW;
 
-/// A custodian that works, is counted, and fails on demand.
+/// A custodian that counts its calls and fails on request.
 struct Fickle {
     inner: LocalCustodian,
     failure: Mutex<Option<CustodianError>>,
     calls: AtomicU64,
-    /// Whether what it wraps is damaged.
+    /// It damages what it wraps.
     spoils: AtomicBool,
-    /// Whether it answers nothing at all.
+    /// It does not answer.
     hangs: AtomicBool,
 }
 
@@ -43,7 +43,7 @@ impl Fickle {
         *self.failure.lock().unwrap() = error;
     }
 
-    /// From now on it cannot be reached.
+    /// Makes it unreachable.
     fn go_down(&self) {
         let custodian = self.url().to_owned();
         self.fail(Some(CustodianError::Unavailable {
@@ -56,12 +56,12 @@ impl Fickle {
         self.fail(None);
     }
 
-    /// Whether what it wraps from now on does not open.
+    /// Makes it damage what it wraps from now on.
     fn spoil(&self, spoils: bool) {
         self.spoils.store(spoils, Ordering::SeqCst);
     }
 
-    /// From now on it does not answer.
+    /// Makes it not answer.
     fn hang(&self) {
         self.hangs.store(true, Ordering::SeqCst);
     }
@@ -113,17 +113,17 @@ fn all(custodians: &[&Arc<Fickle>]) -> Custodians {
     custodians.fold(Custodians::default(), |all, it| all.with(it))
 }
 
-/// A ring in a place of its own, wrapped by these, with more keys than one.
-async fn place_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryDocumentStore> {
+/// A store with a ring of several keys, wrapped by these custodians.
+async fn store_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryDocumentStore> {
     let wrapping: Vec<Arc<dyn Custodian>> = custodians
         .iter()
         .map(|it| (*it).clone() as Arc<dyn Custodian>)
         .collect();
     let ring = Ring::create("test", Settings::default(), &wrapping, &[], NOW).await;
     let ring = ring.unwrap();
-    let place = Arc::new(MemoryDocumentStore::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let options = crate::rings::options(&crate::rings::Clock::at(NOW));
-    let live = LiveRing::create(place.clone(), &ring, all(custodians), options);
+    let live = LiveRing::create(store.clone(), &ring, all(custodians), options);
     let live = live.await.unwrap();
     for _ in 0..3 {
         let instead_of = live.ring().sealing().id;
@@ -132,5 +132,5 @@ async fn place_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryDocumentStore
         let at_once = true;
         live.change(&Change::Promote { id, at_once }).await.unwrap();
     }
-    place
+    store
 }

@@ -1,4 +1,4 @@
-//! Documents: one that is good, one file for each defect, and what becomes of damaged ones.
+//! Documents: a valid one, one file for each defect, and the handling of damaged ones.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ async fn refusal(name: &str) -> RingError {
 }
 
 #[tokio::test]
-async fn a_document_of_this_format_opens_for_ever_and_comes_out_as_it_went_in() {
+async fn a_document_of_this_format_always_opens_and_round_trips() {
     let bytes = vector("good");
     let ring = open(&bytes).await.unwrap();
     assert_eq!(
@@ -105,7 +105,7 @@ async fn each_defect_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_taken_for_another_environment_does_not_open_there_either() {
+async fn a_document_relabelled_for_another_environment_does_not_open_there() {
     let bytes = vector("other-environment");
     let custodians = with(&fixed_custodian());
     let error = Ring::open(&bytes, "here", "production", &custodians, None).await;
@@ -113,7 +113,7 @@ async fn a_document_that_was_taken_for_another_environment_does_not_open_there_e
 }
 
 #[tokio::test]
-async fn no_beginning_of_a_document_opens() {
+async fn no_truncated_document_opens() {
     let bytes = vector("good");
     let whole = bytes.trim_ascii_end().len();
     for len in 0..whole {
@@ -123,16 +123,16 @@ async fn no_beginning_of_a_document_opens() {
 }
 
 #[tokio::test]
-async fn a_document_with_one_wrong_bit_opens_to_no_other_ring() {
+async fn a_document_with_one_flipped_bit_never_opens_as_another_ring() {
     let bytes = vector("good");
     let mut refused = 0;
-    for place in 0..bytes.len() {
+    for index in 0..bytes.len() {
         for bit in [0x01, 0x20] {
             let mut flipped = bytes.clone();
-            flipped[place] ^= bit;
+            flipped[index] ^= bit;
             match open(&flipped).await {
-                // White space that became other white space.
-                Ok(ring) => assert_eq!(ring.to_bytes(), bytes, "{place}"),
+                // White space became other white space.
+                Ok(ring) => assert_eq!(ring.to_bytes(), bytes, "{index}"),
                 Err(_) => refused += 1,
             }
         }
@@ -142,7 +142,7 @@ async fn a_document_with_one_wrong_bit_opens_to_no_other_ring() {
 
 #[tokio::test]
 async fn a_document_of_one_version_cannot_be_put_together_from_two() {
-    // The first key and everything else of the good one, an entry as an older version had it.
+    // Everything of the valid document, except for one entry of an older version.
     let mut document: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
     document["keys"][3]["activates"] = 0.into();
     let error = open(&serde_json::to_vec(&document).unwrap()).await.err();
@@ -154,7 +154,7 @@ async fn a_document_of_one_version_cannot_be_put_together_from_two() {
 }
 
 #[tokio::test]
-async fn no_refusal_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
+async fn no_error_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
     let good: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
     let mut secrets = vec![SECRET.to_owned()];
     let entries = good["keys"].as_array().unwrap().iter();
@@ -184,7 +184,7 @@ async fn no_refusal_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
 }
 
 #[tokio::test]
-async fn a_key_has_few_custodians_and_each_once() {
+async fn a_key_has_a_bounded_number_of_distinct_custodians() {
     let mut document: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
     for pointer in ["/names", "/keys/0/wraps"] {
         let good = document.pointer(pointer).unwrap().clone();

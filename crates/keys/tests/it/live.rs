@@ -45,7 +45,7 @@ async fn live_ring() -> LiveRing {
 }
 
 #[tokio::test]
-async fn a_key_goes_through_its_life_and_others_follow() {
+async fn a_key_passes_through_its_states_and_other_processes_follow() {
     let custodian = custodian();
     let custodians = Custodians::default().with(custodian.clone());
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
@@ -82,7 +82,7 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     let refused = users.read_or_create(&[b"u"]).await.err();
     assert!(
         matches!(refused, Some(UserKeyError::Lost { .. })),
-        "nobody judged the store: {refused:?}"
+        "the store was not accepted: {refused:?}"
     );
     assert!(store.backup().is_empty());
     users.accept_store();
@@ -103,7 +103,7 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user_was_erased() {
+async fn a_lost_record_of_a_users_key_is_restored_unless_the_user_was_erased() {
     let live = live_ring().await;
     let store = Arc::new(MemoryUserKeys::default());
     let bounds = CacheBounds::default();

@@ -1,4 +1,4 @@
-//! A store that lost a write, as a server does that fails over, and was written to since.
+//! A store that lost a write, as a server does that fails over, and was written to afterwards.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use waxseal_keys::{
 };
 
 #[tokio::test]
-async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_since() {
+async fn lost_keys_and_erasures_are_restored_although_the_store_was_written_to_afterwards() {
     let secret = SecretKey::generate().unwrap();
     let custodian = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
     let custodians = Custodians::default().with(custodian.clone());
@@ -39,7 +39,7 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     })
     .await
     .unwrap();
-    let user = one.ring().user(b"somebody");
+    let user = one.ring().user(b"some-user");
     one.change(&Change::Erase(user.clone())).await.unwrap();
 
     // The three writes are lost, and another process that never saw them writes four times.
@@ -47,7 +47,7 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     let two = LiveRing::open(store.clone(), custodians, options)
         .await
         .unwrap();
-    let other = two.ring().user(b"somebody else");
+    let other = two.ring().user(b"another-user");
     for _ in 0..4 {
         two.change(&Change::Erase(other.clone())).await.unwrap();
     }
@@ -64,7 +64,7 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
 }
 
 #[tokio::test]
-async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_longer_ones() {
+async fn a_lost_mark_of_a_compromised_key_is_restored_and_lowered_times_wait_for_the_longer_ones() {
     let secret = SecretKey::generate().unwrap();
     let custodian: Arc<dyn Custodian> = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
     let custodians = [custodian];
@@ -76,11 +76,11 @@ async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_l
     let second = ring.in_state(KeyState::Pending).next().unwrap().id;
     let ring = ring.with_sealing(second, 2_000, true).unwrap();
     let marked = ring.with_compromised(first, 3_000).unwrap();
-    let other = ring.with_erasure("somebody", 3_000);
-    let whole = other.with_what_it_lacks(&marked, 4_000).unwrap();
+    let other = ring.with_erasure("some-user", 3_000);
+    let whole = other.merged_with(&marked, 4_000).unwrap();
     let state = whole.entry(first).unwrap().state;
     assert_eq!(state, KeyState::Compromised);
-    assert!(whole.with_what_it_lacks(&marked, 4_000).is_none());
+    assert!(whole.merged_with(&marked, 4_000).is_none());
 
     let long = Settings::default();
     let short = Settings {

@@ -1,10 +1,12 @@
-//! What the crate promises: documents, states, custodians, live rings, users' keys.
+//! The behaviour of the crate: documents, states, custodians, live rings, users' keys.
 
 #[cfg(feature = "awskms")]
 mod awskms;
 #[cfg(feature = "backup")]
 mod backup;
 mod conformance;
+#[cfg(any(feature = "awskms", feature = "pkcs11"))]
+mod custodian_process;
 mod custody;
 mod document_stores;
 mod documents;
@@ -15,7 +17,5 @@ mod pkcs11;
 mod rings;
 mod simulation;
 mod states;
-#[cfg(any(feature = "awskms", feature = "pkcs11"))]
-mod talk;
 #[cfg(feature = "vault")]
 mod vault;

@@ -1,4 +1,4 @@
-//! Rings for tests, and what they are opened with.
+//! Rings for tests, with their custodians and options.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ pub(crate) async fn new_ring(custodian: &Arc<dyn Custodian>) -> Ring {
     ring.unwrap()
 }
 
-/// A clock that is set by hand.
+/// A manual clock.
 #[derive(Clone)]
 pub(crate) struct Clock(Arc<AtomicU64>);
 

@@ -1,7 +1,7 @@
-//! The protocol in a simulated world: some processes with clocks that are off, that crash, are suspended
-//! and cut off, and a place that loses its papers; after every event what was promised must hold. What
-//! goes into the files is real (rings, documents, decisions, leases, the rule which document may
-//! follow which); time, place and store are made up.
+//! The protocol in a simulated world: processes with wrong clocks that crash, are suspended and
+//! disconnected, and a document store that loses documents. After every event all invariants must hold.
+//! Rings, documents, decisions, leases and the rule which document may follow which are the real ones;
+//! time, the stores and the records are simulated.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ mod using;
 mod world;
 
 use rules::{HOUR, Rules};
-use world::{Broken, World};
+use world::{Violation, World};
 
 const SCHEDULES: u64 = 10_000;
 
-/// One process has a clock that is far off, and the place holds.
+/// One process has a clock that is far off, and the document store loses nothing.
 const FAR_CLOCK: Rules = Rules {
-    place_fails: false,
+    store_fails: false,
     far_clock: true,
     ..Rules::ALL
 };
@@ -34,14 +34,14 @@ fn custodian() -> Arc<dyn Custodian> {
     Arc::new(LocalCustodian::new("env:SIMULATION", &secret).unwrap())
 }
 
-/// One schedule: faults first, and then a whole life of a key without any.
-fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, Broken> {
+/// Runs one schedule: faults first, and then the whole life of a key without any.
+fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, Violation> {
     let mut world = World::new(seed, rules, custodian)?;
     world.run(world.faults_until, &|_| false)?;
     world.heal();
     let settings = world.newest.ring.settings().clone();
     let sealing = world.newest.ring.sealing().id;
-    // Each wait, twice where something may have begun anew; and time for sweeps and leases.
+    // Each wait, twice if it may have started over; and time for sweeps and leases.
     let bound = 2 * settings.every_ms.unwrap()
         + 3 * settings.propagation_ms
         + settings.settling_ms()
@@ -63,35 +63,35 @@ fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, B
     Ok(world.seals)
 }
 
-/// The first seeds that break an invariant.
-fn broken(seeds: std::ops::Range<u64>, rules: Rules, most: usize) -> Vec<(u64, Broken)> {
+/// The first seeds that violate an invariant.
+fn violations(seeds: std::ops::Range<u64>, rules: Rules, max: usize) -> Vec<(u64, Violation)> {
     let custodian = custodian();
-    let broken = seeds.filter_map(|seed| Some((seed, run(seed, rules, &custodian).err()?)));
-    broken.take(most).collect()
+    let violations = seeds.filter_map(|seed| Some((seed, run(seed, rules, &custodian).err()?)));
+    violations.take(max).collect()
 }
 
 #[test]
-fn ten_thousand_schedules_keep_every_promise() {
-    // Half of them with a place that loses its papers, also when nobody who knows them is there.
-    let halves = [true, false].map(|place_fails| {
+fn ten_thousand_schedules_violate_no_invariant() {
+    // Half of them with a store that loses documents, also while no process knows the newest one.
+    let halves = [true, false].map(|store_fails| {
         let rules = Rules {
-            place_fails,
-            forks: place_fails,
+            store_fails,
+            forks: store_fails,
             ..Rules::ALL
         };
-        std::thread::spawn(move || broken(0..SCHEDULES / 2, rules, 3))
+        std::thread::spawn(move || violations(0..SCHEDULES / 2, rules, 3))
     });
     let [fails, holds] = halves.map(|half| half.join().unwrap());
     assert!(
         fails.is_empty() && holds.is_empty(),
-        "seeds, where the place fails: {fails:#?}, where it does not: {holds:#?}"
+        "seeds, if the store fails: {fails:#?}, if it does not: {holds:#?}"
     );
 }
 
 #[test]
-fn a_process_whose_clock_is_hundreds_of_days_off_breaks_no_promise() {
-    let broken = broken(0..SCHEDULES / 4, FAR_CLOCK, 3);
-    assert!(broken.is_empty(), "seeds: {broken:#?}");
+fn a_process_whose_clock_is_hundreds_of_days_off_violates_no_invariant() {
+    let violations = violations(0..SCHEDULES / 4, FAR_CLOCK, 3);
+    assert!(violations.is_empty(), "seeds: {violations:#?}");
 }
 
 #[test]
@@ -100,30 +100,32 @@ fn a_leader_whose_clock_is_hundreds_of_days_ahead_is_noticed() {
         compare_clocks: false,
         ..FAR_CLOCK
     };
-    // Keys are destroyed before their time, and others are pending until nobody's time comes.
-    let broken = broken(0..SCHEDULES / 4, rules, 100);
-    for promise in ["after it was archived", "after all faults were over"] {
-        let is_noticed = broken.iter().any(|(_, broken)| broken.contains(promise));
-        assert!(is_noticed, "{promise}: {broken:#?}");
+    // Keys are destroyed too early, and others stay pending.
+    let violations = violations(0..SCHEDULES / 4, rules, 100);
+    for invariant in ["after it was archived", "after all faults were over"] {
+        let is_noticed = violations
+            .iter()
+            .any(|(_, violation)| violation.contains(invariant));
+        assert!(is_noticed, "{invariant}: {violations:#?}");
     }
 }
 
-/// Of schedules under other rules than the protocol's, some must break a promise: this one.
-fn breaks(rules: Rules, promise: &str) {
-    let broken = broken(0..SCHEDULES / 2, rules, 1);
-    let (seed, broken) = broken
+/// Asserts that some schedules under other rules than the protocol's violate this invariant.
+fn assert_violates(rules: Rules, invariant: &str) {
+    let violations = violations(0..SCHEDULES / 2, rules, 1);
+    let (seed, violation) = violations
         .first()
         .expect("no invariant notices the missing rule");
-    assert!(broken.contains(promise), "seed {seed}: {broken}");
+    assert!(violation.contains(invariant), "seed {seed}: {violation}");
 }
 
 #[test]
-fn keys_that_seal_before_they_are_known_are_noticed() {
+fn keys_that_seal_before_all_processes_have_them_are_noticed() {
     let rules = Rules {
         propagation: false,
         ..Rules::ALL
     };
-    breaks(rules, "cannot open at once");
+    assert_violates(rules, "cannot open at once");
 }
 
 #[test]
@@ -132,7 +134,7 @@ fn values_sealed_under_a_ring_that_was_not_confirmed_are_noticed() {
         confirm: false,
         ..Rules::ALL
     };
-    breaks(rules, "which version");
+    assert_violates(rules, "which version");
 }
 
 #[test]
@@ -141,23 +143,23 @@ fn a_ring_that_counts_as_confirmed_from_a_late_answer_on_is_noticed() {
         confirmed_when_asked: false,
         ..Rules::ALL
     };
-    breaks(rules, "which version");
+    assert_violates(rules, "which version");
 }
 
 #[test]
-fn a_watch_that_goes_on_over_a_loss_is_noticed() {
+fn a_watch_that_continues_despite_a_loss_is_noticed() {
     let rules = Rules {
-        watch_anew: false,
+        restart_watch: false,
         ..Rules::ALL
     };
-    breaks(rules, "was not to be seen");
+    assert_violates(rules, "was not to be seen");
 }
 
 #[test]
-fn leaders_that_begin_below_the_fence_after_a_loss_are_noticed() {
+fn leaders_that_start_below_the_fence_after_a_loss_are_noticed() {
     let rules = Rules {
         observes_fence: false,
         ..Rules::ALL
     };
-    breaks(rules, "after all faults were over");
+    assert_violates(rules, "after all faults were over");
 }

@@ -1,4 +1,4 @@
-//! The states of a key: which may follow which, in the table and through the changes of a ring.
+//! The states of a key: the legal transitions, in the table and through the changes of a ring.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::rings::custodian;
 
 const NOW: u64 = 1_000_000;
 
-/// The legal pairs, written down once more: whoever changes the table must change this as well.
+/// The legal pairs, repeated: a change of the table needs a change here as well.
 const LEGAL: [(KeyState, KeyState); 9] = [
     (KeyState::Pending, KeyState::Sealing),
     (KeyState::Pending, KeyState::Compromised),
@@ -35,7 +35,7 @@ fn the_table_allows_nine_of_thirty_six_transitions() {
     assert_eq!(legal, 9);
 }
 
-/// A ring, and in it one key in this state.
+/// A ring with a key in this state, and the id of that key.
 async fn ring_with(state: KeyState, custodian: &Arc<dyn Custodian>) -> (Ring, KeyId) {
     let custodians = [custodian.clone()];
     let ring = Ring::create("test", Settings::default(), &custodians, &[], NOW)
@@ -69,13 +69,13 @@ fn change(ring: &Ring, id: KeyId, to: KeyState) -> Option<Result<Ring, ChangeErr
         KeyState::Archived => ring.with_archived(id, NOW),
         KeyState::Destroyed => ring.with_destroyed(id, NOW),
         KeyState::Compromised => ring.with_compromised(id, NOW),
-        // No change brings a key there by itself.
+        // No change sets these states directly.
         KeyState::Pending | KeyState::DecryptOnly => return None,
     })
 }
 
 #[tokio::test]
-async fn changes_of_a_ring_go_by_the_table_and_leave_the_ring_alone_where_they_are_refused() {
+async fn changes_of_a_ring_follow_the_table_and_refused_ones_leave_the_ring_unchanged() {
     let custodian = custodian();
     let mut tried = 0;
     for from in KeyState::ALL {
@@ -87,7 +87,7 @@ async fn changes_of_a_ring_go_by_the_table_and_leave_the_ring_alone_where_they_a
                 continue;
             };
             tried += 1;
-            // The sealing key must be followed by another one first.
+            // The sealing key must be replaced first.
             let legal = from != KeyState::Sealing && LEGAL.contains(&(from, to));
             match changed {
                 Ok(next) => {
@@ -117,7 +117,7 @@ async fn changes_of_a_ring_go_by_the_table_and_leave_the_ring_alone_where_they_a
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_in_the_ring_changes_nothing() {
+async fn a_change_of_a_key_that_is_not_in_the_ring_is_refused() {
     let custodian = custodian();
     let (ring, _) = ring_with(KeyState::Archived, &custodian).await;
     let stranger = SecretKey::generate().unwrap().id();
@@ -129,7 +129,7 @@ async fn a_key_that_is_not_in_the_ring_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_pending_key_does_not_seal_early_and_no_second_one_waits() {
+async fn a_pending_key_does_not_seal_early_and_no_second_one_is_added() {
     let custodian = custodian();
     let (ring, id) = ring_with(KeyState::Pending, &custodian).await;
     let activates = NOW + Settings::default().propagation_ms;

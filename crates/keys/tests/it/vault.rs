@@ -1,4 +1,4 @@
-//! The custodian for the transit engine, against OpenBao, and against a relay that spoils what is asked.
+//! The custodian for the transit engine, against OpenBao, and against a relay that causes faults.
 
 mod contract;
 mod faults;
@@ -15,7 +15,7 @@ use waxseal_keys::{Context, Custodian, CustodianError, Custodians, Variables, Wr
 use waxseal_testing::{Bao, HttpRelay};
 
 const URL: &str = "vault:transit/wax";
-/// As much as the custodian needs.
+/// The policy with the rights that the custodian needs.
 const POLICY: &str = r#"
 path "transit/encrypt/wax" { capabilities = ["update"] }
 path "transit/decrypt/wax" { capabilities = ["update"] }
@@ -52,13 +52,13 @@ impl Set {
         set
     }
 
-    /// For a server, with a token of one hour and no more rights than are needed.
+    /// The variables for a server, with a token of one hour and no more rights than needed.
     fn with_token(bao: &Bao) -> Self {
         let token = bao.create_token(&["wax"], "1h");
         Self::of(&[("VAULT_ADDR", &bao.address()), ("VAULT_TOKEN", &token)])
     }
 
-    /// The same through a relay.
+    /// The same variables through a relay.
     fn through(self, relay: &HttpRelay) -> Self {
         self.put("VAULT_ADDR", &relay.url());
         self
@@ -90,8 +90,8 @@ impl Set {
         self.try_open().unwrap()
     }
 
-    /// Panics where an error holds anything that was in a variable of a secret.
-    fn harmless(&self, error: &CustodianError) -> String {
+    /// Returns the text of an error. Panics if it contains the value of a secret variable.
+    fn text_without_secrets(&self, error: &CustodianError) -> String {
         let shown = format!("{error} {error:?}");
         for name in ["VAULT_TOKEN", "BAO_TOKEN", "VAULT_SECRET_ID"] {
             let values = self.0.lock().unwrap();
@@ -105,7 +105,7 @@ impl Set {
     }
 }
 
-/// What is wrapped is unwrapped.
+/// Wraps a key and checks that it can be unwrapped.
 async fn works(custodian: &dyn Custodian) -> Wrapped {
     try_to_work(custodian).await.unwrap()
 }

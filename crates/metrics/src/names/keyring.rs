@@ -5,7 +5,9 @@ use crate::metric::{Kind, Label, LabelValues, Metric};
 
 const SCHEME: Label = Label {
     name: "scheme",
-    values: LabelValues::OneOf(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+    values: LabelValues::Bounded(
+        "the scheme of the custodian's URL (docs/keys/custodians); `other` for a custodian that an application provides",
+    ),
 };
 
 const OPERATION: Label = Label {

@@ -1,16 +1,17 @@
-//! Hashes: one value for each field. The names of fields are not sealed.
+//! Hashes: one value for each field. Field names are not sealed.
 
 use smallvec::SmallVec;
 
-use super::{Request, lifetime, not_that_form, replace, reply, seal, seal_one};
-use crate::argument::{count, is, is_one_of};
-use crate::decision::{Action, ReplyShape, ValueSlot};
+use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
+use crate::argument::{count, is, is_any_keyword};
+use crate::decision::{Action, ValueSlot};
+use crate::location::{Layout, ReplyShape};
 use crate::refusal::Reason;
 
 /// `HGET name field`.
 pub(super) fn get(request: Request<'_>) -> Action {
     match (request.len(), request.field(1, 2)) {
-        (3, Some(place)) => reply(ReplyShape::Value(place)),
+        (3, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
         _ => Action::Forward,
     }
 }
@@ -22,29 +23,27 @@ pub(super) fn m_get(request: Request<'_>) -> Action {
 
 /// `HGETALL name`.
 pub(super) fn get_all(request: Request<'_>) -> Action {
-    match (request.len(), request.place(1)) {
-        (2, Some(place)) => reply(ReplyShape::Fields {
-            pattern: place.pattern,
-            name: 1,
-        }),
+    match (request.len(), request.location(1)) {
+        (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Fields)),
         _ => Action::Forward,
     }
 }
 
-/// `HVALS name`: a value opens only together with its field, so all of the hash is asked for.
+/// `HVALS name`: a value opens only together with its field, so the whole hash is requested.
 pub(super) fn vals(request: Request<'_>) -> Action {
-    match (request.len(), request.place(1)) {
-        (2, Some(place)) => {
-            let pattern = place.pattern;
-            replace("HGETALL", 2, ReplyShape::OnlyValues { pattern, name: 1 })
-        }
+    match (request.len(), request.location(1)) {
+        (2, Some(location)) => replace(
+            "HGETALL",
+            2,
+            ReplyShape::Record(location, Layout::OnlyValues),
+        ),
         _ => Action::Forward,
     }
 }
 
 /// `HSCAN name cursor [MATCH glob] [COUNT count] [NOVALUES]`.
 pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(place)) = (request.len() >= 3, request.place(1)) else {
+    let (true, Some(location)) = (request.len() >= 3, request.location(1)) else {
         return Ok(Action::Forward);
     };
     let arguments = request.arguments;
@@ -54,7 +53,7 @@ pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
         let taken = if is(arguments, at, "NOVALUES") {
             values = false;
             1
-        } else if is_one_of(arguments, at, &["MATCH", "COUNT"]) {
+        } else if is_any_keyword(arguments, at, &["MATCH", "COUNT"]) {
             2
         } else {
             return Err(Reason::UnforeseenForm);
@@ -64,22 +63,16 @@ pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
     if !values {
         return Ok(Action::Forward);
     }
-    Ok(reply(ReplyShape::ScannedFields {
-        pattern: place.pattern,
-        name: 1,
-    }))
+    Ok(reply(ReplyShape::Record(location, Layout::ScannedFields)))
 }
 
 /// `HRANDFIELD name [count [WITHVALUES]]`.
 pub(super) fn rand_field(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(place)) = (request.len() >= 4, request.place(1)) else {
+    let (true, Some(location)) = (request.len() >= 4, request.location(1)) else {
         return Ok(Action::Forward);
     };
     if request.len() == 4 && is(request.arguments, 3, "WITHVALUES") {
-        return Ok(reply(ReplyShape::Fields {
-            pattern: place.pattern,
-            name: 1,
-        }));
+        return Ok(reply(ReplyShape::Record(location, Layout::Fields)));
     }
     Err(Reason::UnforeseenForm)
 }
@@ -87,7 +80,7 @@ pub(super) fn rand_field(request: Request<'_>) -> Result<Action, Reason> {
 /// `HSTRLEN name field`.
 pub(super) fn str_len(request: Request<'_>) -> Action {
     match (request.len(), request.field(1, 2)) {
-        (3, Some(place)) => replace("HGET", 3, ReplyShape::Length(place)),
+        (3, Some(location)) => replace("HGET", 3, ReplyShape::Record(location, Layout::Length)),
         _ => Action::Forward,
     }
 }
@@ -95,7 +88,7 @@ pub(super) fn str_len(request: Request<'_>) -> Action {
 /// `HSET name field value…`, `HMSET name field value…`.
 pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
     if request.len() < 4 || !request.len().is_multiple_of(2) {
-        return not_that_form(request);
+        return unexpected_form(request);
     }
     Ok(seal(slots(request, 2, request.len())))
 }
@@ -103,8 +96,8 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
 /// `HSETNX name field value`.
 pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
     match (request.len(), request.field(1, 2)) {
-        (4, Some(place)) => Ok(seal_one(3, place)),
-        _ => not_that_form(request),
+        (4, Some(location)) => Ok(seal_one(3, location)),
+        _ => unexpected_form(request),
     }
 }
 
@@ -115,7 +108,7 @@ pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
     }
     let arguments = request.arguments;
     let option = |at| {
-        let condition = is_one_of(arguments, at, &["NX", "XX", "FNX", "FXX"]);
+        let condition = is_any_keyword(arguments, at, &["NX", "XX", "FNX", "FXX"]);
         condition.then_some(1).or_else(|| lifetime(arguments, at))
     };
     let (first, end) = fields(arguments, 2, option).ok_or(Reason::UnforeseenForm)?;
@@ -145,9 +138,9 @@ pub(super) fn get_del(request: Request<'_>) -> Result<Action, Reason> {
     Ok(each_field(request, first, end))
 }
 
-/// Where the fields of `… FIELDS count field…` begin and end, with `each` arguments to a field; the
-/// options before and behind them must all be known to `option`, which says how many arguments they
-/// take. Nothing if anything else is there.
+/// The first argument of the fields in `… FIELDS count field…`, and the one after their last, with `each` arguments for
+/// a field. The options before and after them must be known to `option`, which returns their number of arguments.
+/// `None` if there is anything else.
 fn fields(
     arguments: &[&[u8]],
     each: usize,
@@ -173,12 +166,8 @@ fn fields(
 }
 
 fn each_field(request: Request<'_>, first: usize, end: usize) -> Action {
-    match request.place(1) {
-        Some(place) => reply(ReplyShape::EachField {
-            pattern: place.pattern,
-            name: 1,
-            fields: first..end,
-        }),
+    match request.location(1) {
+        Some(location) => reply(ReplyShape::EachField(location, first..end)),
         None => Action::Forward,
     }
 }
@@ -186,9 +175,9 @@ fn each_field(request: Request<'_>, first: usize, end: usize) -> Action {
 /// Field, value, field, value.
 fn slots(request: Request<'_>, first: usize, end: usize) -> SmallVec<[ValueSlot; 2]> {
     let slot = |field: usize| {
-        let place = request.field(1, field)?;
+        let location = request.field(1, field)?;
         let argument = field.checked_add(1)?;
-        Some(ValueSlot { argument, place })
+        Some(ValueSlot { argument, location })
     };
     (first..end).step_by(2).filter_map(slot).collect()
 }

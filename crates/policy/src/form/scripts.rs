@@ -1,13 +1,13 @@
-//! Scripts and functions: which ones are known and run on opened values, and which are refused because of the records
-//! that they name. A value under an excepted name may still be sealed, so known scripts are run in the same way there.
-//! The cache of texts that have been seen is the caller's.
+//! Scripts and functions: known ones run on opened values, others are refused because of the records that they name, or
+//! forwarded. A value under an excepted name may still be sealed, so known scripts run in the same way there. The cache
+//! of texts that have passed is the caller's.
 
 use smallvec::smallvec;
 
 use super::{Request, seal};
 use crate::argument::count;
-use crate::decide::{Met, is_excepted};
-use crate::decision::{Action, Place, ScriptCall, UnknownDigest, ValueSlot};
+use crate::decide::{NameMatch, is_excepted};
+use crate::decision::{Action, ScriptCall, UnknownDigest, ValueSlot};
 use crate::protected::ProtectedNames;
 use crate::refusal::{Reason, Refusal};
 use crate::scripts::KnownScript;
@@ -47,15 +47,16 @@ fn unknown_digest(request: Request<'_>, command: &'static str) -> UnknownDigest 
     }
 }
 
-/// `FCALL function count name… argument…`, and a script whose text is not known: it is forwarded where the operator wants
-/// that for all protected records that it names.
+/// `FCALL function count name… argument…`, and a script that is not known: forwarded if the operator wants that for all
+/// protected records that it names.
 pub(super) fn unknown(request: Request<'_>) -> Result<Action, Reason> {
     let places = find(request.arguments).map(|row| row.names.places(request.arguments));
     let mut names = places.unwrap_or_default().into_iter();
     let refuses = |at| {
-        let place: Option<Place> = request.place(at);
-        let sealed = place.filter(|place| !place.pattern.is_excepted());
-        sealed.is_some_and(|place| !request.names.forwards_scripts(place.pattern))
+        let sealed = request
+            .location(at)
+            .filter(|location| !location.pattern.is_excepted());
+        sealed.is_some_and(|location| !request.names.forwards_scripts(location.pattern))
     };
     match names.any(refuses) {
         true => Err(Reason::RunsCode),
@@ -63,7 +64,7 @@ pub(super) fn unknown(request: Request<'_>) -> Result<Action, Reason> {
     }
 }
 
-/// The decision about an `EVALSHA` whose text the caller has seen: it is this known script, or an unknown one.
+/// Decides about an `EVALSHA` whose text the caller has: it is this known script, or an unknown one.
 #[must_use]
 pub fn decide_script(
     names: &ProtectedNames,
@@ -72,11 +73,11 @@ pub fn decide_script(
 ) -> Action {
     let places = find(arguments).map(|row| (row.name, row.names.places(arguments)));
     let (command, places) = places.unwrap_or_default();
-    let protected = |at: &usize| -> Option<Met> {
+    let protected = |at: &usize| -> Option<NameMatch> {
         let pattern = names.find(arguments.get(*at)?)?;
         Some((*at, Some(pattern)))
     };
-    // A name that is not excepted decides, wherever it stands.
+    // A name that is not excepted decides, at any position.
     let mut sealed = places.iter().filter_map(protected);
     let sealed = sealed.find(|met| !is_excepted(*met));
     let Some(met) = sealed.or_else(|| places.iter().find_map(protected)) else {
@@ -105,17 +106,17 @@ fn of_text(request: Request<'_>, script: Option<KnownScript>) -> Result<Action, 
     }
 }
 
-/// A known script runs over one record: one value is read before it runs.
+/// A known script over one record: one value is read before it runs.
 fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
-    let place = match count(request.arguments, COUNT) {
-        Some(1) => request.place(NAME),
+    let location = match count(request.arguments, COUNT) {
+        Some(1) => request.location(NAME),
         _ => None,
     };
-    let Some(place) = place else {
+    let Some(location) = location else {
         return unknown(request).map_err(|_| Reason::ScriptNamesSeveral);
     };
-    // Behind the name; the places in ARGV begin at 1.
-    let argument = |place: usize| NAME.saturating_add(place);
+    // ARGV follows the name, and counts from 1.
+    let argument = |index: usize| NAME.saturating_add(index);
     let (compared, stored) = (
         script.compared().map(argument),
         script.stored().map(argument),
@@ -124,11 +125,11 @@ fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
     if compared.is_some_and(is_missing) || stored.is_some_and(is_missing) {
         return Err(Reason::UnforeseenForm);
     }
-    let slot = |argument| ValueSlot { argument, place };
+    let slot = |argument| ValueSlot { argument, location };
     Ok(match (compared, stored) {
         (Some(compared), stored) => Action::Script(ScriptCall {
             script,
-            place,
+            location,
             compared,
             stored: stored.map(slot),
         }),

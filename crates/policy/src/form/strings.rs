@@ -1,51 +1,52 @@
-//! Strings: one value for each record. What is stored under other types is not known here.
+//! Strings: one value for each record.
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Request, lifetime, not_that_form, replace, reply, seal, seal_one};
-use crate::argument::{count, integer, is, is_one_of};
-use crate::decision::{Action, ReplyShape, RequestChange, Transform, ValueSlot};
+use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
+use crate::argument::{count, integer, is, is_any_keyword};
+use crate::decision::{Action, RequestChange, Transform, ValueSlot};
+use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
 
 /// `GET name`, `GETDEL name`.
 pub(super) fn get(request: Request<'_>) -> Action {
-    match (request.len(), request.place(1)) {
-        (2, Some(place)) => reply(ReplyShape::Value(place)),
+    match (request.len(), request.location(1)) {
+        (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
         _ => Action::Forward,
     }
 }
 
-/// `GETEX name [EX … | PERSIST]`: whatever follows the name is no value.
+/// `GETEX name [EX … | PERSIST]`: no value follows the name.
 pub(super) fn get_ex(request: Request<'_>) -> Action {
-    match request.place(1) {
-        Some(place) => reply(ReplyShape::Value(place)),
+    match request.location(1) {
+        Some(location) => reply(ReplyShape::Record(location, Layout::Value)),
         None => Action::Forward,
     }
 }
 
 /// `GETSET name value`.
 pub(super) fn get_set(request: Request<'_>) -> Result<Action, Reason> {
-    match (request.len(), request.place(1)) {
-        (3, Some(place)) => Ok(seal_and_open(2, place)),
-        _ => not_that_form(request),
+    match (request.len(), request.location(1)) {
+        (3, Some(location)) => Ok(seal_and_open(2, location)),
+        _ => unexpected_form(request),
     }
 }
 
 /// `SET name value [NX | XX] [GET] [EX … | KEEPTTL]`, in any order.
 pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(place)) = (request.len() >= 3, request.place(1)) else {
-        return not_that_form(request);
+    let (true, Some(location)) = (request.len() >= 3, request.location(1)) else {
+        return unexpected_form(request);
     };
     let arguments = request.arguments;
     let mut answers_old_value = false;
     let mut at = 3_usize;
     while at < arguments.len() {
-        let taken = if is_one_of(arguments, at, &["NX", "XX"]) {
+        let taken = if is_any_keyword(arguments, at, &["NX", "XX"]) {
             1
         } else if is(arguments, at, "GET") {
             answers_old_value = true;
             1
-        } else if is_one_of(arguments, at, &["IFEQ", "IFNE", "IFDEQ", "IFDNE"]) {
+        } else if is_any_keyword(arguments, at, &["IFEQ", "IFNE", "IFDEQ", "IFDNE"]) {
             return Err(Reason::ComparesValue);
         } else {
             lifetime(arguments, at).ok_or(Reason::UnforeseenForm)?
@@ -53,38 +54,38 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
         at = at.saturating_add(taken);
     }
     Ok(if answers_old_value {
-        seal_and_open(2, place)
+        seal_and_open(2, location)
     } else {
-        seal_one(2, place)
+        seal_one(2, location)
     })
 }
 
 /// `SETEX name seconds value`, `PSETEX name milliseconds value`.
 pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
     let lifetime = integer(request.arguments, 2);
-    match (request.len(), lifetime, request.place(1)) {
-        (4, Some(_), Some(place)) => Ok(seal_one(3, place)),
-        _ => not_that_form(request),
+    match (request.len(), lifetime, request.location(1)) {
+        (4, Some(_), Some(location)) => Ok(seal_one(3, location)),
+        _ => unexpected_form(request),
     }
 }
 
 /// `SETNX name value`.
 pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
-    match (request.len(), request.place(1)) {
-        (3, Some(place)) => Ok(seal_one(2, place)),
-        _ => not_that_form(request),
+    match (request.len(), request.location(1)) {
+        (3, Some(location)) => Ok(seal_one(2, location)),
+        _ => unexpected_form(request),
     }
 }
 
 /// `MGET name…`.
 pub(super) fn m_get() -> Action {
-    reply(ReplyShape::EachName)
+    reply(ReplyShape::EachName(()))
 }
 
 /// `MSET name value…`, `MSETNX name value…`: slot by slot.
 pub(super) fn m_set(request: Request<'_>) -> Result<Action, Reason> {
     if request.len().is_multiple_of(2) {
-        return not_that_form(request);
+        return unexpected_form(request);
     }
     Ok(seal(slots(request, 1, request.len())))
 }
@@ -98,7 +99,7 @@ pub(super) fn m_set_ex(request: Request<'_>) -> Result<Action, Reason> {
         .ok_or(Reason::UnforeseenForm)?;
     let mut at = end;
     while at < arguments.len() {
-        let taken = if is_one_of(arguments, at, &["NX", "XX"]) {
+        let taken = if is_any_keyword(arguments, at, &["NX", "XX"]) {
             1
         } else {
             lifetime(arguments, at).ok_or(Reason::UnforeseenForm)?
@@ -110,19 +111,20 @@ pub(super) fn m_set_ex(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `STRLEN name`.
 pub(super) fn str_len(request: Request<'_>) -> Action {
-    match (request.len(), request.place(1)) {
-        (2, Some(place)) => replace("GET", 2, ReplyShape::Length(place)),
+    match (request.len(), request.location(1)) {
+        (2, Some(location)) => replace("GET", 2, ReplyShape::Record(location, Layout::Length)),
         _ => Action::Forward,
     }
 }
 
-/// `GETRANGE name start end`, `SUBSTR name start end`. What is no number is an error to the server.
+/// `GETRANGE name start end`, `SUBSTR name start end`. If one is not a number, the server answers with an error.
 pub(super) fn get_range(request: Request<'_>) -> Action {
     let arguments = request.arguments;
     let numbers = (integer(arguments, 2), integer(arguments, 3));
-    match (request.len(), numbers, request.place(1)) {
-        (4, (Some(start), Some(end)), Some(place)) => {
-            replace("GET", 2, ReplyShape::Range { place, start, end })
+    match (request.len(), numbers, request.location(1)) {
+        (4, (Some(start), Some(end)), Some(location)) => {
+            let layout = Layout::Range { start, end };
+            replace("GET", 2, ReplyShape::Record(location, layout))
         }
         _ => Action::Forward,
     }
@@ -136,19 +138,20 @@ pub(super) fn del_ex(request: Request<'_>) -> Result<Action, Reason> {
     Err(Reason::ComparesValue)
 }
 
-/// Name, value, name, value: the values of those that are protected.
+/// The values of protected names among name, value, name, value.
 fn slots(request: Request<'_>, first: usize, end: usize) -> SmallVec<[ValueSlot; 2]> {
     let slot = |name: usize| {
-        let place = request.place(name)?;
+        let location = request.location(name)?;
         let argument = name.checked_add(1)?;
-        Some(ValueSlot { argument, place })
+        Some(ValueSlot { argument, location })
     };
     (first..end).step_by(2).filter_map(slot).collect()
 }
 
-fn seal_and_open(argument: usize, place: crate::decision::Place) -> Action {
+/// One value in the request, and the old one in the reply.
+fn seal_and_open(argument: usize, location: Location<usize>) -> Action {
     Action::Transform(Transform {
-        request: RequestChange::Seal(smallvec![ValueSlot { argument, place }]),
-        reply: ReplyShape::Value(place),
+        request: RequestChange::Seal(smallvec![ValueSlot { argument, location }]),
+        reply: ReplyShape::Record(location, Layout::Value),
     })
 }

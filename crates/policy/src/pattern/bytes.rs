@@ -1,4 +1,4 @@
-//! Sets of bytes: what one place of a glob accepts, and which bytes a name holds at all.
+//! Sets of bytes: those that a position of a glob accepts, and those that a name contains.
 
 /// A set of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,10 @@ impl ByteSet {
     }
 }
 
-/// The bytes that a name holds, in 64 bits: different bytes may share one. Small letters and digits do not.
+/// The bytes that a name contains, in 64 bits: different bytes may share a bit, but not lower-case letters and
+/// digits.
 ///
-/// A name cannot hold a text whose filter has a bit that its own lacks.
+/// A name cannot contain a text whose filter has a bit that the filter of the name lacks.
 #[inline]
 pub(crate) fn byte_filter(bytes: &[u8]) -> u64 {
     let bit = |byte: &u8| 1_u64 << ((byte ^ (byte >> 1 & 0x20)) & 0x3f);

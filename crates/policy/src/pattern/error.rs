@@ -1,4 +1,4 @@
-//! Errors of patterns, without the whole name of a record.
+//! The errors of patterns, which do not contain whole names of records.
 
 use super::parse::{self, USER};
 
@@ -8,22 +8,22 @@ pub enum PatternError {
     /// It is empty.
     #[error("a record pattern cannot be empty")]
     Empty,
-    /// It is too long: its length, and the greatest one.
+    /// It is too long: its length, and the maximum.
     #[error("a record pattern of {0} bytes is too long: at most {1}")]
     TooLong(usize, usize),
-    /// It holds `{user}` more than once.
+    /// It has `{user}` more than once.
     #[error("the record pattern \"{0}\" names {{user}} more than once")]
     Users(String),
-    /// It holds too many wildcards: how many, and the greatest number.
+    /// It has too many wildcards: their number, and the maximum.
     #[error("the record pattern \"{0}\" has {1} of * and {{user}}: at most {2}")]
     Stars(String, usize, usize),
-    /// It holds `{user}` beside a wildcard: where the user ends would not be known.
+    /// It has `{user}` beside a wildcard: the end of the user would be ambiguous.
     #[error(
         "the record pattern \"{0}\" does not say where the user begins and ends: text must separate \
          {{user}} from *, ? and […]"
     )]
     BesideUser(String),
-    /// It holds a brace that does not belong to `{user}`.
+    /// It has a brace that does not belong to `{user}`.
     #[error(
         "the record pattern {shown} holds {1} outside {{user}}: a brace of a record name is written \\{1}", shown = shown(.0)
     )]
@@ -33,38 +33,38 @@ pub enum PatternError {
         "the record pattern {shown} ends with \\, which escapes nothing there: a backslash of a record name is written \\\\", shown = shown(.0)
     )]
     Escape(String),
-    /// It holds a class without its end.
+    /// It has a class without its end.
     #[error(
         "the record pattern {shown} holds a [ without its ]: a [ of a record name is written \\[", shown = shown(.0)
     )]
     OpenClass(String),
-    /// It holds a class that accepts nothing.
+    /// It has a class that accepts nothing.
     #[error("the record pattern {shown} holds [], which matches nothing", shown = shown(.0))]
     EmptyClass(String),
-    /// It holds a class with a character of several bytes.
+    /// It has a class with a character of several bytes.
     #[error(
         "the record pattern {shown} holds {1} in […]: a class matches one byte, and this character has several", shown = shown(.0)
     )]
     WideClass(String, char),
-    /// It begins or ends with a blank, which no record name of an application has.
+    /// It begins or ends with white space, which no record name of an application does.
     #[error("the record pattern {shown} begins or ends with a blank", shown = shown(.0))]
     Blank(String),
-    /// It holds a control character: a line break, a tab, a zero byte.
+    /// It has a control character: a line break, a tab, a zero byte.
     #[error("the record pattern {shown} holds a control character", shown = shown(.0))]
     Control(String),
-    /// What names begin with holds a wildcard.
+    /// It is a literal prefix with a wildcard.
     #[error("the prefix \"{0}\" holds {1}: it is literal text")]
     Prefix(String, char),
-    /// It can match only names of Waxseal's own, which are never protected.
+    /// It can only match Waxseal's own names, which are never protected.
     #[error(
         "the record pattern {shown} protects nothing: names that begin with waxseal: are Waxseal's own \
          records", shown = shown(.0)
     )]
     Own(String),
-    /// It must match Waxseal's own names, and does not start as they do.
+    /// It must match Waxseal's own names, and lacks their prefix.
     #[error("the record pattern {shown} does not start with waxseal:", shown = shown(.0))]
     NotOwn(String),
-    /// It is an except, and none that can be used.
+    /// It is an invalid except.
     #[error("except: {0}")]
     Except(Box<PatternError>),
     /// It is an except with `{user}`.
@@ -90,7 +90,7 @@ pub enum PatternError {
 }
 
 impl PatternError {
-    /// The pattern that was probably meant, where that shows. It is no record's whole name.
+    /// The pattern that was probably intended, if it can be derived. It is not the whole name of a record.
     #[must_use]
     pub fn suggestion(&self) -> Option<String> {
         let suggested = match self {
@@ -109,28 +109,28 @@ impl PatternError {
     }
 }
 
-/// The text with each brace escaped that is no part of `{user}` and not escaped already.
+/// The text with each brace escaped that is not part of `{user}` and not escaped already.
 fn escape_braces(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
+    let mut remaining = text;
+    while let Some(c) = remaining.chars().next() {
         let taken = match c {
-            '{' if rest.starts_with(USER) => USER.len(),
-            '\\' => rest.chars().take(2).map(char::len_utf8).sum(),
+            '{' if remaining.starts_with(USER) => USER.len(),
+            '\\' => remaining.chars().take(2).map(char::len_utf8).sum(),
             '{' | '}' => {
                 escaped.push('\\');
                 1
             }
             _ => c.len_utf8(),
         };
-        let (part, behind) = rest.split_at(taken);
+        let (part, after) = remaining.split_at(taken);
         escaped.push_str(part);
-        rest = behind;
+        remaining = after;
     }
     escaped
 }
 
-/// A text that is no pattern, for an error. Without `*` and `{user}` it may be the whole name of a record.
+/// The text of an invalid pattern for an error. Without `*` and `{user}` it may be the whole name of a record.
 fn shown(text: &str) -> String {
     match (has_star(text), text.chars().count()) {
         (true, _) => format!("\"{text}\""),
@@ -139,12 +139,12 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Returns true if a text holds `*` or `{user}` without an escape.
+/// True if a text contains `*` or `{user}` that is not escaped.
 pub(super) fn has_star(text: &str) -> bool {
     let mut is_escaped = false;
     text.char_indices().any(|(at, c)| {
-        let begins = |word| text.get(at..).is_some_and(|rest| rest.starts_with(word));
-        let is_star = !is_escaped && (c == '*' || begins(USER));
+        let is_user = text.get(at..).is_some_and(|tail| tail.starts_with(USER));
+        let is_star = !is_escaped && (c == '*' || is_user);
         is_escaped = !is_escaped && c == '\\';
         is_star
     })

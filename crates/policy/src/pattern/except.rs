@@ -1,4 +1,4 @@
-//! Names that are excepted from a pattern: they belong to it, and their values are left plain.
+//! Names that are excepted from a pattern: they belong to it, and their values are left in plaintext.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ const MAX_SORT_GLOB: usize = 128;
 pub(crate) struct SortForm(Vec<Token>);
 
 impl SortForm {
-    /// Of a glob, without the field of a hash behind `->`. None where it has no `*`, or is too long.
+    /// The names of a glob, without the hash field after `->`. `None` if it has no `*` or is too long.
     pub(crate) fn of(glob: &[u8]) -> Option<Self> {
-        // Servers read it up to a zero byte in part, and as a whole in part.
+        // Servers read some parts of it up to a zero byte, and others as a whole.
         if glob.len() > MAX_SORT_GLOB || glob.contains(&0) {
             return None;
         }
@@ -35,19 +35,19 @@ impl SortForm {
         ))
     }
 
-    /// Returns whether all these names have the form of one `except` of the pattern.
+    /// True if all these names have the form of one `except` of the pattern.
     pub(crate) fn is_excepted_from(&self, pattern: &RecordPattern) -> bool {
         let mut excepts = pattern.excepts.iter();
         excepts.any(|except| relation::cover(except.glob.tokens(), &self.0))
     }
 
-    /// Returns whether all these names have the pattern's form.
+    /// True if all these names have the form of the pattern.
     pub(crate) fn is_covered_by(&self, pattern: &RecordPattern) -> bool {
         relation::cover(pattern.glob.tokens(), &self.0)
     }
 }
 
-/// A glob over whole names.
+/// A glob over whole names that are excepted.
 #[derive(Clone, Debug)]
 pub(super) struct Except {
     text: Arc<str>,
@@ -76,12 +76,12 @@ impl Except {
 }
 
 impl RecordPattern {
-    /// The same pattern with names excepted: those that one of these globs matches as a whole
-    /// belong to the pattern, and their values are left plain.
+    /// The same pattern with names excepted: those that one of these globs matches belong to the pattern, and their
+    /// values are left in plaintext.
     ///
     /// # Errors
     ///
-    /// When one of them is no glob, has `{user}`, matches no name of the pattern's form, or all of them.
+    /// If one of them is not a glob, has `{user}`, or matches no name or all names of the pattern's form.
     pub fn except<T: AsRef<str>>(self, globs: &[T]) -> Result<Self, PatternError> {
         let mut excepts = self.excepts.to_vec();
         for glob in globs {
@@ -105,7 +105,7 @@ impl RecordPattern {
         })
     }
 
-    /// The same pattern, with what is excepted from another one over the same names.
+    /// The same pattern, with the excepts of another one over the same names.
     #[must_use]
     pub fn with_excepts_of(self, other: &Self) -> Self {
         let is_of_both = |it: &&Except| relation::overlap(it.glob.tokens(), self.glob.tokens());
@@ -114,31 +114,31 @@ impl RecordPattern {
         Self { excepts, ..self }
     }
 
-    /// Returns true if a name of this pattern is excepted: its values are left plain.
+    /// True if a name of this pattern is excepted: its values are left in plaintext.
     #[inline]
     #[must_use]
     pub fn is_excepted(&self, name: &[u8]) -> bool {
         self.excepts.iter().any(|except| except.glob.matches(name))
     }
 
-    /// Returns true if any name is excepted.
+    /// True if any name is excepted.
     #[inline]
     #[must_use]
     pub fn has_excepts(&self) -> bool {
         !self.excepts.is_empty()
     }
 
-    /// The excepts as they were written. One without a wildcard is the whole name of a record.
+    /// The excepts as written. One without a wildcard is the whole name of a record.
     pub fn excepts(&self) -> impl Iterator<Item = &str> {
         self.excepts.iter().map(|except| &*except.text)
     }
 
-    /// Makes sure that no except is for names that all belong to a more specific pattern of the same
+    /// Checks that no except is for names that all belong to a more specific pattern of the same
     /// [set](Self::resolve), which does not except them.
     ///
     /// # Errors
     ///
-    /// When there is such an except.
+    /// If there is such an except.
     pub fn check_excepts(&self) -> Result<(), PatternError> {
         let owned = self.overlapping_excepts();
         let mut owned = owned
@@ -153,8 +153,8 @@ impl RecordPattern {
         }
     }
 
-    /// Excepts that match names of more specific patterns of the same [set](Self::resolve), which do not except
-    /// them, each as a report shows it and with that pattern.
+    /// The excepts that match names of more specific patterns of the same [set](Self::resolve), which do not except
+    /// them: each as a report shows it, with that pattern.
     pub fn excepts_without_effect(&self) -> impl Iterator<Item = (&str, &Self)> {
         self.overlapping_excepts()
             .map(|(except, owner)| (except.shown(), owner))
@@ -172,13 +172,13 @@ impl RecordPattern {
         })
     }
 
-    /// Returns true if one of the excepts matches all names of this form.
+    /// True if one of the excepts matches all names of this form.
     fn excepts_all_of(&self, tokens: &[Token]) -> bool {
         let mut excepts = self.excepts.iter();
         excepts.any(|it| relation::cover(it.glob.tokens(), tokens))
     }
 
-    /// The excepts for a report or a log: one that is the whole name of a record is not told.
+    /// The excepts for a report or a log: one that is the whole name of a record is not shown.
     pub fn shown_excepts(&self) -> impl Iterator<Item = &str> {
         self.excepts.iter().map(Except::shown)
     }

@@ -1,4 +1,4 @@
-//! A glob over names, read once and matched without recursion and without memory of its own.
+//! A glob over names, parsed once and matched without recursion and without allocation.
 
 use super::bytes::{ByteSet, byte_filter};
 use super::error::PatternError;
@@ -13,7 +13,7 @@ pub(super) struct Glob {
     tokens: Box<[Token]>,
 }
 
-/// The part between the literal beginning and the literal end.
+/// The part between the literal prefix and the literal suffix.
 #[derive(Clone, Debug)]
 enum Middle {
     /// Nothing: the glob is one name.
@@ -23,23 +23,23 @@ enum Middle {
     Parts(Box<Parts>),
 }
 
-/// Several wildcards. Every star takes the shortest text that lets the rest match, from left to right, and
-/// the last one the rest: what stands between two stars matches at its first place behind what
-/// stands before them, since a later place would leave less to the others.
+/// Several wildcards. Every star matches the shortest text, from left to right, and the last one all that remains.
+/// The part between two stars is therefore matched at its first position after the part before: a later position
+/// would leave less for the other parts.
 #[derive(Clone, Debug)]
 struct Parts {
-    /// From the literal beginning to the first star.
+    /// From the literal prefix to the first star.
     head: Part,
     /// From star to star.
     between: Box<[Part]>,
-    /// From the last star to the literal end.
+    /// From the last star to the literal suffix.
     tail: Part,
     has_star: bool,
-    /// Which of the stars is the user.
+    /// The index of the star that is the user.
     user: Option<usize>,
 }
 
-/// Places that take one byte each.
+/// Positions that match one byte each.
 #[derive(Clone, Debug)]
 enum Part {
     Literal(Box<[u8]>),
@@ -57,8 +57,8 @@ impl Glob {
         let first = tokens.iter().position(is_wildcard);
         let first = first.unwrap_or(tokens.len());
         let last = tokens.iter().rposition(is_wildcard);
-        let behind = last.map_or(tokens.len(), |last| last.saturating_add(1));
-        let inner = tokens.get(first..behind).unwrap_or_default();
+        let end = last.map_or(tokens.len(), |last| last.saturating_add(1));
+        let inner = tokens.get(first..end).unwrap_or_default();
         let middle = match inner {
             [] => Middle::Nothing,
             [star] if star.is_star() => Middle::Star,
@@ -66,7 +66,7 @@ impl Glob {
         };
         Self {
             prefix: text(tokens.get(..first).unwrap_or_default()),
-            suffix: text(tokens.get(behind..).unwrap_or_default()),
+            suffix: text(tokens.get(end..).unwrap_or_default()),
             middle,
             tokens,
         }
@@ -81,7 +81,7 @@ impl Glob {
         &self.prefix
     }
 
-    /// The literal text behind the last wildcard.
+    /// The literal text after the last wildcard.
     pub(super) fn suffix(&self) -> &str {
         &self.suffix
     }
@@ -116,18 +116,17 @@ impl Glob {
         literals.filter(|it| matches!(it, Token::Byte(_))).count()
     }
 
-    /// The text that `{user}` takes of a name; without a `{user}`, some text. `None` for a name that does not
-    /// match.
+    /// The text of a name that `{user}` matches; without a `{user}`, some text. `None` if the name does not match.
     #[inline]
     pub(super) fn captured<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
-        let rest = name.strip_prefix(self.prefix.as_bytes())?;
-        // Comparing nothing is not free: an empty suffix is most of them.
+        let remaining = name.strip_prefix(self.prefix.as_bytes())?;
+        // Most suffixes are empty, and comparing an empty suffix is not free.
         let inner = || match self.suffix.is_empty() {
-            true => Some(rest),
-            false => rest.strip_suffix(self.suffix.as_bytes()),
+            true => Some(remaining),
+            false => remaining.strip_suffix(self.suffix.as_bytes()),
         };
         match &self.middle {
-            Middle::Nothing => rest.is_empty().then_some(rest),
+            Middle::Nothing => remaining.is_empty().then_some(remaining),
             Middle::Star => inner(),
             Middle::Parts(parts) => parts.captured(inner()?),
         }
@@ -138,14 +137,14 @@ impl Glob {
         self.captured(name).is_some()
     }
 
-    /// The one name with this user in its place, where nothing else is open.
+    /// The only name with this user, if the glob has no other wildcard.
     pub(super) fn name_of(&self, user: &[u8]) -> Option<Vec<u8>> {
         let is_one = matches!(self.middle, Middle::Star) && self.has_user();
         is_one.then(|| [self.prefix.as_bytes(), user, self.suffix.as_bytes()].concat())
     }
 
-    /// The same as Redis writes it: `*` for `{user}`, and everything else that could be taken for a
-    /// wildcard escaped.
+    /// The glob in the notation of Redis: `*` for `{user}`, and literal characters escaped that could be taken for
+    /// wildcards.
     pub(super) fn for_redis(&self) -> String {
         let mut glob = Vec::new();
         for token in &self.tokens {
@@ -167,21 +166,21 @@ fn push_literal(glob: &mut Vec<u8>, byte: u8) {
     glob.push(byte);
 }
 
-/// A class is text, and its complement holds bytes that are none: what such a one lacks is all ASCII.
+/// A class is written as ASCII. One that accepts bytes above that is negated, and what it excludes is ASCII.
 fn push_class(glob: &mut Vec<u8>, set: ByteSet) {
     let is_negated = set.contains(u8::MAX);
     glob.extend_from_slice(if is_negated { b"[^" } else { b"[" });
-    let said = if is_negated { set.complement() } else { set };
-    let mut rest: &[u8] = &(0..128)
-        .filter(|byte| said.contains(*byte))
+    let listed = if is_negated { set.complement() } else { set };
+    let mut remaining: &[u8] = &(0..128)
+        .filter(|byte| listed.contains(*byte))
         .collect::<Vec<u8>>();
-    while let Some((first, others)) = rest.split_first() {
+    while let Some((first, others)) = remaining.split_first() {
         let run =
-            rest.chunk_by(|a, b| a.checked_add(1) == Some(*b) && is_plain(*a) && is_plain(*b));
-        rest = match run.into_iter().next() {
+            remaining.chunk_by(|a, b| a.checked_add(1) == Some(*b) && is_plain(*a) && is_plain(*b));
+        remaining = match run.into_iter().next() {
             Some(run @ [_, _, .., last]) => {
                 glob.extend([*first, b'-', *last]);
-                rest.get(run.len()..).unwrap_or_default()
+                remaining.get(run.len()..).unwrap_or_default()
             }
             _ => {
                 glob.extend_from_slice(if is_plain(*first) { b"" } else { b"\\" });
@@ -193,12 +192,12 @@ fn push_class(glob: &mut Vec<u8>, set: ByteSet) {
     glob.push(b']');
 }
 
-/// Returns true if a byte means nothing but itself in a class.
+/// True if a byte is literal in a class.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-/// The text of literal tokens. They come from whole characters.
+/// The text of literal tokens, which come from whole characters.
 fn text(literals: &[Token]) -> String {
     let byte = |token: &Token| match token {
         Token::Byte(byte) => Some(*byte),
@@ -224,25 +223,25 @@ impl Parts {
     }
 
     fn captured<'n>(&self, inner: &'n [u8]) -> Option<&'n [u8]> {
-        let (head, rest) = inner.split_at_checked(self.head.len())?;
-        let tail = rest.len().checked_sub(self.tail.len())?;
-        let (mut rest, tail) = rest.split_at_checked(tail)?;
+        let (head, remaining) = inner.split_at_checked(self.head.len())?;
+        let tail = remaining.len().checked_sub(self.tail.len())?;
+        let (mut remaining, tail) = remaining.split_at_checked(tail)?;
         if !self.head.accepts(head) || !self.tail.accepts(tail) {
             return None;
         }
         if !self.has_star {
-            return rest.is_empty().then_some(rest);
+            return remaining.is_empty().then_some(remaining);
         }
         let mut user = None;
         for (star, part) in self.between.iter().enumerate() {
-            let at = part.find(rest)?;
-            let (taken, behind) = rest.split_at_checked(at)?;
+            let at = part.find(remaining)?;
+            let (matched, after) = remaining.split_at_checked(at)?;
             if self.user == Some(star) {
-                user = Some(taken);
+                user = Some(matched);
             }
-            rest = behind.get(part.len()..)?;
+            remaining = after.get(part.len()..)?;
         }
-        Some(user.unwrap_or(rest))
+        Some(user.unwrap_or(remaining))
     }
 }
 
@@ -265,7 +264,7 @@ impl Part {
         }
     }
 
-    /// Returns true if as many bytes are accepted, each in its place.
+    /// True if each byte is accepted at its position. There must be as many bytes as positions.
     fn accepts(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => **literal == *bytes,
@@ -273,18 +272,18 @@ impl Part {
         }
     }
 
-    /// The first place where this part is in a text.
+    /// The first position of this part in a text.
     fn find(&self, text: &[u8]) -> Option<usize> {
         match self {
             Self::Literal(literal) => {
                 let (first, others) = literal.split_first()?;
-                find(text, *first, others.len(), |behind| {
-                    behind.starts_with(others)
+                find(text, *first, others.len(), |after| {
+                    after.starts_with(others)
                 })
             }
             Self::Mixed(tokens) => match tokens.split_first()? {
                 (Token::Byte(first), others) => {
-                    find(text, *first, others.len(), |behind| accept(others, behind))
+                    find(text, *first, others.len(), |after| accept(others, after))
                 }
                 _ => {
                     let mut windows = text.windows(tokens.len());
@@ -295,15 +294,15 @@ impl Part {
     }
 }
 
-/// The first place of a byte behind which as many bytes follow as are `wanted`, and the right ones.
-fn find(text: &[u8], first: u8, wanted: usize, is_right: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    let last = text.len().checked_sub(wanted)?;
+/// The first position of a byte that is followed by `needed` bytes, and by bytes for which `is_match` is true.
+fn find(text: &[u8], first: u8, needed: usize, is_match: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    let last = text.len().checked_sub(needed)?;
     let starts = text.get(..last)?.iter().enumerate();
     let mut starts = starts.filter(|(_, byte)| **byte == first);
-    starts.find_map(|(at, _)| is_right(text.get(at.checked_add(1)?..)?).then_some(at))
+    starts.find_map(|(at, _)| is_match(text.get(at.checked_add(1)?..)?).then_some(at))
 }
 
-/// Returns true if the bytes begin with what these places accept, each in its place.
+/// True if each position accepts the byte there. There may be more bytes.
 fn accept(tokens: &[Token], bytes: &[u8]) -> bool {
     bytes.len() >= tokens.len()
         && tokens.iter().zip(bytes).all(|(token, byte)| match token {

@@ -1,12 +1,12 @@
-//! Reading globs as Redis reads them, and `{user}`. Where Redis accepts a text that is certainly a mistake,
-//! such as a class without its end, it is an error.
+//! Parsing of globs as Redis reads them, and of `{user}`. A text that Redis accepts although it is certainly a
+//! mistake, such as a class without its end, is an error.
 
 use super::bytes::ByteSet;
 use super::error::PatternError;
 
-/// The longest pattern, in bytes. Two patterns are compared in time that grows with both lengths.
+/// The maximum length of a pattern in bytes. The time to compare two patterns grows with both lengths.
 const MAX_LENGTH: usize = 1024;
-/// The most `*` and `{user}` of one pattern. Servers before Redis 6.2.11 and 7.0.9 try all ways to
+/// The maximum number of `*` and `{user}` in a pattern. Servers before Redis 6.2.11 and 7.0.9 try all ways to
 /// distribute a name among them.
 const MAX_STARS: usize = 8;
 pub(super) const USER: &str = "{user}";
@@ -16,13 +16,13 @@ pub(super) const USER: &str = "{user}";
 pub(super) enum Token {
     /// This byte.
     Byte(u8),
-    /// `?`: one byte, whatever it is.
+    /// `?`: any byte.
     One,
     /// `[…]`: one byte of a set.
     Class(ByteSet),
     /// `*`: any number of bytes.
     Star,
-    /// `{user}`: any number of bytes, which name the user.
+    /// `{user}`: any number of bytes, which identify the user.
     User,
 }
 
@@ -31,7 +31,7 @@ impl Token {
         matches!(self, Self::Star | Self::User)
     }
 
-    /// The bytes that may stand in this place.
+    /// The bytes that are accepted at this position.
     pub(super) fn accepted(self) -> ByteSet {
         match self {
             Self::Byte(byte) => ByteSet::only(byte),
@@ -46,7 +46,7 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
 }
 
-/// Reads a glob. Several `*` in a row are one.
+/// Parses a glob. Several `*` in a row are one.
 pub(super) fn parse(text: &str) -> Result<Vec<Token>, PatternError> {
     if text.is_empty() {
         return Err(PatternError::Empty);
@@ -60,9 +60,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Token>, PatternError> {
     if text.chars().any(char::is_control) {
         return Err(PatternError::Control(text.to_owned()));
     }
-    let mut parser = Parser { text, rest: text };
+    let mut parser = Parser {
+        text,
+        remaining: text,
+    };
     let mut tokens = Vec::new();
-    while !parser.rest.is_empty() {
+    while !parser.remaining.is_empty() {
         parser.token(&mut tokens)?;
     }
     let stars = tokens.iter().filter(|token| token.is_star()).count();
@@ -73,7 +76,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Token>, PatternError> {
     Ok(tokens)
 }
 
-/// Checks that a name tells who its user is: `{user}` stands there once, and not beside a wildcard.
+/// Checks that a name identifies its user: `{user}` occurs once, and not beside a wildcard.
 fn check_user(text: &str, tokens: &[Token]) -> Result<(), PatternError> {
     let users = tokens.iter().filter(|token| **token == Token::User);
     if users.count() > 1 {
@@ -91,13 +94,13 @@ fn check_user(text: &str, tokens: &[Token]) -> Result<(), PatternError> {
 
 struct Parser<'t> {
     text: &'t str,
-    rest: &'t str,
+    remaining: &'t str,
 }
 
 impl Parser<'_> {
     fn token(&mut self, tokens: &mut Vec<Token>) -> Result<(), PatternError> {
-        if let Some(rest) = self.rest.strip_prefix(USER) {
-            self.rest = rest;
+        if let Some(remaining) = self.remaining.strip_prefix(USER) {
+            self.remaining = remaining;
             tokens.push(Token::User);
             return Ok(());
         }
@@ -122,9 +125,9 @@ impl Parser<'_> {
     }
 
     fn next(&mut self) -> Option<char> {
-        let mut chars = self.rest.chars();
+        let mut chars = self.remaining.chars();
         let next = chars.next();
-        self.rest = chars.as_str();
+        self.remaining = chars.as_str();
         next
     }
 
@@ -132,28 +135,30 @@ impl Parser<'_> {
         PatternError::Brace(self.text.to_owned(), brace)
     }
 
-    /// Reads a class behind its `[`. As in Redis, `^` negates, a range may be written backwards, an end of
-    /// a range is never escaped, and the first `]` that is not one ends the class.
+    /// Parses a class after its `[`. As in Redis, `^` negates, a range may be written backwards, the end of a range
+    /// is never escaped, and the first `]` that is not such an end closes the class.
     fn class(&mut self) -> Result<ByteSet, PatternError> {
-        let is_negated = self.rest.starts_with('^');
+        let is_negated = self.remaining.starts_with('^');
         if is_negated {
             self.next();
         }
         let mut set = ByteSet::EMPTY;
         loop {
             let open = || PatternError::OpenClass(self.text.to_owned());
-            let (mut first, mut last) = (self.rest.chars().next().ok_or_else(open)?, None);
+            let (mut first, mut last) = (self.remaining.chars().next().ok_or_else(open)?, None);
             self.next();
             match first {
                 ']' => break,
                 '\\' => {
                     let open = || PatternError::OpenClass(self.text.to_owned());
-                    first = self.rest.chars().next().ok_or_else(open)?;
+                    first = self.remaining.chars().next().ok_or_else(open)?;
                     self.next();
                 }
                 '{' | '}' => return Err(self.brace(first)),
-                _ if let Some(end) = self.rest.strip_prefix('-').filter(|it| !it.is_empty()) => {
-                    self.rest = end;
+                _ if let Some(end) =
+                    self.remaining.strip_prefix('-').filter(|it| !it.is_empty()) =>
+                {
+                    self.remaining = end;
                     last = self.next();
                 }
                 _ => {}

@@ -1,9 +1,9 @@
-//! Relations of two globs: their names overlap, or those of one are among those of the other. Every step advances in one of the two, so that both are compared
-//! in time that grows with the product of their lengths.
+//! Relations of two globs: their names overlap, or one covers the names of the other. Every step advances in one of
+//! the two globs, so that the time of a comparison grows with the product of their lengths.
 
 use super::parse::Token;
 
-/// Returns true if a name can have the form of both.
+/// True if a name can have the form of both.
 pub(super) fn overlap(one: &[Token], other: &[Token]) -> bool {
     reach(one, other, |mine, theirs, steps| match (mine, theirs) {
         (Some(mine), Some(theirs)) => {
@@ -26,8 +26,7 @@ pub(super) fn overlap(one: &[Token], other: &[Token]) -> bool {
     })
 }
 
-/// Returns true if every name of the other's form has the first one's, as far as that shows place by place: true
-/// only if it is certain.
+/// True if every name of the form of `other` certainly has the form of `one`, comparing position by position.
 pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
     reach(one, other, |mine, theirs, steps| match (mine, theirs) {
         (Some(mine), theirs) if mine.is_star() => {
@@ -45,7 +44,7 @@ pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
     })
 }
 
-/// The pairs of places at which a comparison continues.
+/// The pairs of positions at which a comparison continues.
 struct Steps<'s> {
     reached: &'s mut [bool],
     width: usize,
@@ -66,13 +65,13 @@ impl Steps<'_> {
     }
 
     fn set(&mut self, at: usize) {
-        if let Some(place) = self.reached.get_mut(at) {
-            *place = true;
+        if let Some(reached) = self.reached.get_mut(at) {
+            *reached = true;
         }
     }
 }
 
-/// Returns true if the ends of both are reached together, by steps forward.
+/// True if the ends of both are reached together.
 fn reach(
     one: &[Token],
     other: &[Token],

@@ -1,4 +1,4 @@
-//! Names that single patterns match, and how several of them relate.
+//! Tests of single patterns, and of the relations of several.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn pattern(text: &str) -> RecordPattern {
 }
 
 #[test]
-fn matches_by_prefix_wildcard_and_suffix() {
+fn names_match_by_prefix_wildcard_and_suffix() {
     assert!(pattern("wa:*").matches(b"wa:5215512345678"));
     assert!(pattern("wa:*").matches(b"wa:"));
     assert!(!pattern("wa:*").matches(b"lock:wa:1"));
@@ -21,7 +21,7 @@ fn matches_by_prefix_wildcard_and_suffix() {
 }
 
 #[test]
-fn captures_the_user() {
+fn the_user_is_captured() {
     assert_eq!(
         pattern("wa:{user}").user(b"wa:5215512345678"),
         Some(&b"5215512345678"[..])
@@ -42,7 +42,7 @@ fn captures_the_user() {
 }
 
 #[test]
-fn never_means_names_of_our_own() {
+fn our_own_names_never_match() {
     assert!(!pattern("*").matches(b"waxseal:canary"));
     assert!(pattern("*").matches(b"anything"));
     assert!(pattern("waxseal*").matches(b"waxsealant"));
@@ -82,16 +82,16 @@ fn a_name_belongs_to_the_most_specific_pattern_and_else_to_the_first() {
         assert_eq!(owners(&reversed), [owner], "{name}, the other way round");
     }
     assert_eq!(resolved, texts.map(pattern));
-    // The same words twice: the first.
+    // The same text twice: the first.
     let twice = RecordPattern::resolve(vec![pattern("wa:*"), pattern("wa:*")]);
     assert!(twice[0].matches(b"wa:1") && !twice[1].matches(b"wa:1"));
-    // Resolved again beside others, nothing is left of the first set.
+    // Resolved again beside others, nothing remains of the first set.
     let alone = RecordPattern::resolve(vec![resolved[1].clone()]);
     assert!(alone[0].matches(b"wa:temp:1") && alone[0].yields_to().count() == 0);
 }
 
 #[test]
-fn knows_which_patterns_overlap_and_which_cover_others() {
+fn patterns_overlap_or_cover_others() {
     for (a, b, overlaps, covers) in [
         ("wa:*", "wa:temp:*", true, true),
         ("wa:temp:*", "wa:*", true, false),
@@ -118,7 +118,7 @@ fn the_record_of_a_user_is_not_one_of_a_more_specific_pattern() {
     let resolved = RecordPattern::resolve(texts);
     assert_eq!(resolved[0].name_of(b"1").as_deref(), Some(&b"wa:1"[..]));
     assert_eq!(resolved[0].name_of(b"temp:1"), None);
-    // A part of its records has the users that it has.
+    // A part of its records has the same users.
     let part = pattern("wa:52*").part_of(&resolved[0]);
     assert_eq!(part.user(b"wa:521"), Some(&b"521"[..]));
     assert_eq!(part.name_of(b"521").as_deref(), Some(&b"wa:521"[..]));
@@ -127,7 +127,7 @@ fn the_record_of_a_user_is_not_one_of_a_more_specific_pattern() {
 }
 
 #[test]
-fn refuses_what_protects_nothing() {
+fn patterns_that_protect_nothing_are_refused() {
     for text in [
         " wa:*",
         "wa:* ",
@@ -148,7 +148,7 @@ fn refuses_what_protects_nothing() {
         let own = PatternError::Own(text.to_owned());
         assert_eq!(RecordPattern::parse(text), Err(own), "{text}");
     }
-    // A blank in the middle is one of the name.
+    // A space in the middle belongs to the name.
     assert!(pattern("my app:*").matches(b"my app:1"));
     // The name of a record is not in the text.
     let error = RecordPattern::parse("wa:secret ").unwrap_err().to_string();
@@ -159,31 +159,34 @@ fn refuses_what_protects_nothing() {
 }
 
 #[test]
-fn names_of_our_own_have_a_form_all_the_same() {
-    let quarantine = RecordPattern::of_own("waxseal:quarantine:*").unwrap();
-    assert!(quarantine.names(b"waxseal:quarantine:1"));
-    assert!(!quarantine.names(b"waxseal:canary"));
-    assert!(pattern("*").names(b"waxseal:canary"));
+fn our_own_names_still_have_a_form() {
+    let quarantine = RecordPattern::parse_own("waxseal:quarantine:*").unwrap();
+    assert!(quarantine.matches_form(b"waxseal:quarantine:1"));
+    assert!(!quarantine.matches_form(b"waxseal:canary"));
+    assert!(pattern("*").matches_form(b"waxseal:canary"));
 }
 
 #[test]
-fn a_pattern_over_names_of_our_own_means_them_and_nothing_else() {
-    let users = RecordPattern::of_own("waxseal:user:*").unwrap();
+fn a_pattern_over_our_own_names_matches_only_these() {
+    let users = RecordPattern::parse_own("waxseal:user:*").unwrap();
     for name in ["waxseal:user:1", "waxseal:user:", "waxseal:canary", "wa:1"] {
-        assert_eq!(users.matches(name.as_bytes()), users.names(name.as_bytes()));
+        assert_eq!(
+            users.matches(name.as_bytes()),
+            users.matches_form(name.as_bytes())
+        );
     }
     assert!(users.matches(b"waxseal:user:1") && !users.matches(b"waxseal:canary"));
-    let canary = RecordPattern::of_own("waxseal:canary").unwrap();
+    let canary = RecordPattern::parse_own("waxseal:canary").unwrap();
     assert!(canary.matches(b"waxseal:canary") && !canary.matches(b"waxseal:canary2"));
     for text in ["*", "waxseal*", "wa:*", "{user}waxseal:"] {
         let error = PatternError::NotOwn(text.to_owned());
-        assert_eq!(RecordPattern::of_own(text), Err(error));
+        assert_eq!(RecordPattern::parse_own(text), Err(error));
     }
-    assert_eq!(RecordPattern::of_own(""), Err(PatternError::Empty));
+    assert_eq!(RecordPattern::parse_own(""), Err(PatternError::Empty));
 }
 
 #[test]
-fn refuses_what_it_would_not_understand() {
+fn invalid_patterns_are_refused() {
     assert_eq!(RecordPattern::parse(""), Err(PatternError::Empty));
     let text = |text: &str| text.to_owned();
     for (pattern, error) in [
@@ -211,7 +214,7 @@ fn refuses_what_it_would_not_understand() {
         RecordPattern::parse(&long),
         Err(PatternError::TooLong(1025, 1024))
     );
-    // What to write instead is in the text; the name of a record is not.
+    // The text contains the correction, but not the name of a record.
     let error = RecordPattern::parse("{wa}:secret*")
         .unwrap_err()
         .to_string();
@@ -229,7 +232,7 @@ fn refuses_what_it_would_not_understand() {
 }
 
 #[test]
-fn reads_globs_as_redis_does() {
+fn globs_are_parsed_as_redis_does() {
     for (glob, yes, no) in [
         ("a?c", &["abc", "a\u{0}c"][..], &["ac", "abbc"][..]),
         ("[a-c]x", &["ax", "cx"], &["dx", "x", "aax"]),
@@ -245,10 +248,16 @@ fn reads_globs_as_redis_does() {
         ("?", &["x"], &["", "é"]),
     ] {
         for name in yes {
-            assert!(pattern(glob).names(name.as_bytes()), "{glob} and {name}");
+            assert!(
+                pattern(glob).matches_form(name.as_bytes()),
+                "{glob} and {name}"
+            );
         }
         for name in no {
-            assert!(!pattern(glob).names(name.as_bytes()), "{glob} and {name}");
+            assert!(
+                !pattern(glob).matches_form(name.as_bytes()),
+                "{glob} and {name}"
+            );
         }
     }
     assert_eq!(pattern("\\{wa\\}:*").prefix(), "{wa}:");
@@ -268,7 +277,7 @@ fn reads_globs_as_redis_does() {
 }
 
 #[test]
-fn a_wildcard_takes_the_shortest_text_and_the_last_one_the_rest() {
+fn a_wildcard_matches_the_shortest_text_and_the_last_one_what_remains() {
     for (glob, name, user) in [
         ("wa:{user}:*", "wa:1:2:3", Some("1")),
         ("wa:*:{user}", "wa:1:2:3", Some("2:3")),
@@ -280,11 +289,14 @@ fn a_wildcard_takes_the_shortest_text_and_the_last_one_the_rest() {
         let user = user.map(str::as_bytes);
         let pattern = pattern(glob);
         assert_eq!(pattern.user(name.as_bytes()), user, "{glob}");
-        assert!(pattern.names(name.as_bytes()));
-        // Which of several records is meant, a user does not tell.
-        assert!(pattern.has_many_of_user() && pattern.name_of(b"1").is_none());
+        assert!(pattern.matches_form(name.as_bytes()));
+        // A user does not determine one of several records.
+        assert!(pattern.has_many_records_per_user() && pattern.name_of(b"1").is_none());
     }
-    assert!(!pattern("wa:{user}:x").has_many_of_user() && !pattern("wa:*").has_many_of_user());
+    assert!(
+        !pattern("wa:{user}:x").has_many_records_per_user()
+            && !pattern("wa:*").has_many_records_per_user()
+    );
 }
 
 #[test]
@@ -313,7 +325,7 @@ fn several_wildcards_overlap_and_cover_each_other() {
 }
 
 #[test]
-fn of_two_patterns_with_wildcards_the_one_with_more_literal_text_is_the_owner() {
+fn of_two_patterns_with_wildcards_the_one_with_more_literal_text_owns_a_name() {
     let texts = [
         "wa:*:*:x",
         "wa:*:ab*:x",
@@ -338,7 +350,7 @@ fn of_two_patterns_with_wildcards_the_one_with_more_literal_text_is_the_owner() 
 }
 
 #[test]
-fn excepted_names_stay_the_patterns() {
+fn excepted_names_still_belong_to_the_pattern() {
     let sessions = pattern("sess:*").except(&["sess:*_LOCK", "*:tmp"]).unwrap();
     for (name, is_excepted) in [
         ("sess:1", false),
@@ -351,7 +363,7 @@ fn excepted_names_stay_the_patterns() {
     // A part of the records has the excepts of the whole.
     let part = pattern("sess:1*").part_of(&sessions);
     assert!(part.is_excepted(b"sess:1_LOCK") && !part.is_excepted(b"sess:12"));
-    // But for those that none of its names can have.
+    // Except for those that none of its names can match.
     let locks = pattern("sess:*").except(&["sess:lock:*"]).unwrap();
     assert_eq!(pattern("sess:1*").part_of(&locks).excepts().count(), 0);
     assert_eq!(
@@ -379,7 +391,7 @@ fn an_except_for_names_of_another_pattern_has_no_effect() {
          except there"
     );
     assert_eq!(resolved[1].check_excepts(), Ok(()));
-    // In part, or where the owner has it as well.
+    // In part, or if the owner has the same except.
     let resolved = resolve(&["app:*:lock"], &[]);
     assert_eq!(resolved[0].check_excepts(), Ok(()));
     let without: Vec<_> = resolved[0].excepts_without_effect().collect();
@@ -394,7 +406,7 @@ fn an_except_for_names_of_another_pattern_has_no_effect() {
 }
 
 #[test]
-fn refuses_excepts_that_mean_nothing_or_everything() {
+fn excepts_that_match_nothing_or_everything_are_refused() {
     for (except, error) in [
         (
             "other:*",

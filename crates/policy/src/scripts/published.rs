@@ -1,5 +1,5 @@
-//! The SHA-1 of scripts of locks as libraries publish them, grouped by what the scripts say in this crate's normal form
-//! (`tokens`). Of a published text nothing is kept but its digest, which is over its line ends and comments, too.
+//! The SHA-1 digests of scripts of locks as libraries publish them, grouped by the normal form of the scripts
+//! (`tokens`). Only the digests of published texts are kept; they cover line ends and comments.
 
 /// Published texts of one normal form.
 pub(super) struct Published {

@@ -1,9 +1,9 @@
-//! The table of known scripts. A row says in Lua what a script does, with `{this|that}` where published
-//! scripts differ in words only, and what its arguments are. How a script is compared with that is in `tokens`.
+//! The table of known scripts. A row holds the Lua text of a script, with `{this|that}` where published scripts differ
+//! in wording only, and the roles of its arguments. `tokens` normalises scripts before they are compared.
 
 use super::ScriptReply::{self, Error, Integer, Null};
 
-/// What scripts do, in all the words in which they do it.
+/// An operation of scripts, in all its wordings.
 pub(super) struct Idiom {
     pub(super) name: &'static str,
     /// Its text, with alternatives.
@@ -12,11 +12,11 @@ pub(super) struct Idiom {
     pub(super) compared: Option<usize>,
     /// The argument that is stored as the value.
     pub(super) stored: Option<usize>,
-    /// Replies that can mean that the value was another one. With them nothing has changed.
+    /// The replies that can mean that value and argument differ, so that nothing has changed.
     pub(super) mismatches: &'static [ScriptReply],
 }
 
-/// Words that stand for parts of texts.
+/// Abbreviations for parts of texts.
 const PARTS: [(&str, &str); 6] = [
     (
         "$same",
@@ -38,7 +38,7 @@ const PARTS: [(&str, &str); 6] = [
     ("$px", r#""{px|ex}",{ARGV[2]|tonumber(ARGV[2])}"#),
 ];
 
-/// Replies of scripts that do nothing where the value is another one.
+/// The replies of scripts that do nothing if value and argument differ.
 const MISMATCHES: &[ScriptReply] = &[Integer(0), Integer(-1), Null];
 
 const fn compare(name: &'static str, text: &'static str) -> Idiom {
@@ -59,7 +59,7 @@ const fn take(name: &'static str, text: &'static str) -> Idiom {
     }
 }
 
-/// Stores an argument and compares none.
+/// Stores an argument without comparing.
 const fn store(name: &'static str, text: &'static str) -> Idiom {
     Idiom {
         compared: None,
@@ -255,36 +255,36 @@ impl Idiom {
         }
     }
 
-    /// Every text of it.
+    /// All wordings.
     pub(super) fn texts(&self) -> Vec<String> {
-        let written = |text: String, (word, part): &(&str, &str)| text.replace(word, part);
-        expand(&PARTS.iter().fold(self.text.to_owned(), written))
+        let replace = |text: String, (name, part): &(&str, &str)| text.replace(name, part);
+        expand(&PARTS.iter().fold(self.text.to_owned(), replace))
     }
 }
 
-/// Every text that a text with alternatives stands for.
+/// Expands the alternatives of a text, the first `{…}` first.
 fn expand(text: &str) -> Vec<String> {
-    let Some((before, rest)) = text.split_once('{') else {
+    let Some((before, tail)) = text.split_once('{') else {
         return vec![text.to_owned()];
     };
     let mut alternatives = Vec::new();
     let mut depth = 1_usize;
     let mut begin = 0;
-    for (at, letter) in rest.char_indices() {
+    for (at, letter) in tail.char_indices() {
         match letter {
             '{' => depth = depth.saturating_add(1),
             '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth == 0 || (depth == 1 && letter == '|') {
-            alternatives.push(rest.get(begin..at).unwrap_or_default());
+            alternatives.push(tail.get(begin..at).unwrap_or_default());
             begin = at.saturating_add(1);
         }
         if depth == 0 {
             break;
         }
     }
-    let after = rest.get(begin..).unwrap_or_default();
+    let after = tail.get(begin..).unwrap_or_default();
     alternatives
         .into_iter()
         .flat_map(|alternative| expand(&format!("{before}{alternative}{after}")))

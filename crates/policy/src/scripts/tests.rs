@@ -1,10 +1,10 @@
-//! The tables hold together: each row is known as what it says, and so is each published text. What is no known script
-//! is tested from outside.
+//! The tables are consistent: each row and each published text is recognised with its roles. Scripts that are not
+//! known are tested in `tests/it`.
 
 use super::*;
 
 #[test]
-fn every_text_of_every_row_is_known_as_what_its_row_says() {
+fn every_wording_of_every_row_is_recognised() {
     for idiom in IDIOMS {
         for text in idiom.texts() {
             let found = KnownScript::of_text(text.as_bytes()).expect(&text).0;
@@ -17,7 +17,7 @@ fn every_text_of_every_row_is_known_as_what_its_row_says() {
 }
 
 #[test]
-fn every_published_script_is_known_by_its_digest_as_what_its_shape_says() {
+fn every_published_script_is_recognised_by_its_digest() {
     let mut digests = std::collections::HashSet::new();
     for published in PUBLISHED {
         let shape = published.shape;

@@ -1,6 +1,6 @@
-//! Lua, as far as two scripts can be compared: a script is taken apart into tokens and written again in one way. What
-//! the server does not look at either is left out: comments, white space, which quotes a string has, what locals are
-//! called, the case of command words. What it would run differently stays different.
+//! Normalisation of Lua scripts, so that they can be compared: a script is split into tokens and written in one normal
+//! form. Whatever does not change its meaning is dropped: comments, white space, the quotes of strings, the names of
+//! locals, the case of commands. Scripts with different meanings have different normal forms.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ const SYMBOLS: [&str; 23] = [
     ")", "{", "}", "[", "]", ",",
 ];
 
-/// The script, written in the one way. `None` for what is not Lua, or uses more of it than any known script.
+/// The normal form of a script. `None` if it is not Lua, or uses more of Lua than any known script.
 pub(super) fn normalise(script: &[u8]) -> Option<String> {
     if script.len() > MAX_LEN {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn normalise(script: &[u8]) -> Option<String> {
     for token in tokens {
         // Writing to a string cannot fail.
         let _ = match token {
-            LuaToken::Word(word) | LuaToken::Number(word) => write!(text, "{word} "),
+            LuaToken::Word(token) | LuaToken::Number(token) => write!(text, "{token} "),
             LuaToken::Text(content) => write!(text, "\"{content}\" "),
             LuaToken::Symbol(symbol) => write!(text, "{symbol} "),
         };
@@ -50,52 +50,52 @@ pub(super) fn normalise(script: &[u8]) -> Option<String> {
 
 fn tokens(script: &str) -> Option<Vec<LuaToken>> {
     let mut tokens = Vec::new();
-    let mut rest = script;
-    while let Some(first) = rest.chars().next() {
-        rest = match first {
-            ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => rest.get(1..)?,
-            '-' if rest.starts_with("--") => comment(rest.get(2..)?)?,
+    let mut input = script;
+    while let Some(first) = input.chars().next() {
+        input = match first {
+            ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => input.get(1..)?,
+            '-' if input.starts_with("--") => comment(input.get(2..)?)?,
             '\'' | '"' => {
-                let (content, rest) = rest.get(1..)?.split_once(first)?;
+                let (content, tail) = input.get(1..)?.split_once(first)?;
                 tokens.push(text(content)?);
-                rest
+                tail
             }
-            '[' if level(rest).is_some() => {
-                let (content, rest) = long_bracket(rest)?;
+            '[' if level(input).is_some() => {
+                let (content, tail) = long_bracket(input)?;
                 tokens.push(text(content)?);
-                rest
+                tail
             }
             'a'..='z' | 'A'..='Z' | '_' => {
-                let (word, rest) = split_while(rest, |c| c.is_ascii_alphanumeric() || c == '_');
-                tokens.push(LuaToken::Word(word.to_owned()));
-                rest
+                let (name, tail) = split_while(input, |c| c.is_ascii_alphanumeric() || c == '_');
+                tokens.push(LuaToken::Word(name.to_owned()));
+                tail
             }
             '0'..='9' => {
-                // Whatever sticks to it belongs to it.
-                let (number, rest) = split_while(rest, |c| {
+                // All characters up to the next separator belong to it.
+                let (number, tail) = split_while(input, |c| {
                     c.is_ascii_alphanumeric() || matches!(c, '.' | '_')
                 });
                 tokens.push(LuaToken::Number(number.to_owned()));
-                rest
+                tail
             }
             // Ends a statement. The statements of known scripts end without it in the same places, and anywhere
             // else it is an error.
-            ';' => rest.get(1..)?,
-            '.' if !rest.starts_with("..") => {
+            ';' => input.get(1..)?,
+            '.' if !input.starts_with("..") => {
                 tokens.push(LuaToken::Symbol("."));
-                rest.get(1..)?
+                input.get(1..)?
             }
             _ => {
-                let symbol = SYMBOLS.into_iter().find(|it| rest.starts_with(it))?;
+                let symbol = SYMBOLS.into_iter().find(|it| input.starts_with(it))?;
                 tokens.push(LuaToken::Symbol(symbol));
-                rest.get(symbol.len()..)?
+                input.get(symbol.len()..)?
             }
         };
     }
     Some(tokens)
 }
 
-/// A string of this content. The strings of known scripts have neither escapes nor quotes nor line ends in them.
+/// A string with this content. The strings of known scripts contain no escapes, quotes or line ends.
 fn text(content: &str) -> Option<LuaToken> {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\\' | '"' | '\'');
     content
@@ -104,23 +104,23 @@ fn text(content: &str) -> Option<LuaToken> {
         .then(|| LuaToken::Text(content.to_owned()))
 }
 
-/// Returns what follows a comment that begins here.
-fn comment(rest: &str) -> Option<&str> {
-    if level(rest).is_some() {
-        return Some(long_bracket(rest)?.1);
+/// The text after a comment that begins here.
+fn comment(text: &str) -> Option<&str> {
+    if level(text).is_some() {
+        return Some(long_bracket(text)?.1);
     }
     // Lua ends a line at either.
-    let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-    rest.get(end..)
+    let end = text.find(['\n', '\r']).unwrap_or(text.len());
+    text.get(end..)
 }
 
-/// Returns the number of equals signs of the long bracket that opens here, if one does.
+/// The number of equals signs of the long bracket that opens here, if one does.
 fn level(text: &str) -> Option<usize> {
-    let (signs, rest) = split_while(text.strip_prefix('[')?, |c| c == '=');
-    rest.starts_with('[').then_some(signs.len())
+    let (signs, tail) = split_while(text.strip_prefix('[')?, |c| c == '=');
+    tail.starts_with('[').then_some(signs.len())
 }
 
-/// Returns the content of the long bracket that opens here, and what follows it.
+/// The content of the long bracket that opens here, and the text after it.
 fn long_bracket(text: &str) -> Option<(&str, &str)> {
     let signs = "=".repeat(level(text)?);
     let inside = text.strip_prefix(&format!("[{signs}["))?;
@@ -140,24 +140,24 @@ fn is_symbol(token: Option<&LuaToken>, expected: &str) -> bool {
     matches!(token, Some(LuaToken::Symbol(symbol)) if *symbol == expected)
 }
 
-/// Servers read command words and options in any case: the strings among the arguments of `redis.call` are written in
-/// lower case.
+/// Writes the strings among the arguments of `redis.call` in lower case: servers accept commands and options in any
+/// case.
 fn lower_commands(tokens: &mut [LuaToken]) {
     let mut at = 0;
-    while let Some(rest) = tokens.get_mut(at..) {
-        if rest.is_empty() {
+    while let Some(following) = tokens.get_mut(at..) {
+        if following.is_empty() {
             break;
         }
         at = at.saturating_add(1);
-        let calls = is_word(rest.first(), "redis")
-            && is_symbol(rest.get(1), ".")
-            && (is_word(rest.get(2), "call") || is_word(rest.get(2), "pcall"))
-            && is_symbol(rest.get(3), "(");
+        let calls = is_word(following.first(), "redis")
+            && is_symbol(following.get(1), ".")
+            && (is_word(following.get(2), "call") || is_word(following.get(2), "pcall"))
+            && is_symbol(following.get(3), "(");
         if !calls {
             continue;
         }
         let mut depth = 0_usize;
-        for token in rest.iter_mut().skip(3) {
+        for token in following.iter_mut().skip(3) {
             match token {
                 LuaToken::Symbol("(") => depth = depth.saturating_add(1),
                 LuaToken::Symbol(")") if depth <= 1 => break,
@@ -169,7 +169,7 @@ fn lower_commands(tokens: &mut [LuaToken]) {
     }
 }
 
-/// Parentheses around a whole condition mean nothing.
+/// Removes parentheses around a whole condition.
 fn unwrap_conditions(tokens: &mut Vec<LuaToken>) {
     let mut at = 0;
     while at < tokens.len() {
@@ -189,7 +189,7 @@ fn unwrap_conditions(tokens: &mut Vec<LuaToken>) {
     }
 }
 
-/// Returns the place of the parenthesis that closes the one that opens here.
+/// The position of the parenthesis that closes the one that opens here.
 fn closing(tokens: &[LuaToken], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -207,16 +207,16 @@ fn closing(tokens: &[LuaToken], open: usize) -> Option<usize> {
     None
 }
 
-/// Locals that a script begins with and that only name its keys and arguments: `local key = KEYS[1]`. They are written
-/// out where they are used.
+/// Replaces locals at the start of a script that only name its keys and arguments, such as `local key = KEYS[1]`, by
+/// their values.
 fn inline_arguments(tokens: &mut Vec<LuaToken>) {
     while let Some((name, value)) = leading_alias(tokens) {
-        let rest = tokens.get(ALIAS..).unwrap_or_default();
-        if is_assigned(rest, &name) {
+        let body = tokens.get(ALIAS..).unwrap_or_default();
+        if is_assigned(body, &name) {
             return;
         }
         let mut inlined = Vec::with_capacity(tokens.len());
-        for token in rest {
+        for token in body {
             match token {
                 LuaToken::Word(word) if *word == name => inlined.extend_from_slice(&value),
                 token => inlined.push(token.clone()),
@@ -226,7 +226,7 @@ fn inline_arguments(tokens: &mut Vec<LuaToken>) {
     }
 }
 
-/// Tokens of `local NAME = KEYS [ N ]`.
+/// The number of tokens of `local NAME = KEYS [ N ]`.
 const ALIAS: usize = 7;
 
 /// The name and the value of the local that the script begins with.
@@ -249,18 +249,18 @@ fn leading_alias(tokens: &[LuaToken]) -> Option<(String, Vec<LuaToken>)> {
         && (table == "KEYS" || table == "ARGV")
         && is_symbol(Some(open), "[")
         && is_symbol(Some(close), "]");
-    // A new statement follows, and not the rest of an expression.
-    let follows = tokens.get(ALIAS);
-    let ends = ["local", "if", "return", "redis", "for"];
-    let ends = ends.into_iter().any(|word| is_word(follows, word));
+    // A new statement must follow, not the remainder of an expression.
+    let next = tokens.get(ALIAS);
+    let statements = ["local", "if", "return", "redis", "for"];
+    let is_complete = statements.into_iter().any(|word| is_word(next, word));
     let is_own = !matches!(name.as_str(), "KEYS" | "ARGV" | "redis");
-    (is_alias && ends && is_own).then(|| {
+    (is_alias && is_complete && is_own).then(|| {
         let value = tokens.get(3..ALIAS).unwrap_or_default().to_vec();
         (name.clone(), value)
     })
 }
 
-/// Returns whether a name gets another value, or is a field of a table.
+/// True if a name is assigned another value, or is a field of a table.
 fn is_assigned(tokens: &[LuaToken], name: &str) -> bool {
     let mut before: Option<&LuaToken> = None;
     let mut tokens = tokens.iter().peekable();
@@ -278,7 +278,7 @@ fn is_assigned(tokens: &[LuaToken], name: &str) -> bool {
     false
 }
 
-/// Locals are called by the order in which they are declared.
+/// Renames locals by the order in which they are declared.
 fn rename_locals(tokens: &mut [LuaToken]) {
     let mut names: SmallVec<[String; 8]> = SmallVec::new();
     let mut declares = false;
@@ -287,7 +287,7 @@ fn rename_locals(tokens: &mut [LuaToken]) {
             .checked_sub(1)
             .is_some_and(|before| is_symbol(tokens.get(before), "."));
         let Some(LuaToken::Word(word)) = tokens.get_mut(at) else {
-            // A list of names goes on with a comma.
+            // A list of names continues with a comma.
             declares &= is_symbol(tokens.get(at), ",");
             continue;
         };

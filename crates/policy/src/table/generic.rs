@@ -1,7 +1,7 @@
-//! Records of any kind. What works on names and lifetimes passes, and so does what shows the sealed bytes;
-//! what brings a value under another name is refused, because its envelope is bound to the old one.
+//! Records of any type. Commands on names and lifetimes are forwarded, and so are those that return sealed bytes;
+//! commands that move a value to another name are refused, because its envelope is bound to the old one.
 
-use super::{Row, Timeout, container, nameless, pass, refuse};
+use super::{Row, Timeout, container, keyless, pass, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, SECOND};
 use crate::refusal::Reason::{ComparesValue, MovesValue};
 
@@ -22,33 +22,33 @@ pub(super) const ROWS: &[Row] = &[
     pass("ttl", FIRST).reads(),
     pass("type", FIRST).reads(),
     pass("unlink", ALL),
-    // What the server evicts last.
+    // The records that the server evicts last.
     container("bless"),
     pass("bless|clear", SECOND),
     pass("bless|get", SECOND).reads(),
-    nameless("bless|scan"),
+    keyless("bless|scan"),
     pass("bless|set", SECOND),
     container("object"),
     pass("object|encoding", SECOND).reads(),
     pass("object|freq", SECOND).reads(),
     pass("object|idletime", SECOND).reads(),
     pass("object|refcount", SECOND).reads(),
-    nameless("object|help"),
-    // Names that a server finds by itself, and names only.
-    nameless("keys"),
-    nameless("randomkey"),
-    nameless("scan"),
-    nameless("clusterscan"),
+    keyless("object|help"),
+    // They return names that the server chooses, and no values.
+    keyless("keys"),
+    keyless("randomkey"),
+    keyless("scan"),
+    keyless("clusterscan"),
     // They wait for replicas.
-    nameless("wait").blocking(Timeout::Milliseconds(2)),
-    nameless("waitaof").blocking(Timeout::Milliseconds(3)),
+    keyless("wait").blocking(Timeout::Milliseconds(2)),
+    keyless("waitaof").blocking(Timeout::Milliseconds(3)),
     refuse("copy", FIRST_TWO, MovesValue),
     refuse("migrate", Names::Migrate, MovesValue),
     refuse("rename", FIRST_TWO, MovesValue),
     refuse("renamenx", FIRST_TWO, MovesValue),
     refuse("restore", FIRST, MovesValue),
     refuse("restore-asking", FIRST, MovesValue),
-    // Sorts by values, and shows values of other records.
+    // It sorts by values, and returns values of other records.
     refuse("sort", Names::Sort, ComparesValue),
     refuse("sort_ro", Names::Sort, ComparesValue).reads(),
 ];

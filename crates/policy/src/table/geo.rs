@@ -1,4 +1,4 @@
-//! Places on the globe, which are sorted sets to Redis. Refused on protected names.
+//! Geospatial data, which Redis keeps in sorted sets. Refused on protected names.
 
 use super::{Row, refuse};
 use crate::names::{FIRST, FIRST_TWO, Names};

@@ -1,10 +1,10 @@
-//! Hashes. The values of fields are sealed, their names are not: everything that works on names and
-//! lifetimes of fields passes.
+//! Hashes. The values of fields are sealed, their names are not: commands on names and lifetimes of fields are
+//! forwarded.
 
-use super::{Form, Row, container, form, nameless, pass, refuse};
+use super::{Form, Row, container, form, keyless, pass, refuse};
 use crate::decision::Effect;
 use crate::names::{FIRST, SECOND};
-use crate::refusal::Reason::{ComputesOnValue, FieldsElsewhere};
+use crate::refusal::Reason::{ComputesOnValue, FieldsNotInRequest};
 
 pub(super) const ROWS: &[Row] = &[
     form("hget", FIRST, Form::HGet).reads(),
@@ -36,10 +36,10 @@ pub(super) const ROWS: &[Row] = &[
     pass("httl", FIRST).reads(),
     refuse("hincrby", FIRST, ComputesOnValue),
     refuse("hincrbyfloat", FIRST, ComputesOnValue),
-    // Sets of fields that a connection prepares once and fills many times.
+    // Sets of fields that a connection prepares once and uses many times.
     container("himport").with(Effect::Connection),
-    nameless("himport|discard").with(Effect::Connection),
-    nameless("himport|discardall").with(Effect::Connection),
-    nameless("himport|prepare").with(Effect::Connection),
-    refuse("himport|set", SECOND, FieldsElsewhere).with(Effect::Connection),
+    keyless("himport|discard").with(Effect::Connection),
+    keyless("himport|discardall").with(Effect::Connection),
+    keyless("himport|prepare").with(Effect::Connection),
+    refuse("himport|set", SECOND, FieldsNotInRequest).with(Effect::Connection),
 ];

@@ -1,6 +1,6 @@
-//! HyperLogLogs: counters inside a string, which only the server understands.
+//! HyperLogLogs: counters in a string, in a format of the server.
 
-use super::{Row, nameless, refuse};
+use super::{Row, keyless, refuse};
 use crate::names::{ALL, FIRST, SECOND};
 use crate::refusal::{DataKind, Reason};
 
@@ -11,5 +11,5 @@ pub(super) const ROWS: &[Row] = &[
     refuse("pfcount", ALL, HYPERLOGLOGS).reads(),
     refuse("pfdebug", SECOND, HYPERLOGLOGS),
     refuse("pfmerge", ALL, HYPERLOGLOGS),
-    nameless("pfselftest"),
+    keyless("pfselftest"),
 ];

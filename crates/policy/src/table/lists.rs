@@ -1,5 +1,5 @@
-//! Lists. Elements are sealed one by one and bound to their record; what looks for an element by its
-//! value or moves one to another record is refused.
+//! Lists. Elements are sealed one by one and bound to their record; commands that search for an element by its value
+//! or move one to another record are refused.
 
 use super::{Form, Row, Timeout, form, pass, refuse};
 use crate::names::{ALL_BUT_LAST, FIRST, FIRST_TWO, counted};

@@ -1,22 +1,22 @@
-//! Channels. Their names are no record names, and messages are not stored: they pass in clear.
+//! Channels. Their names are not record names, and messages are not stored: they are forwarded in plaintext.
 
-use super::{Row, container, nameless};
+use super::{Row, container, keyless};
 use crate::decision::{Channels, Effect};
 
 pub(super) const ROWS: &[Row] = &[
-    nameless("publish"),
-    nameless("spublish"),
-    nameless("subscribe").at_least(Effect::Subscribe(Channels::Plain), 2),
-    nameless("psubscribe").at_least(Effect::Subscribe(Channels::Patterns), 2),
-    nameless("ssubscribe").at_least(Effect::Subscribe(Channels::Shards), 2),
-    nameless("unsubscribe").with(Effect::Unsubscribe(Channels::Plain)),
-    nameless("punsubscribe").with(Effect::Unsubscribe(Channels::Patterns)),
-    nameless("sunsubscribe").with(Effect::Unsubscribe(Channels::Shards)),
+    keyless("publish"),
+    keyless("spublish"),
+    keyless("subscribe").at_least(Effect::Subscribe(Channels::Plain), 2),
+    keyless("psubscribe").at_least(Effect::Subscribe(Channels::Patterns), 2),
+    keyless("ssubscribe").at_least(Effect::Subscribe(Channels::Shards), 2),
+    keyless("unsubscribe").with(Effect::Unsubscribe(Channels::Plain)),
+    keyless("punsubscribe").with(Effect::Unsubscribe(Channels::Patterns)),
+    keyless("sunsubscribe").with(Effect::Unsubscribe(Channels::Shards)),
     container("pubsub"),
-    nameless("pubsub|channels"),
-    nameless("pubsub|help"),
-    nameless("pubsub|numpat"),
-    nameless("pubsub|numsub"),
-    nameless("pubsub|shardchannels"),
-    nameless("pubsub|shardnumsub"),
+    keyless("pubsub|channels"),
+    keyless("pubsub|help"),
+    keyless("pubsub|numpat"),
+    keyless("pubsub|numsub"),
+    keyless("pubsub|shardchannels"),
+    keyless("pubsub|shardnumsub"),
 ];

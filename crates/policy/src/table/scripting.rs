@@ -1,8 +1,7 @@
-//! Scripts and functions. They see envelopes in the place of values, so most of them may not have protected records
-//! among their names; records that they name by themselves are not seen here. Which scripts are known is in
-//! `scripts`.
+//! Scripts and functions. They see envelopes instead of values, so most of them must not name protected records; names
+//! that a script builds are not seen here. The known scripts are in `scripts`.
 
-use super::{Form, Row, container, form, nameless};
+use super::{Form, Row, container, form, keyless};
 use crate::decision::Effect;
 use crate::names::counted;
 
@@ -20,23 +19,23 @@ pub(super) const ROWS: &[Row] = &[
         .reads()
         .with(Effect::Script),
     container("function"),
-    nameless("function|delete"),
-    nameless("function|dump"),
-    nameless("function|flush"),
-    nameless("function|help"),
-    // On a shared connection it would wait behind the very script that it is to end.
-    nameless("function|kill").with(Effect::Connection),
-    nameless("function|list"),
-    nameless("function|load"),
-    nameless("function|restore"),
-    nameless("function|stats"),
+    keyless("function|delete"),
+    keyless("function|dump"),
+    keyless("function|flush"),
+    keyless("function|help"),
+    // On a shared connection it would wait for the very script that it should end.
+    keyless("function|kill").with(Effect::Connection),
+    keyless("function|list"),
+    keyless("function|load"),
+    keyless("function|restore"),
+    keyless("function|stats"),
     container("script"),
-    // The debugger takes the connection for itself.
-    nameless("script|debug").with(Effect::Connection),
-    nameless("script|exists").with(Effect::QueryScripts),
-    nameless("script|flush"),
-    nameless("script|help"),
-    nameless("script|kill").with(Effect::Connection),
-    nameless("script|load").with(Effect::LoadScript),
-    nameless("script|show"),
+    // The debugger takes over the connection.
+    keyless("script|debug").with(Effect::Connection),
+    keyless("script|exists").with(Effect::QueryScripts),
+    keyless("script|flush"),
+    keyless("script|help"),
+    keyless("script|kill").with(Effect::Connection),
+    keyless("script|load").with(Effect::LoadScript),
+    keyless("script|show"),
 ];

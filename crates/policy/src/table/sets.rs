@@ -1,5 +1,5 @@
-//! Sets: a member is found by comparing, which envelopes do not allow. Refused on protected names,
-//! also where no member is shown, so that no set grows under a protected name.
+//! Sets: members are found by comparison, which envelopes do not allow. Refused on protected names, even commands
+//! that return no member, so that no set is created under a protected name.
 
 use super::{Row, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, counted};

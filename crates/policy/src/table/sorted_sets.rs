@@ -1,4 +1,4 @@
-//! Sorted sets: members are found by comparing and sorted by scores. Refused on protected names.
+//! Sorted sets: members are found by comparison and sorted by scores. Refused on protected names.
 
 use super::{Row, Timeout, refuse};
 use crate::names::{ALL_BUT_LAST, FIRST, FIRST_TWO, Names, counted};
@@ -6,7 +6,7 @@ use crate::refusal::{DataKind, Reason};
 
 const SORTED_SETS: Reason = Reason::NotYetSealed(DataKind::SortedSets);
 
-/// Where the result goes, then the sources behind their number.
+/// The destination of the result, then the sources after their count.
 const STORED: Names = Names::Counted {
     destination: Some(1),
     at: 2,

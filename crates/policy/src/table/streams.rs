@@ -1,12 +1,12 @@
 //! Streams: their entries are not sealed yet. Refused on protected names, their groups included.
 
-use super::{EffectRule, Row, container, nameless, refuse};
+use super::{EffectRule, Row, container, keyless, refuse};
 use crate::names::{FIRST, Names, SECOND};
 use crate::refusal::{DataKind, Reason};
 
 const STREAMS: Reason = Reason::NotYetSealed(DataKind::Streams);
 
-/// They wait only when told to.
+/// They wait only if the request has `BLOCK`.
 const fn may_wait(name: &'static str) -> Row {
     Row {
         effect: EffectRule::BlockingWithBlock,
@@ -39,10 +39,10 @@ pub(super) const ROWS: &[Row] = &[
     refuse("xgroup|delconsumer", SECOND, STREAMS),
     refuse("xgroup|destroy", SECOND, STREAMS),
     refuse("xgroup|setid", SECOND, STREAMS),
-    nameless("xgroup|help"),
+    keyless("xgroup|help"),
     container("xinfo"),
     refuse("xinfo|consumers", SECOND, STREAMS).reads(),
     refuse("xinfo|groups", SECOND, STREAMS).reads(),
     refuse("xinfo|stream", SECOND, STREAMS).reads(),
-    nameless("xinfo|help"),
+    keyless("xinfo|help"),
 ];

@@ -1,11 +1,11 @@
-//! Strings. Values are sealed one by one; what computes on them or compares them is refused, because an
-//! envelope is not the value and two envelopes of one value differ.
+//! Strings. Values are sealed one by one; commands that compute on them or compare them are refused, because an
+//! envelope is not the value, and two envelopes of one value differ.
 
 use super::{Form, Row, form, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, at};
 use crate::refusal::Reason::{ComparesValue, ComputesOnValue};
 
-/// MSETEX: names and values behind their number.
+/// MSETEX: names and values after their count.
 const COUNTED_PAIRS: Names = Names::Counted {
     destination: None,
     at: 1,
@@ -37,11 +37,11 @@ pub(super) const ROWS: &[Row] = &[
     refuse("incrby", FIRST, ComputesOnValue),
     refuse("incrbyfloat", FIRST, ComputesOnValue),
     refuse("increx", FIRST, ComputesOnValue),
-    // A plain DELEX passes.
+    // A DELEX without a condition is forwarded.
     form("delex", FIRST, Form::DelEx),
     refuse("delifeq", FIRST, ComparesValue),
     refuse("digest", FIRST, ComparesValue).reads(),
     refuse("lcs", FIRST_TWO, ComparesValue).reads(),
-    // Its names are behind a word of their own; each argument is taken for one.
+    // Its names follow a keyword; each argument is taken for one.
     refuse("stralgo", at(2, -1, 1), ComparesValue).reads(),
 ];

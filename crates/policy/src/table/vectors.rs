@@ -1,4 +1,4 @@
-//! Vector sets: the server compares vectors, and their attributes stand beside them in clear.
+//! Vector sets: the server compares vectors, and their attributes are in plaintext.
 
 use super::{Row, Timeout, refuse};
 use crate::names::FIRST;
@@ -7,7 +7,7 @@ use crate::refusal::{DataKind, Reason};
 const VECTOR_SETS: Reason = Reason::NotYetSealed(DataKind::VectorSets);
 
 pub(super) const ROWS: &[Row] = &[
-    // They may work in a thread of their own.
+    // They may run in a thread of the server.
     refuse("vadd", FIRST, VECTOR_SETS).blocking(Timeout::Unstated),
     refuse("vcard", FIRST, VECTOR_SETS).reads(),
     refuse("vdim", FIRST, VECTOR_SETS).reads(),

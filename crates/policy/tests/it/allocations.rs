@@ -1,4 +1,4 @@
-//! The path that every request takes: no allocation for requests with a value or two.
+//! The path of every request: no allocation for requests with one or two values.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use crate::{names, split};
 #[test]
 fn a_request_with_a_value_or_two_allocates_nothing() {
     let names = names();
-    // The table is put together at its first use.
+    // The table is built when it is first used.
     let _ = decide(&names, &[b"PING"]);
     for request in [
         "GET wa:1",

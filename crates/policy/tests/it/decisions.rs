@@ -1,6 +1,6 @@
 //! The decision for each form of each command that carries values.
 
-use waxseal_policy::{Action, ReplyShape, RequestChange, decide};
+use waxseal_policy::{Action, Layout, ReplyShape, RequestChange, decide};
 
 use crate::{decided, names, policy, shown};
 
@@ -11,7 +11,7 @@ fn assert_decides(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_name_that_no_pattern_means_is_forwarded_in_every_form() {
+fn a_name_that_matches_no_pattern_is_forwarded_in_every_form() {
     for request in [
         "GET log",
         "SET log v",
@@ -58,7 +58,7 @@ fn strings_are_sealed_and_opened() {
 }
 
 #[test]
-fn set_takes_every_option_in_any_order_and_case() {
+fn set_accepts_every_option_in_any_order_and_case() {
     assert_decides(&[
         ("SET wa:1 v NX", "seal 2@1 -> as it is"),
         ("SET wa:1 v xx", "seal 2@1 -> as it is"),
@@ -79,7 +79,7 @@ fn set_takes_every_option_in_any_order_and_case() {
 }
 
 #[test]
-fn set_in_a_form_that_is_not_known_is_refused() {
+fn set_in_an_unknown_form_is_refused() {
     assert_decides(&[
         ("SET wa:1 v IFEQ w", "refuse ComparesValue"),
         ("SET wa:1 v ifne w", "refuse ComparesValue"),
@@ -100,7 +100,7 @@ fn set_in_a_form_that_is_not_known_is_refused() {
 }
 
 #[test]
-fn a_wrong_number_of_arguments_without_a_value_is_the_servers_to_refuse() {
+fn a_wrong_number_of_arguments_without_a_value_is_left_to_the_server() {
     for request in [
         "GET wa:1 wa:2",
         "GETDEL wa:1 wa:2",
@@ -133,7 +133,7 @@ fn a_wrong_number_of_arguments_without_a_value_is_the_servers_to_refuse() {
 }
 
 #[test]
-fn what_redis_would_measure_is_measured_on_the_whole_value() {
+fn lengths_and_ranges_are_those_of_the_whole_value() {
     assert_decides(&[
         ("STRLEN wa:1", "GET 1..2 -> length @1"),
         ("GETRANGE wa:1 0 -1", "GET 1..2 -> range 0..=-1 @1"),
@@ -170,19 +170,19 @@ fn several_names_are_treated_one_by_one() {
 }
 
 #[test]
-fn the_first_pattern_that_means_a_name_decides() {
+fn the_first_pattern_that_matches_a_name_decides() {
     let names = policy(&["sess:admin:*", "sess:*"]);
     for (name, index) in [("sess:admin:1", 0), ("sess:1", 1)] {
         let decision = decide(&names, &[b"GET", name.as_bytes()]);
         let Action::Transform(transform) = decision.action else {
             panic!("{name} is protected");
         };
-        let ReplyShape::Value(place) = transform.reply else {
+        let ReplyShape::Record(location, Layout::Value) = transform.reply else {
             panic!("one value");
         };
-        assert_eq!(place.pattern.index(), index);
+        assert_eq!(location.pattern.index(), index);
         assert_eq!(transform.request, RequestChange::None);
-        assert!(names.pattern(place.pattern).matches(name.as_bytes()));
+        assert!(names.pattern(location.pattern).matches(name.as_bytes()));
     }
     let listed: Vec<_> = names
         .iter()
@@ -226,7 +226,7 @@ fn hashes_are_sealed_field_by_field() {
         ("HEXPIRE wa:1 60 FIELDS 1 f", "forward"),
         ("HINCRBY wa:1 f 1", "refuse ComputesOnValue"),
         ("HIMPORT PREPARE set f g", "forward"),
-        ("HIMPORT SET wa:1 set v w", "refuse FieldsElsewhere"),
+        ("HIMPORT SET wa:1 set v w", "refuse FieldsNotInRequest"),
         ("HIMPORT SET log set v w", "forward"),
     ]);
 }
@@ -291,7 +291,7 @@ fn lists_are_sealed_element_by_element() {
 }
 
 #[test]
-fn delex_passes_without_a_condition_only() {
+fn delex_is_forwarded_without_a_condition_only() {
     assert_decides(&[
         ("DELEX wa:1", "forward"),
         ("DELEX wa:1 IFEQ v", "refuse ComparesValue"),
@@ -300,7 +300,7 @@ fn delex_passes_without_a_condition_only() {
 }
 
 #[test]
-fn what_works_on_names_and_lifetimes_passes() {
+fn commands_on_names_and_lifetimes_are_forwarded() {
     for request in [
         "DEL wa:1",
         "UNLINK wa:1",
@@ -329,7 +329,7 @@ fn what_works_on_names_and_lifetimes_passes() {
 }
 
 #[test]
-fn sort_looks_at_what_its_globs_could_mean() {
+fn sort_is_refused_if_its_globs_may_match() {
     assert_decides(&[
         ("SORT log", "forward"),
         ("SORT wa:1", "refuse ComparesValue"),
@@ -349,7 +349,7 @@ fn sort_looks_at_what_its_globs_could_mean() {
 }
 
 #[test]
-fn a_glob_means_what_its_literal_prefix_allows() {
+fn a_glob_matches_what_its_literal_prefix_allows() {
     let names = policy(&["wa:{user}", "one", "*:end"]);
     let narrow = policy(&["wa:{user}", "one"]);
     for (glob, may) in [
@@ -367,15 +367,15 @@ fn a_glob_means_what_its_literal_prefix_allows() {
         ("[w]x", true),
         ("waxseal:*", false),
     ] {
-        assert_eq!(narrow.may_mean(glob.as_bytes()), may, "{glob}");
-        // A pattern that may begin with anything leaves nothing out but our own names.
+        assert_eq!(narrow.may_match(glob.as_bytes()), may, "{glob}");
+        // A pattern without a literal prefix matches everything but our own names.
         let wide = may || (glob.contains('*') && !glob.starts_with("waxseal:"));
-        assert_eq!(names.may_mean(glob.as_bytes()), wide, "{glob}");
+        assert_eq!(names.may_match(glob.as_bytes()), wide, "{glob}");
     }
 }
 
 #[test]
-fn an_unknown_command_may_not_name_a_protected_record() {
+fn an_unknown_command_must_not_name_a_protected_record() {
     for request in [
         "JSON.SET wa:1 $ v",
         "FUTURE x wa:1",
@@ -408,21 +408,21 @@ fn an_unknown_command_may_not_name_a_protected_record() {
 }
 
 #[test]
-fn a_request_inside_a_request_may_hold_no_value() {
+fn a_request_inside_a_request_must_not_hold_a_value() {
     assert_decides(&[
         ("COMMAND GETKEYS LMPOP 1 wa:1 LEFT", "forward"),
         ("COMMAND GETKEYS GET wa:1", "forward"),
         ("COMMAND GETKEYS SET log v", "forward"),
-        ("COMMAND GETKEYS SET wa:1 v", "refuse QuotesRequest"),
+        ("COMMAND GETKEYS SET wa:1 v", "refuse EmbedsRequest"),
         (
             "COMMAND GETKEYSANDFLAGS append wa:1 v",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
-        ("ACL DRYRUN me SET wa:1 v", "refuse QuotesRequest"),
+        ("ACL DRYRUN me SET wa:1 v", "refuse EmbedsRequest"),
         ("ACL DRYRUN me GET wa:1", "forward"),
         (
             "COMMAND GETKEYS COMMAND GETKEYS GET wa:1",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         ("COMMAND GETKEYS", "forward"),
     ]);
@@ -430,6 +430,6 @@ fn a_request_inside_a_request_may_hold_no_value() {
     deep.push(b"wa:1");
     assert_eq!(
         shown(&decide(&names(), &deep).action),
-        "refuse QuotesRequest"
+        "refuse EmbedsRequest"
     );
 }

@@ -1,11 +1,11 @@
-//! What requests do to their connection.
+//! The effects of requests on their connection.
 
 use waxseal_policy::{Channels, Effect};
 
 use crate::decided;
 
 #[test]
-fn tells_what_a_request_does_to_its_connection() {
+fn requests_have_the_effects_of_their_commands() {
     for (request, effect) in [
         ("GET log", Effect::None),
         ("GET wa:1", Effect::None),
@@ -40,7 +40,7 @@ fn tells_what_a_request_does_to_its_connection() {
         ("XREAD STREAMS BLOCK 0", Effect::None),
         ("XREAD COUNT 1 block 0 STREAMS log 0", Effect::Blocking),
         ("XREADGROUP GROUP BLOCK c STREAMS log >", Effect::None),
-        // Not certain to be of a form that does not wait.
+        // It may be of a form that waits.
         ("XREAD LATER 1 STREAMS log 0", Effect::Blocking),
         ("XREAD COUNT 1", Effect::Blocking),
         (
@@ -74,7 +74,7 @@ fn tells_what_a_request_does_to_its_connection() {
 }
 
 #[test]
-fn client_reply_counts_in_its_exact_forms_only() {
+fn client_reply_has_an_effect_in_its_exact_forms_only() {
     for (request, effect) in [
         ("CLIENT REPLY ON", Effect::ReplyOn),
         ("client reply off", Effect::ReplyOff),
@@ -88,7 +88,7 @@ fn client_reply_counts_in_its_exact_forms_only() {
 }
 
 #[test]
-fn a_command_with_too_many_or_too_few_arguments_has_no_effect_that_is_known() {
+fn a_command_with_too_many_or_too_few_arguments_is_unsettled() {
     for request in [
         "MULTI now",
         "EXEC now",

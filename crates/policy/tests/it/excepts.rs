@@ -1,7 +1,9 @@
-//! Excepted names: whatever would be refused is forwarded, and values are those of the pattern, marked.
+//! Excepted names: requests that would be refused are forwarded, and values keep the pattern, marked as excepted.
 
 use waxseal_policy::decide_early;
-use waxseal_policy::{Action, ProtectedNames, RecordPattern, ReplyShape, RequestChange, decide};
+use waxseal_policy::{
+    Action, Layout, ProtectedNames, RecordPattern, ReplyShape, RequestChange, decide,
+};
 
 use crate::{shown, split};
 
@@ -15,7 +17,7 @@ fn names() -> ProtectedNames {
 }
 
 #[test]
-fn what_would_be_refused_because_of_an_excepted_name_is_forwarded() {
+fn requests_are_not_refused_because_of_an_excepted_name() {
     for (request, action) in [
         ("EVAL script 1 sess:1_LOCK token", "forward"),
         ("EVALSHA digest 1 sess:1_LOCK token", "digest or excepted"),
@@ -27,7 +29,7 @@ fn what_would_be_refused_because_of_an_excepted_name_is_forwarded() {
         ("SORT sess:count:1", "forward"),
         ("JSON.SET sess:count:1 $ v", "forward"),
         ("COMMAND GETKEYS SET sess:1_LOCK v", "forward"),
-        // Not where another name is protected, wherever it stands.
+        // Not if another name is protected, in any position.
         ("EVAL script 2 sess:1_LOCK sess:1", "refuse RunsCode"),
         ("EVAL script 2 sess:1 sess:1_LOCK", "refuse RunsCode"),
         ("RENAME sess:1_LOCK sess:1", "refuse MovesValue"),
@@ -39,7 +41,7 @@ fn what_would_be_refused_because_of_an_excepted_name_is_forwarded() {
         ),
         (
             "COMMAND GETKEYS MSET sess:1_LOCK v wa:1 v",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         (
             "RENAME sess:1_LOCK waxseal:canary",
@@ -66,16 +68,18 @@ fn values_of_excepted_names_keep_their_pattern_and_are_marked() {
     let RequestChange::Seal(slots) = transform.request else {
         panic!("{:?}", transform.request);
     };
-    let ids = slots.iter().map(|slot| slot.place.pattern);
+    let ids = slots.iter().map(|slot| slot.location.pattern);
     let ids: Vec<_> = ids.map(|id| (id.index(), id.is_excepted())).collect();
     assert_eq!(ids, [(1, true), (1, false), (0, false)]);
-    // What is sealed still is opened.
+    // Values that are still sealed are opened.
     let action = decide(&names, &split("GET sess:1_LOCK")).action;
     let Action::Transform(transform) = action else {
         panic!("{action:?}");
     };
-    assert!(matches!(transform.reply, ReplyShape::Value(place) if place.pattern.is_excepted()));
-    // A large value goes to an excepted name as it comes, unless another name or an answer may follow.
+    assert!(
+        matches!(transform.reply, ReplyShape::Record(location, Layout::Value) if location.pattern.is_excepted())
+    );
+    // A large value is streamed to an excepted name, unless another name or a reply with a value may follow.
     for (line, total, is_certain) in [
         ("SET sess:1_LOCK", 3, true),
         ("APPEND sess:1_LOCK", 3, true),

@@ -1,6 +1,5 @@
-//! The forms that are known against the forms that servers accept: whatever a server would carry out
-//! on a protected record is either understood or refused for a reason, never by mistake for a form
-//! that is not known.
+//! The known forms against those that servers accept: a request that a server would carry out on a protected record
+//! is either understood or refused for a reason, but never taken for an unknown form.
 
 use waxseal_policy::{Action, Reason, decide};
 use waxseal_testing::{Flavor, RedisServer};
@@ -111,7 +110,7 @@ fn every_form_that_a_server_accepts_is_known() {
         let mut accepted = 0;
         for (beginning, options) in FAMILIES {
             for request in sequences(beginning, options) {
-                // Whatever an earlier request took away.
+                // Restores what an earlier request removed.
                 client.cmd(&["HSET", "wa:h", "f", "v", "g", "w"]);
                 client.cmd(&["RPUSH", "wa:l", "v", "w"]);
                 let arguments = split(&request);
@@ -129,7 +128,7 @@ fn every_form_that_a_server_accepts_is_known() {
     }
 }
 
-/// The beginning alone, and with one, two or three of the options.
+/// The beginning alone, and with one to three of the options.
 fn sequences(beginning: &str, options: &[&str]) -> Vec<String> {
     let mut all = vec![beginning.to_owned()];
     let mut longest = all.clone();

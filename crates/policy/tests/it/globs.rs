@@ -1,4 +1,4 @@
-//! Globs: as a naive reading has them, as servers have them, and within bounds whatever the name.
+//! Globs against a naive implementation and against servers, and in bounded time for any name.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use waxseal_policy::{ProtectedNames, RecordPattern};
 use waxseal_testing::{Flavor, RedisServer};
 
-/// Few letters, so that names and globs often meet.
+/// Few letters, so that globs often match names.
 const LETTERS: &[u8] = b"ab:-*\\[{";
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// Pieces that make a pattern.
+/// Pieces that form a pattern.
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     vec(piece(), 1..8).prop_map(|mut pieces| {
         pieces.dedup_by(|a, b| *a == Piece::Star && *b == Piece::Star);
@@ -54,7 +54,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     vec(letter, 0..10)
 }
 
-/// The text of a glob. An end of a range is never escaped: of those that need it each is said alone.
+/// The text of a glob. The end of a range is never escaped: bytes that would need it are listed one by one.
 fn text(pieces: &[Piece]) -> String {
     let mut text = String::new();
     for piece in pieces {
@@ -85,7 +85,7 @@ fn is_range(first: u8, last: u8) -> bool {
     [first, last].iter().all(u8::is_ascii_lowercase)
 }
 
-/// What `{user}` takes, by trying everything: every star from the shortest text on, from left to right.
+/// The text that `{user}` matches, by trying all possibilities: for every star the shortest text first.
 fn tried(pieces: &[Piece], name: &[u8], at: usize) -> Option<Range<usize>> {
     let Some((piece, rest)) = pieces.split_first() else {
         return (at == name.len()).then_some(0..0);
@@ -120,7 +120,7 @@ proptest! {
     #[test]
     fn a_pattern_matches_what_trying_everything_finds((pieces, pattern) in pattern(), name in name()) {
         let found = tried(&pieces, &name, 0);
-        prop_assert_eq!(pattern.names(&name), found.is_some());
+        prop_assert_eq!(pattern.matches_form(&name), found.is_some());
         let user = found.filter(|it| !it.is_empty()).map(|it| &name[it]);
         prop_assert_eq!(pattern.user(&name), user);
     }
@@ -130,9 +130,9 @@ proptest! {
         (_, one) in pattern(), (_, other) in pattern(), names in vec(name(), 1..20),
     ) {
         for name in &names {
-            let both = one.names(name) && other.names(name);
+            let both = one.matches_form(name) && other.matches_form(name);
             prop_assert!(!both || one.overlaps(&other));
-            prop_assert!(!one.covers(&other) || !other.names(name) || one.names(name));
+            prop_assert!(!one.covers(&other) || !other.matches_form(name) || one.matches_form(name));
         }
         prop_assert_eq!(one.overlaps(&other), other.overlaps(&one));
         prop_assert!(one.covers(&one) && one.overlaps(&one));
@@ -154,7 +154,7 @@ proptest! {
     fn no_text_makes_a_pattern_panic(text in ".{0,20}", name in vec(any::<u8>(), 0..20)) {
         if let Ok(pattern) = RecordPattern::parse(&text) {
             let _ = pattern.user(&name);
-            prop_assert!(!pattern.names(&name) || name.starts_with(pattern.prefix().as_bytes()));
+            prop_assert!(!pattern.matches_form(&name) || name.starts_with(pattern.prefix().as_bytes()));
         }
     }
 }
@@ -194,11 +194,11 @@ fn servers_match_the_same_names() {
                 .collect();
             let ours: BTreeSet<_> = names
                 .iter()
-                .filter(|it| pattern.names(it))
+                .filter(|it| pattern.matches_form(it))
                 .cloned()
                 .collect();
             assert_eq!(keys, ours, "{flavor:?}: {}", pattern.as_str());
-            // What the operator wrote means the same to the server, where it has no user.
+            // The text of the operator has the same meaning on the server if it has no user.
             if !pieces.contains(&Piece::User) {
                 let keys = client.cmd(&["KEYS", pattern.as_str()]).array();
                 assert_eq!(keys.len(), ours.len(), "{flavor:?}: {}", pattern.as_str());
@@ -213,7 +213,7 @@ fn servers_match_the_same_names() {
 fn a_long_name_that_almost_matches_is_decided_at_once() {
     let pattern = RecordPattern::parse("*a*a*a*a*a*a*a*b").expect("a pattern");
     let mut name = vec![b'a'; 1 << 20];
-    assert!(!pattern.names(&name));
+    assert!(!pattern.matches_form(&name));
     name.push(b'b');
-    assert!(pattern.names(&name));
+    assert!(pattern.matches_form(&name));
 }

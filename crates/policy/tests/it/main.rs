@@ -1,5 +1,5 @@
-//! What the policy promises: a row for every command of every supported server, names where the
-//! servers say they are, the right decision for each form, and no value that gets past it.
+//! Tests of the policy: a row for every command of every supported server, the positions of names according to the
+//! servers, the decision for each form, and no value that passes in plaintext.
 
 mod allocations;
 mod decisions;
@@ -7,6 +7,7 @@ mod effects;
 mod excepts;
 mod forms;
 mod globs;
+mod keywords;
 mod own_records;
 mod positions;
 mod properties;
@@ -14,9 +15,10 @@ mod refusals;
 mod rows;
 mod scripts;
 mod servers;
-mod words;
 
-use waxseal_policy::{Action, Decision, Place, ProtectedNames, RecordPattern, ReplyShape};
+use waxseal_policy::{
+    Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
+};
 use waxseal_policy::{RequestChange, UnknownDigest, decide};
 
 /// The policy of all these tests: names that begin with `wa:` or `sess:` are protected.
@@ -29,7 +31,7 @@ fn policy(patterns: &[&str]) -> ProtectedNames {
     ProtectedNames::new(patterns.iter().map(parse).collect())
 }
 
-/// A request written with blanks.
+/// A request, its arguments separated by spaces.
 fn split(request: &str) -> Vec<&[u8]> {
     request.split(' ').map(str::as_bytes).collect()
 }
@@ -38,15 +40,15 @@ fn decided(request: &str) -> Decision {
     decide(&names(), &split(request))
 }
 
-/// An action in a few words: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that
-/// of the field named at 2, `-> value @1` what the reply holds.
+/// A short notation of an action: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that of the field
+/// named at 2, `-> value @1` is the content of the reply.
 fn shown(action: &Action) -> String {
     match action {
         Action::Forward => "forward".to_owned(),
         Action::Refuse(refusal) => format!("refuse {:?}", refusal.reason),
         Action::Script(call) => {
             let stored = call.stored.map(|slot| slot.argument);
-            format!("script {} {stored:?} {}", call.compared, at(call.place))
+            format!("script {} {stored:?} {}", call.compared, at(call.location))
         }
         Action::ScriptDigest(digest) => match digest {
             UnknownDigest::Refuse(refusal) => format!("digest or refuse {:?}", refusal.reason),
@@ -57,7 +59,7 @@ fn shown(action: &Action) -> String {
             let request = match &transform.request {
                 RequestChange::None => "as it is".to_owned(),
                 RequestChange::Seal(slots) => slots.iter().fold("seal".to_owned(), |text, slot| {
-                    format!("{text} {}{}", slot.argument, at(slot.place))
+                    format!("{text} {}{}", slot.argument, at(slot.location))
                 }),
                 RequestChange::Reword { arguments, word } => format!("{arguments:?} {word}"),
                 RequestChange::Replace { command, arguments } => {
@@ -72,26 +74,32 @@ fn shown(action: &Action) -> String {
 fn reply(shape: &ReplyShape) -> String {
     match shape {
         ReplyShape::Verbatim => "as it is".to_owned(),
-        ReplyShape::Value(place) => format!("value {}", at(*place)),
-        ReplyShape::Elements(place) => format!("elements {}", at(*place)),
-        ReplyShape::EachName => "each name".to_owned(),
-        ReplyShape::EachField { name, fields, .. } => {
+        ReplyShape::Record(location, layout) => {
+            let at = at(*location);
+            match layout {
+                Layout::Value => format!("value {at}"),
+                Layout::Elements => format!("elements {at}"),
+                Layout::Fields => format!("fields {at}"),
+                Layout::ScannedFields => format!("scanned fields {at}"),
+                Layout::OnlyValues => format!("only values {at}"),
+                Layout::Length => format!("length {at}"),
+                Layout::Range { start, end } => format!("range {start}..={end} {at}"),
+            }
+        }
+        ReplyShape::EachName(()) => "each name".to_owned(),
+        ReplyShape::EachField(record, fields) => {
+            let name = record.name;
             fields.clone().fold("each".to_owned(), |text, field| {
                 format!("{text} @{name}/{field}")
             })
         }
-        ReplyShape::Fields { name, .. } => format!("fields @{name}"),
-        ReplyShape::ScannedFields { name, .. } => format!("scanned fields @{name}"),
-        ReplyShape::OnlyValues { name, .. } => format!("only values @{name}"),
-        ReplyShape::Popped => "popped".to_owned(),
-        ReplyShape::Length(place) => format!("length {}", at(*place)),
-        ReplyShape::Range { place, start, end } => format!("range {start}..={end} {}", at(*place)),
+        ReplyShape::AnyName(()) => "popped".to_owned(),
     }
 }
 
-fn at(place: Place) -> String {
-    match place.field {
-        Some(field) => format!("@{}/{field}", place.name),
-        None => format!("@{}", place.name),
+fn at(location: Location<usize>) -> String {
+    match location.field {
+        Some(field) => format!("@{}/{field}", location.name),
+        None => format!("@{}", location.name),
     }
 }

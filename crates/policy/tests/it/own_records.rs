@@ -1,5 +1,4 @@
-//! Records of Waxseal's own, under `waxseal:`: requests may read them, and write them only where the
-//! operator allows it.
+//! Waxseal's own records, under `waxseal:`: requests may read them, and write them only if the operator allows it.
 
 use waxseal_policy::{Action, Decision, ProtectedNames, Reason, decide};
 
@@ -43,7 +42,7 @@ fn a_request_that_writes_a_record_of_waxseals_own_is_refused() {
 }
 
 #[test]
-fn a_request_that_reads_one_passes() {
+fn a_request_that_reads_one_is_forwarded() {
     for request in [
         "GET waxseal:canary",
         "MGET log waxseal:canary",
@@ -66,7 +65,7 @@ fn a_request_that_reads_one_passes() {
 }
 
 #[test]
-fn every_command_that_a_server_calls_a_writing_one_is_one_here() {
+fn every_command_that_a_server_flags_as_writing_is_one_here() {
     let mut wrong = Vec::new();
     for (server, name) in servers::writing() {
         let row = waxseal_policy::table::rows()

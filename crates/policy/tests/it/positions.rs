@@ -1,4 +1,4 @@
-//! Where record names stand: the table against what the servers say.
+//! The positions of record names: the table against COMMAND of the servers.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use waxseal_testing::{Flavor, RedisServer, Reply};
 use crate::servers::{self, Says};
 use crate::split;
 
-/// What they name tells the server a slot, and is no record: shard channels, a cursor.
+/// Commands whose names determine a slot and are not records: shard channels, a cursor.
 const NAME_NO_RECORD: [&str; 4] = ["spublish", "ssubscribe", "sunsubscribe", "clusterscan"];
 
 #[test]
-fn names_stand_where_the_servers_say() {
+fn positions_are_those_of_the_servers() {
     let mut wrong = Vec::new();
     for commands in servers::all() {
         for (name, says) in &commands.says {
@@ -28,8 +28,8 @@ fn names_stand_where_the_servers_say() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Where the table names every argument that could be a name, which is more than the server, never
-/// less: names behind a word, and the names of a request inside the request.
+/// Commands for which the table takes more arguments for names than the server: names after a keyword, and the
+/// names of a request inside the request.
 const NAMES_MORE: [&str; 4] = [
     "acl|dryrun",
     "command|getkeys",
@@ -39,7 +39,7 @@ const NAMES_MORE: [&str; 4] = [
 
 fn agrees(row: &Row, says: Says) -> bool {
     match (row.names, says) {
-        // The rows of the subcommands tell.
+        // The subcommands have rows of their own.
         (Names::Subcommands, _) => true,
         (Names::None, Says::None) => true,
         (Names::None, Says::Fixed { .. }) => NAME_NO_RECORD.contains(&row.name),
@@ -61,7 +61,7 @@ fn agrees(row: &Row, says: Says) -> bool {
     }
 }
 
-/// Requests whose names stand at no fixed places, in several forms.
+/// Requests whose names have no fixed positions, in several forms.
 const MOVABLE: [&str; 48] = [
     "EVAL code 2 a b c",
     "EVAL code 0 c",
@@ -114,7 +114,7 @@ const MOVABLE: [&str; 48] = [
 ];
 
 #[test]
-fn finds_the_names_that_each_server_finds_in_a_request() {
+fn the_names_of_a_request_are_those_that_each_server_finds() {
     let mut asked = BTreeSet::new();
     for flavor in Flavor::ALL {
         let server = RedisServer::builder().flavor(flavor).start();

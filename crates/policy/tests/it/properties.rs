@@ -1,5 +1,5 @@
-//! What holds for any request at all: no value gets past the policy in clear, nothing panics, and
-//! what is certain to be forwarded is forwarded.
+//! Properties of arbitrary requests: no value passes the policy in plaintext, nothing panics, and early decisions
+//! agree with final ones.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,11 +8,10 @@ use waxseal_policy::{Action, RequestChange, decide, decide_early};
 
 use crate::names;
 
-/// Every value of these tests begins so, and nothing else does.
+/// The prefix of every value of these tests, and of nothing else.
 const VALUE: &str = "VALUE";
 
-/// What stands between the values: names that are protected and names that are not, options, numbers,
-/// fields.
+/// The arguments beside values: protected names and others, options, numbers, fields.
 fn word() -> impl Strategy<Value = String> {
     const WORDS: &[&str] = &[
         "wa:1",
@@ -84,7 +83,7 @@ fn request(
     })
 }
 
-/// Anything at all: known commands with their subcommands, unknown ones, any arguments.
+/// Arbitrary requests: known commands with their subcommands, unknown ones, any arguments.
 fn anything() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let known = (0..rows().len()).prop_map(|at| -> Vec<Vec<u8>> {
         let words = rows()[at].name.split('|');
@@ -110,8 +109,8 @@ fn is_protected(name: &str) -> bool {
     name.starts_with("sess:") || name.starts_with("wa:")
 }
 
-/// Values that the request would show to the server: all that are not sealed. For each the place
-/// that an argument was sealed for is checked too.
+/// The values that the request would reveal to the server: all that are not sealed. Also checks the record for
+/// which each argument is sealed.
 fn values_in_clear(
     request: &[String],
     record_of: impl Fn(usize) -> usize,
@@ -131,8 +130,8 @@ fn values_in_clear(
         Action::Script(_) | Action::ScriptDigest(_) => return Ok(Vec::new()),
     };
     for slot in &sealed {
-        prop_assert_eq!(slot.place.name, record_of(slot.argument));
-        prop_assert!(is_protected(&request[slot.place.name]));
+        prop_assert_eq!(slot.location.name, record_of(slot.argument));
+        prop_assert!(is_protected(&request[slot.location.name]));
     }
     let clear = (1..request.len()).filter(|at| request[*at].starts_with(VALUE));
     let clear = clear.filter(|at| sealed.iter().all(|slot| slot.argument != *at));
@@ -150,7 +149,7 @@ proptest! {
         ),
     ) {
         let clear = values_in_clear(&request, |_| 1)?;
-        // With a protected name, a value behind it is sealed or nothing is sent.
+        // A value after a protected name is sealed, or nothing is sent.
         if request.get(1).is_some_and(|name| is_protected(name)) {
             prop_assert_eq!(clear, Vec::<usize>::new(), "{:?}", request);
         }
@@ -184,7 +183,7 @@ proptest! {
     ) {
         let clear = values_in_clear(&request, |_| 1)?;
         if request.get(1).is_some_and(|name| is_protected(name)) {
-            // Fields stand at even places behind the name, and are not sealed.
+            // Fields are at even positions after the name, and are not sealed.
             let values: Vec<usize> = clear.into_iter().filter(|at| at % 2 == 1).collect();
             prop_assert_eq!(values, Vec::<usize>::new(), "{:?}", request);
         }
@@ -204,7 +203,7 @@ proptest! {
             request.extend([field.clone(), value.clone()]);
         }
         request.extend(behind);
-        // Fields are words here: every value is one, wherever it stands.
+        // Fields are words here: every value is a value, in any position.
         let fields: Vec<usize> = fields_of(&request);
         let clear = values_in_clear(&request, |_| 1)?;
         let values: Vec<usize> = clear.into_iter().filter(|at| !fields.contains(at)).collect();
@@ -229,7 +228,7 @@ proptest! {
         request in request(&["MSET", "MSETNX"], vec(word_or_value(), 0..9)),
     ) {
         for at in values_in_clear(&request, |at| at - 1)? {
-            // Names stand at odd places; what is in clear is a name or belongs to no protected one.
+            // Names are at odd positions; an argument in plaintext is a name, or does not belong to a protected one.
             prop_assert!(at % 2 == 1 || !is_protected(&request[at - 1]), "{:?}", request);
         }
     }
@@ -261,7 +260,7 @@ proptest! {
             Action::Forward => {}
             Action::Refuse(refusal) => prop_assert!(!refusal.to_string().is_empty()),
             Action::Script(call) => {
-                prop_assert!(call.place.name < call.compared && call.compared < request.len());
+                prop_assert!(call.location.name < call.compared && call.compared < request.len());
             }
             Action::ScriptDigest(_) => {}
             Action::Transform(transform) => match transform.request {
@@ -269,8 +268,8 @@ proptest! {
                 RequestChange::Seal(slots) => {
                     for slot in slots {
                         prop_assert!(slot.argument < request.len());
-                        prop_assert!(slot.place.name < slot.argument);
-                        prop_assert!(slot.place.field.is_none_or(|field| field < slot.argument));
+                        prop_assert!(slot.location.name < slot.argument);
+                        prop_assert!(slot.location.field.is_none_or(|field| field < slot.argument));
                     }
                 }
                 RequestChange::Reword { arguments, .. } => {
@@ -307,7 +306,7 @@ proptest! {
     }
 }
 
-/// Where HSETEX has its fields, read in the plainest way: every second argument behind the number.
+/// The positions of the fields of HSETEX: every second argument after the count.
 fn fields_of(request: &[String]) -> Vec<usize> {
     let at = request
         .iter()

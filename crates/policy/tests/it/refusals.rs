@@ -1,4 +1,4 @@
-//! Which commands are refused, why, and in which words.
+//! Refused commands, their reasons, and the texts.
 
 use waxseal_policy::table::{Names, Treatment, rows};
 use waxseal_policy::{Action, Reason, decide};
@@ -6,7 +6,7 @@ use waxseal_policy::{Action, Reason, decide};
 use crate::{decided, names, shown};
 
 #[test]
-fn says_why_for_every_kind_of_refusal() {
+fn every_kind_of_refusal_has_its_reason() {
     for (request, reason) in [
         ("APPEND wa:1 v", "ComputesOnValue"),
         ("SETRANGE wa:1 0 v", "ComputesOnValue"),
@@ -78,7 +78,7 @@ fn only_the_declared_names_of_a_script_count() {
 }
 
 #[test]
-fn every_row_does_what_it_says_on_protected_names_alone() {
+fn every_row_applies_its_treatment_to_protected_names_only() {
     for row in rows() {
         // An unknown subcommand of CLIENT has a test of its own.
         if row.name.contains('|') || row.name == "client" {
@@ -112,7 +112,7 @@ fn an_unknown_subcommand_of_client_is_refused_whatever_it_names() {
 }
 
 #[test]
-fn names_the_command_the_cause_and_a_way_out() {
+fn a_refusal_names_the_command_the_cause_and_a_remedy() {
     let Action::Refuse(refusal) = decided("xgroup create wa:5215512345678 g 0").action else {
         panic!("refused");
     };
@@ -134,7 +134,7 @@ fn names_the_command_the_cause_and_a_way_out() {
 }
 
 #[test]
-fn says_which_name_of_which_pattern_is_the_cause() {
+fn a_refusal_has_the_name_and_pattern_that_are_the_cause() {
     for (request, name, pattern) in [
         ("INCR wa:1", Some(1), Some(0)),
         ("SUNION log sess:1 wa:1", Some(2), Some(1)),
@@ -142,7 +142,7 @@ fn says_which_name_of_which_pattern_is_the_cause() {
         ("XREAD BLOCK 0 STREAMS log sess:1 0 0", Some(5), Some(1)),
         ("SET wa:1 v IFEQ w", Some(1), Some(0)),
         ("JSON.SET log sess:1", Some(2), Some(1)),
-        // A glob that could match a name of either pattern.
+        // A glob that may match a name of either pattern.
         ("SORT log GET *", Some(3), None),
         ("SYNC", None, None),
         ("DEL waxseal:canary wa:1", None, None),

@@ -1,4 +1,4 @@
-//! The table's shape, and its completeness: a row for every command of every supported server.
+//! The consistency and completeness of the table: a row for every command of every supported server.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn every_row_is_a_command_of_some_server() {
         theirs.extend(commands.says.into_keys());
     }
     let ours = rows().iter().map(|row| row.name);
-    // DEBUG does not list its subcommands, and one of CLIENT is of a server that cannot be had here.
+    // DEBUG does not list its subcommands, and one of CLIENT is of a server that is not available here.
     let elsewhere = |name: &str| name.starts_with("debug|") || name == "client|maint_notifications";
     let invented: Vec<&str> = ours
         .filter(|name| !theirs.contains(*name) && !elsewhere(name))
@@ -67,19 +67,19 @@ fn every_subcommand_has_its_container_and_every_container_has_subcommands() {
 }
 
 #[test]
-fn what_treats_names_has_names() {
+fn rows_that_treat_names_have_names() {
     for row in rows() {
-        let nameless = matches!(row.names, Names::None | Names::Subcommands);
+        let keyless = matches!(row.names, Names::None | Names::Subcommands);
         match row.treatment {
-            Treatment::Form(_) | Treatment::Refuse(_) => assert!(!nameless, "{}", row.name),
-            Treatment::RefuseAlways(_) => assert!(nameless, "{}", row.name),
+            Treatment::Form(_) | Treatment::Refuse(_) => assert!(!keyless, "{}", row.name),
+            Treatment::RefuseAlways(_) => assert!(keyless, "{}", row.name),
             Treatment::Pass | Treatment::WithoutRedirect => {}
         }
     }
 }
 
 #[test]
-fn a_word_that_only_looks_like_a_row_is_not_found() {
+fn a_command_that_only_looks_like_a_row_is_not_found() {
     for request in [
         &["client|reply"][..],
         &["get|"],

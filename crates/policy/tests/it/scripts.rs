@@ -1,4 +1,4 @@
-//! The scripts of locks: known in every spelling that a server runs in the same way, and in no other.
+//! The scripts of locks: recognised in every spelling that a server runs in the same way, and in no other.
 
 use proptest::prelude::*;
 use waxseal_policy::{
@@ -9,7 +9,7 @@ use waxseal_policy::{
 use crate::{decided, names, shown};
 
 const RELEASE: &str = r#"if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end"#;
-/// As redis-py has it.
+/// The text of redis-py.
 const EXTEND: &str = "
     local token = redis.call('get', KEYS[1])
     if not token or token ~= ARGV[1] then
@@ -36,7 +36,7 @@ fn is_known(text: &str) -> bool {
 }
 
 #[test]
-fn what_a_server_does_not_look_at_makes_no_difference() {
+fn what_a_server_ignores_makes_no_difference() {
     for text in [
         RELEASE,
         EXTEND,
@@ -52,7 +52,7 @@ fn what_a_server_does_not_look_at_makes_no_difference() {
 }
 
 #[test]
-fn what_a_server_runs_otherwise_is_another_script() {
+fn what_a_server_runs_differently_is_another_script() {
     for (text, instead) in [
         ("==", "~="),
         ("ARGV[1]", "ARGV[2]"),
@@ -105,7 +105,7 @@ fn what_a_server_runs_otherwise_is_another_script() {
 }
 
 #[test]
-fn a_known_script_over_one_protected_record_says_what_its_arguments_are() {
+fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
     let decided = |words: &[&str]| {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         shown(&decide(&names(), &words).action)
@@ -165,11 +165,11 @@ fn a_known_script_over_one_protected_record_says_what_its_arguments_are() {
         (&["FCALL", "f", "1", "wa:1"], "refuse RunsCode"),
         (
             &["COMMAND", "GETKEYS", "EVAL", RELEASE, "1", "wa:1", "t"],
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         (
             &["COMMAND", "GETKEYS", "EVALSHA", "0", "1", "wa:1", "t"],
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
     ] {
         assert_eq!(decided(words), expected, "{words:?}");
@@ -177,7 +177,7 @@ fn a_known_script_over_one_protected_record_says_what_its_arguments_are() {
 }
 
 #[test]
-fn a_digest_is_decided_about_by_the_text_behind_it() {
+fn a_digest_is_decided_by_its_text() {
     let words = crate::split("EVALSHA 0 1 wa:1 t");
     let release = KnownScript::of_text(RELEASE.as_bytes());
     let with = |script| shown(&decide_script(&names(), &words, script));
@@ -188,7 +188,7 @@ fn a_digest_is_decided_about_by_the_text_behind_it() {
 }
 
 #[test]
-fn unknown_scripts_are_forwarded_where_the_operator_says_so_for_all_that_they_name() {
+fn unknown_scripts_are_forwarded_if_the_operator_allows_it_for_all_their_names() {
     let parse = |text| RecordPattern::parse(text).unwrap();
     let names = ProtectedNames::new(vec![parse("wa:*"), parse("sess:*")])
         .forward_scripts(|index| index == 1);
@@ -219,7 +219,7 @@ fn unknown_scripts_are_forwarded_where_the_operator_says_so_for_all_that_they_na
 }
 
 #[test]
-fn only_the_replies_of_a_mismatch_are_taken_for_one() {
+fn only_the_replies_of_a_mismatch_count_as_one() {
     let release = KnownScript::of_text(RELEASE.as_bytes()).unwrap();
     for (reply, is_mismatch) in [
         (ScriptReply::Integer(0), true),
@@ -257,7 +257,7 @@ proptest! {
         let _ = KnownScript::of_text(words.join(" ").as_bytes());
     }
 
-    /// A changed letter, outside of white space, makes a script another one, or is one that servers read as the same.
+    /// A changed letter outside of white space makes the script another one, unless servers read it as the same.
     #[test]
     fn a_changed_letter_makes_another_script(at in any::<proptest::sample::Index>(), letter in "[a-zA-Z0-9 =\\[\\]()'~,;-]") {
         let mut changed: Vec<char> = RELEASE.chars().collect();
@@ -265,7 +265,7 @@ proptest! {
         let old = std::mem::replace(&mut changed[at], letter.chars().next().unwrap());
         let new = changed[at];
         let text: String = changed.into_iter().collect();
-        // The case of command words; white space and the end of a statement, which can stand for each other.
+        // The case of commands; white space and the end of a statement, which are equivalent.
         let is_same = old.eq_ignore_ascii_case(&new) || (old == ' ' && new == ';') || old == ' ' && new == ' ';
         if !is_same {
             prop_assert!(!is_known(&text), "{}", text);
@@ -274,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn scripts_over_excepted_names_alone_are_forwarded_where_they_compare_no_value() {
+fn scripts_over_excepted_names_alone_are_forwarded_if_they_compare_no_value() {
     let pattern = RecordPattern::parse("wa:*").unwrap().except(&["wa:*_LOCK"]);
     let names = ProtectedNames::new(vec![pattern.unwrap()]);
     let release = r#"if redis.call("get",KEYS[1])==ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end"#;
@@ -311,9 +311,9 @@ fn a_known_script_over_an_excepted_name_compares_a_value_that_may_still_be_seale
             decide_script(&names, &words, known),
         ] {
             assert_eq!(shown(&action), "script 4 None @3");
-            assert!(matches!(action, Action::Script(call) if call.place.pattern.is_excepted()));
+            assert!(matches!(action, Action::Script(call) if call.location.pattern.is_excepted()));
         }
-        // The server's answer says that an argument is missing.
+        // The server answers that an argument is missing.
         let words = &words[..4];
         assert_eq!(decide(&names, words).action, Action::Forward);
         assert_eq!(decide_script(&names, words, known), Action::Forward);

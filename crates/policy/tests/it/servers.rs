@@ -1,11 +1,10 @@
-//! What servers say of their own commands: COMMAND of live ones, lists kept as data of those that do
-//! not run here.
+//! The commands of servers according to COMMAND: of live ones, and of others from lists in `tests/data`.
 
 use std::collections::BTreeMap;
 
 use waxseal_testing::{Flavor, RedisServer, Reply};
 
-/// Where names stand, as COMMAND has it.
+/// The positions of names according to COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     None,
@@ -13,13 +12,13 @@ pub(crate) enum Says {
     Fixed { first: i64, last: i64, step: i64 },
 }
 
-/// What one server says of all its commands, by name.
+/// All commands of one server, by name.
 pub(crate) struct Commands {
     pub(crate) server: String,
     pub(crate) says: BTreeMap<String, Says>,
 }
 
-/// Every server that this version supports, as it says itself or said when its list was kept.
+/// Every supported server, live or from its list.
 pub(crate) fn all() -> Vec<Commands> {
     let mut all = vec![
         kept("Redis 8", include_str!("../data/commands-redis-8.txt")),

@@ -1,29 +1,29 @@
-//! `CLIENT KILL`: which of the proxy's clients it means, and what the server is asked.
+//! `CLIENT KILL`: the clients of the proxy that it selects, and the request that is sent to the server.
 //!
-//! The proxy's clients are killed here, once the server has allowed the same to this user, aimed at an identifier
-//! that cannot exist: a server would kill the connection, which others may share, or another client may have by then.
-//! What names none of them is the server's to do.
+//! The proxy's clients are killed here, not by the server, which would kill a connection that others may share or that
+//! another client may have by then. The server is asked first whether this user may: the same request is sent for an
+//! identifier that cannot exist. A request that selects none of the proxy's clients is left to the server.
 
 use std::sync::Arc;
 
 use super::{Client, Clients, FIRST_ID, parse};
 use crate::pending::LabelKind;
 
-/// An identifier that no server ever gives.
-const NOBODY: &[u8] = b"9223372036854775807";
-/// The longest request that can mean a client of the proxy's: addresses, names and filters are short.
+/// An identifier that no server assigns.
+const UNUSED_ID: &[u8] = b"9223372036854775807";
+/// The longest request that can select a client of the proxy: addresses, names and filters are short.
 const MAX_ARGUMENTS: usize = 64;
 const MAX_BYTES: usize = 8 * 1024;
 
-/// What becomes of a `CLIENT KILL`.
+/// The treatment of a `CLIENT KILL`.
 pub(crate) enum Kill {
-    /// The server does it all.
+    /// The server executes it.
     Forward,
-    /// The server does it all, with these arguments: the identifier is one of its own.
+    /// The server executes it with these arguments: the identifier is one of the server's.
     Readdressed(Vec<Vec<u8>>),
-    /// This filter tells connections by what the proxy's have in common: all clients of a lane would be hit.
+    /// This filter matches a property that the proxy's connections share: all clients of a lane would be killed.
     Refuse(&'static str),
-    /// These arguments are sent, and the proxy does its part when the server has allowed it.
+    /// These arguments are sent, and the proxy kills its clients when the server has allowed it.
     Here {
         request: Vec<Vec<u8>>,
         kill: KillHere,
@@ -33,50 +33,50 @@ pub(crate) enum Kill {
 /// Clients that are killed here once the server has allowed it.
 pub(crate) struct KillHere {
     filters: Vec<Filter>,
-    /// In the form with one address, the answer is no number.
+    /// The form with one address, which is not answered with a number.
     old_form: bool,
-    /// The server has killed those with a connection of their own.
+    /// The server has killed those with a dedicated connection.
     only_on_lanes: bool,
     skip_me: bool,
 }
 
-/// What a client must be to be killed.
+/// A condition that a client must meet to be killed.
 enum Filter {
     Ids(Vec<u64>),
     Address(Vec<u8>),
     Name(Vec<u8>),
     User(Vec<u8>),
     Kind(Vec<u8>),
-    /// Seconds, at least.
+    /// Connected for at least so many seconds.
     Age(u64),
 }
 
-/// A request, taken apart.
+/// The filters of a request.
 #[derive(Default)]
 struct Parsed {
     filters: Vec<Filter>,
-    /// Whether the one who asks is spared.
+    /// The client that sent the request is spared.
     skip_me: Option<bool>,
-    /// Filters that do not tell the proxy's clients apart, as they came.
+    /// Filters that the server applies, as they were sent.
     others: Vec<Vec<u8>>,
 }
 
 impl Parsed {
-    /// `None` where something is in it that only the server understands.
+    /// Parses the arguments. `None` if some are understood only by the server.
     fn of(arguments: &[&[u8]]) -> Option<Self> {
         let mut parsed = Self::default();
-        let mut rest = arguments;
-        while let [name, value, after @ ..] = rest {
-            rest = after;
+        let mut tail = arguments;
+        while let [name, value, after @ ..] = tail {
+            tail = after;
             match name.to_ascii_uppercase().as_slice() {
                 b"ID" => {
                     let mut ids = vec![number(value)?];
-                    // Valkey takes several.
-                    while let [id, after @ ..] = rest
+                    // Valkey accepts several.
+                    while let [id, after @ ..] = tail
                         && let Some(id) = number(id)
                     {
                         ids.push(id);
-                        rest = after;
+                        tail = after;
                     }
                     parsed.filters.push(Filter::Ids(ids));
                     continue;
@@ -97,18 +97,18 @@ impl Parsed {
                 }
                 _ => return None,
             }
-            let is_aim = matches!(parsed.filters.last(), Some(Filter::Address(_)))
+            let is_address = matches!(parsed.filters.last(), Some(Filter::Address(_)))
                 && name.eq_ignore_ascii_case(b"ADDR");
-            if !is_aim {
+            if !is_address {
                 parsed.others.extend([name.to_vec(), value.to_vec()]);
             }
         }
-        rest.is_empty().then_some(parsed)
+        tail.is_empty().then_some(parsed)
     }
 }
 
 impl Clients {
-    /// What becomes of a `CLIENT KILL` with these arguments.
+    /// Decides about a `CLIENT KILL` with these arguments.
     pub(crate) fn kill(&self, arguments: &[&[u8]]) -> Kill {
         if let Some(filter) = shared_filter(arguments) {
             return Kill::Refuse(filter);
@@ -118,8 +118,8 @@ impl Clients {
             return Kill::Forward;
         }
         match arguments {
-            [_, _, address] if self.means_ours(address) => Kill::Here {
-                request: aimed_at_nobody(Vec::new()),
+            [_, _, address] if self.is_proxy_address(address) => Kill::Here {
+                request: aimed_at_unused_id(Vec::new()),
                 kill: KillHere {
                     filters: vec![Filter::Address(address.to_vec())],
                     old_form: true,
@@ -137,22 +137,22 @@ impl Clients {
     }
 
     fn kill_by_filters(&self, arguments: &[&[u8]], parsed: Parsed) -> Kill {
-        let aims = |filter: &Filter| match filter {
-            Filter::Address(address) => self.means_ours(address),
+        let selects_ours = |filter: &Filter| match filter {
+            Filter::Address(address) => self.is_proxy_address(address),
             Filter::Ids(ids) => ids.iter().any(|id| *id >= FIRST_ID),
             _ => false,
         };
-        let is_aimed = parsed.filters.iter().any(aims);
+        let is_ours = parsed.filters.iter().any(selects_ours);
         let of_server = |filter: &Filter| match filter {
             Filter::Ids(ids) => ids.iter().all(|id| *id < FIRST_ID),
             _ => false,
         };
-        if is_aimed && parsed.filters.iter().any(of_server) {
+        if is_ours && parsed.filters.iter().any(of_server) {
             return Kill::Readdressed(self.readdressed(arguments));
         }
         let names = |filter: &Filter| matches!(filter, Filter::Name(_));
-        let request = match is_aimed {
-            true => aimed_at_nobody(parsed.others),
+        let request = match is_ours {
+            true => aimed_at_unused_id(parsed.others),
             false if parsed.filters.iter().any(names) => {
                 arguments.iter().map(|argument| argument.to_vec()).collect()
             }
@@ -163,20 +163,22 @@ impl Clients {
             kill: KillHere {
                 filters: parsed.filters,
                 old_form: false,
-                only_on_lanes: !is_aimed,
+                only_on_lanes: !is_ours,
                 skip_me: parsed.skip_me.unwrap_or(true),
             },
         }
     }
 
-    /// These arguments with the addresses of connections in the place of those of clients.
+    /// These arguments with the addresses of clients replaced by those of their connections.
     fn readdressed(&self, arguments: &[&[u8]]) -> Vec<Vec<u8>> {
-        let mut readdressed: Vec<Vec<u8>> = arguments.iter().map(|it| it.to_vec()).collect();
+        let mut readdressed: Vec<Vec<u8>> = arguments.iter().map(|word| word.to_vec()).collect();
         for (index, name) in arguments.iter().enumerate() {
             let of_connection = |address: &Vec<u8>| {
                 let all = self.all();
-                let mut clients = all.iter().filter(|it| it.address.as_bytes() == address);
-                let client = clients.find(|it| it.has_own_connection())?;
+                let mut clients = all
+                    .iter()
+                    .filter(|client| client.address.as_bytes() == address);
+                let client = clients.find(|client| client.has_dedicated_connection())?;
                 client.upstream_address()
             };
             if name.eq_ignore_ascii_case(b"ADDR")
@@ -189,15 +191,15 @@ impl Clients {
         readdressed
     }
 
-    /// Whether this is the address of a client, or of a connection that belongs to no one client.
-    fn means_ours(&self, address: &[u8]) -> bool {
+    /// True if this is the address of a client, or of a connection that is not dedicated to one.
+    fn is_proxy_address(&self, address: &[u8]) -> bool {
         self.has_address(address) || parse(address).is_some_and(|address| self.is_shared(address))
     }
 }
 
 impl KillHere {
-    /// The server has given this reply to the request: kills the clients where it allows it, and writes what is
-    /// answered. Whether the one who asked is one of them: it is closed when it has its answer.
+    /// Kills the clients if the server's reply allows it, and writes the answer. Returns true if the client that sent the
+    /// request is one of them: it is closed when it has its answer.
     pub(crate) fn kill(
         &self,
         clients: &Clients,
@@ -207,27 +209,27 @@ impl KillHere {
     ) -> bool {
         let Some(by_server) = reply
             .strip_prefix(b":")
-            .and_then(|it| number(it.trim_ascii()))
+            .and_then(|count| number(count.trim_ascii()))
         else {
             out.extend_from_slice(reply);
             return false;
         };
         let all = clients.all();
         let is_spared = |client: &Client| {
-            self.only_on_lanes && client.has_own_connection()
+            self.only_on_lanes && client.has_dedicated_connection()
                 || self.skip_me && client.id == asking.id
         };
-        let is_meant = |client: &Client| {
+        let is_selected = |client: &Client| {
             self.filters
                 .iter()
-                .all(|filter| filter.means(client, clients))
+                .all(|filter| filter.matches(client, clients))
         };
-        let meant: Vec<&Arc<Client>> = all
+        let selected: Vec<&Arc<Client>> = all
             .iter()
-            .filter(|client| !is_spared(client) && is_meant(client))
+            .filter(|client| !is_spared(client) && is_selected(client))
             .collect();
         let mut ends_asking = false;
-        for client in &meant {
+        for client in &selected {
             match client.id == asking.id {
                 true => ends_asking = true,
                 false => {
@@ -235,7 +237,7 @@ impl KillHere {
                 }
             }
         }
-        let killed = u64::try_from(meant.len()).unwrap_or(u64::MAX);
+        let killed = u64::try_from(selected.len()).unwrap_or(u64::MAX);
         match (self.old_form, by_server.saturating_add(killed)) {
             (false, killed) => out.extend_from_slice(format!(":{killed}\r\n").as_bytes()),
             (true, 0) => out.extend_from_slice(b"-ERR No such client\r\n"),
@@ -244,7 +246,7 @@ impl KillHere {
         ends_asking
     }
 
-    /// Bytes that are held for it beyond a constant.
+    /// Bytes that are held for it beyond its own size.
     pub(crate) fn retained_bytes(&self) -> usize {
         self.filters.iter().map(Filter::retained_bytes).sum()
     }
@@ -261,28 +263,28 @@ impl Filter {
         }
     }
 
-    fn means(&self, client: &Client, clients: &Clients) -> bool {
+    fn matches(&self, client: &Client, clients: &Clients) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(&client.id),
             Self::Address(address) => client.address.as_bytes() == address,
             Self::Name(name) => client.label(LabelKind::Name).as_deref() == Some(name),
             Self::User(user) => clients.user.as_bytes() == user,
             Self::Kind(kind) => kind.eq_ignore_ascii_case(b"normal"),
-            Self::Age(age) => client.since.elapsed().as_secs() >= *age,
+            Self::Age(age) => client.connected_at.elapsed().as_secs() >= *age,
         }
     }
 }
 
-/// A request that asks only for the right.
-fn aimed_at_nobody(others: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+/// A request that kills nothing, and is answered with an error if this user may not kill.
+fn aimed_at_unused_id(others: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut request = [&b"CLIENT"[..], b"KILL"].map(<[u8]>::to_vec).to_vec();
     request.extend(others);
-    request.extend([b"ID".to_vec(), NOBODY.to_vec()]);
+    request.extend([b"ID".to_vec(), UNUSED_ID.to_vec()]);
     request
 }
 
-/// The filter among these arguments that all of the proxy's shared connections match, because it negates what
-/// tells clients apart.
+/// The filter among these arguments that all of the proxy's shared connections match, because it negates a property of
+/// single clients.
 fn shared_filter(arguments: &[&[u8]]) -> Option<&'static str> {
     const NEGATED: [&str; 6] = [
         "NOT-ID",
@@ -295,7 +297,7 @@ fn shared_filter(arguments: &[&[u8]]) -> Option<&'static str> {
     let negates = |argument: &&[u8]| {
         let mut negated = NEGATED.iter();
         negated
-            .find(|it| argument.eq_ignore_ascii_case(it.as_bytes()))
+            .find(|filter| argument.eq_ignore_ascii_case(filter.as_bytes()))
             .copied()
     };
     arguments.get(2..)?.iter().find_map(negates)
@@ -310,15 +312,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_request_that_is_understood_as_a_whole_is_carried_out_here() {
+    fn only_a_request_that_is_fully_understood_is_executed_here() {
         let clients = Arc::new(Clients::default());
         let client = clients.register("10.0.0.9:1".to_owned());
         let id = client.client.id.to_string();
         let own = "10.0.0.1:7".parse().ok();
         client
             .client
-            .moved_to(super::super::Connection::Dedicated(own));
-        let what = |words: &str| {
+            .set_connection(super::super::Connection::Dedicated(own));
+        let treatment = |words: &str| {
             let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
             match clients.kill(&words) {
                 Kill::Forward => "forward".to_owned(),
@@ -327,21 +329,21 @@ mod tests {
                 Kill::Here { request, .. } => String::from_utf8(request.join(&b' ')).unwrap(),
             }
         };
-        let nobody = "ID 9223372036854775807";
+        let unused = "ID 9223372036854775807";
         for (request, expected) in [
-            ("CLIENT KILL 10.0.0.9:1", format!("CLIENT KILL {nobody}")),
+            ("CLIENT KILL 10.0.0.9:1", format!("CLIENT KILL {unused}")),
             ("CLIENT KILL 10.0.0.9:2", "forward".to_owned()),
             (
                 "CLIENT KILL ADDR 10.0.0.9:1",
-                format!("CLIENT KILL {nobody}"),
+                format!("CLIENT KILL {unused}"),
             ),
             (
                 "CLIENT KILL type normal addr 10.0.0.9:1 skipme no",
-                format!("CLIENT KILL type normal skipme no {nobody}"),
+                format!("CLIENT KILL type normal skipme no {unused}"),
             ),
             (
                 &format!("CLIENT KILL ID {id} 7 8"),
-                format!("CLIENT KILL {nobody}"),
+                format!("CLIENT KILL {unused}"),
             ),
             ("CLIENT KILL ID 7", "forward".to_owned()),
             ("CLIENT KILL ADDR 10.0.0.9:1 LADDR x", "forward".to_owned()),
@@ -358,7 +360,7 @@ mod tests {
                 "refuse NOT-ID".to_owned(),
             ),
         ] {
-            assert_eq!(what(request), expected, "{request}");
+            assert_eq!(treatment(request), expected, "{request}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `CLIENT LIST` and `CLIENT INFO`: the server's lines become those of the proxy's clients.
+//! `CLIENT LIST` and `CLIENT INFO`: the server's lines are replaced by those of the proxy's clients.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use waxseal_resp::{Items, Kind};
 use super::{Client, Clients, FIRST_ID, parse};
 use crate::pending::LabelKind;
 
-/// `CLIENT LIST` without a filter, which is sent where the filter names identifiers that no server knows.
+/// `CLIENT LIST` without a filter, which is sent if the filter has identifiers that no server knows.
 pub(crate) const LIST: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n";
 
-/// Identifiers that are looked for at most: more are left to the server.
+/// The largest number of identifiers that are searched for: more are left to the server.
 const MAX_IDS: usize = 10_000;
 
-/// The identifiers that a `CLIENT LIST ID …` asks for, in order, where one of them is of a client without a
-/// connection of its own.
+/// The identifiers that a `CLIENT LIST ID …` asks for, in order, if one of them is of a client without a dedicated
+/// connection.
 pub(crate) fn asked_ids(arguments: &[&[u8]]) -> Option<Vec<u64>> {
     let [_, _, filter, ids @ ..] = arguments else {
         return None;
@@ -36,9 +36,9 @@ pub(crate) fn asked_ids(arguments: &[&[u8]]) -> Option<Vec<u64>> {
 }
 
 impl Clients {
-    /// Writes what the client gets for the server's reply: each line of a lane becomes one for each of its
-    /// clients, those of connections that belong to nobody are left out, and the others show the client's
-    /// address. A reply that is no list is passed on.
+    /// Writes what the client gets for the server's reply: the line of a lane is replaced by one for each of its clients,
+    /// lines of connections without a client are left out, and the others show the client's address. A reply that is not a
+    /// list is passed on.
     pub(crate) fn list(&self, reply: &[u8], ids: Option<&[u64]>, out: &mut Vec<u8>) {
         let item = Items::of(reply).next().ok().flatten();
         let verbatim = reply.first() == Some(&b'=');
@@ -48,26 +48,26 @@ impl Clients {
         else {
             return out.extend_from_slice(reply);
         };
-        let (mark, text) = match verbatim {
+        let (prefix, text) = match verbatim {
             true => text.split_at_checked(4).unwrap_or((b"", text)),
             false => (&b""[..], text),
         };
         let clients = self.all();
-        let mut behind: HashMap<SocketAddr, Vec<&Client>> = HashMap::new();
+        let mut by_address: HashMap<SocketAddr, Vec<&Client>> = HashMap::new();
         for client in &clients {
             if let Some(address) = client.upstream_address() {
-                behind.entry(address).or_default().push(client);
+                by_address.entry(address).or_default().push(client);
             }
         }
         let is_asked = |id: u64| ids.is_none_or(|ids| ids.binary_search(&id).is_ok());
         let mut lines = Vec::with_capacity(text.len());
         for line in text.split_inclusive(|byte| *byte == b'\n') {
-            self.line(line, &behind, &is_asked, &mut lines);
+            self.line(line, &by_address, &is_asked, &mut lines);
         }
-        let length = mark.len().saturating_add(lines.len());
+        let length = prefix.len().saturating_add(lines.len());
         let kind = if verbatim { '=' } else { '$' };
         out.extend_from_slice(format!("{kind}{length}\r\n").as_bytes());
-        out.extend_from_slice(mark);
+        out.extend_from_slice(prefix);
         out.extend_from_slice(&lines);
         out.extend_from_slice(b"\r\n");
     }
@@ -75,12 +75,12 @@ impl Clients {
     fn line(
         &self,
         line: &[u8],
-        behind: &HashMap<SocketAddr, Vec<&Client>>,
+        by_address: &HashMap<SocketAddr, Vec<&Client>>,
         is_asked: &dyn Fn(u64) -> bool,
         out: &mut Vec<u8>,
     ) {
         let address = field(line, "addr").and_then(parse);
-        let clients = address.and_then(|address| behind.get(&address));
+        let clients = address.and_then(|address| by_address.get(&address));
         let clients = clients.map(Vec::as_slice).unwrap_or_default();
         if address.is_some_and(|address| self.is_shared(address)) {
             for client in clients.iter().filter(|client| is_asked(client.id)) {
@@ -93,7 +93,9 @@ impl Clients {
             return;
         }
         match clients.first() {
-            Some(client) if client.has_own_connection() => write_line(line, client, None, out),
+            Some(client) if client.has_dedicated_connection() => {
+                write_line(line, client, None, out)
+            }
             _ => out.extend_from_slice(line),
         }
     }
@@ -105,10 +107,10 @@ fn field<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// The line of a client: the server's, with what the client is in the place of what the connection is. A lane's
-/// other figures stand for each of its clients.
+/// Writes the line of a client: the server's, with the properties of the connection replaced by those of the client. The
+/// other figures of a lane are shown for each of its clients.
 fn write_line(line: &[u8], client: &Client, id: Option<u64>, out: &mut Vec<u8>) {
-    let age = client.since.elapsed().as_secs();
+    let age = client.connected_at.elapsed().as_secs();
     for (index, part) in line.split(|byte| *byte == b' ').enumerate() {
         if index > 0 {
             out.push(b' ');
@@ -117,7 +119,7 @@ fn write_line(line: &[u8], client: &Client, id: Option<u64>, out: &mut Vec<u8>) 
             .iter()
             .rposition(|byte| *byte != b'\n')
             .map_or(0, |at| at.saturating_add(1));
-        let (part, rest) = part.split_at_checked(end).unwrap_or((part, b""));
+        let (part, line_end) = part.split_at_checked(end).unwrap_or((part, b""));
         let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
         let value: Option<Vec<u8>> = match (name, id) {
             (b"addr", _) => Some(client.address.clone().into_bytes()),
@@ -136,7 +138,7 @@ fn write_line(line: &[u8], client: &Client, id: Option<u64>, out: &mut Vec<u8>) 
             }
             None => out.extend_from_slice(part),
         }
-        out.extend_from_slice(rest);
+        out.extend_from_slice(line_end);
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
     use crate::clients::Connection;
 
     #[test]
-    fn lines_are_those_of_clients() {
+    fn a_line_of_a_lane_is_replaced_by_those_of_its_clients() {
         let clients = Arc::new(Clients::default());
         let lane: SocketAddr = "10.0.0.1:5000".parse().unwrap();
         let own: SocketAddr = "10.0.0.1:5001".parse().unwrap();
@@ -162,9 +164,13 @@ mod tests {
         let first = clients.register("10.0.0.9:1".to_owned());
         let second = clients.register("10.0.0.9:2".to_owned());
         let third = clients.register("10.0.0.9:3".to_owned());
-        first.client.moved_to(Connection::Lane(connected.clone()));
-        second.client.moved_to(Connection::Lane(connected));
-        third.client.moved_to(Connection::Dedicated(Some(own)));
+        first
+            .client
+            .set_connection(Connection::Lane(connected.clone()));
+        second.client.set_connection(Connection::Lane(connected));
+        third
+            .client
+            .set_connection(Connection::Dedicated(Some(own)));
         second.client.set_label(LabelKind::Name, b"worker");
         let text = "id=3 addr=10.0.0.1:5000 laddr=10.0.0.2:6379 name= age=900 db=0 cmd=get\n\
                     id=4 addr=10.0.0.1:5001 laddr=10.0.0.2:6379 name=mine age=9 db=2 cmd=client|list\n\
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_filter_with_an_identifier_of_the_proxys_is_applied_here() {
+    fn only_a_filter_with_an_identifier_of_the_proxy_is_applied_here() {
         let ours = FIRST_ID.to_string();
         let list = |words: &[&str]| {
             let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

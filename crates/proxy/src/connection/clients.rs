@@ -1,10 +1,11 @@
-//! `CLIENT LIST`, `INFO` and `KILL`, and what a client calls its connection: answered for the proxy's clients, with
-//! the server's permission. A name never goes onto a lane, where it would be that of all clients of the lane.
+//! `CLIENT LIST`, `INFO` and `KILL`, and the labels of connections: answered for the proxy's clients, with the server's
+//! permission. A label is never set on a lane, where all clients would have it.
 
 use waxseal_policy::{Effect, is};
 use waxseal_resp::{write_bulk, write_request_head};
 
-use super::ConnectionState;
+use super::handshake::OWN_CLIENT;
+use super::state::{Affinity, ConnectionState};
 use super::transaction::Reply;
 use crate::answers;
 use crate::clients::kill::{Kill, KillHere};
@@ -17,16 +18,16 @@ use crate::seal::Request;
 pub(super) const MAX_LABEL: usize = 1024;
 
 impl ConnectionState {
-    /// Whether a request is one of those that are sent alone: it can take long to answer, and what it means is
-    /// decided when it is its turn.
+    /// True for a request that is sent alone: it can take long to answer, and its meaning is decided when all earlier
+    /// requests have their replies.
     pub(super) fn is_sent_alone(&self, effect: Effect) -> bool {
-        matches!(effect, Effect::ListClients | Effect::KillClients) && self.transaction.is_none()
+        matches!(effect, Effect::ListClients | Effect::KillClients) && !self.transaction.is_open()
     }
 
     /// `CLIENT LIST` and `CLIENT INFO`, outside a transaction.
     #[cold]
     pub(super) fn list_clients(&mut self, request: &Request<'_>, upstream: &mut Vec<u8>) {
-        self.use_own_connection();
+        self.affinity.pin();
         let ids = list::asked_ids(request.arguments);
         upstream.extend_from_slice(match ids {
             Some(_) => list::LIST,
@@ -46,7 +47,7 @@ impl ConnectionState {
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
-        let kill = match &self.registration {
+        let kill = match &self.client.registration {
             Some(registration) => registration.clients.kill(request.arguments),
             None => Kill::Forward,
         };
@@ -54,20 +55,20 @@ impl ConnectionState {
             Kill::Refuse(filter) => {
                 let (command, reason) = (Some(command), OwnReason::SharedConnections);
                 self.record_own_refusal(command, reason, request.arguments, false);
-                self.refuse(&answers::means_shared_connections(filter), client);
+                self.refuse(&answers::matches_shared_connections(filter), client);
             }
             Kill::Forward => {
-                self.use_own_connection();
+                self.affinity.pin();
                 upstream.extend_from_slice(request.raw);
-                self.sent(command, Shape::Verbatim);
+                self.sent(command, Shape::VERBATIM);
             }
             Kill::Readdressed(request) => {
-                self.use_own_connection();
+                self.affinity.pin();
                 write_request(&request, upstream);
-                self.sent(command, Shape::Verbatim);
+                self.sent(command, Shape::VERBATIM);
             }
             Kill::Here { request, kill } => {
-                self.use_own_connection();
+                self.affinity.pin();
                 write_request(&request, upstream);
                 self.await_reply();
                 self.expect(Pending::Kill(Box::new(kill)));
@@ -75,51 +76,49 @@ impl ConnectionState {
         }
     }
 
-    /// The server has said whether clients may be killed here.
+    /// The reply that decides whether clients may be killed here.
     #[cold]
     pub(super) fn kill_reply(&mut self, kill: &KillHere, reply: &Reply<'_>, client: &mut Vec<u8>) {
-        self.barrier = false;
+        self.end_await();
         let Some(Registration {
             clients,
             client: asking,
-        }) = &self.registration
+        }) = &self.client.registration
         else {
             return;
         };
-        if !reply.fine {
+        if !reply.is_ok {
             return;
         }
         let before = client.len();
-        self.closing |= kill.kill(clients, asking, reply.whole, client);
-        if reply.muted {
+        if kill.kill(clients, asking, reply.whole, client) {
+            self.close();
+        }
+        if reply.is_muted {
             client.truncate(before);
         }
     }
 
-    /// A request went out that concerns the upstream connection as such.
-    pub(super) fn use_own_connection(&mut self) {
-        self.pinned = true;
-        self.traces = true;
-    }
-
-    /// The list of the server's clients has come.
+    /// Writes the list of clients that the client gets for the server's.
     #[cold]
     pub(super) fn client_list(&self, reply: &[u8], ids: Option<&[u64]>, client: &mut Vec<u8>) {
-        match &self.registration {
+        match &self.client.registration {
             Some(registration) => registration.clients.list(reply, ids, client),
             None => client.extend_from_slice(reply),
         }
     }
 
-    /// `CLIENT SETNAME` and `CLIENT SETINFO`. On a lane the server is asked with an empty word, which every
-    /// server accepts of those who may, unless the word is one that it refuses.
+    /// `CLIENT SETNAME` and `CLIENT SETINFO`. On a lane they are sent with an empty text, which every server accepts if the
+    /// user may set labels, unless the text is one that it refuses.
     #[inline(never)]
     pub(super) fn label(&mut self, request: &Request<'_>, upstream: &mut Vec<u8>) {
         let label = label_of(request);
-        // One that is too long to be said again must stay where it was said.
-        self.pinned |= label.request.is_none();
-        let word = request.arguments.last().copied().unwrap_or_default();
-        if self.shared && is_acceptable(word) {
+        if label.request.is_none() {
+            // It cannot be repeated on another connection.
+            self.affinity.pin();
+        }
+        let text = request.arguments.last().copied().unwrap_or_default();
+        if self.affinity == Affinity::Shared && is_acceptable(text) {
             write_label(request.arguments, b"", upstream);
         } else {
             upstream.extend_from_slice(request.raw);
@@ -129,10 +128,10 @@ impl ConnectionState {
 
     /// The server has accepted a label.
     pub(super) fn set_label(&mut self, label: Label) {
-        if let Some(registration) = &self.registration {
-            registration.client.set_label(label.kind, &label.word);
+        if let Some(registration) = &self.client.registration {
+            registration.client.set_label(label.kind, &label.text);
         }
-        self.labels.set(label);
+        self.client.labels.set(label);
     }
 }
 
@@ -143,20 +142,20 @@ fn write_request(words: &[Vec<u8>], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether servers accept this word in a label: it holds no spaces and nothing that cannot be seen.
-fn is_acceptable(word: &[u8]) -> bool {
-    word.iter().all(|byte| matches!(byte, b'!'..=b'~'))
+/// True if servers accept this text in a label: it has only printable characters, and no spaces.
+fn is_acceptable(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'!'..=b'~'))
 }
 
-/// Writes the request that gives this label.
-fn write_label(arguments: &[&[u8]], word: &[u8], out: &mut Vec<u8>) {
+/// Writes a request that sets a label to this text.
+fn write_label(arguments: &[&[u8]], text: &[u8], out: &mut Vec<u8>) {
     write_request_head(out, arguments.len());
     if let Some((_, before)) = arguments.split_last() {
         for argument in before {
             write_bulk(out, argument);
         }
     }
-    write_bulk(out, word);
+    write_bulk(out, text);
 }
 
 fn label_of(request: &Request<'_>) -> Label {
@@ -167,21 +166,24 @@ fn label_of(request: &Request<'_>) -> Label {
     } else {
         LabelKind::Version
     };
-    let word = request.arguments.last().copied().unwrap_or_default();
-    let short = request.raw.len() <= MAX_LABEL;
-    let again = || {
+    let text = request.arguments.last().copied().unwrap_or_default();
+    let is_short = request.raw.len() <= MAX_LABEL;
+    let repeated = || {
         let words: &[&[u8]] = match kind {
-            LabelKind::Name => &[super::OWN_CLIENT, b"SETNAME", word],
-            LabelKind::Library => &[super::OWN_CLIENT, b"SETINFO", b"LIB-NAME", word],
-            LabelKind::Version => &[super::OWN_CLIENT, b"SETINFO", b"LIB-VER", word],
+            LabelKind::Name => &[OWN_CLIENT, b"SETNAME", text],
+            LabelKind::Library => &[OWN_CLIENT, b"SETINFO", b"LIB-NAME", text],
+            LabelKind::Version => &[OWN_CLIENT, b"SETINFO", b"LIB-VER", text],
         };
         let mut out = Vec::with_capacity(request.raw.len());
-        write_label(words, word, &mut out);
+        write_label(words, text, &mut out);
         out.into_boxed_slice()
     };
     Label {
         kind,
-        request: short.then(again),
-        word: if short { word.into() } else { Box::default() },
+        request: is_short.then(repeated),
+        text: match is_short {
+            true => text.into(),
+            false => Box::default(),
+        },
     }
 }

@@ -1,38 +1,39 @@
-//! What requests do to the connection they come over: transactions, subscriptions, the version of the
-//! protocol, replies switched off. Each is followed as far as it changes what a later request or
-//! reply means.
+//! The effects of requests on the connection that they are sent on: transactions, subscriptions, the version of the protocol,
+//! replies switched off. Each is followed as far as it changes the meaning of a later request or reply.
 
 use waxseal_policy::Effect;
 
+use super::Identity;
 use super::clients::MAX_LABEL;
-use super::reply_mode::ReplyPermission;
 use super::requests::Next;
-use super::{ConnectionState, Identity, Labels, Transaction};
+use super::state::{Affinity, ConnectionState};
 use crate::answers;
-use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
+use crate::pending::{Pending, Protocol, Remaining, Shape};
 use crate::seal::Request;
-use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
+use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgement};
 
-/// The longest request that goes on a lane: while it is on its way, no other can be, and a server may be
-/// configured to close a connection over an argument of a megabyte.
+/// The longest request that goes on a lane: while it is being sent no other one can be, and a server may be configured
+/// to close a connection over an argument of a megabyte.
 const MAX_ON_LANE: usize = 512 * 1024;
 
 impl ConnectionState {
-    /// Whether this request cannot go out on a lane, and what it needs.
+    /// The connection that this request needs, if it cannot go on the lane. A lane takes requests that leave no state
+    /// on the connection, in the protocol and the database of the lane; everything else needs a dedicated one.
     pub(super) fn needs_other_connection(
         &self,
         request: &Request<'_>,
         effect: Effect,
         lane: Identity,
     ) -> Option<Next> {
-        // Servers close connections that speak HTTP at them; a lane is not for that.
-        let inline = request.spans.is_empty();
+        // Servers close connections that send them HTTP, which arrives as inline requests: not on a lane.
+        let is_inline = request.spans.is_empty();
+        let protocol = self.client.protocol;
         match effect {
-            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
+            _ if is_inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
             Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
-                if self.protocol != lane.protocol =>
+                if protocol != lane.protocol =>
             {
-                Some(Next::Lane(self.protocol))
+                Some(Next::Lane(protocol))
             }
             Effect::None
             | Effect::Script
@@ -44,17 +45,17 @@ impl ConnectionState {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
                 (asked != lane.database.to_string().as_bytes()).then_some(Next::Dedicated)
             }
-            // With AUTH it would be another user's.
+            // With AUTH the connection would be another user's.
             Effect::Hello if request.arguments.len() > 2 => Some(Next::Dedicated),
             Effect::Hello => {
-                let protocol = asked_protocol(request).unwrap_or(self.protocol);
+                let protocol = asked_protocol(request).unwrap_or(protocol);
                 (protocol != lane.protocol).then_some(Next::Lane(protocol))
             }
             _ => Some(Next::Dedicated),
         }
     }
 
-    /// Sends a request that changes the connection, and remembers how.
+    /// Sends a request that changes the connection, and remembers the change.
     #[inline(never)]
     pub(super) fn forward_with_effect(
         &mut self,
@@ -67,59 +68,66 @@ impl ConnectionState {
         match effect {
             Effect::Quit => {
                 self.answer(answers::OK, client);
-                self.closing = true;
-                return;
+                return self.close();
             }
             Effect::ReplyOff | Effect::ReplySkip => return self.mute(effect),
             Effect::Exec => {
-                let is_refused = |it: &mut Transaction| it.refusal.is_some();
-                let refused = self.transaction.take_if(is_refused);
-                self.count_tried(refused.as_ref());
-                if let Some(refusal) = refused.and_then(|it| it.refusal) {
+                let refused = self.transaction.take_refused();
+                self.count_trial(refused.as_ref());
+                if let Some(refusal) = refused.and_then(|transaction| transaction.refusal) {
                     self.await_reply();
                     upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
                     return self.expect(Pending::ExecRefused { refusal });
                 }
             }
-            Effect::Label if self.transaction.is_none() => return self.label(request, upstream),
-            Effect::ListClients if self.transaction.is_none() => {
+            Effect::Label if !self.transaction.is_open() => return self.label(request, upstream),
+            Effect::ListClients if !self.transaction.is_open() => {
                 return self.list_clients(request, upstream);
             }
-            Effect::KillClients if self.transaction.is_none() => {
+            Effect::KillClients if !self.transaction.is_open() => {
                 return self.kill_clients(request, command, upstream, client);
             }
             _ => {}
         }
         upstream.extend_from_slice(request.raw);
-        self.traces |= !is_traceless(effect);
+        if !is_traceless(effect) {
+            self.affinity.add_trace();
+        }
         if matches!(effect, Effect::Auth | Effect::Hello | Effect::Reset) {
             // Another user may have other rights.
-            self.reply_permission = ReplyPermission::Unknown;
+            self.reply_mode.forget_permission();
         }
+        self.follow_effect(request, command, effect);
+    }
+
+    /// Queues the reply to a request that was sent as it is, and notes what the request does to the connection.
+    fn follow_effect(&mut self, request: &Request<'_>, command: &'static str, effect: Effect) {
         match effect {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
                 self.transaction_step(command, effect);
             }
             Effect::ReplyOn => self.unmute(command),
-            // A label takes effect at the end of the transaction, if at all.
+            // Within a transaction a label takes effect at its end, if at all.
             Effect::Label | Effect::ListClients | Effect::KillClients => {
-                self.pinned = true;
-                self.sent(command, Shape::Verbatim);
+                self.affinity.pin();
+                self.sent(command, Shape::VERBATIM);
             }
             Effect::Blocking => {
-                self.may_block(effect);
-                self.sent(command, Shape::Verbatim);
+                self.mark_blocking(effect);
+                self.sent(command, Shape::VERBATIM);
             }
             Effect::Auth | Effect::Select | Effect::Connection => {
-                // On a lane it is the SELECT of the lane's own database.
-                self.pinned |= !self.shared;
-                self.sent(command, Shape::Verbatim);
+                // On a lane it is a SELECT of the lane's own database.
+                if self.affinity != Affinity::Shared {
+                    self.affinity.pin();
+                }
+                self.sent(command, Shape::VERBATIM);
                 self.asking = command == "asking";
             }
             Effect::Script | Effect::LoadScript | Effect::QueryScripts => {
                 self.sent_about_scripts(request, command, effect);
             }
-            Effect::None => self.sent(command, Shape::Verbatim),
+            Effect::None => self.sent(command, Shape::VERBATIM),
             Effect::Quit | Effect::ReplyOff | Effect::ReplySkip => {}
             Effect::Hello
             | Effect::Subscribe(_)
@@ -130,68 +138,63 @@ impl ConnectionState {
         }
     }
 
-    /// Remembers what the reply to a request will be that changes what later requests or replies mean.
+    /// Queues the reply to a request that changes the meaning of later requests or replies.
     fn change_connection(&mut self, request: &Request<'_>, command: &'static str, effect: Effect) {
         match effect {
             Effect::Hello => match asked_protocol(request) {
-                Some(protocol) => self.expect_after(Pending::Hello(protocol), request),
-                None => self.sent(command, Shape::Verbatim),
+                Some(protocol) => {
+                    // With AUTH it is another user's connection from here on.
+                    if request.arguments.len() > 2 {
+                        self.affinity.pin();
+                    }
+                    self.await_reply();
+                    self.expect(Pending::Hello(protocol));
+                }
+                None => self.sent(command, Shape::VERBATIM),
             },
             Effect::Subscribe(channels) => {
-                let left = Left::Number(request.arguments.len().saturating_sub(1));
-                self.acknowledged(word_of_subscribe(channels), left);
+                let remaining = Remaining::Count(request.arguments.len().saturating_sub(1));
+                self.expect_acknowledgements(subscribe_acknowledgement(channels), remaining);
             }
             Effect::Unsubscribe(channels) => {
-                let left = match request.arguments.len().saturating_sub(1) {
-                    0 => Left::All,
-                    number => Left::Number(number),
+                let remaining = match request.arguments.len().saturating_sub(1) {
+                    0 => Remaining::All,
+                    count => Remaining::Count(count),
                 };
-                self.acknowledged(word_of_unsubscribe(channels), left);
+                self.expect_acknowledgements(unsubscribe_acknowledgement(channels), remaining);
             }
             Effect::Monitor => {
-                self.pinned = true;
+                self.affinity.pin();
                 self.await_reply();
                 self.expect(Pending::Monitor);
             }
             Effect::Unsettled => {
                 // Servers refuse it. If one does not, the state of the connection is unknown.
-                self.pinned = true;
+                self.affinity.pin();
                 self.await_reply();
                 self.expect(Pending::Unsettled { command });
             }
             Effect::Reset => self.expect_reset(),
-            _ => self.sent(command, Shape::Verbatim),
+            _ => self.sent(command, Shape::VERBATIM),
         }
     }
 
-    /// A request went out whose reply decides what the ones behind it mean: they are not looked at
-    /// before it has come.
-    pub(super) fn await_reply(&mut self) {
-        self.barrier = true;
-    }
-
-    fn expect_after(&mut self, pending: Pending, request: &Request<'_>) {
-        // With AUTH it is another user's connection from here on.
-        self.pinned |= request.arguments.len() > 2;
-        self.await_reply();
-        self.expect(pending);
-    }
-
-    fn acknowledged(&mut self, word: &'static str, left: Left) {
-        self.pinned = true;
-        if left == Left::Number(0) {
-            return self.expect(Pending::Reply {
+    fn expect_acknowledgements(&mut self, word: &'static str, remaining: Remaining) {
+        self.affinity.pin();
+        self.expect(match remaining {
+            // The server answers with an error.
+            Remaining::Count(0) => Pending::Reply {
                 command: word,
-                shape: Shape::Verbatim,
-            });
-        }
-        self.expect(Pending::Acknowledged { word, left });
+                shape: Shape::VERBATIM,
+            },
+            remaining => Pending::Acknowledged { word, remaining },
+        });
     }
 }
 
-/// Whether a request with this effect leaves nothing behind on its connection, once the server's
-/// replies say that no transaction is open and nothing is watched. This list decides whether a
-/// connection may serve another client: what is not on it may not.
+/// True if a request with this effect leaves nothing behind on its connection, once the server's replies say that no
+/// transaction is open and nothing is watched. This list decides whether a connection may serve another client: after
+/// an effect that is not on it, it may not.
 fn is_traceless(effect: Effect) -> bool {
     matches!(
         effect,
@@ -208,19 +211,7 @@ fn is_traceless(effect: Effect) -> bool {
     )
 }
 
-impl Labels {
-    /// The server has accepted one.
-    pub(super) fn set(&mut self, label: Label) {
-        let place = match label.kind {
-            LabelKind::Name => &mut self.name,
-            LabelKind::Library => &mut self.library,
-            LabelKind::Version => &mut self.version,
-        };
-        *place = label.request;
-    }
-}
-
-/// The version that a `HELLO` asks for. `None` for none, and for one that the server will refuse.
+/// The version that a `HELLO` asks for. `None` if it asks for none, or for one that the server will refuse.
 fn asked_protocol(request: &Request<'_>) -> Option<Protocol> {
     match request.arguments.get(1)? {
         [b'2'] => Some(Protocol::Resp2),

@@ -1,43 +1,42 @@
-//! Errors of the server: which word one begins with, for whoever counts them. What it says behind that
-//! word can quote a request, and is not looked at.
+//! Errors of the server: the code that one begins with, for metrics and for failovers. The text after the code can
+//! quote a request, and is not read.
 
-/// No first word of an error that is told apart is as long as this.
-const WORD: usize = 16;
-/// No line with a length is as long as this.
-const LENGTH_LINE: usize = 32;
+/// A longer code is none of those that are distinguished.
+const MAX_CODE: usize = 16;
+/// A line with a length is shorter than this.
+const MAX_LENGTH_LINE: usize = 32;
 
-/// Words of errors by which a server says that it is no primary with its data at hand: after a failover, the
-/// address that it was reached at may lead to the one that is.
+/// Codes of errors by which a server says that it is not a primary with its data loaded: after a failover, the address
+/// that it was reached at may lead to the new primary.
 const ROLE_ERRORS: [&str; 3] = ["READONLY", "LOADING", "MASTERDOWN"];
 
-/// The word of these that an error begins with, if it does.
-pub(super) fn role_error(word: &[u8]) -> Option<&'static str> {
-    let is_word = |known: &&str| known.as_bytes() == word;
-    ROLE_ERRORS.into_iter().find(is_word)
+/// The role error with this code, if it is one.
+pub(super) fn role_error(code: &[u8]) -> Option<&'static str> {
+    let has_code = |known: &&str| known.as_bytes() == code;
+    ROLE_ERRORS.into_iter().find(has_code)
 }
 
-/// The first word of an error, as far as it can be one that is told apart. `None` when more of it must
-/// be seen.
-pub(super) fn error_word(error: &[u8]) -> Option<&[u8]> {
+/// The code of an error, up to its longest length of interest. `None` if more of the error is needed.
+pub(super) fn error_code(error: &[u8]) -> Option<&[u8]> {
     let mut text = error.get(1..).unwrap_or_default();
     if error.first() == Some(&b'!') {
-        // Its length comes first, in a line of its own.
+        // A line with its length comes first.
         let line = text
             .iter()
-            .take(LENGTH_LINE)
+            .take(MAX_LENGTH_LINE)
             .position(|byte| *byte == b'\n');
         text = match line {
             Some(end) => text.get(end.saturating_add(1)..).unwrap_or_default(),
-            None if text.len() < LENGTH_LINE => return None,
+            None if text.len() < MAX_LENGTH_LINE => return None,
             None => return Some(b""),
         };
     }
     let is_end = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
-    let word = text.get(..WORD.min(text.len())).unwrap_or_default();
-    match word.iter().position(is_end) {
-        Some(end) => word.get(..end),
-        None if word.len() < WORD => None,
-        None => Some(word),
+    let code = text.get(..MAX_CODE.min(text.len())).unwrap_or_default();
+    match code.iter().position(is_end) {
+        Some(end) => code.get(..end),
+        None if code.len() < MAX_CODE => None,
+        None => Some(code),
     }
 }
 
@@ -46,8 +45,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_of_an_error_is_found_as_soon_as_it_is_whole() {
-        for (error, word, needs) in [
+    fn the_code_of_an_error_is_found_as_soon_as_it_is_complete() {
+        for (error, code, needs) in [
             ("-OOM command not allowed\r\n", "OOM", 5),
             ("-MASTERDOWN Link is down\r\n", "MASTERDOWN", 12),
             ("-ERR\r\n", "ERR", 5),
@@ -56,12 +55,12 @@ mod tests {
             ("-ABCDEFGHIJKLMNOPQRSTUVWXYZ x\r\n", "ABCDEFGHIJKLMNOP", 17),
         ] {
             for len in 1..error.len() {
-                let found = error_word(&error.as_bytes()[..len]);
-                let expected = (len >= needs).then_some(word.as_bytes());
+                let found = error_code(&error.as_bytes()[..len]);
+                let expected = (len >= needs).then_some(code.as_bytes());
                 assert_eq!(found, expected, "{error:?} {len}");
             }
         }
         let endless = format!("!{}", "9".repeat(100));
-        assert_eq!(error_word(endless.as_bytes()), Some(&b""[..]));
+        assert_eq!(error_code(endless.as_bytes()), Some(&b""[..]));
     }
 }

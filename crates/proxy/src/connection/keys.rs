@@ -1,6 +1,12 @@
-//! Keys that are not at hand: what requests need before they go out, and what a reply needs before it
-//! can be opened. Nothing is fetched here: the conversation says what it waits for, and goes on when it
-//! is given that.
+//! Keys that are not at hand: those that requests need before they can be sent, and those that a reply needs before it
+//! can be opened. Nothing is fetched here: the connection says which keys it waits for, and continues when they are
+//! provided.
+//!
+//! ```text
+//! requests()        Step::Retry(Next::Keys), Phase::AwaitingKeys; the keys of later requests are added (prefetch_keys)
+//! take_key_request  the caller fetches them; other clients are served meanwhile
+//! provide()         Phase::Open; the request is decided again, and finds the keys among those provided
+//! ```
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,132 +15,145 @@ use smallvec::SmallVec;
 use waxseal_core::UserKey;
 use waxseal_keys::CacheLookup;
 use waxseal_policy::{
-    Action, Decision, PatternId, Place, ReplyShape, RequestChange, Transform, ValueSlot, decide,
+    Action, Decision, Layout, Location, PatternId, ReplyShape, RequestChange, Transform, ValueSlot,
+    decide,
 };
 use waxseal_resp::{Arguments, Scan};
 
-use super::{Connection, ConnectionState, Unexplained};
+use super::replies::StalledReply;
+use super::state::{ConnectionState, Phase, ReplyState};
+use super::{Connection, UnexpectedReply};
 use crate::answers;
-use crate::keys::{Confirmation, Fetched, Freshness, KeyRequest, Lookup, Side};
+use crate::keys::{Confirmation, Direction, FetchedKeys, Freshness, KeyRequest, Lookup};
 use crate::pending::names_of;
 use crate::protection::Protection;
 use crate::seal::SealingKeys;
 
-/// Users whose keys are asked for at once, beyond those of one request.
-const MOST_AHEAD: usize = 1000;
+/// Users whose keys are fetched ahead together with those of one request.
+const MAX_PREFETCHED_USERS: usize = 1000;
 
-/// Keys that requests wait for, and those that they were given.
+/// Keys that requests wait for, and those that were provided.
 #[derive(Default)]
 pub(super) struct Keys {
-    wanted: Option<Box<KeyRequest>>,
-    /// Something was asked for and has not come.
-    awaited: bool,
-    /// What came. Whatever becomes of it elsewhere, the requests that waited for it go on with it.
-    given: HashMap<Box<[u8]>, Lookup>,
+    key_request: Option<Box<KeyRequest>>,
+    /// The keys that were provided. The requests that waited for them use these, whatever happens to them elsewhere.
+    provided: HashMap<Box<[u8]>, Lookup>,
     confirmation: Option<Confirmation>,
 }
 
-/// Whether a request can go out.
+/// The readiness of a request.
 pub(super) enum Ready {
     /// Its values are sealed under these keys.
     Yes(SealingKeys),
-    /// Not before more keys have come.
+    /// More keys must be fetched first.
     NotYet,
-    /// Not at all: this is the answer.
-    Never(Vec<u8>),
+    /// It cannot be sent: this is the answer.
+    Unavailable(Vec<u8>),
 }
 
 impl Keys {
-    /// Whether requests wait for something that was asked for.
-    pub(super) fn are_awaited(&self) -> bool {
-        self.awaited
-    }
-
-    /// The requests that waited have gone out.
+    /// The requests that waited were sent.
     pub(super) fn forget(&mut self) {
-        if !self.given.is_empty() {
-            self.given = HashMap::new();
+        if !self.provided.is_empty() {
+            self.provided = HashMap::new();
         }
         self.confirmation = None;
     }
 
-    fn provide(&mut self, fetched: Fetched) {
-        self.awaited = false;
-        self.given.extend(fetched.users);
+    fn provide(&mut self, fetched: FetchedKeys) {
+        self.provided.extend(fetched.users);
         self.confirmation = fetched.confirmation.or(self.confirmation);
     }
 }
 
 impl Connection {
-    /// Keys that must be fetched before more requests are taken ([`Next::Keys`](super::Next::Keys)) or
-    /// before more replies are ([`Answered::stalled`](super::Answered::stalled)). Each is said once;
-    /// there can be one of both.
-    pub fn wants(&mut self) -> Option<KeyRequest> {
-        let of_requests = self.talk.keys.wanted.take();
-        let wanted = of_requests.or_else(|| self.stalled.as_mut()?.wanted.take());
-        wanted.map(|wanted| *wanted)
+    /// The keys that must be fetched before more requests are read ([`Next::Keys`](super::Next::Keys)) or before more
+    /// replies are ([`ReplyProgress::stalled`](super::ReplyProgress::stalled)). Each request for keys is returned once;
+    /// there can be one for both directions.
+    pub fn take_key_request(&mut self) -> Option<KeyRequest> {
+        let of_requests = self.state.keys.key_request.take();
+        of_requests
+            .or_else(|| match &mut self.state.reply {
+                ReplyState::Stalled(stalled) => stalled.key_request.take(),
+                ReplyState::Idle | ReplyState::Receiving { .. } => None,
+            })
+            .map(|key_request| *key_request)
     }
 
-    /// Takes the keys that were fetched, and appends the reply that waited for them, if one did: how
-    /// many requests have their reply now.
+    /// Takes the keys that were fetched, and appends the reply that waited for them, if one did. Returns the number of
+    /// requests that have their reply now.
     pub fn provide(
         &mut self,
-        fetched: Fetched,
+        fetched: FetchedKeys,
         client: &mut Vec<u8>,
-    ) -> Result<usize, Unexplained> {
-        if fetched.side == Side::Outward {
-            self.talk.keys.provide(fetched);
+    ) -> Result<usize, UnexpectedReply> {
+        if fetched.direction == Direction::Request {
+            self.state.keys.provide(fetched);
+            if matches!(self.state.phase, Phase::AwaitingKeys) {
+                self.state.phase = Phase::Open;
+            }
             return Ok(0);
         }
-        let Some(stalled) = self.stalled.take() else {
+        let Some(stalled) = self.take_stalled() else {
             return Ok(0);
         };
-        let given = Some(&fetched.users);
-        self.talk
-            .give(&stalled.current, &stalled.whole, given, client)?;
-        self.end_reply(stalled.current, &stalled.whole, client)
+        let provided = Some(&fetched.users);
+        self.state
+            .write_reply(&stalled.current, &stalled.whole, provided, client)?;
+        self.end_stalled(stalled.current, &stalled.whole, client)
     }
 
-    /// Whether a reply waits for keys, and everything behind it.
-    #[must_use]
-    pub fn is_stalled(&self) -> bool {
-        self.stalled.is_some()
-    }
-
-    /// Nobody reads the reply that waits for keys: how many requests are done with.
-    pub fn abandon_stalled_reply(&mut self) -> Result<usize, Unexplained> {
-        match self.stalled.take() {
+    /// The client does not read any more: gives up the reply that waits for keys. Returns the number of requests that
+    /// need no reply any more.
+    pub fn abandon_stalled_reply(&mut self) -> Result<usize, UnexpectedReply> {
+        match self.take_stalled() {
             None => Ok(0),
-            Some(stalled) => self.end_reply(stalled.current, &stalled.whole, &mut Vec::new()),
+            Some(stalled) => self.end_stalled(stalled.current, &stalled.whole, &mut Vec::new()),
         }
     }
 
-    /// Requests wait for keys: what the ones behind them will need is fetched together with it.
-    pub(super) fn look_ahead(&mut self, mut rest: &[u8]) {
-        let talk = &mut self.talk;
-        talk.keys.awaited = true;
-        while talk.keys.wanted.as_ref().map_or(0, |it| it.users()) < MOST_AHEAD {
-            let len = match self.scanner.scan(rest) {
+    fn take_stalled(&mut self) -> Option<Box<StalledReply>> {
+        match std::mem::take(&mut self.state.reply) {
+            ReplyState::Stalled(stalled) => Some(stalled),
+            other => {
+                self.state.reply = other;
+                None
+            }
+        }
+    }
+
+    /// Reading stops because of missing keys: adds the keys that the next requests will need, so that they are fetched
+    /// together.
+    pub(super) fn prefetch_keys(&mut self, mut bytes: &[u8]) {
+        let state = &mut self.state;
+        state.phase = Phase::AwaitingKeys;
+        let users = |keys: &Keys| {
+            keys.key_request
+                .as_ref()
+                .map_or(0, |request| request.users())
+        };
+        while users(&state.keys) < MAX_PREFETCHED_USERS {
+            let len = match self.request_scanner.scan(bytes) {
                 Ok(Scan::Complete { len }) => {
-                    let arguments: Arguments<'_> = self.scanner.arguments(rest);
+                    let arguments: Arguments<'_> = self.request_scanner.arguments(bytes);
                     let Decision {
                         command, action, ..
-                    } = decide(talk.protection.names(), &arguments);
-                    talk.keys_of(command.unwrap_or_default(), &arguments, &action);
+                    } = decide(state.protection.names(), &arguments);
+                    state.keys_of(command.unwrap_or_default(), &arguments, &action);
                     len
                 }
                 Ok(Scan::Nothing { len }) => len,
                 _ => break,
             };
-            self.scanner.reset();
-            rest = rest.get(len..).unwrap_or_default();
+            self.request_scanner.reset();
+            bytes = bytes.get(len..).unwrap_or_default();
         }
-        self.scanner.reset();
+        self.request_scanner.reset();
     }
 }
 
 impl ConnectionState {
-    /// Whether the keys of a request are at hand; those that are not are wanted from here on.
+    /// Finds the keys of a request, and asks for those that are not at hand.
     pub(super) fn ready(
         &mut self,
         command: &'static str,
@@ -142,8 +161,8 @@ impl ConnectionState {
         action: &Action,
     ) -> Ready {
         let ready = self.keys_of(command, arguments, action);
-        if matches!(ready, Ready::Never(_)) {
-            self.keys.wanted = None;
+        if matches!(ready, Ready::Unavailable(_)) {
+            self.keys.key_request = None;
         }
         ready
     }
@@ -157,7 +176,7 @@ impl ConnectionState {
             keys: &mut self.keys,
             arguments,
             missing: false,
-            never: None,
+            unavailable: None,
             last: None,
         };
         let mut keys = SealingKeys::default();
@@ -170,42 +189,49 @@ impl ConnectionState {
             }
             Action::Script(call) => {
                 if let Some(slot) = call.stored {
-                    search.sealing(&SmallVec::from_elem(slot, 1), &mut keys);
+                    search.sealing(&[slot], &mut keys);
                 }
-                search.opening(&ReplyShape::Value(call.place));
+                search.opening(&ReplyShape::Record(call.location, Layout::Value));
             }
             _ => {}
         }
-        match (search.never, search.missing) {
-            (Some(Never::OutOfReach), _) => Ready::Never(answers::user_out_of_reach(command)),
-            (Some(Never::Lapsed), _) => Ready::Never(answers::ring_out_of_reach(command)),
+        match (search.unavailable, search.missing) {
+            (Some(Unavailable::OutOfReach), _) => {
+                Ready::Unavailable(answers::user_out_of_reach(command))
+            }
+            (Some(Unavailable::Lapsed), _) => {
+                Ready::Unavailable(answers::ring_out_of_reach(command))
+            }
             (None, true) => Ready::NotYet,
             (None, false) => Ready::Yes(keys),
         }
     }
 }
 
-/// Why a request does not go out.
-enum Never {
+/// The reason why a request cannot be sent.
+enum Unavailable {
+    /// The key of a user cannot be read.
     OutOfReach,
+    /// The keyring was not confirmed in time.
     Lapsed,
 }
 
-/// Looks for the keys of one request.
+/// A search for the keys of one request.
 struct Search<'s, 'a> {
     protection: &'s Protection,
     keys: &'s mut Keys,
     arguments: &'s [&'a [u8]],
     missing: bool,
-    never: Option<Never>,
-    /// The record that was looked at last: many places have the same.
+    unavailable: Option<Unavailable>,
+    /// The record that was searched for last: many values have the same.
     last: Option<(PatternId, usize)>,
 }
 
 impl<'a> Search<'_, 'a> {
-    fn sealing(&mut self, slots: &SmallVec<[ValueSlot; 2]>, keys: &mut SealingKeys) {
+    /// Adds the keys that these values are sealed under.
+    fn sealing(&mut self, slots: &[ValueSlot], keys: &mut SealingKeys) {
         let seals = |slot: &&ValueSlot| {
-            let sealer = self.protection.sealer(slot.place.pattern);
+            let sealer = self.protection.sealer(slot.location.pattern);
             sealer.is_none_or(|sealer| sealer.mode().seals())
         };
         let slots: SmallVec<[&ValueSlot; 2]> = slots.iter().filter(seals).collect();
@@ -214,7 +240,7 @@ impl<'a> Search<'_, 'a> {
         }
         let mut key: Option<Arc<UserKey>> = None;
         for slot in slots {
-            let Place { pattern, name, .. } = slot.place;
+            let Location { pattern, name, .. } = slot.location;
             if self.last != Some((pattern, name)) {
                 self.last = Some((pattern, name));
                 key = self.sealing_key(pattern, name);
@@ -225,30 +251,30 @@ impl<'a> Search<'_, 'a> {
         }
     }
 
+    /// Asks for confirmation that the ring may still seal.
     fn confirm(&mut self) {
         let Some(ring) = self.protection.live_ring() else {
             return;
         };
         match self.keys.confirmation {
             Some(Confirmation::Granted) => {}
-            Some(Confirmation::Lapsed) => self.never = Some(Never::Lapsed),
+            Some(Confirmation::Lapsed) => self.unavailable = Some(Unavailable::Lapsed),
             None if ring.is_confirmed() => {}
             None => {
                 self.missing = true;
-                self.wanted().confirm();
+                self.key_request().confirm();
             }
         }
     }
 
-    /// The live key of a record's user. `None` where there is none yet, and where the record's
-    /// values are under the ring.
+    /// The live key of a record's user. `None` if the user has none yet, and if the record's values are under the ring.
     fn sealing_key(&mut self, pattern: PatternId, name: usize) -> Option<Arc<UserKey>> {
         let users = self.protection.users()?;
         let user = self.user(pattern, self.argument(name))?;
         let is_live = |key: &Arc<UserKey>| key.id().is_some();
-        match self.keys.given.get(user) {
+        match self.keys.provided.get(user) {
             Some(Lookup::OutOfReach) => {
-                self.never = Some(Never::OutOfReach);
+                self.unavailable = Some(Unavailable::OutOfReach);
                 return None;
             }
             Some(Lookup::Key(key)) if is_live(key) => return Some(key.clone()),
@@ -258,34 +284,30 @@ impl<'a> Search<'_, 'a> {
             CacheLookup::Key(key) if is_live(&key) => Some(key),
             _ => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Create);
+                self.key_request().user(user, Freshness::Live);
                 None
             }
         }
     }
 
+    /// Asks for the keys that the values of a reply may need.
     fn opening(&mut self, reply: &ReplyShape) {
         if self.protection.users().is_none() {
             return;
         }
         match reply {
             ReplyShape::Verbatim => {}
-            ReplyShape::Value(place)
-            | ReplyShape::Elements(place)
-            | ReplyShape::Length(place)
-            | ReplyShape::Range { place, .. } => self.opening_one(place.pattern, place.name),
-            ReplyShape::Fields { pattern, name }
-            | ReplyShape::ScannedFields { pattern, name }
-            | ReplyShape::OnlyValues { pattern, name } => self.opening_one(*pattern, *name),
-            ReplyShape::EachField { pattern, name, .. } => self.opening_one(*pattern, *name),
-            ReplyShape::EachName => {
+            ReplyShape::Record(location, _) | ReplyShape::EachField(location, _) => {
+                self.opening_record(location.pattern, location.name);
+            }
+            ReplyShape::EachName(()) => {
                 for name in 1..self.arguments.len() {
                     if let Some(pattern) = self.protection.names().find(self.argument(name)) {
-                        self.opening_one(pattern, name);
+                        self.opening_record(pattern, name);
                     }
                 }
             }
-            ReplyShape::Popped => {
+            ReplyShape::AnyName(()) => {
                 for name in names_of(self.arguments) {
                     if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)
@@ -297,12 +319,12 @@ impl<'a> Search<'_, 'a> {
         }
     }
 
-    fn opening_one(&mut self, pattern: PatternId, name: usize) {
+    fn opening_record(&mut self, pattern: PatternId, name: usize) {
         if self.last == Some((pattern, name)) {
             return;
         }
         self.last = Some((pattern, name));
-        // Values of excepted names are plain as a rule: a key is asked for when one is not.
+        // Values of excepted names are plain as a rule: a key is fetched if one is not.
         if pattern.is_excepted() {
             return;
         }
@@ -315,12 +337,12 @@ impl<'a> Search<'_, 'a> {
         let Some(users) = self.protection.users() else {
             return;
         };
-        match self.keys.given.get(user) {
-            Some(Lookup::OutOfReach) => self.never = Some(Never::OutOfReach),
+        match self.keys.provided.get(user) {
+            Some(Lookup::OutOfReach) => self.unavailable = Some(Unavailable::OutOfReach),
             Some(Lookup::Key(_) | Lookup::Absent) => {}
             None if matches!(users.cached(user), CacheLookup::Unknown) => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Read);
+                self.key_request().user(user, Freshness::Cached);
             }
             None => {}
         }
@@ -334,8 +356,8 @@ impl<'a> Search<'_, 'a> {
         self.arguments.get(index).copied().unwrap_or_default()
     }
 
-    fn wanted(&mut self) -> &mut KeyRequest {
-        let new = || Box::new(KeyRequest::new(Side::Outward));
-        self.keys.wanted.get_or_insert_with(new)
+    fn key_request(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Direction::Request));
+        self.keys.key_request.get_or_insert_with(new)
     }
 }

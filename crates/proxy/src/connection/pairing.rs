@@ -1,54 +1,59 @@
-//! Which request a reply belongs to, and where it goes: told from its first bytes and from the order of the
+//! Which request a reply belongs to, and what happens to its bytes: decided from its first bytes and the order of the
 //! requests. What its end does to the connection is in `replies`.
 
 use waxseal_resp::{FirstWord, first_word};
 
-use super::errors::{error_word, role_error};
-use super::replies::Unexplained;
-use super::reply_mode::Answering;
-use super::{ConnectionState, monitor};
+use super::errors::{error_code, role_error};
+use super::monitor;
+use super::replies::UnexpectedReply;
+use super::reply_mode::ReplyMode;
+use super::state::{Affinity, ConnectionState};
 use crate::pending::{Pending, Protocol, Shape};
-use crate::subscriptions::{is_acknowledgement, is_message, leads_elsewhere};
+use crate::subscriptions::{is_acknowledgement, is_message, redirects_client};
 
 /// FirstWord words of the errors of an EXEC that executed nothing and ended the transaction.
 const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIRECT"];
 
 /// The reply under way.
-pub(super) struct Current {
-    pub(super) way: Way,
-    /// What it answers; `None` for what came unasked.
+pub(super) struct CurrentReply {
+    pub(super) disposition: Disposition,
+    /// The request that it answers; `None` for a message that was not asked for.
     pub(super) answers: Option<Pending>,
-    /// It is no error.
-    pub(super) fine: bool,
+    /// It is not an error.
+    pub(super) is_ok: bool,
     /// It is the error that ends a transaction.
     pub(super) aborts: bool,
     /// The client asked for no reply.
-    pub(super) muted: bool,
+    pub(super) is_muted: bool,
 }
 
+/// The treatment of the bytes of a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// To the client as it comes.
+pub(super) enum Disposition {
+    /// They go to the client as they arrive.
     Forward,
-    /// Nowhere.
+    /// They are dropped.
     Drop,
-    /// Kept until it is whole.
+    /// They are held until the reply is whole.
     Hold,
-    /// Was to be kept, and is too large.
+    /// They should be held, and are too many: they are dropped, and the client gets an error.
     TooLarge,
 }
 
 impl ConnectionState {
-    /// Says what the reply that begins here is. `None` when more of it must be seen.
-    pub(super) fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
-        let first = rest.first().copied().unwrap_or_default();
-        let fine = !matches!(first, b'-' | b'!');
-        if first == b'>' && self.shared {
-            // Somebody else had it sent here: clients of a lane have asked for nothing.
-            return Ok(Some(Current::of(Way::Drop)));
+    /// Identifies the reply that begins with these bytes. `None` if more of it is needed.
+    ///
+    /// In this order: pushed messages that are not this client's, messages and acknowledgements of subscriptions, lines
+    /// of MONITOR, and then the reply to the request at the front of the queue.
+    pub(super) fn begin(&mut self, bytes: &[u8]) -> Result<Option<CurrentReply>, UnexpectedReply> {
+        let first = bytes.first().copied().unwrap_or_default();
+        let is_ok = !matches!(first, b'-' | b'!');
+        if first == b'>' && self.affinity == Affinity::Shared {
+            // Clients of a lane have asked for no messages.
+            return Ok(Some(CurrentReply::unasked(Disposition::Drop)));
         }
-        if first == b'>' || (first == b'*' && self.listens()) {
-            let word = match first_word(rest) {
+        if first == b'>' || (first == b'*' && self.may_get_messages()) {
+            let word = match first_word(bytes) {
                 FirstWord::Open => return Ok(None),
                 FirstWord::Word(word) => word,
                 FirstWord::Other => b"",
@@ -57,70 +62,96 @@ impl ConnectionState {
                 return Ok(Some(current));
             }
         }
-        if self.monitoring && first == b'+' {
-            match monitor::line(rest, self.answering) {
+        if self.pushes.monitoring && first == b'+' {
+            match monitor::line(bytes, self.reply_mode.mode()) {
                 None => return Ok(None),
-                Some(monitor::Line::Goes(way)) => return Ok(Some(Current::of(way))),
+                Some(monitor::Line::Report(disposition)) => {
+                    return Ok(Some(CurrentReply::unasked(disposition)));
+                }
                 Some(monitor::Line::Reply) => {}
             }
         }
-        let error = match fine {
+        let error = match is_ok {
             true => None,
-            false => match error_word(rest) {
+            false => match error_code(bytes) {
                 None => return Ok(None),
-                word => word,
+                code => code,
             },
         };
-        let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
-        if let (Some(word), Some(meters)) = (error, self.protection.metered())
-            && pending.answers_client()
-        {
-            meters.traffic.server_error(word);
-        }
-        if let Some(role_error) = error.and_then(role_error) {
-            self.role_error = Some(role_error);
-        }
-        self.heavy = self.heavy.saturating_sub(pending.weight());
-        let (pending, muted) = pending.unmute();
-        if self.protection.is_trial() && !muted && pending.answers_client() {
-            self.protection.refusals().look_for_sealed(rest);
-        }
-        let way = self.way(&pending, muted, first)?;
-        Ok(Some(Current {
-            way,
-            answers: Some(pending),
-            muted,
-            fine,
-            aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
-        }))
+        self.answered(bytes, error).map(Some)
     }
 
-    /// Where a reply that begins with this byte goes.
-    fn way(&self, pending: &Pending, muted: bool, first: u8) -> Result<Way, Unexplained> {
-        let fine = !matches!(first, b'-' | b'!');
-        let way = match pending {
-            Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
-            Pending::ScriptRead(_) | Pending::Script(_) => Way::Hold,
-            Pending::Reply { .. } | Pending::Exec if muted => Way::Drop,
-            Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
-            // No `+QUEUED`: the server did not open the transaction.
-            Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
-            Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
-            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_verbatim()) => {
-                Way::Forward
+    /// The reply to the request at the front of the queue, which is an error if it has this code.
+    fn answered(
+        &mut self,
+        bytes: &[u8],
+        error: Option<&[u8]>,
+    ) -> Result<CurrentReply, UnexpectedReply> {
+        let pending = self.queue.pop_front().ok_or(UnexpectedReply::Pairing)?;
+        if let (Some(code), Some(meters)) = (error, self.protection.metered())
+            && pending.answers_client()
+        {
+            meters.traffic.server_error(code);
+        }
+        if let Some(role_error) = error.and_then(role_error) {
+            self.signals.role_error = Some(role_error);
+        }
+        let (pending, is_muted) = pending.into_inner();
+        if self.protection.is_trial() && !is_muted && pending.answers_client() {
+            self.protection.refusals().count_sealed(bytes);
+        }
+        let first = bytes.first().copied().unwrap_or_default();
+        let disposition = match self.disposition(&pending, is_muted, first)? {
+            Disposition::Forward if is_muted => Disposition::Drop,
+            disposition => disposition,
+        };
+        Ok(CurrentReply {
+            disposition,
+            answers: Some(pending),
+            is_muted,
+            is_ok: error.is_none(),
+            aborts: error.is_some_and(|code| EXEC_ABORTS.contains(&code)),
+        })
+    }
+
+    /// The disposition of a reply that begins with this byte, if the client wants it.
+    fn disposition(
+        &self,
+        pending: &Pending,
+        is_muted: bool,
+        first: u8,
+    ) -> Result<Disposition, UnexpectedReply> {
+        let is_ok = !matches!(first, b'-' | b'!');
+        Ok(match pending {
+            Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
+            Pending::ScriptRead(_) | Pending::Script(_) => Disposition::Hold,
+            Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
+            Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
+            // Not `+QUEUED`: the server did not open the transaction.
+            Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => {
+                Disposition::Forward
             }
-            Pending::Exec => Way::Hold,
-            Pending::ExecRefused { .. } => Way::Drop,
-            Pending::Swallow { .. } if fine => Way::Drop,
-            // What it says is told.
-            Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
-            Pending::ClientList { .. } | Pending::Kill(_) if fine => Way::Hold,
-            // It may be queued.
-            Pending::Unsettled { .. } if first == b'+' => Way::Hold,
-            Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
-            // What was refused is still switched off.
-            Pending::RepliesOn | Pending::Reset if !fine && self.answering != Answering::On => {
-                Way::Drop
+            Pending::Reply { .. } | Pending::Queued { .. } => Disposition::Hold,
+            Pending::Exec => {
+                let mut queued = self.transaction.queued().iter();
+                match queued.all(|(_, shape)| shape.is_verbatim()) {
+                    true => Disposition::Forward,
+                    false => Disposition::Hold,
+                }
+            }
+            Pending::ExecRefused { .. } => Disposition::Drop,
+            Pending::Internal { .. } if is_ok => Disposition::Drop,
+            // Their text is read.
+            Pending::Internal { .. } | Pending::MayChangeReplies => Disposition::Hold,
+            Pending::ClientList { .. } | Pending::Kill(_) if is_ok => Disposition::Hold,
+            // It may be `+QUEUED`.
+            Pending::Unsettled { .. } if first == b'+' => Disposition::Hold,
+            Pending::Acknowledged { .. } if is_ok => return Err(UnexpectedReply::Pairing),
+            // Replies are still switched off: the request failed.
+            Pending::RepliesOn | Pending::Reset
+                if !is_ok && self.reply_mode.mode() != ReplyMode::On =>
+            {
+                Disposition::Drop
             }
             Pending::Acknowledged { .. }
             | Pending::Multi { .. }
@@ -134,75 +165,67 @@ impl ConnectionState {
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::RepliesOn
-            | Pending::Reset => Way::Forward,
-        };
-        Ok(match way {
-            Way::Forward if muted => Way::Drop,
-            way => way,
+            | Pending::Reset => Disposition::Forward,
         })
     }
 
-    /// Whether arrays can be messages.
-    fn listens(&self) -> bool {
-        self.protocol == Protocol::Resp2
-            && (self.subscriptions.any() || self.acknowledged_next().is_some())
+    /// True if arrays can be messages.
+    fn may_get_messages(&self) -> bool {
+        self.client.protocol == Protocol::Resp2
+            && (self.pushes.subscriptions.any() || self.next_acknowledgement().is_some())
     }
 
-    /// The word that the acknowledgement begins with which is to come next, if one is.
-    fn acknowledged_next(&self) -> Option<&'static str> {
-        match self.pending.front()?.unmuted() {
+    /// The first word of the next acknowledgement, if one is expected.
+    fn next_acknowledgement(&self) -> Option<&'static str> {
+        match self.queue.front()?.inner() {
             Pending::Acknowledged { word, .. } => Some(word),
             _ => None,
         }
     }
 
-    /// An array or push message that begins with this word, if it is no reply.
-    fn message(&mut self, first: u8, word: &[u8]) -> Option<Current> {
-        if self.acknowledged_next().map(str::as_bytes) == Some(word)
-            && let Some((pending, muted)) = self.pending.pop_front().map(Pending::unmute)
+    /// An array or pushed message that begins with this word, unless it is a reply.
+    fn message(&mut self, first: u8, word: &[u8]) -> Option<CurrentReply> {
+        if self.next_acknowledgement().map(str::as_bytes) == Some(word)
+            && let Some((pending, is_muted)) = self.queue.pop_front().map(Pending::into_inner)
         {
-            return Some(Current {
+            return Some(CurrentReply {
                 answers: Some(pending),
-                muted,
-                ..Current::of(Way::Hold)
+                is_muted,
+                ..CurrentReply::unasked(Disposition::Hold)
             });
         }
-        // In RESP3 with replies switched off; or a shard that moved away.
+        // In RESP3 with replies switched off; or a shard that has moved.
         if is_acknowledgement(word) {
-            return Some(Current::of(Way::Hold));
+            return Some(CurrentReply::unasked(Disposition::Hold));
         }
-        if first == b'>' && leads_elsewhere(word) {
-            return Some(Current::of(Way::Drop));
+        if first == b'>' && redirects_client(word) {
+            return Some(CurrentReply::unasked(Disposition::Drop));
         }
-        // In RESP3 whatever is pushed is no reply.
-        (first == b'>' || is_message(word)).then(Current::unasked)
+        // In RESP3 a pushed message is never a reply.
+        let is_message = first == b'>' || is_message(word);
+        is_message.then(|| CurrentReply::unasked(Disposition::Forward))
     }
 }
 
-impl Current {
-    /// What came unasked, and passes.
-    fn unasked() -> Self {
-        Self::of(Way::Forward)
-    }
-
-    /// What came unasked.
-    fn of(way: Way) -> Self {
+impl CurrentReply {
+    /// A message that was not asked for.
+    fn unasked(disposition: Disposition) -> Self {
         Self {
-            way,
+            disposition,
             answers: None,
-            fine: true,
+            is_ok: true,
             aborts: false,
-            muted: false,
+            is_muted: false,
         }
     }
 }
 
 impl Pending {
-    /// Whether a reply to it is one to what a client asked.
+    /// True if it is the reply to a request of the client's.
     fn answers_client(&self) -> bool {
         !matches!(
             self,
-            Self::Swallow { .. }
+            Self::Internal { .. }
                 | Self::ExecRefused { .. }
                 | Self::Local(_)
                 | Self::MayChangeReplies
@@ -211,12 +234,9 @@ impl Pending {
 }
 
 impl Shape {
-    /// Whether a reply that begins with this byte goes to the client as it comes.
+    /// True if a reply that begins with this byte goes to the client as it arrives.
     fn passes(&self, first: u8) -> bool {
-        match self {
-            Self::Verbatim => true,
-            // Anything else is or holds a value, or is one that the server made up.
-            _ => first == b'-',
-        }
+        // Anything but an error is or holds a value, or is a reply that the server made up.
+        self.is_verbatim() || first == b'-'
     }
 }

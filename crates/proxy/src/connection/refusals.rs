@@ -1,24 +1,25 @@
-//! Requests that are not sent: what the client is answered and when, and what is recorded of them. In a trial they are
-//! sent all the same, and recorded as what would have been refused.
+//! Requests that are not sent: the client's answer and its time, and the record of the refusal. In a trial they are sent
+//! all the same, and recorded as what would have been refused.
 
 use std::time::Duration;
 
 use waxseal_policy::{
-    Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, longest_wait,
+    Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, max_wait,
 };
 
-use super::{ConnectionState, HeldRefusal, Transaction};
+use super::state::{ConnectionState, DelayedRefusal, Phase};
+use super::transaction::Transaction;
 use crate::answers;
-use crate::pending::names_of;
+use crate::pending::{LabelKind, names_of};
 use crate::refusals::{ClientLabel, OwnReason, RefusedRequest};
 use crate::remedy::Remedy;
 use crate::seal::Request;
 
-/// Bounds of the time that the refusal of a request which was ready to wait is held back.
+/// Bounds of the delay before a request that was ready to wait is refused.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// A client's name is shown up to here.
+/// The number of bytes of a client's name that are shown.
 const MAX_CLIENT_NAME: usize = 64;
 
 impl ConnectionState {
@@ -43,7 +44,7 @@ impl ConnectionState {
         self.refuse_when_waited(answer, request.arguments, effect, client);
     }
 
-    /// Answers a request that the proxy refuses for a reason of its own.
+    /// Answers a request that the proxy refuses, not the policy.
     #[cold]
     pub(super) fn refuse_here(
         &mut self,
@@ -56,7 +57,7 @@ impl ConnectionState {
         self.refuse_when_waited(answer, request.arguments, effect, client);
     }
 
-    /// Answers a request whose keys cannot be reached; a script that is under way ends.
+    /// Answers a request whose keys cannot be reached. A script that is running is over.
     #[cold]
     pub(super) fn refuse_without_keys(
         &mut self,
@@ -71,10 +72,10 @@ impl ConnectionState {
             return;
         }
         self.record_own_refusal(command, reason, request.arguments, false);
-        self.give_up_script(&answer, client);
+        self.abandon_script(&answer, client);
     }
 
-    /// Answers the script of a lock inside a transaction, where the value that it compares cannot be read first.
+    /// Answers the script of a lock inside a transaction, in which the value that it compares cannot be read first.
     #[cold]
     pub(super) fn refuse_script_in_transaction(
         &mut self,
@@ -102,8 +103,8 @@ impl ConnectionState {
         self.record(Some(command), why, record, remedy, is_forwarded);
     }
 
-    /// Answers a refused request that was ready to wait as late as it could have been answered, within bounds: clients
-    /// ask again at once. Within a transaction nothing waits, and the least delay is kept.
+    /// Answers a refused request, and one that was ready to wait as late as it could have been answered, within bounds:
+    /// clients repeat it at once. Within a transaction nothing waits, so the delay is the shortest one.
     fn refuse_when_waited(
         &mut self,
         answer: Vec<u8>,
@@ -112,29 +113,29 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) {
         let wait = match effect {
-            Effect::Blocking => longest_wait(arguments).unwrap_or(MAX_DELAY),
+            Effect::Blocking => max_wait(arguments).unwrap_or(MAX_DELAY),
             _ => Duration::ZERO,
         };
         if wait.is_zero() {
             return self.refuse(&answer, client);
         }
-        let by = match self.transaction {
-            Some(_) => MIN_DELAY,
-            None => wait.clamp(MIN_DELAY, MAX_DELAY),
+        let delay = match self.transaction.is_open() {
+            true => MIN_DELAY,
+            false => wait.clamp(MIN_DELAY, MAX_DELAY),
         };
-        self.delayed = Some(HeldRefusal { answer, by });
+        self.phase = Phase::Delayed(DelayedRefusal { answer, delay });
     }
 
-    /// Answers with an error instead of sending. A transaction that it is part of is not executed.
+    /// Answers with an error instead of sending. A transaction that the request is part of is not executed.
     pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        self.note_refusal(answer);
+        self.mark_refused(answer);
         self.answer(answer, client);
     }
 
-    /// Decides about a request in a trial: whatever the policy would do with it, it is forwarded as it is, but for
-    /// what no proxy lets pass.
+    /// Decides about a request in a trial: it is forwarded unchanged whatever the policy would do with it, except for what
+    /// is always refused.
     #[cold]
-    pub(super) fn try_action(
+    pub(super) fn trial_action(
         &mut self,
         request: &Request<'_>,
         command: Option<&'static str>,
@@ -142,7 +143,7 @@ impl ConnectionState {
     ) -> Action {
         match action {
             Action::Refuse(refusal) if refusal.reason.is_always_refused() => action,
-            // It changes no record: the client would be sent past the proxy.
+            // It changes no record: without it, the client would be sent past the proxy.
             Action::Transform(Transform {
                 request: RequestChange::Reword { .. },
                 ..
@@ -151,7 +152,7 @@ impl ConnectionState {
                 let names = self.protection.names();
                 let remedy = Remedy::of(&refusal, names, request.arguments);
                 self.record_policy_refusal(&refusal, remedy, request.arguments, true);
-                self.note_tried_refusal();
+                self.mark_trial_refusal();
                 Action::Forward
             }
             // Without a trial the client is asked for the text.
@@ -162,10 +163,10 @@ impl ConnectionState {
                 }
                 Action::Forward
             }
-            Action::Script(_) if self.transaction.is_some() => {
+            Action::Script(_) if self.transaction.is_open() => {
                 let command = command.unwrap_or("eval");
                 self.record_script_in_transaction(request, command, true);
-                self.note_tried_refusal();
+                self.mark_trial_refusal();
                 Action::Forward
             }
             _ => {
@@ -178,40 +179,41 @@ impl ConnectionState {
         }
     }
 
-    /// Counts a request of a trial that was fine: one of a transaction at its end.
+    /// Counts a request of a trial that would not be refused. One in a transaction is counted at the end of that.
     fn count_fine(&mut self, pattern: usize, command: &'static str) {
-        let Some(transaction) = &mut self.transaction else {
+        let Some(transaction) = self.transaction.open() else {
             return self.protection.refusals().fine(pattern, command, 1);
         };
-        let fine = &mut transaction.tried.fine;
-        let is_same = |it: &&mut (usize, &str, u64)| (it.0, it.1) == (pattern, command);
+        let fine = &mut transaction.trial.fine;
+        let is_same = |entry: &&mut (usize, &str, u64)| (entry.0, entry.1) == (pattern, command);
         match fine.iter_mut().find(is_same) {
             Some((.., count)) => *count = count.saturating_add(1),
             None => fine.push((pattern, command, 1)),
         }
     }
 
-    /// A request of a trial would have been refused: the transaction that it is part of would be aborted.
-    pub(super) fn note_tried_refusal(&mut self) {
-        if let Some(transaction) = &mut self.transaction {
-            transaction.tried.is_refused = true;
+    /// A request of a trial would be refused: the transaction that it is part of would be aborted.
+    pub(super) fn mark_trial_refusal(&mut self) {
+        if let Some(transaction) = self.transaction.open() {
+            transaction.trial.is_refused = true;
         }
     }
 
-    /// Counts what a trial found in a transaction that ends.
-    pub(super) fn count_tried(&self, transaction: Option<&Transaction>) {
-        let Some(Transaction { tried, refusal, .. }) = transaction else {
+    /// Counts the findings of a trial in a transaction that ends.
+    pub(super) fn count_trial(&self, transaction: Option<&Transaction>) {
+        let Some(Transaction { trial, refusal, .. }) = transaction else {
             return;
         };
         let refusals = self.protection.refusals();
-        for (pattern, command, count) in &tried.fine {
-            match tried.is_refused || refusal.is_some() {
+        for (pattern, command, count) in &trial.fine {
+            match trial.is_refused || refusal.is_some() {
                 true => refusals.aborted(*count),
                 false => refusals.fine(*pattern, command, *count),
             }
         }
     }
 
+    /// Records a request that the policy refuses, or would refuse.
     pub(super) fn record_policy_refusal(
         &self,
         refusal: &Refusal,
@@ -222,14 +224,14 @@ impl ConnectionState {
         let argument = refusal.name.and_then(|at| arguments.get(at)).copied();
         self.record(
             refusal.command,
-            (refusal.reason.word(), refusal.reason.cause()),
+            (refusal.reason.as_str(), refusal.reason.cause()),
             refusal.pattern.zip(argument),
             remedy,
             is_forwarded,
         );
     }
 
-    /// Records a request that the proxy refuses, or would, for a reason of its own.
+    /// Records a request that the proxy refuses, or would refuse, for a reason of its own.
     #[cold]
     pub(super) fn record_own_refusal(
         &self,
@@ -289,20 +291,20 @@ impl ConnectionState {
 
     /// The client, as the log names it.
     pub(super) fn client_label(&self) -> ClientLabel {
-        let Some(registration) = &self.registration else {
+        let Some(registration) = &self.client.registration else {
             return ClientLabel::default();
         };
         ClientLabel {
             address: registration.client.address.clone(),
             name: registration
                 .client
-                .label(crate::pending::LabelKind::Name)
+                .label(LabelKind::Name)
                 .map(|name| shown_name(&name)),
         }
     }
 }
 
-/// A client's name, which is whatever the client says.
+/// A client's name for the log. Clients choose it, so unprintable characters are replaced.
 fn shown_name(name: &[u8]) -> String {
     let name = name.get(..MAX_CLIENT_NAME).unwrap_or(name);
     let letters = name.iter().map(|byte| match byte.is_ascii_graphic() {

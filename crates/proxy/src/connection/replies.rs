@@ -1,188 +1,150 @@
-//! The reply direction: takes replies off the server's bytes and writes what the client gets. Which request each
-//! belongs to is told in `pairing`. A reply that nothing explains ends the connection: losing the pairing would
-//! hand one request's values to another.
+//! The reply direction: takes replies off the server's bytes and writes what the client gets. `pairing` decides which
+//! request each belongs to. A reply that no request explains ends the connection: losing the pairing would hand one
+//! request's values to another.
+//!
+//! ```text
+//! Idle ── first bytes: pairing::begin ──▶ Receiving ── last byte ──▶ write_reply ──▶ end_reply ──▶ Idle
+//!                                                                    │  keys are missing     ▲
+//!                                                                    └──▶ Stalled ── provide ┘
+//! ```
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
-use super::pairing::{Current, Way};
-use super::reply_mode::{Answering, ReplyPermission};
+use super::Connection;
+use super::pairing::{CurrentReply, Disposition};
+use super::state::{ConnectionState, ReplyState};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Connection, ConnectionState};
 use crate::keys::KeyRequest;
 use crate::login::LoginError;
-use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
+use crate::pending::{LabelKind, Pending, Protocol, Remaining, Shape};
 use crate::subscriptions::Subscriptions;
 
-/// Room for more outstanding requests than this is given back when all replies have come.
-const KEPT_PENDING: usize = 4096;
-/// Bytes of a large reply that tell whether its value begins as an envelope.
-const CLASSIFIED: usize = 4096;
+/// Bytes of a large reply that decide whether its value begins as an envelope does.
+const CLASSIFIED_BYTES: usize = 4096;
+/// Bytes of a held reply beyond its values: names, lengths and the like.
+const MAX_FRAMING_BYTES: usize = 64 * 1024;
 
-/// What became of a chunk of the server's bytes.
+/// The result of reading a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// Bytes of the chunk that are done with. The rest must come again, with more behind it.
+pub struct ReplyProgress {
+    /// Bytes of the chunk that were consumed. The others must be given again, followed by more.
     pub used: usize,
     /// Requests that have their reply now.
     pub replies: usize,
-    /// A reply waits for [keys](Connection::wants): nothing more is taken before they have come.
+    /// A reply waits for [keys](Connection::take_key_request): nothing more is read before they are provided.
     pub stalled: bool,
 }
 
-/// The server sent what no request explains, or what is no RESP, or refused to let us in.
+/// The server sent a reply that no request explains, or bytes that are not RESP, or it refused the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unexplained {
+pub enum UnexpectedReply {
     /// Not RESP.
     #[error(transparent)]
-    NoReply(#[from] waxseal_resp::ReplyError),
-    /// No request is waiting for it, or for another kind of reply.
+    NotResp(#[from] waxseal_resp::ReplyError),
+    /// No request waits for a reply, or one waits for another kind of reply.
     #[error("the server sent a reply that no request explains")]
     Pairing,
-    /// The server does not let the proxy in.
+    /// The server does not accept the login.
     #[error("the store cannot be used: {}", .0.description())]
     Handshake(LoginError),
 }
 
 /// A whole reply that waits for keys.
-pub(super) struct Stalled {
-    pub(super) current: Current,
+pub(super) struct StalledReply {
+    pub(super) current: CurrentReply,
     pub(super) whole: Vec<u8>,
-    /// Not said yet.
-    pub(super) wanted: Option<Box<KeyRequest>>,
+    /// The keys, until they have been asked for.
+    pub(super) key_request: Option<Box<KeyRequest>>,
 }
 
 impl Connection {
-    /// Takes the server's bytes, at most so many replies of them, and appends what the client gets.
+    /// Reads the server's bytes, at most so many replies of them, and appends what the client gets.
     pub fn replies(
         &mut self,
         chunk: &[u8],
         at_most: usize,
         client: &mut Vec<u8>,
-    ) -> Result<Answered, Unexplained> {
+    ) -> Result<ReplyProgress, UnexpectedReply> {
         let mut used = 0;
         let mut replies = 0;
-        let mut stalled = self.is_stalled();
-        while !stalled {
-            if self.current.is_none() {
-                self.talk.answer_local(client);
+        while !self.is_stalled() {
+            if !self.state.reply.is_under_way() {
+                self.state.write_local_answers(client);
             }
-            let rest = chunk.get(used..).unwrap_or_default();
-            if rest.is_empty() || replies >= at_most {
+            let remaining = chunk.get(used..).unwrap_or_default();
+            if remaining.is_empty() || replies >= at_most {
                 break;
             }
-            let way = match &self.current {
-                Some(current) => current.way,
-                None => match self.talk.begin(rest)? {
-                    Some(current) => {
-                        self.talk.replying = true;
-                        self.current.insert(current).way
-                    }
-                    None => break,
-                },
+            let Some(disposition) = self.state.current_disposition(remaining)? else {
+                break;
             };
-            let scanned = self.reply.scan(rest)?;
-            let part = rest.get(..scanned.used).unwrap_or_default();
+            let scanned = self.reply_scanner.scan(remaining)?;
+            let part = remaining.get(..scanned.used).unwrap_or_default();
             used = used.saturating_add(scanned.used);
-            match way {
-                Way::Forward => client.extend_from_slice(part),
-                // Whole in one piece: taken from where it is.
-                Way::Hold if scanned.done && self.held.is_empty() && part.len() <= self.most() => {}
-                Way::Hold => self.hold(part, client),
-                Way::Drop | Way::TooLarge => {}
+            match disposition {
+                Disposition::Forward => client.extend_from_slice(part),
+                // Whole in one piece: read where it is.
+                Disposition::Hold if scanned.done && self.state.fits_in_place(part) => {}
+                Disposition::Hold => self.state.hold(part, client),
+                Disposition::Drop | Disposition::TooLarge => {}
             }
             if !scanned.done {
-                if scanned.used == 0 {
-                    break;
+                match scanned.used {
+                    0 => break,
+                    _ => continue,
                 }
-                continue;
             }
-            let whole = match std::mem::take(&mut self.held) {
-                held if held.is_empty() => Cow::Borrowed(part),
-                held => Cow::Owned(held),
-            };
-            let Some(current) = self.current.take() else {
+            let ReplyState::Receiving { current, held } = std::mem::take(&mut self.state.reply)
+            else {
                 continue;
             };
-            if let Some(wanted) = self.talk.give(&current, &whole, None, client)? {
-                self.stalled = Some(Stalled {
+            let whole = match held.is_empty() {
+                true => Cow::Borrowed(part),
+                false => Cow::Owned(held),
+            };
+            if let Some(key_request) = self.state.write_reply(&current, &whole, None, client)? {
+                self.state.reply = ReplyState::Stalled(Box::new(StalledReply {
                     current,
                     whole: whole.into_owned(),
-                    wanted: Some(wanted),
-                });
-                stalled = true;
+                    key_request: Some(key_request),
+                }));
                 break;
             }
-            self.talk.replying = false;
-            let replied = self.talk.end(current, &whole, client)?;
-            replies = replies.saturating_add(usize::from(replied));
+            let is_answer = self.state.end(current, &whole, client)?;
+            replies = replies.saturating_add(usize::from(is_answer));
         }
-        self.talk.window.observe(used, replies);
-        self.talk.settle();
-        Ok(Answered {
+        self.state.window.observe(used, replies);
+        self.state.settle();
+        Ok(ReplyProgress {
             used,
             replies,
-            stalled,
+            stalled: self.is_stalled(),
         })
     }
 
-    /// A reply that waited for keys is given: does what its end does, and answers what comes next if
-    /// that is made here. How many requests have their reply now.
-    pub(super) fn end_reply(
+    /// Ends a reply that waited for keys and has been written, and writes the answers of the proxy's own that follow
+    /// it. Returns the number of requests that have their reply now.
+    pub(super) fn end_stalled(
         &mut self,
-        current: Current,
+        current: CurrentReply,
         whole: &[u8],
         client: &mut Vec<u8>,
-    ) -> Result<usize, Unexplained> {
-        self.talk.replying = false;
-        let replied = self.talk.end(current, whole, client)?;
-        self.talk.answer_local(client);
-        self.talk.settle();
-        Ok(usize::from(replied))
-    }
-
-    /// Whether the last reply has not come to its end.
-    #[must_use]
-    pub fn is_in_a_reply(&self) -> bool {
-        self.current.is_some()
-    }
-
-    /// Bytes of a reply that are held. Names, lengths and the like stand beside the values.
-    fn most(&self) -> usize {
-        self.talk.limits.value.saturating_add(64 * 1024)
-    }
-
-    fn hold(&mut self, part: &[u8], client: &mut Vec<u8>) {
-        if self.held.len().saturating_add(part.len()) <= self.most() {
-            self.held.extend_from_slice(part);
-            return;
-        }
-        let held = std::mem::take(&mut self.held);
-        let Some(current) = &mut self.current else {
-            return;
-        };
-        let missing = CLASSIFIED.saturating_sub(held.len()).min(part.len());
-        let start = held.iter().chain(part.get(..missing).unwrap_or_default());
-        let start: Vec<u8> = start.copied().take(CLASSIFIED).collect();
-        if current.is_excepted_value() && is_plain_value(&start) {
-            current.way = Way::Forward;
-            client.extend_from_slice(&held);
-            client.extend_from_slice(part);
-        } else {
-            current.way = Way::TooLarge;
-        }
+    ) -> Result<usize, UnexpectedReply> {
+        let is_answer = self.state.end(current, whole, client)?;
+        self.state.write_local_answers(client);
+        self.state.settle();
+        Ok(usize::from(is_answer))
     }
 }
 
-impl Current {
+impl CurrentReply {
     /// True if the reply is one value of an excepted record, and the client gets it.
     fn is_excepted_value(&self) -> bool {
         let Some(Pending::Reply { shape, .. }) = &self.answers else {
             return false;
         };
-        let is_excepted = matches!(shape, Shape::Value(place) if place.pattern.is_excepted());
-        is_excepted && !self.muted
+        shape.is_excepted_value() && !self.is_muted
     }
 }
 
@@ -200,56 +162,110 @@ fn is_plain_value(start: &[u8]) -> bool {
 }
 
 impl ConnectionState {
-    /// Answers of our own whose turn it is.
-    fn answer_local(&mut self, client: &mut Vec<u8>) {
-        while let Some(Pending::Local(answer)) = self.pending.front() {
+    /// Writes the answers of the proxy's own that are first in the queue.
+    fn write_local_answers(&mut self, client: &mut Vec<u8>) {
+        while let Some(Pending::Local(answer)) = self.queue.front() {
             client.extend_from_slice(answer);
-            self.heavy = self.heavy.saturating_sub(answer.len());
-            self.pending.pop_front();
+            self.queue.pop_front();
         }
     }
 
-    /// A reply is whole: does what its end does, and says whether a request has been answered.
+    /// The disposition of the reply under way, or of the one that begins with these bytes. `None` if more of it is
+    /// needed to decide.
+    #[inline]
+    fn current_disposition(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<Option<Disposition>, UnexpectedReply> {
+        if let ReplyState::Receiving { current, .. } = &self.reply {
+            return Ok(Some(current.disposition));
+        }
+        let Some(current) = self.begin(bytes)? else {
+            return Ok(None);
+        };
+        let disposition = current.disposition;
+        self.reply = ReplyState::Receiving {
+            current,
+            held: Vec::new(),
+        };
+        Ok(Some(disposition))
+    }
+
+    /// The limit for a reply that is held.
+    fn max_held(&self) -> usize {
+        self.limits.value.saturating_add(MAX_FRAMING_BYTES)
+    }
+
+    /// True if this part is the whole reply, so that nothing has to be copied.
+    fn fits_in_place(&self, part: &[u8]) -> bool {
+        matches!(&self.reply, ReplyState::Receiving { held, .. } if held.is_empty())
+            && part.len() <= self.max_held()
+    }
+
+    /// Holds the next part of the reply under way. If that is too much, a large plain value under an excepted name is
+    /// forwarded from here on; anything else is dropped, and answered with an error at its end.
+    fn hold(&mut self, part: &[u8], client: &mut Vec<u8>) {
+        let max = self.max_held();
+        let ReplyState::Receiving { current, held } = &mut self.reply else {
+            return;
+        };
+        if held.len().saturating_add(part.len()) <= max {
+            held.extend_from_slice(part);
+            return;
+        }
+        let held = std::mem::take(held);
+        let missing = CLASSIFIED_BYTES.saturating_sub(held.len()).min(part.len());
+        let start = held.iter().chain(part.get(..missing).unwrap_or_default());
+        let start: Vec<u8> = start.copied().take(CLASSIFIED_BYTES).collect();
+        if current.is_excepted_value() && is_plain_value(&start) {
+            current.disposition = Disposition::Forward;
+            client.extend_from_slice(&held);
+            client.extend_from_slice(part);
+        } else {
+            current.disposition = Disposition::TooLarge;
+        }
+    }
+
+    /// Applies the end of a reply to the connection. Returns true if a request has been answered.
     fn end(
         &mut self,
-        current: Current,
+        current: CurrentReply,
         whole: &[u8],
         client: &mut Vec<u8>,
-    ) -> Result<bool, Unexplained> {
-        let Current {
-            way,
+    ) -> Result<bool, UnexpectedReply> {
+        let CurrentReply {
+            disposition,
             answers,
-            fine,
+            is_ok,
             aborts,
-            muted,
+            is_muted,
         } = current;
         let Some(pending) = answers else {
-            if way == Way::Hold {
-                self.subscriptions.note(whole);
+            if disposition == Disposition::Hold {
+                self.pushes.subscriptions.record(whole);
                 client.extend_from_slice(whole);
             }
             return Ok(false);
         };
         let reply = Reply {
             whole,
-            is_queued: way == Way::Hold && is_queued(whole),
-            fine,
+            is_queued: disposition == Disposition::Hold && is_queued(whole),
+            is_ok,
             aborts,
-            muted,
+            is_muted,
         };
         match pending {
             Pending::Reply { .. } => {}
-            Pending::ClientList { .. } => self.barrier = false,
+            Pending::ClientList { .. } | Pending::ScriptRead(_) => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
-            Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
-            Pending::ScriptRead(_) => self.barrier = false,
+            Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),
-            Pending::Swallow { fatal: true } if !fine => {
-                return Err(Unexplained::Handshake(LoginError::of(whole)));
+            Pending::Internal { fatal: true } if !is_ok => {
+                return Err(UnexpectedReply::Handshake(LoginError::of(whole)));
             }
-            Pending::Swallow { .. } => return Ok(false),
-            Pending::Acknowledged { word, left } => {
-                return Ok(self.acknowledgement((word, left), &reply, client));
+            Pending::Internal { .. } => return Ok(false),
+            Pending::Acknowledged { word, remaining } => {
+                return Ok(self.acknowledgement((word, remaining), &reply, client));
             }
             Pending::Queued { .. }
             | Pending::Multi { .. }
@@ -269,14 +285,11 @@ impl ConnectionState {
         Ok(true)
     }
 
-    /// Where no reply is outstanding, nothing waits on the server, and what is confirmed holds.
+    /// When no reply is expected, nothing waits on the server, and what is confirmed is the truth.
     pub(super) fn settle(&mut self) {
-        if self.pending.is_empty() && !self.replying {
-            if self.pending.capacity() > KEPT_PENDING {
-                self.pending = VecDeque::new();
-            }
-            self.blocking = false;
-            self.settle_transaction();
+        if self.has_all_replies() {
+            self.queue.settle();
+            self.transaction.settle();
         }
     }
 
@@ -284,51 +297,43 @@ impl ConnectionState {
     #[cold]
     fn connection_reply(&mut self, pending: Pending, reply: &Reply<'_>) {
         match pending {
-            Pending::Label(label) if reply.fine => self.set_label(*label),
-            Pending::MayChangeReplies => {
-                self.barrier = false;
-                self.reply_permission = match reply.fine {
-                    true => ReplyPermission::Granted { now: true },
-                    false => ReplyPermission::Denied(reply.whole.to_vec()),
-                };
-            }
-            Pending::RepliesOn => self.replies_on(reply.fine),
-            Pending::Hello(protocol) => {
-                self.barrier = false;
-                if reply.fine {
-                    self.protocol = protocol;
+            Pending::Label(label) => {
+                if reply.is_ok {
+                    self.set_label(*label);
                 }
+                return;
             }
-            Pending::Monitor => {
-                self.barrier = false;
-                self.monitoring = reply.fine;
-            }
-            Pending::Reset => self.reset(reply.fine),
+            Pending::MayChangeReplies => self.reply_mode.set_permission(reply.whole, reply.is_ok),
+            Pending::RepliesOn => self.reply_mode.on_reply_on(reply.is_ok),
+            Pending::Hello(protocol) if reply.is_ok => self.client.protocol = protocol,
+            Pending::Monitor => self.pushes.monitoring = reply.is_ok,
+            Pending::Reset if reply.is_ok => self.reset(),
             _ => {}
         }
+        self.end_await();
     }
 
-    /// One acknowledgement of several; the last one answers the request.
+    /// One acknowledgement of several; the last one answers the request. Returns true for the last one.
     #[inline(never)]
     fn acknowledgement(
         &mut self,
-        (word, left): (&'static str, Left),
+        (word, remaining): (&'static str, Remaining),
         reply: &Reply<'_>,
         client: &mut Vec<u8>,
     ) -> bool {
-        if !reply.fine {
+        if !reply.is_ok {
             return true;
         }
-        let left = match left {
-            Left::Number(number) => number,
-            Left::All => self.subscriptions.of_kind(word),
+        let remaining = match remaining {
+            Remaining::Count(count) => count,
+            Remaining::All => self.pushes.subscriptions.count_of_kind(word),
         };
-        self.subscriptions.note(reply.whole);
+        self.pushes.subscriptions.record(reply.whole);
         client.extend_from_slice(reply.whole);
-        if left > 1 {
-            let left = Left::Number(left.saturating_sub(1));
-            let next = Pending::Acknowledged { word, left };
-            self.pending.push_front(match reply.muted {
+        if remaining > 1 {
+            let remaining = Remaining::Count(remaining.saturating_sub(1));
+            let next = Pending::Acknowledged { word, remaining };
+            self.queue.push_front(match reply.is_muted {
                 true => Pending::Muted(Box::new(next)),
                 false => next,
             });
@@ -337,24 +342,28 @@ impl ConnectionState {
         true
     }
 
-    fn reset(&mut self, fine: bool) {
-        self.barrier = false;
-        if !fine {
-            return;
-        }
-        self.transaction = None;
-        self.transaction_ended();
-        self.subscriptions = Subscriptions::default();
-        self.monitoring = false;
-        self.answering = Answering::On;
-        self.protocol = Protocol::Resp2;
-        // What the library is called, servers remember.
-        self.labels.name = None;
-        if let Some(registration) = &self.registration {
+    /// The server has reset the connection.
+    fn reset(&mut self) {
+        self.transaction.reset();
+        self.pushes.subscriptions = Subscriptions::default();
+        self.pushes.monitoring = false;
+        self.reply_mode.reset();
+        self.client.protocol = Protocol::Resp2;
+        // Servers keep the name of the library.
+        self.client.labels.name = None;
+        if let Some(registration) = &self.client.registration {
             registration.client.set_label(LabelKind::Name, b"");
         }
-        // Whoever the connection was, it is nobody now, until it has come in again.
-        self.pinned = true;
-        self.login_reset = true;
+        // The connection is not logged in any more.
+        self.affinity.pin();
+        self.signals.login_reset = true;
+    }
+}
+
+impl Shape {
+    /// True if the reply is one value of an excepted record.
+    fn is_excepted_value(&self) -> bool {
+        self.single_value()
+            .is_some_and(|location| location.pattern.is_excepted())
     }
 }

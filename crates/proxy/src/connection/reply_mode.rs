@@ -1,154 +1,186 @@
-//! `CLIENT REPLY`: which replies the client gets. The server always sends all of them, so what a
-//! connection is in the middle of is known from its replies whatever the client asked for; those that
-//! the client does not want are dropped here. Messages and acknowledgements of subscriptions always reach
-//! it, as they do from a server.
+//! `CLIENT REPLY`: which replies the client gets. The server always sends all of them, so the state of the connection
+//! is known from its replies whatever the client asked for; those that the client does not want are dropped here.
+//! Messages and acknowledgements of subscriptions always reach it, as they do without a proxy.
 //!
 //! ```text
-//! client                      here                               server
-//! CLIENT REPLY OFF     ──▶    may it? (asked once)         ──▶   CLIENT REPLY ON
+//! client                      proxy                               server
+//! CLIENT REPLY OFF     ──▶    is it allowed? (asked once)  ──▶   CLIENT REPLY ON
 //!                             replies are off              ◀──   +OK
 //! SET a 1              ──▶    Muted(Reply)                 ──▶   SET a 1
 //!                             dropped                      ◀──   +OK
-//! CLIENT REPLY ON      ──▶    not looked further           ──▶   CLIENT REPLY ON
+//! CLIENT REPLY ON      ──▶    reading stops                ──▶   CLIENT REPLY ON
 //! +OK                  ◀──    replies are on               ◀──   +OK
 //! ```
 
 use waxseal_policy::Effect;
 
-use super::ConnectionState;
-use super::requests::{Next, One};
+use super::requests::{Next, Step};
+use super::state::ConnectionState;
 use crate::pending::{Pending, Protocol, Shape};
 
 /// `CLIENT REPLY ON`, as the proxy itself asks.
 const REPLY_ON: &[u8] = b"*3\r\n$6\r\ncLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
 
-/// Which replies the client gets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answering {
+/// The replies that the client gets.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum ReplyMode {
+    /// All.
+    #[default]
     On,
+    /// None.
     Off,
-    /// The next request gets none.
+    /// All but the one to the next request.
     SkipNext,
 }
 
-/// Whether the server lets the client switch replies off.
+/// The reply mode, and the server's permission to change it.
 #[derive(Default)]
-pub(super) enum ReplyPermission {
+pub(super) struct ReplyControl {
+    mode: ReplyMode,
+    permission: ReplyPermission,
+}
+
+/// The server's answer to whether this user may switch replies off.
+#[derive(Default)]
+enum ReplyPermission {
     #[default]
     Unknown,
-    /// It may; whether the server has said so just now, for this request.
-    Granted { now: bool },
+    /// It may; `fresh` if the server has said so for the request that is being processed.
+    Granted { fresh: bool },
     /// It may not: this is the server's error.
     Denied(Vec<u8>),
 }
 
-impl ConnectionState {
-    /// Gives an answer of our own, in its turn; unless the client asked for none.
-    pub(super) fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        match self.answering {
-            Answering::On if self.pending.is_empty() && !self.replying => {
-                client.extend_from_slice(answer);
-            }
-            Answering::On => {
-                self.heavy = self.heavy.saturating_add(answer.len());
-                self.pending.push_back(Pending::Local(answer.into()));
-            }
-            Answering::Off => {}
-            Answering::SkipNext => self.answering = Answering::On,
+impl ReplyControl {
+    pub(super) fn mode(&self) -> ReplyMode {
+        self.mode
+    }
+
+    /// All replies, after a `RESET`.
+    pub(super) fn reset(&mut self) {
+        self.mode = ReplyMode::On;
+    }
+
+    /// Forgets the permission: it was another user's.
+    pub(super) fn forget_permission(&mut self) {
+        self.permission = ReplyPermission::Unknown;
+    }
+
+    /// The reply to the request for permission.
+    pub(super) fn set_permission(&mut self, reply: &[u8], is_ok: bool) {
+        self.permission = match is_ok {
+            true => ReplyPermission::Granted { fresh: true },
+            false => ReplyPermission::Denied(reply.to_vec()),
+        };
+    }
+
+    /// The reply to `CLIENT REPLY ON`.
+    pub(super) fn on_reply_on(&mut self, is_ok: bool) {
+        if is_ok || self.mode == ReplyMode::SkipNext {
+            self.mode = ReplyMode::On;
         }
     }
 
-    /// Remembers what the reply to a request that was sent will be. It is dropped when it comes where the
-    /// client asked for none.
-    pub(super) fn expect(&mut self, pending: Pending) {
-        let pending = match self.answering {
-            Answering::On => pending,
-            Answering::Off => Pending::Muted(Box::new(pending)),
-            Answering::SkipNext => {
-                self.answering = Answering::On;
-                Pending::Muted(Box::new(pending))
+    /// Accounts for one request. Returns true if its reply does not reach the client.
+    #[inline]
+    pub(super) fn take_mute(&mut self) -> bool {
+        match self.mode {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::SkipNext => {
+                self.mode = ReplyMode::On;
+                true
             }
+        }
+    }
+}
+
+impl ConnectionState {
+    /// Gives the client an answer of the proxy's own in its turn, unless the client asked for none.
+    pub(super) fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
+        if self.reply_mode.take_mute() {
+            return;
+        }
+        if self.has_all_replies() {
+            client.extend_from_slice(answer);
+        } else {
+            self.queue.push_local(answer);
+        }
+    }
+
+    /// Queues the reply to a request that was sent. It is dropped when it arrives if the client asked for none.
+    pub(super) fn expect(&mut self, pending: Pending) {
+        let pending = match self.reply_mode.take_mute() {
+            true => Pending::Muted(Box::new(pending)),
+            false => pending,
         };
-        self.expect_in_any_mode(pending);
+        self.queue.push(pending);
     }
 
-    pub(super) fn expect_in_any_mode(&mut self, pending: Pending) {
-        self.expected = self.expected.saturating_add(1);
-        self.heavy = self.heavy.saturating_add(pending.weight());
-        self.pending.push_back(pending);
-    }
-
-    /// Before replies are switched off: whether the server lets the client do so. `None` where it does.
+    /// Before replies are switched off: asks the server for permission. Returns `None` if it was granted.
     #[cold]
     pub(super) fn ask_for_reply_mode(
         &mut self,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> Option<One> {
-        if self.answering != Answering::On {
+    ) -> Option<Step> {
+        if self.reply_mode.mode != ReplyMode::On {
             return None;
         }
-        match std::mem::take(&mut self.reply_permission) {
-            ReplyPermission::Granted { now } if now || !self.may_be_subscriber() => {
-                self.reply_permission = ReplyPermission::Granted { now: false };
+        match std::mem::take(&mut self.reply_mode.permission) {
+            ReplyPermission::Granted { fresh } if fresh || !self.may_be_subscriber() => {
+                self.reply_mode.permission = ReplyPermission::Granted { fresh: false };
                 None
             }
             ReplyPermission::Granted { .. } | ReplyPermission::Unknown => {
                 upstream.extend_from_slice(REPLY_ON);
                 self.await_reply();
                 self.expect(Pending::MayChangeReplies);
-                Some(One::Again(Next::Replies))
+                Some(Step::Retry(Next::Replies))
             }
             ReplyPermission::Denied(error) => {
                 self.answer(&error, client);
-                Some(One::Done)
+                Some(Step::Done)
             }
         }
     }
 
-    /// Whether the connection may be one of RESP2 with subscriptions, which servers let do little else.
+    /// True if the connection may be one of RESP2 with subscriptions, on which servers allow little else.
     fn may_be_subscriber(&self) -> bool {
         let subscribes =
-            |pending: &Pending| matches!(pending.unmuted(), Pending::Acknowledged { .. });
-        self.protocol == Protocol::Resp2
-            && (self.replying || self.subscriptions.any() || self.pending.iter().any(subscribes))
+            |pending: &Pending| matches!(pending.inner(), Pending::Acknowledged { .. });
+        self.client.protocol == Protocol::Resp2
+            && (self.reply.is_under_way()
+                || self.pushes.subscriptions.any()
+                || self.queue.iter().any(subscribes))
     }
 
     /// `CLIENT REPLY OFF` and `SKIP`, which are not sent.
     pub(super) fn mute(&mut self, effect: Effect) {
         if effect == Effect::ReplyOff {
-            self.answering = Answering::Off;
-        } else if self.answering != Answering::Off {
-            // Nothing can be skipped where nothing comes.
-            self.answering = Answering::SkipNext;
+            self.reply_mode.mode = ReplyMode::Off;
+        } else if self.reply_mode.mode != ReplyMode::Off {
+            // While replies are off there is none to skip.
+            self.reply_mode.mode = ReplyMode::SkipNext;
         }
     }
 
-    /// `CLIENT REPLY ON`: what comes behind it is looked at when the server has accepted it, which it does
-    /// not from a subscriber.
+    /// `CLIENT REPLY ON`: later requests are read when the server has accepted it, which it does not from a
+    /// subscriber.
     pub(super) fn unmute(&mut self, command: &'static str) {
-        if self.answering == Answering::On {
-            return self.sent(command, Shape::Verbatim);
+        if self.reply_mode.mode == ReplyMode::On {
+            return self.sent(command, Shape::VERBATIM);
         }
         self.await_reply();
-        self.expect_in_any_mode(Pending::RepliesOn);
+        self.queue.push(Pending::RepliesOn);
     }
 
-    /// The reply to `CLIENT REPLY ON`.
-    pub(super) fn replies_on(&mut self, accepted: bool) {
-        self.barrier = false;
-        if accepted || self.answering == Answering::SkipNext {
-            self.answering = Answering::On;
-        }
-    }
-
-    /// `RESET`: servers answer it even where replies are off, but not where one is skipped.
+    /// `RESET`: servers answer it even while replies are off, but not if its reply is skipped.
     pub(super) fn expect_reset(&mut self) {
         self.await_reply();
-        if self.answering == Answering::SkipNext {
-            self.expect(Pending::Reset);
-        } else {
-            self.expect_in_any_mode(Pending::Reset);
+        match self.reply_mode.mode {
+            ReplyMode::SkipNext => self.expect(Pending::Reset),
+            ReplyMode::On | ReplyMode::Off => self.queue.push(Pending::Reset),
         }
     }
 }

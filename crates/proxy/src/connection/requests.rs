@@ -1,168 +1,189 @@
-//! Outward: takes requests off the client's bytes, asks the policy, and writes what goes to the
+//! The request direction: takes requests off the client's bytes, asks the policy, and writes what goes to the
 //! server. What a request does to the connection is in `effects`.
 
-use waxseal_policy::{Action, Decision, Effect, decide};
+use waxseal_policy::{Action, Decision, Effect, Transform, decide};
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
+use super::state::{ConnectionState, Phase};
 use super::transaction::{cuts_a_transaction, depends_on_transaction};
-use super::{Connection, ConnectionState, Link, Protocol};
+use super::{Connection, Link, Protocol};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::refusals::OwnReason;
-use crate::seal::{NotSent, Request, SealingKeys};
+use crate::seal::{Request, SealingKeys, SendError};
 
-/// Bytes that requests without a reply may take, however small the bound on one request is.
+/// Bytes that requests without a reply may take, however small the limit for one request is.
 const MIN_PENDING_BYTES: usize = 512 * 1024;
 
-/// What became of a chunk of the client's bytes.
+/// The result of reading a chunk of the client's bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Bytes of the chunk that are done with. The rest must come again, with more behind it.
+pub struct RequestProgress {
+    /// Bytes of the chunk that were consumed. The others must be given again, followed by more.
     pub used: usize,
     /// Requests that went out and that a reply is expected to.
     pub sent: usize,
-    /// What must happen before more is taken.
+    /// The condition for reading more.
     pub next: Next,
 }
 
-/// What must happen before more is taken from the client.
+/// The condition under which more is read from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// More bytes must come.
+    /// More bytes must arrive.
     More,
-    /// Replies must come.
+    /// Replies must arrive.
     Replies,
-    /// [Keys](Connection::wants) must come.
+    /// [Keys](Connection::take_key_request) must be fetched.
     Keys,
-    /// Time must pass: [so much](Connection::delay).
+    /// A [delay](Connection::delay) must pass.
     Delay,
-    /// The next request needs an upstream connection of its own, once all replies have come.
+    /// The next request needs a dedicated upstream connection, once all replies have arrived.
     Dedicated,
-    /// The next request needs another lane, once all replies have come.
+    /// The next request needs another lane, once all replies have arrived.
     Lane(Protocol),
-    /// Nothing more is taken: the connection ends when the client has what is there for it.
+    /// Nothing more is read: the connection ends when the client has everything that is buffered for it.
     End,
 }
 
-/// What became of one request.
-pub(super) enum One {
+/// The result of one attempt to process a request.
+pub(super) enum Step {
+    /// The request was sent or answered.
     Done,
-    /// Nothing: it comes again when this has happened.
-    Again(Next),
+    /// Nothing was consumed: the request is tried again under this condition.
+    Retry(Next),
 }
 
 impl Connection {
-    /// Takes the client's bytes: appends what goes to the server and what is answered here.
+    /// Reads the client's bytes: appends what goes to the server, and what is answered here.
+    ///
+    /// Requests are processed one by one until the bytes are used up or something must happen first. A request that
+    /// cannot be processed yet stays among the client's bytes and is decided again from its first byte, so nothing of
+    /// it is remembered except how far a known script has got.
     pub fn requests(
         &mut self,
         chunk: &[u8],
         link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> Taken {
-        self.talk.expected = 0;
+    ) -> RequestProgress {
+        self.state.queue.begin_count();
         let mut used = 0;
         let next = loop {
-            if self.talk.closing {
-                // What still comes is not looked at.
-                used = chunk.len();
-                break Next::End;
-            }
-            if self.talk.keys.are_awaited() {
-                break Next::Keys;
-            }
-            if self.talk.delayed.is_some() {
-                break Next::Delay;
-            }
-            let rest = chunk.get(used..).unwrap_or_default();
-            if self.streamed.is_some() {
-                let (taken, done) = self.stream_through(rest, upstream, client);
-                used = used.saturating_add(taken);
-                if !done {
-                    break Next::More;
+            let remaining = chunk.get(used..).unwrap_or_default();
+            match &self.state.phase {
+                Phase::Closing => {
+                    // Nothing that still arrives is processed.
+                    used = chunk.len();
+                    break Next::End;
                 }
-                continue;
+                Phase::AwaitingKeys => break Next::Keys,
+                Phase::Delayed(_) => break Next::Delay,
+                Phase::AwaitingReply => break Next::Replies,
+                Phase::Streaming(_) => {
+                    let (taken, is_done) = self.stream_through(remaining, upstream, client);
+                    used = used.saturating_add(taken);
+                    match is_done {
+                        true => continue,
+                        false => break Next::More,
+                    }
+                }
+                Phase::Open => {}
             }
-            if self.talk.barrier || self.talk.holds_enough(link) {
+            if self.state.is_full(link) {
                 break Next::Replies;
             }
-            if rest.is_empty() {
+            if remaining.is_empty() {
                 break Next::More;
             }
-            match self.scanner.scan(rest) {
-                Ok(Scan::Complete { len }) => {
-                    match self.complete(rest, len, link, upstream, client) {
-                        One::Done => used = used.saturating_add(len),
-                        One::Again(next) => break next,
-                    }
-                }
-                Ok(Scan::Nothing { len }) => {
-                    self.scanner.reset();
-                    used = used.saturating_add(len);
-                }
-                Ok(Scan::Incomplete { .. }) if self.is_too_long(rest.len()) => {
-                    match self.too_long(rest, link, upstream) {
-                        Ok(taken) => used = used.saturating_add(taken),
-                        Err(next) => break next,
-                    }
-                }
-                Ok(Scan::Incomplete { .. }) => break Next::More,
-                Ok(Scan::Large { length }) => match self.large(length, rest, link, upstream) {
-                    Ok(taken) => used = used.saturating_add(taken),
-                    Err(next) => break next,
-                },
-                Err(error) => {
-                    self.talk.answer(&answers::no_request(error), client);
-                    self.talk.closing = true;
-                }
+            match self.next_request(remaining, link, upstream, client) {
+                Ok(taken) => used = used.saturating_add(taken),
+                Err(next) => break next,
             }
         };
         if next != Next::Keys {
-            self.talk.keys.forget();
+            self.state.keys.forget();
         }
-        Taken {
+        RequestProgress {
             used,
-            sent: self.talk.expected,
+            sent: self.state.queue.sent(),
             next,
         }
     }
 
-    /// A whole request stands at the start of these bytes.
+    /// Processes the request that these bytes begin with. Returns the number of bytes that were consumed, or the
+    /// condition for trying again.
+    fn next_request(
+        &mut self,
+        bytes: &[u8],
+        link: Link,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Result<usize, Next> {
+        match self.request_scanner.scan(bytes) {
+            Ok(Scan::Complete { len }) => match self.complete(bytes, len, link, upstream, client) {
+                Step::Done => Ok(len),
+                Step::Retry(next) => Err(next),
+            },
+            Ok(Scan::Nothing { len }) => {
+                self.request_scanner.reset();
+                Ok(len)
+            }
+            Ok(Scan::Incomplete { .. }) if self.is_too_long(bytes.len()) => {
+                self.too_long(bytes, link, upstream)
+            }
+            Ok(Scan::Incomplete { .. }) => Err(Next::More),
+            Ok(Scan::Large { length }) => self.large(length, bytes, link, upstream),
+            Err(error) => {
+                self.state.answer(&answers::invalid_request(error), client);
+                self.state.close();
+                Ok(0)
+            }
+        }
+    }
+
+    /// Processes a whole request, which is the first `len` bytes.
     fn complete(
         &mut self,
-        rest: &[u8],
+        bytes: &[u8],
         len: usize,
         link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> One {
-        let one = self.talk.one(
+    ) -> Step {
+        let step = self.state.process(
             &Request {
-                raw: rest.get(..len).unwrap_or_default(),
-                arguments: &self.scanner.arguments(rest),
-                spans: self.scanner.spans(),
+                raw: bytes.get(..len).unwrap_or_default(),
+                arguments: &self.request_scanner.arguments(bytes),
+                spans: self.request_scanner.spans(),
             },
             link,
             upstream,
             client,
         );
-        self.scanner.reset();
-        if matches!(one, One::Again(Next::Keys)) {
-            self.look_ahead(rest.get(len..).unwrap_or_default());
+        self.request_scanner.reset();
+        if matches!(step, Step::Retry(Next::Keys)) {
+            self.prefetch_keys(bytes.get(len..).unwrap_or_default());
         }
-        one
+        step
     }
 }
 
 impl ConnectionState {
-    fn one(
+    /// Decides about a request and does what was decided, in this order:
+    ///
+    /// 1. end a known script that has its answer;
+    /// 2. leave the lane, if the request does not belong there;
+    /// 3. refuse what the connection's state does not allow, whatever the policy says;
+    /// 4. wait for replies, if they decide what the request means;
+    /// 5. find its script and its keys, then seal and send, answer, or refuse.
+    fn process(
         &mut self,
         request: &Request<'_>,
         link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> One {
+    ) -> Step {
         let Decision {
             command,
             action,
@@ -170,39 +191,42 @@ impl ConnectionState {
         } = decide(self.protection.names(), request.arguments);
         let name = command.unwrap_or("this command");
         if self.script.is_some()
-            && let Some(one) = self.finish_script(client)
+            && let Some(step) = self.finish_script(client)
         {
-            return one;
+            return step;
         }
         if let Link::Lane(identity) = link
             && let Some(next) = self.needs_other_connection(request, effect, identity)
         {
-            return One::Again(next);
+            return Step::Retry(next);
         }
         if self.refuse_in_state(command, (request, effect), client) {
-            return One::Done;
+            return Step::Done;
         }
-        if self.transaction.is_none()
-            && depends_on_transaction(effect)
-            && self.may_be_in_transaction()
-        {
-            return One::Again(Next::Replies);
+        if self.must_wait_for_replies(effect) {
+            return Step::Retry(Next::Replies);
         }
-        if self.is_sent_alone(effect) && (self.replying || !self.pending.is_empty()) {
-            return One::Again(Next::Replies);
-        }
-        if self.transaction.is_some() && cuts_a_transaction(effect) {
+        if self.transaction.is_open() && cuts_a_transaction(effect) {
             let reason = (command, OwnReason::InTransaction);
             let answer = answers::refused_in_transaction(name);
             self.refuse_here(reason, answer, (request, effect), client);
-            return One::Done;
+            return Step::Done;
         }
         if matches!(effect, Effect::ReplyOff | Effect::ReplySkip)
-            && let Some(one) = self.ask_for_reply_mode(upstream, client)
+            && let Some(step) = self.ask_for_reply_mode(upstream, client)
         {
-            return one;
+            return step;
         }
         self.prepare(request, command, (action, effect), upstream, client)
+    }
+
+    /// True if what a request does depends on replies that have not arrived: on whether a transaction is open, or, for
+    /// requests that are sent alone, on any.
+    fn must_wait_for_replies(&self, effect: Effect) -> bool {
+        let may_be_in_transaction = !self.transaction.is_open()
+            && depends_on_transaction(effect)
+            && self.may_be_in_transaction();
+        may_be_in_transaction || (self.is_sent_alone(effect) && !self.has_all_replies())
     }
 
     /// Finds the script and the keys that a request needs, and then does what was decided.
@@ -213,14 +237,14 @@ impl ConnectionState {
         (action, effect): (Action, Effect),
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> One {
+    ) -> Step {
         let name = command.unwrap_or("this command");
         let action = match effect {
             Effect::Script => match self.resolve_script(request, action) {
                 Ok(action) => action,
                 Err(answer) => {
-                    self.give_up_script(answer, client);
-                    return One::Done;
+                    self.abandon_script(answer, client);
+                    return Step::Done;
                 }
             },
             _ => action,
@@ -229,42 +253,55 @@ impl ConnectionState {
         if self.protection.follows_keys() {
             match self.ready(name, request.arguments, &action) {
                 Ready::Yes(ready) => keys = ready,
-                Ready::NotYet => return One::Again(Next::Keys),
-                Ready::Never(answer) => {
+                Ready::NotYet => return Step::Retry(Next::Keys),
+                Ready::Unavailable(answer) => {
                     self.refuse_without_keys(command, answer, (request, effect), client);
-                    return One::Done;
+                    return Step::Done;
                 }
             }
         }
         let action = match self.protection.is_trial() {
-            true => self.try_action(request, command, action),
+            true => self.trial_action(request, command, action),
             false => action,
         };
-        if let Action::Script(call) = action {
-            return self.run_script(request, name, call, &keys, upstream, client);
+        match action {
+            Action::Script(call) => {
+                return self.run_script(request, name, call, &keys, upstream, client);
+            }
+            Action::Forward if effect == Effect::None => {
+                upstream.extend_from_slice(request.raw);
+                self.sent(name, Shape::VERBATIM);
+            }
+            Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
+            Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
+            Action::Transform(transform) => {
+                let decided = (transform, effect);
+                self.transform(request, name, decided, &keys, upstream, client);
+            }
+            // Resolved before.
+            Action::ScriptDigest(_) => {}
         }
-        let decided = (action, effect);
-        self.act(request, name, decided, &keys, upstream, client);
-        One::Done
+        Step::Done
     }
 
-    /// Refuses what the connection cannot take in its state, whatever the policy says; whether it did.
+    /// Refuses a request that the connection cannot take in its state, whatever the policy says. Returns true if it
+    /// was refused.
     fn refuse_in_state(
         &mut self,
         command: Option<&'static str>,
         (request, effect): (&Request<'_>, Effect),
         client: &mut Vec<u8>,
     ) -> bool {
-        if self.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
+        if self.pushes.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
             self.record_own_refusal(command, OwnReason::Monitoring, request.arguments, false);
             self.answer(&answers::refused_while_monitoring(), client);
             return true;
         }
-        let ends = matches!(
+        let ends_transaction = matches!(
             effect,
             Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
         );
-        if !ends && !self.has_room_in_transaction(0) {
+        if !ends_transaction && !self.has_room_in_transaction(0) {
             let reason = (command, OwnReason::TransactionTooLarge);
             let answer = answers::transaction_too_large();
             self.refuse_here(reason, answer, (request, effect), client);
@@ -273,108 +310,89 @@ impl ConnectionState {
         false
     }
 
-    fn act(
+    /// Sends a request whose values, or whose reply's values, are protected.
+    fn transform(
         &mut self,
         request: &Request<'_>,
         name: &'static str,
-        (action, effect): (Action, Effect),
+        (transform, effect): (Transform, Effect),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
-        match action {
-            Action::Forward if effect == Effect::None => {
-                upstream.extend_from_slice(request.raw);
-                self.sent(name, Shape::Verbatim);
+        let names = self.protection.names();
+        let shape = Shape::of(transform.reply, names, request.arguments);
+        if shape.retained_bytes() > self.limits.request {
+            let reason = (Some(name), OwnReason::TooLarge);
+            let answer = answers::request_too_large(name, self.limits.request);
+            return self.refuse_here(reason, answer, (request, effect), client);
+        }
+        if !self.has_room_in_transaction(shape.retained_bytes()) {
+            let reason = (Some(name), OwnReason::TransactionTooLarge);
+            let answer = answers::transaction_too_large();
+            return self.refuse_here(reason, answer, (request, effect), client);
+        }
+        match request.send(transform.request, &self.protection, keys, upstream) {
+            Ok(()) => {
+                if effect == Effect::Connection {
+                    self.affinity.pin();
+                }
+                self.mark_blocking(effect);
+                self.sent(name, shape);
             }
-            Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
-            Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
-            // Taken care of before.
-            Action::Script(_) | Action::ScriptDigest(_) => {}
-            Action::Transform(transform) => {
-                let names = self.protection.names();
-                let shape = Shape::of(transform.reply, names, request.arguments);
-                if shape.weight() > self.limits.request {
-                    let reason = (Some(name), OwnReason::TooLarge);
-                    let answer = answers::request_too_large(name, self.limits.request);
-                    return self.refuse_here(reason, answer, (request, effect), client);
-                }
-                if !self.has_room_in_transaction(shape.weight()) {
-                    let reason = (Some(name), OwnReason::TransactionTooLarge);
-                    let answer = answers::transaction_too_large();
-                    return self.refuse_here(reason, answer, (request, effect), client);
-                }
-                match request.send(transform.request, &self.protection, keys, upstream) {
-                    Ok(()) => {
-                        self.pinned |= effect == Effect::Connection;
-                        self.traces |= effect == Effect::Connection;
-                        self.may_block(effect);
-                        self.sent(name, shape);
-                    }
-                    Err(error) => {
-                        let answer = self.not_sent(name, request.arguments, &error);
-                        self.refuse(&answer, client);
-                    }
-                }
+            Err(error) => {
+                let answer = self.record_send_error(name, request.arguments, &error);
+                self.refuse(&answer, client);
             }
         }
     }
 
-    /// Records a request whose values were not sealed; the answer to it.
+    /// Records a request whose values were not sealed. Returns the answer to it.
     #[cold]
-    pub(super) fn not_sent(
+    pub(super) fn record_send_error(
         &self,
         name: &'static str,
         arguments: &[&[u8]],
-        error: &NotSent,
+        error: &SendError,
     ) -> Vec<u8> {
         let (reason, answer) = match error {
-            NotSent::NotSealed(error) => (OwnReason::NotSealed, answers::not_sealed(name, error)),
-            NotSent::TooLongForServer { len, most } => (
+            SendError::NotSealed(error) => (OwnReason::NotSealed, answers::not_sealed(name, error)),
+            SendError::TooLongForServer { len, max } => (
                 OwnReason::TooLargeForServer,
-                answers::too_large_for_server(name, *len, *most),
+                answers::too_large_for_server(name, *len, *max),
             ),
         };
         self.record_own_refusal(Some(name), reason, arguments, false);
         answer
     }
 
-    /// A request went out that may wait on the server. It is under way until every reply has come,
-    /// whatever was sent behind it.
-    pub(super) fn may_block(&mut self, effect: Effect) {
-        self.blocking |= effect == Effect::Blocking && self.transaction.is_none();
+    /// A request with this effect went out: notes it if it may wait on the server. Within a transaction nothing waits.
+    pub(super) fn mark_blocking(&mut self, effect: Effect) {
+        if effect == Effect::Blocking && !self.transaction.is_open() {
+            self.queue.mark_blocked();
+        }
     }
 
-    /// Whether so much is remembered of requests without a reply, or so many are on a lane, that no
-    /// more may be.
-    fn holds_enough(&self, link: Link) -> bool {
-        let most_bytes = self.limits.request;
-        let too_heavy = !self.pending.is_empty()
-            && (self.heavy > most_bytes
-                || self.retained_bytes() > most_bytes.max(MIN_PENDING_BYTES));
-        let most = match link {
+    /// True if so much is held for requests without a reply, or so many of them are on a lane, that no more may be
+    /// sent.
+    fn is_full(&self, link: Link) -> bool {
+        let max_bytes = self.limits.request;
+        let holds_too_much = !self.queue.is_empty()
+            && (self.queue.entry_bytes() > max_bytes
+                || self.retained_bytes() > max_bytes.max(MIN_PENDING_BYTES));
+        let max_requests = match link {
             Link::Lane(_) => self.window.requests().min(self.limits.pending),
             Link::Dedicated => self.limits.pending,
         };
-        too_heavy || self.pending.len() >= most
-    }
-
-    /// Bytes that are held for requests whose reply has not come.
-    pub(super) fn retained_bytes(&self) -> usize {
-        let pending = self.pending.len().saturating_mul(size_of::<Pending>());
-        let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
-        self.heavy.saturating_add(pending).saturating_add(script)
+        holds_too_much || self.queue.len() >= max_requests
     }
 
     /// A request went out: its reply will have this shape.
     pub(super) fn sent(&mut self, command: &'static str, shape: Shape) {
         self.asking = false;
-        let pending = if let Some(transaction) = &mut self.transaction {
-            let one = size_of::<(&str, Shape)>().saturating_add(shape.weight());
-            transaction.heavy = transaction.heavy.saturating_add(one);
-            Pending::Queued { command, shape }
-        } else {
-            Pending::Reply { command, shape }
+        let pending = match self.transaction.add_command(&shape) {
+            true => Pending::Queued { command, shape },
+            false => Pending::Reply { command, shape },
         };
         self.expect(pending);
     }

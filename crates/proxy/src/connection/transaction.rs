@@ -1,172 +1,274 @@
-//! MULTI and its like: what requests ask for, and what the server's replies say has become of it. Requests
-//! are read before the replies to those before them have come, so both are kept:
+//! Transactions. Requests are read before the replies to earlier ones have arrived, so two facts are kept apart:
+//! `requested`, the transaction that the requests which were sent have opened if the server accepts them, and
+//! `confirmed`, what its replies have said.
 //!
-//! - `transaction` is what the requests that were sent have opened, if the server accepts them;
-//! - `confirmed` is what replies have said.
+//! ```text
+//! client        requested        server          confirmed
+//! MULTI    ──▶  Some(number 1)   MULTI      ──▶
+//! SET wa:1 ──▶  command counted  SET wa:1   ──▶
+//! EXEC     ──▶  None             EXEC       ──▶
+//!                                +OK        ◀──  in_transaction
+//!                                +QUEUED    ◀──  its shape joins `queued`
+//!                                *1 …       ◀──  opened by `queued`; none
+//! ```
 //!
-//! When no reply is outstanding, what is confirmed holds.
+//! A command that is refused here is never sent, so the transaction must not be executed: its `EXEC` is sent as
+//! `DISCARD` and answered with `EXECABORT`. When no reply is expected, what is confirmed is the truth.
 
 use waxseal_policy::Effect;
 
-use super::{ConfirmedState, ConnectionState, Transaction, Unexplained};
+use super::UnexpectedReply;
+use super::state::ConnectionState;
 use crate::answers;
 use crate::pending::{Pending, Shape};
 
-/// Bytes that may be remembered of one transaction's commands, however small the limits are.
+/// Bytes that may be held for the commands of one transaction, however small the limits are.
 const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
 
-/// A reply, as far as it tells what became of a step.
+/// The transaction of a connection: as requested, and as confirmed.
+#[derive(Default)]
+pub(super) struct TransactionTracker {
+    /// The transaction that the requests which were sent have opened, if the server accepts them.
+    requested: Option<Transaction>,
+    /// The number of transactions that were begun.
+    begun: u64,
+    confirmed: Confirmed,
+    /// The replies of the confirmed transaction's `EXEC`: one for each `+QUEUED` that arrived.
+    queued: Vec<(&'static str, Shape)>,
+}
+
+/// The state that the server's replies have confirmed.
+#[derive(Clone, Copy, Default)]
+struct Confirmed {
+    /// Between MULTI and EXEC.
+    in_transaction: bool,
+    /// Records are watched.
+    watching: bool,
+}
+
+/// A transaction, as the client sees it.
+#[derive(Default)]
+pub(super) struct Transaction {
+    /// The answer to the first command in it that was refused here: it must not be executed.
+    pub(super) refusal: Option<Box<[u8]>>,
+    /// Identifies its `MULTI`: one that fails ends no other transaction.
+    number: u64,
+    /// Bytes that are held for its commands.
+    retained_bytes: usize,
+    pub(super) trial: TrialTally,
+}
+
+/// Findings of a trial in a transaction, which are counted at its end.
+#[derive(Default)]
+pub(super) struct TrialTally {
+    /// Requests that would not be refused: the index of their pattern, their command and their number.
+    pub(super) fine: Vec<(usize, &'static str, u64)>,
+    /// One of the commands would be refused, and with it the transaction.
+    pub(super) is_refused: bool,
+}
+
+impl TransactionTracker {
+    /// True between MULTI and EXEC, by the requests that were sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.requested.is_some()
+    }
+
+    /// The transaction that is open, by the requests that were sent.
+    pub(super) fn open(&mut self) -> Option<&mut Transaction> {
+        self.requested.as_mut()
+    }
+
+    /// True if, by the server's replies, a transaction is open or records are watched.
+    pub(super) fn has_confirmed_state(&self) -> bool {
+        self.confirmed.in_transaction || self.confirmed.watching
+    }
+
+    /// The replies that the next `EXEC` is answered with, by command and shape.
+    pub(super) fn queued(&self) -> &[(&'static str, Shape)] {
+        &self.queued
+    }
+
+    /// Ends the open transaction if one of its commands was refused here, and returns it.
+    pub(super) fn take_refused(&mut self) -> Option<Transaction> {
+        self.requested
+            .take_if(|transaction| transaction.refusal.is_some())
+    }
+
+    /// Counts a command whose reply has this shape. Returns false outside a transaction.
+    pub(super) fn add_command(&mut self, shape: &Shape) -> bool {
+        let Some(transaction) = &mut self.requested else {
+            return false;
+        };
+        let bytes = size_of::<(&str, Shape)>().saturating_add(shape.retained_bytes());
+        transaction.retained_bytes = transaction.retained_bytes.saturating_add(bytes);
+        true
+    }
+
+    /// Forgets everything: the connection was reset.
+    pub(super) fn reset(&mut self) {
+        self.requested = None;
+        self.confirm_end();
+    }
+
+    fn confirm_queued(&mut self, command: &'static str, shape: Shape) {
+        self.confirmed.in_transaction = true;
+        self.queued.push((command, shape));
+    }
+
+    /// The server says that a transaction is over, and with it what was watched.
+    fn confirm_end(&mut self) {
+        self.queued.clear();
+        self.confirmed = Confirmed::default();
+    }
+
+    /// The reply to `MULTI`. One that failed began nothing, unless another one did.
+    fn confirm_multi(&mut self, number: u64, is_ok: bool) {
+        if is_ok {
+            self.confirmed.in_transaction = true;
+            self.queued.clear();
+        }
+        let is_last = self.requested.as_ref().map(|it| it.number) == Some(number);
+        if is_last && !self.confirmed.in_transaction {
+            self.requested = None;
+        }
+    }
+
+    /// No reply is expected: what is confirmed is the truth, whatever was requested.
+    pub(super) fn settle(&mut self) {
+        if self.confirmed.in_transaction {
+            self.requested.get_or_insert_default();
+        } else {
+            self.requested = None;
+            self.queued.clear();
+        }
+    }
+}
+
+/// A reply, as far as it decides the outcome of a step.
 pub(super) struct Reply<'a> {
     pub(super) whole: &'a [u8],
     /// `+QUEUED`.
     pub(super) is_queued: bool,
-    /// It is no error.
-    pub(super) fine: bool,
+    /// It is not an error.
+    pub(super) is_ok: bool,
     /// It is an error that ends a transaction.
     pub(super) aborts: bool,
     /// The client does not get it.
-    pub(super) muted: bool,
+    pub(super) is_muted: bool,
 }
 
 impl ConnectionState {
-    /// A step of a transaction, in a form that servers accept: what it asks for is taken for granted by
-    /// the requests behind it, what became of it is told by its reply.
+    /// A step of a transaction was sent, in a form that servers accept: later requests assume that it succeeds, and its
+    /// reply decides whether it has.
     ///
-    /// Where a command of the transaction was refused, no step that could end it is taken for granted:
-    /// what remains of it must not be executed.
+    /// If a command of the transaction was refused, no step that could end it is assumed to succeed: what remains of it
+    /// must not be executed.
     pub(super) fn transaction_step(&mut self, command: &'static str, effect: Effect) {
-        let in_transaction = self.transaction.is_some();
+        let is_open = self.transaction.is_open();
         match effect {
-            Effect::Exec if in_transaction => {
-                let transaction = self.transaction.take();
-                self.count_tried(transaction.as_ref());
+            Effect::Exec if is_open => {
+                let transaction = self.transaction.requested.take();
+                self.count_trial(transaction.as_ref());
                 self.expect(Pending::Exec);
             }
-            Effect::Discard if in_transaction => {
-                let transaction = self.transaction.take();
-                self.count_tried(transaction.as_ref());
-                let refusal = transaction.and_then(|it| it.refusal);
+            Effect::Discard if is_open => {
+                let transaction = self.transaction.requested.take();
+                self.count_trial(transaction.as_ref());
+                let refusal = transaction.and_then(|transaction| transaction.refusal);
                 if refusal.is_some() {
                     self.await_reply();
                 }
                 self.expect(Pending::Discard { refusal });
             }
-            // Within a transaction an error; but where the first MULTI failed, this one begins it.
+            // An error within a transaction; but if the first MULTI failed, this one begins it.
             Effect::Multi => {
-                self.begun = self.begun.saturating_add(1);
-                self.transaction.get_or_insert_default().number = self.begun;
-                self.expect(Pending::Multi { number: self.begun });
+                let tracker = &mut self.transaction;
+                tracker.begun = tracker.begun.saturating_add(1);
+                let number = tracker.begun;
+                tracker.requested.get_or_insert_default().number = number;
+                self.expect(Pending::Multi { number });
             }
             Effect::Watch => self.expect(Pending::Watch),
-            Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
-            Effect::Unwatch => self.sent(command, Shape::Verbatim),
-            // Outside one an error, unless the server thinks otherwise.
+            Effect::Unwatch if !is_open => self.expect(Pending::Unwatch),
+            Effect::Unwatch => self.sent(command, Shape::VERBATIM),
+            // An error outside a transaction, unless the server disagrees.
             Effect::Exec => self.expect(Pending::Exec),
             _ => self.expect(Pending::Discard { refusal: None }),
         }
     }
 
-    /// The reply to a step of a transaction, or to what may be part of one.
+    /// The reply to a step of a transaction, or to a request that may be part of one.
     #[inline(never)]
     pub(super) fn transaction_reply(
         &mut self,
         pending: Pending,
         reply: &Reply<'_>,
         client: &mut Vec<u8>,
-    ) -> Result<(), Unexplained> {
-        let fine = reply.fine;
+    ) -> Result<(), UnexpectedReply> {
+        let is_ok = reply.is_ok;
+        let tracker = &mut self.transaction;
         match pending {
             Pending::Queued { command, shape } if reply.is_queued => {
-                self.confirmed.in_transaction = true;
-                self.queued.push((command, shape));
+                tracker.confirm_queued(command, shape);
             }
-            // Executed: there is no transaction.
-            Pending::Queued { .. } => self.confirmed.in_transaction &= !fine,
-            Pending::Exec if fine || reply.aborts => self.transaction_ended(),
-            // There is no transaction then, either; but what is watched may still be.
+            // It was executed, so there is no transaction.
+            Pending::Queued { .. } => tracker.confirmed.in_transaction &= !is_ok,
+            Pending::Exec if is_ok || reply.aborts => tracker.confirm_end(),
+            // No transaction is open then, either; but records may still be watched.
             Pending::Exec => {
-                self.confirmed.in_transaction = false;
-                self.pinned = true;
+                tracker.confirmed.in_transaction = false;
+                self.affinity.pin();
             }
             Pending::ExecRefused { refusal } => {
-                if !fine && self.confirmed.in_transaction {
-                    // What the client was told is refused could still be executed.
-                    return Err(Unexplained::Pairing);
+                if !is_ok && tracker.confirmed.in_transaction {
+                    // A command that the client believes to be refused could still be executed.
+                    return Err(UnexpectedReply::Pairing);
                 }
-                self.barrier = false;
-                self.transaction_ended();
-                if !reply.muted {
+                tracker.confirm_end();
+                self.end_await();
+                if !reply.is_muted {
                     client.extend_from_slice(&answers::exec_abort(&refusal));
                 }
             }
-            Pending::Multi { number } => self.multi(number, fine),
-            Pending::Discard { refusal } => self.discard(refusal, fine),
-            Pending::Watch => self.confirmed.watching |= fine,
-            Pending::Unwatch => self.confirmed.watching &= !fine,
+            Pending::Multi { number } => tracker.confirm_multi(number, is_ok),
+            Pending::Discard { refusal } => self.discard_reply(refusal, is_ok),
+            Pending::Watch => tracker.confirmed.watching |= is_ok,
+            Pending::Unwatch => tracker.confirmed.watching &= !is_ok,
             Pending::Unsettled { command } => {
-                self.barrier = false;
                 if reply.is_queued {
-                    self.confirmed.in_transaction = true;
-                    self.queued.push((command, Shape::Verbatim));
+                    tracker.confirm_queued(command, Shape::VERBATIM);
                 }
                 if reply.aborts {
-                    self.transaction = None;
-                    self.transaction_ended();
+                    tracker.reset();
                 }
+                self.end_await();
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// No reply is outstanding: what is confirmed holds, whatever steps were taken for granted.
-    pub(super) fn settle_transaction(&mut self) {
-        if self.confirmed.in_transaction {
-            self.transaction.get_or_insert_default();
-        } else {
-            self.transaction = None;
-            self.queued.clear();
-        }
-    }
-
-    /// A `MULTI` that failed began nothing, unless another one did.
-    fn multi(&mut self, number: u64, fine: bool) {
-        if fine {
-            self.confirmed.in_transaction = true;
-            self.queued.clear();
-        }
-        let is_last = self.transaction.as_ref().map(|it| it.number) == Some(number);
-        if is_last && !self.confirmed.in_transaction {
-            self.transaction = None;
-        }
-    }
-
-    /// A `DISCARD` that failed ended nothing.
-    fn discard(&mut self, refusal: Option<Box<[u8]>>, fine: bool) {
+    /// The reply to `DISCARD`. One that failed ended nothing.
+    fn discard_reply(&mut self, refusal: Option<Box<[u8]>>, is_ok: bool) {
         if refusal.is_some() {
-            self.barrier = false;
+            self.end_await();
         }
-        if fine {
-            self.transaction_ended();
-        } else if self.confirmed.in_transaction {
-            let transaction = self.transaction.get_or_insert_default();
+        let tracker = &mut self.transaction;
+        if is_ok {
+            tracker.confirm_end();
+        } else if tracker.confirmed.in_transaction {
+            let transaction = tracker.requested.get_or_insert_default();
             if let Some(refusal) = refusal {
                 transaction.refusal.get_or_insert(refusal);
             }
         }
     }
 
-    /// The server says that a transaction is over, and with it what was watched.
-    pub(super) fn transaction_ended(&mut self) {
-        self.queued.clear();
-        self.confirmed = ConfirmedState::default();
-    }
-
-    /// Whether a transaction that is taken to be over is so only once a reply has come that says so.
+    /// True if a transaction that is taken to be over is so only once a reply has arrived that says so.
     pub(super) fn may_be_in_transaction(&self) -> bool {
         let decides = |pending: &Pending| {
             matches!(
-                pending.unmuted(),
+                pending.inner(),
                 Pending::Multi { .. }
                     | Pending::Exec
                     | Pending::ExecRefused { .. }
@@ -174,25 +276,25 @@ impl ConnectionState {
                     | Pending::Queued { .. }
             )
         };
-        self.replying || self.pending.iter().any(decides)
+        self.reply.is_under_way() || self.queue.iter().any(decides)
     }
 
-    /// Whether the reply to one more command can be remembered until the transaction ends.
-    pub(super) fn has_room_in_transaction(&self, weight: usize) -> bool {
-        let most = self.limits.request.max(MIN_TRANSACTION_BYTES);
-        let transaction = self.transaction.as_ref();
-        transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
+    /// True if the reply to one more command, which holds so many bytes, can be remembered until the transaction ends.
+    pub(super) fn has_room_in_transaction(&self, bytes: usize) -> bool {
+        let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
+        let transaction = self.transaction.requested.as_ref();
+        transaction.is_none_or(|it| it.retained_bytes.saturating_add(bytes) <= max)
     }
 
-    /// A command of the transaction was refused here, with this answer: it must not be executed.
-    pub(super) fn note_refusal(&mut self, answer: &[u8]) {
-        if let Some(Transaction { refusal, .. }) = &mut self.transaction {
-            refusal.get_or_insert_with(|| answer.into());
+    /// A request was refused here, with this answer: the transaction that it is part of must not be executed.
+    pub(super) fn mark_refused(&mut self, answer: &[u8]) {
+        if let Some(transaction) = self.transaction.open() {
+            transaction.refusal.get_or_insert_with(|| answer.into());
         }
     }
 }
 
-/// Whether what a request does to the connection differs within a transaction.
+/// True if what a request does to the connection differs within a transaction.
 pub(super) fn depends_on_transaction(effect: Effect) -> bool {
     cuts_a_transaction(effect)
         || matches!(
@@ -205,7 +307,7 @@ pub(super) fn depends_on_transaction(effect: Effect) -> bool {
         )
 }
 
-/// What would change the connection in the middle of the replies of a transaction.
+/// True if a request would change the connection in the middle of the replies of a transaction.
 pub(super) fn cuts_a_transaction(effect: Effect) -> bool {
     matches!(
         effect,

@@ -1,18 +1,18 @@
-//! Replies with values: what the client gets for each, once it is whole. What its end does to the
-//! connection is in `replies`.
+//! Replies with values: what the client gets for a whole one. What its end does to the connection is in `replies`.
 
 use std::collections::HashMap;
 
-use super::pairing::{Current, Way};
-use super::{BrokenValue, ConnectionState, Unexplained};
+use super::pairing::{CurrentReply, Disposition};
+use super::state::ConnectionState;
+use super::{BrokenValue, UnexpectedReply};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
 use crate::keys::{KeyRequest, Lookup};
-use crate::open::{Noted, Opener, Values};
+use crate::open::{ReplyFindings, ReplyOpener, ValueOpener};
 use crate::pending::{Pending, Shape};
 
 impl ConnectionState {
-    /// The answer to a request whose reply is too large to hold, which is counted.
+    /// Counts a reply that is too large to hold. Returns the answer to its request.
     pub(super) fn too_large_reply(&self, command: &str) -> Vec<u8> {
         if let Some(meters) = self.protection.metered() {
             meters.traffic.reply_too_large();
@@ -20,78 +20,92 @@ impl ConnectionState {
         answers::reply_too_large(command, self.limits.value)
     }
 
-    /// Writes what the client gets for a reply that was held, if it was; or says which keys it needs
-    /// that are not at hand, and writes nothing. With what was `fetched` for it, it is always written.
-    pub(super) fn give(
+    /// Writes what the client gets for a whole reply that was held. If that needs keys that are not at hand, writes
+    /// nothing and returns them; with the keys that were `fetched` for it, it is always written.
+    pub(super) fn write_reply(
         &mut self,
-        current: &Current,
+        current: &CurrentReply,
         whole: &[u8],
         fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
         client: &mut Vec<u8>,
-    ) -> Result<Option<Box<KeyRequest>>, Unexplained> {
-        if current.muted {
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        if current.is_muted {
             return Ok(None);
         }
+        let is_held = current.disposition == Disposition::Hold;
         let (command, shape) = match &current.answers {
             Some(Pending::ScriptRead(read)) => {
-                return self.take_script_value(read, current.way, whole, fetched);
+                return self.take_script_value(read, current.disposition, whole, fetched);
             }
             Some(Pending::Script(reply)) => {
-                self.give_script_reply(*reply.as_ref(), current.way, whole, client);
+                self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
                 return Ok(None);
             }
             Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
                 (*command, Some(shape))
             }
             Some(Pending::Exec) => ("exec", None),
-            Some(Pending::ClientList { ids }) if current.way == Way::Hold => {
+            Some(Pending::ClientList { ids }) if is_held => {
                 self.client_list(whole, ids.as_deref(), client);
                 return Ok(None);
             }
             Some(Pending::ClientList { .. }) => ("client|list", None),
-            Some(Pending::Unsettled { .. }) if current.way == Way::Hold => {
+            Some(Pending::Unsettled { .. }) if is_held => {
                 client.extend_from_slice(whole);
                 return Ok(None);
             }
             _ => return Ok(None),
         };
-        match current.way {
-            Way::Hold => {}
-            Way::TooLarge => {
+        match current.disposition {
+            Disposition::Hold => {}
+            Disposition::TooLarge => {
                 client.extend_from_slice(&self.too_large_reply(command));
                 return Ok(None);
             }
-            Way::Forward | Way::Drop => return Ok(None),
+            Disposition::Forward | Disposition::Drop => return Ok(None),
         }
-        let queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
-        if queued || shape.is_some_and(Shape::is_verbatim) {
+        let is_queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
+        if is_queued || shape.is_some_and(Shape::is_verbatim) {
             client.extend_from_slice(whole);
             return Ok(None);
         }
-        let before = client.len();
-        let mut opener = Opener {
-            values: Values::new(&self.protection, fetched),
+        self.open_reply(command, shape, whole, fetched, client)
+    }
+
+    /// Writes a reply with its values opened: one of this shape, or the replies of a transaction.
+    fn open_reply(
+        &self,
+        command: &'static str,
+        shape: Option<&Shape>,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        let written = client.len();
+        let mut opener = ReplyOpener {
+            values: ValueOpener::new(&self.protection, fetched),
             command,
         };
         let opened = match shape {
             Some(shape) => opener.reply(whole, shape, client),
-            None => opener.transaction(whole, &self.queued, client),
+            None => opener.transaction(whole, self.transaction.queued(), client),
         };
-        opened.map_err(|_| Unexplained::Pairing)?;
-        let noted = match opener.values.finish() {
-            Ok(noted) => noted,
-            Err(wanted) => {
-                client.truncate(before);
-                return Ok(Some(wanted));
+        opened.map_err(|_| UnexpectedReply::Pairing)?;
+        match opener.values.finish() {
+            Ok(findings) => {
+                self.report_findings(command, &findings);
+                Ok(None)
             }
-        };
-        self.tell(command, &noted);
-        Ok(None)
+            Err(key_request) => {
+                client.truncate(written);
+                Ok(Some(key_request))
+            }
+        }
     }
 
-    /// Tells of the values of a reply what an operator should know.
-    pub(super) fn tell(&self, command: &'static str, noted: &Noted) {
-        for (cause, pattern, name) in &noted.broken {
+    /// Reports what an operator should know of the values of a reply.
+    pub(super) fn report_findings(&self, command: &'static str, findings: &ReplyFindings) {
+        for (cause, pattern, name) in &findings.broken {
             (self.report)(&BrokenValue {
                 command,
                 cause,
@@ -99,20 +113,20 @@ impl ConnectionState {
                 client: self.client_label(),
             });
         }
-        let Some(decoys) = self.protection.watched() else {
+        let Some(decoys) = self.protection.active_decoys() else {
             return;
         };
-        for met in noted.decoys.iter() {
+        for read in findings.decoys.iter() {
             (decoys.alarm)(&OpenedDecoy {
-                command: met.command,
-                shown: self.protection.show(met.pattern, &met.name),
+                command: read.command,
+                shown: self.protection.show(read.pattern, &read.name),
                 client: self.client_label(),
             });
         }
     }
 }
 
-/// Whether a reply says that a command waits for the end of its transaction.
+/// True if a reply says that a command waits for the end of its transaction.
 pub(super) fn is_queued(reply: &[u8]) -> bool {
     reply == b"+QUEUED\r\n"
 }

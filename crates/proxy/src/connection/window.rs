@@ -1,26 +1,26 @@
-//! How many requests of one client may be on a lane at once. Their replies come one behind the other,
-//! and those of other clients behind them: as many are let on as have replies that may wait for the
-//! client unread, by the size of the replies so far.
+//! The number of requests of one client that may be on a lane at once. Their replies arrive one after the other, with
+//! those of other clients behind them, so as many are admitted as have replies that may be buffered for the client, by
+//! the size of its replies so far.
 
-/// Requests before any reply has been seen.
+/// Requests before any reply has arrived.
 const FIRST_REQUESTS: usize = 32;
 
-/// Requests at most, however small the replies have been: the next ones may be large.
+/// The maximum, however small the replies have been: the next ones may be large.
 const MAX_REQUESTS: usize = 256;
 
-/// How many requests may be on a lane, and what their replies amount to.
+/// The bound on requests without a reply, and the sizes of replies that it is derived from.
 pub(super) struct Window {
     requests: usize,
-    /// Bytes of a reply that has not ended.
+    /// Bytes of a reply that has not ended yet.
     partial: usize,
-    /// Bytes of a reply, as seen lately.
+    /// The size of recent replies in bytes.
     reply: usize,
-    /// Bytes of replies that may wait for the client.
+    /// Bytes of replies that may be buffered for the client.
     budget: usize,
 }
 
 impl Window {
-    /// For replies of so many bytes at once.
+    /// A window for so many bytes of buffered replies.
     pub(super) fn new(budget: usize) -> Self {
         Self {
             requests: FIRST_REQUESTS,
@@ -30,12 +30,12 @@ impl Window {
         }
     }
 
-    /// How many requests may be without a reply.
+    /// The number of requests that may be without a reply.
     pub(super) fn requests(&self) -> usize {
         self.requests
     }
 
-    /// So many bytes came, and so many replies ended with them.
+    /// Accounts for bytes that arrived, and for the replies that ended with them.
     pub(super) fn observe(&mut self, bytes: usize, replies: usize) {
         let bytes = self.partial.saturating_add(bytes);
         let Some(reply) = bytes.checked_div(replies) else {
@@ -46,9 +46,9 @@ impl Window {
         let average = self.reply.saturating_mul(3).saturating_add(reply) / 4;
         self.reply = average.max(reply);
         let fitting = self.budget.checked_div(self.reply).unwrap_or(self.budget);
-        // It opens step by step: the next replies may be larger than the last.
-        let most = self.requests.saturating_mul(2).min(MAX_REQUESTS);
-        self.requests = fitting.clamp(1, most);
+        // It opens in steps: the next replies may be larger than the last ones.
+        let max = self.requests.saturating_mul(2).min(MAX_REQUESTS);
+        self.requests = fitting.clamp(1, max);
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
             window.observe(10, 1);
         }
         assert_eq!(window.requests(), MAX_REQUESTS);
-        // A reply that comes in pieces counts as a whole.
+        // A reply that arrives in pieces counts as a whole.
         for _ in 0..4 {
             window.observe(256 * 1024, 0);
             assert_eq!(window.requests(), MAX_REQUESTS);

@@ -1,76 +1,48 @@
-//! Users' keys that were looked for in vain. A value under a key that was destroyed can be asked for
-//! again and again, and on a lane everybody would wait each time.
+//! Users' keys that a lookup did not find. A value under a key that was destroyed can be requested again
+//! and again, and on a lane all clients would wait each time.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::time::Instant;
 use waxseal_core::KeyId;
+use waxseal_keys::NegativeCache;
 
-/// How long a key that was not found is not looked for again.
-const REST: Duration = Duration::from_secs(10);
-/// Keys that are remembered, at most.
-const MOST: usize = 10_000;
-
-/// Keys of users that were looked for in vain a short while ago.
+/// Keys of users that were looked up a short while ago, and not found.
 #[derive(Default)]
-pub(crate) struct NegativeCache {
+pub(crate) struct RejectedKeys {
     hasher: RandomState,
     /// By a hash of the user: names can be long.
-    since: Mutex<HashMap<(u64, KeyId), Instant>>,
+    cache: NegativeCache<(u64, KeyId)>,
 }
 
-impl NegativeCache {
-    /// Whether this key of this user was looked for a short while ago, and not found.
-    pub(crate) fn holds(&self, user: &[u8], id: KeyId) -> bool {
-        let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = since.get(&self.name(user, id)).copied();
-        since.is_some_and(|since| since.elapsed() < REST)
+impl RejectedKeys {
+    /// True if this key of this user was looked up a short while ago, and not found.
+    pub(crate) fn contains(&self, user: &[u8], id: KeyId) -> bool {
+        self.cache.contains(&self.entry(user, id))
     }
 
-    /// It was looked for just now, and not found.
-    pub(crate) fn note(&self, user: &[u8], id: KeyId) {
-        let name = self.name(user, id);
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        if since.len() >= MOST {
-            since.retain(|_, since| since.elapsed() < REST);
-        }
-        if since.len() < MOST {
-            since.insert(name, Instant::now());
-        }
+    /// Records that a lookup has just not found this key.
+    pub(crate) fn insert(&self, user: &[u8], id: KeyId) {
+        self.cache.insert(self.entry(user, id));
     }
 
-    fn name(&self, user: &[u8], id: KeyId) -> (u64, KeyId) {
+    fn entry(&self, user: &[u8], id: KeyId) -> (u64, KeyId) {
         (self.hasher.hash_one(user), id)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_looked_for_in_vain_is_looked_for_again_after_a_while() {
-        let (rejected_keys, id) = (NegativeCache::default(), KeyId::from_u32(7));
-        rejected_keys.note(b"u", id);
-        assert!(rejected_keys.holds(b"u", id));
-        assert!(!rejected_keys.holds(b"v", id) && !rejected_keys.holds(b"u", KeyId::from_u32(8)));
-        tokio::time::advance(REST).await;
-        assert!(!rejected_keys.holds(b"u", id));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_more_are_remembered_than_there_is_room_for() {
-        let (rejected_keys, id) = (NegativeCache::default(), KeyId::from_u32(7));
-        for user in 0..=MOST {
-            rejected_keys.note(&user.to_be_bytes(), id);
-        }
-        assert!(!rejected_keys.holds(&MOST.to_be_bytes(), id));
-        tokio::time::advance(REST).await;
-        rejected_keys.note(b"u", id);
-        assert!(rejected_keys.holds(b"u", id));
-        assert_eq!(rejected_keys.since.lock().unwrap().len(), 1);
+    async fn a_rejected_key_is_one_key_of_one_user_for_a_while() {
+        let (rejected, id) = (RejectedKeys::default(), KeyId::from_u32(7));
+        rejected.insert(b"u", id);
+        assert!(rejected.contains(b"u", id));
+        assert!(!rejected.contains(b"v", id) && !rejected.contains(b"u", KeyId::from_u32(8)));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!rejected.contains(b"u", id));
     }
 }

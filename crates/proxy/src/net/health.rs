@@ -1,6 +1,6 @@
-//! What the whole process knows of the way to the server: how many shared connections are suspect, what the last
-//! probe over a new connection came to, and which connections were opened before the server was found to have
-//! changed its role. Knows neither lanes nor clients: the owner of a connection asks.
+//! The state of the server as the whole process sees it: the number of suspect lanes, the outcome of the last probe over
+//! a new connection, and the epoch of connections, which changes when the server has changed its role. Knows neither
+//! lanes nor clients: the owner of a connection asks.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,21 +13,21 @@ use super::upstream::Upstream;
 
 mod probe;
 
-/// Between the beginnings of two probes.
+/// Minimum time between the beginnings of two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a probe may take.
+/// Time limit of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between the first switch of connections and the second, and between later ones at most.
+/// Delay between the first switch of connections and the second; doubled for each further one, up to the maximum.
 const MIN_SWITCH_DELAY: Duration = Duration::from_secs(1);
 const MAX_SWITCH_DELAY: Duration = Duration::from_secs(30);
-/// Without such a reply for so long, the next one switches connections at once.
+/// Time without an error of role after which the next one switches connections at once.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The state of the way to the server.
+/// The state of the server as the whole process sees it.
 #[derive(Default)]
 pub(crate) struct Health {
     suspects: AtomicUsize,
-    /// How often connections were switched.
+    /// The number of switches of connections.
     epoch: AtomicU64,
     switches: Mutex<Switches>,
     probes: Mutex<Probes>,
@@ -36,22 +36,22 @@ pub(crate) struct Health {
 #[derive(Default)]
 struct Switches {
     last: Option<Instant>,
-    last_reply: Option<Instant>,
+    last_error: Option<Instant>,
     delay: Duration,
-    /// When it was last asked where the address leads.
+    /// The last check of the server that the address leads to.
     last_check: Option<Instant>,
 }
 
 #[derive(Default)]
 struct Probes {
-    under_way: bool,
+    is_under_way: bool,
     last_begin: Option<Instant>,
     last: Option<Outcome>,
-    /// Since when the server has answered nobody, if that was logged.
+    /// The time since which the server has answered on no connection, if that was logged.
     stalled_since: Option<Instant>,
 }
 
-/// What a probe came to.
+/// The outcome of a probe.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     begin: Instant,
@@ -65,15 +65,16 @@ impl Health {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Whether a connection of this epoch was opened before the last switch.
+    /// True if a connection of this epoch was opened before the last switch.
     pub(crate) fn is_outdated(&self, epoch: u64) -> bool {
         epoch != self.epoch()
     }
 
-    /// The server answered on a connection of this epoch that it is not one to write to, or not yet to read from: its
-    /// address may lead to another one by now. New connections are opened from here on, unless that was done
-    /// a moment ago: a replica on purpose answers so every time. Then it is asked over a new connection first whether
-    /// the address leads to a primary. Returns whether connections are switched now; `count` is called when they are.
+    /// Handles an error of role on a connection of this epoch: the server cannot be written to, or not be read from yet,
+    /// and its address may lead to another server by now. Begins a new epoch of connections, unless one has just begun:
+    /// a server that is a replica on purpose answers like this every time. Then a check over a new connection finds out
+    /// first whether the address leads to a primary. Returns true if connections are switched now; `count` is called
+    /// when they are.
     pub(crate) fn switch(
         upstream: &Arc<Upstream>,
         epoch: u64,
@@ -86,14 +87,14 @@ impl Health {
         }
         let now = Instant::now();
         let mut switches = locked(&health.switches);
-        if switches.is_due(now) {
-            let switched = health.begin_epoch(epoch, word, switches.delay < MAX_SWITCH_DELAY);
-            if switched {
+        if switches.record_error(now) {
+            let has_switched = health.begin_epoch(epoch, word, switches.delay < MAX_SWITCH_DELAY);
+            if has_switched {
                 count();
             }
-            return switched;
+            return has_switched;
         }
-        if switches.is_check_due(now) {
+        if switches.begin_check(now) {
             drop(switches);
             let upstream = upstream.clone();
             tokio::spawn(async move {
@@ -118,14 +119,14 @@ impl Health {
             .is_ok();
         if exchanged && log {
             tracing::warn!(
-                "the store answers {word}: its connections are opened again, in case its address leads to another \
-                 server now"
+                "the store answers {word}: its connections are reopened, in case its address leads to another server \
+                 now"
             );
         }
         exchanged
     }
 
-    /// Shared connections that are suspect.
+    /// The number of suspect lanes.
     pub(crate) fn suspects(&self) -> usize {
         self.suspects.load(Ordering::Relaxed)
     }
@@ -140,7 +141,7 @@ impl Health {
         }
     }
 
-    /// What a probe that began after `since` came to; begins one where that is due. A process has one at a time.
+    /// Returns the outcome of a probe that began after `since`. Begins a probe if one is due; there is one at a time.
     pub(crate) fn probe(upstream: &Arc<Upstream>, since: Instant) -> Option<Outcome> {
         let probes = &mut *locked(&upstream.health.probes);
         let known = probes.last.filter(|outcome| outcome.begin >= since);
@@ -149,8 +150,8 @@ impl Health {
         }
         let now = Instant::now();
         let is_due = |begin: Instant| now.duration_since(begin) >= PROBE_INTERVAL;
-        if !probes.under_way && probes.last_begin.is_none_or(is_due) {
-            probes.under_way = true;
+        if !probes.is_under_way && probes.last_begin.is_none_or(is_due) {
+            probes.is_under_way = true;
             probes.last_begin = Some(now);
             tokio::spawn(probe::run(UnderWay(upstream.clone()), now, PROBE_TIMEOUT));
         }
@@ -165,14 +166,15 @@ impl Health {
             end: now,
             verdict,
         });
-        if let Verdict::Stalls(why) = verdict
+        if let Verdict::Stalls(reason) = verdict
             && probes.stalled_since.is_none()
             && self.suspects() > 0
         {
             probes.stalled_since = Some(begin);
             tracing::warn!(
-                "replies of the store are late, and a new connection to it gets none either ({why}): clients wait for \
-                 it, as they would without the proxy"
+                "replies of the store are late, and a new connection to it gets none either ({}): clients wait for \
+                 it, as they would without the proxy",
+                reason.description()
             );
         }
     }
@@ -180,19 +182,19 @@ impl Health {
     fn log_recovery(&self) {
         if let Some(since) = locked(&self.probes).stalled_since.take() {
             let seconds = since.elapsed().as_secs_f64();
-            tracing::warn!("no reply of the store is late any more: some were for {seconds:.1} s");
+            tracing::warn!("replies of the store are no longer late: some were for {seconds:.1} s");
         }
     }
 }
 
 impl Switches {
-    /// Whether connections are switched because of a reply that came now.
-    fn is_due(&mut self, now: Instant) -> bool {
+    /// Records an error of role. Returns true if connections are switched because of it.
+    fn record_error(&mut self, now: Instant) -> bool {
         let is_quiet = |at: Instant| now.duration_since(at) > QUIET_TIMEOUT;
-        if self.last_reply.is_none_or(is_quiet) {
+        if self.last_error.is_none_or(is_quiet) {
             self.delay = Duration::ZERO;
         }
-        self.last_reply = Some(now);
+        self.last_error = Some(now);
         if self
             .last
             .is_some_and(|at| now.duration_since(at) < self.delay)
@@ -207,8 +209,8 @@ impl Switches {
         true
     }
 
-    /// Whether it is asked now where the address leads.
-    fn is_check_due(&mut self, now: Instant) -> bool {
+    /// Begins a check of the server that the address leads to. Returns false if the last one is too recent.
+    fn begin_check(&mut self, now: Instant) -> bool {
         let is_past = |at: Instant| now.duration_since(at) >= PROBE_INTERVAL;
         let is_due = self.last_check.is_none_or(is_past);
         if is_due {
@@ -218,16 +220,16 @@ impl Switches {
     }
 }
 
-/// A probe that is under way until this is dropped, with its task or without.
+/// Marks a probe as under way until this is dropped, also with its task.
 struct UnderWay(Arc<Upstream>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        locked(&self.0.health.probes).under_way = false;
+        locked(&self.0.health.probes).is_under_way = false;
     }
 }
 
-/// Nothing is left half done under these locks, so a panic elsewhere spoils nothing.
+/// Locks a mutex, poisoned or not: nothing under these locks is left half done by a panic.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -237,19 +239,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_is_connected_to_again_ever_less_often() {
+    fn connections_to_a_replica_are_reopened_less_and_less_often() {
         let begin = Instant::now();
         let mut switches = Switches::default();
         let at = |tenths: u64| begin + Duration::from_millis(tenths * 100);
         let due: Vec<u64> = (0..1500)
-            .filter(|tenths| switches.is_due(at(*tenths)))
+            .filter(|tenths| switches.record_error(at(*tenths)))
             .collect();
         assert_eq!(due, [0, 10, 30, 70, 150, 310, 610, 910, 1210]);
-        // A change of the server's role much later is followed at once.
-        assert!(!switches.is_due(at(1500)));
-        assert!(switches.is_due(at(1500 + 601)));
-        assert!(!switches.is_due(at(1500 + 602)));
-        assert!(switches.is_due(at(1500 + 612)));
+        // A change of role much later is followed at once.
+        assert!(!switches.record_error(at(1500)));
+        assert!(switches.record_error(at(1500 + 601)));
+        assert!(!switches.record_error(at(1500 + 602)));
+        assert!(switches.record_error(at(1500 + 612)));
     }
 
     #[test]
@@ -263,12 +265,12 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_asked_for_at_most_once_a_second() {
+    fn the_address_is_checked_at_most_once_a_second() {
         let begin = Instant::now();
         let mut switches = Switches::default();
         let at = |tenths: u64| begin + Duration::from_millis(tenths * 100);
         let due: Vec<u64> = (0..25)
-            .filter(|tenths| switches.is_check_due(at(*tenths)))
+            .filter(|tenths| switches.begin_check(at(*tenths)))
             .collect();
         assert_eq!(due, [0, 10, 20]);
     }

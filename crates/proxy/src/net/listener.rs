@@ -1,4 +1,4 @@
-//! Where clients come in: TCP, TLS, unix sockets.
+//! Listeners for clients: TCP, TLS, unix sockets.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,36 +13,35 @@ use waxseal_files::UnixSocket;
 
 use super::expiry::not_after;
 use super::socket::{Stream, set_up_client};
-use super::upstream::{TlsError, certificates, private_key};
+use super::tls::{TlsError, certificates, private_key};
 use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 
-/// Clients that may wait to be accepted.
+/// Maximum number of clients that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// Where clients come in.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// TCP; port 0 takes a free one.
     Tcp(String),
     /// TLS over TCP.
     Tls(String),
-    /// A unix socket, and who may connect: the mode of its file, or what the process's umask
-    /// leaves.
+    /// A unix socket, and the mode of its file; without one the process's umask decides.
     Unix(PathBuf, Option<u32>),
 }
 
 /// PEM files for TLS with clients.
 #[derive(Clone, Debug)]
 pub struct ListenTls {
-    /// The certificate, with what leads to its authority.
+    /// The certificate, with the chain to its authority.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// Whose certificates clients must show, if they must.
+    /// The authority of the certificates that clients must show, if they must.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why a listener was not opened.
+/// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address cannot be listened on.
@@ -50,18 +49,18 @@ pub enum ListenError {
     Address {
         /// The address.
         at: String,
-        /// The system's word.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// A TLS listener without certificate.
+    /// A TLS listener has no certificate.
     #[error("a tls:// listener needs a certificate and a key")]
     NoCertificate,
-    /// A file that TLS needs is not usable.
+    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
-/// A client that came in.
+/// A client that was accepted.
 pub(crate) struct Incoming {
     socket: Accepted,
     tls: Option<TlsAcceptor>,
@@ -69,17 +68,17 @@ pub(crate) struct Incoming {
     pub(crate) address: String,
 }
 
-/// Why a client that came in cannot be served.
+/// The reason why an accepted client cannot be served.
 pub(crate) enum NoStream {
-    /// It is gone already.
-    Gone,
+    /// It has disconnected already.
+    Disconnected,
     /// Its TLS handshake failed, or took too long.
     Tls,
 }
 
 impl From<std::io::Error> for NoStream {
     fn from(_: std::io::Error) -> Self {
-        Self::Gone
+        Self::Disconnected
     }
 }
 
@@ -88,7 +87,7 @@ enum Accepted {
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// How TLS handshakes with clients are made, by the certificates that were read last.
+/// The configuration of TLS with clients, with the certificates that were read last.
 pub(crate) struct Acceptor {
     files: ListenTls,
     current: RwLock<(TlsAcceptor, Vec<CertificateExpiry>)>,
@@ -103,7 +102,6 @@ impl Acceptor {
         })
     }
 
-    /// As it is now.
     fn current(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.0.clone()
@@ -137,13 +135,13 @@ impl CertificateFiles for Acceptor {
 pub(crate) struct Listener {
     socket: Open,
     tls: Option<Arc<Acceptor>>,
-    /// What to say that it listens on.
+    /// The address for people.
     pub(crate) at: String,
 }
 
 enum Open {
     Tcp(TcpListener),
-    /// The file goes with the listener.
+    /// The socket's file is removed with the listener.
     Unix(UnixListener, #[expect(dead_code)] UnixSocket),
 }
 
@@ -196,7 +194,7 @@ impl Listener {
         Err(failed(last))
     }
 
-    /// The next client.
+    /// Accepts the next client.
     pub(crate) async fn accept(&self) -> std::io::Result<Incoming> {
         let (socket, address) = match &self.socket {
             Open::Tcp(listener) => {
@@ -219,7 +217,7 @@ impl Listener {
 }
 
 impl Incoming {
-    /// The socket on the event loop of this thread, after the TLS handshake.
+    /// Registers the socket with the event loop of this thread, and completes the TLS handshake.
     pub(crate) async fn into_stream(self, limit: Duration) -> Result<Box<dyn Stream>, NoStream> {
         match self.socket {
             Accepted::Unix(socket) => Ok(Box::new(UnixStream::from_std(socket)?)),
@@ -237,15 +235,16 @@ impl Incoming {
         }
     }
 
-    /// Says one word to the client and closes. Nothing to be done if it does not arrive.
-    pub(crate) fn turn_away(self, word: &[u8]) {
+    /// Sends an error to the client and closes its connection. A TLS client gets none: that would take a handshake.
+    pub(crate) fn turn_away(self, error: &[u8]) {
         use std::io::Write;
         match self.socket {
+            // If it does not arrive, the client sees the end of the connection.
             Accepted::Tcp(mut socket) if self.tls.is_none() => {
-                let _ = socket.write_all(word);
+                let _ = socket.write_all(error);
             }
             Accepted::Unix(mut socket) => {
-                let _ = socket.write_all(word);
+                let _ = socket.write_all(error);
             }
             Accepted::Tcp(_) => {}
         }
@@ -262,14 +261,14 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that an earlier process of this user left behind is replaced; one that is answered is not.
+/// Opens a unix socket. Replaces one that an earlier process of this user left behind, but not one in use.
 fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<(UnixListener, UnixSocket)> {
     let (listener, socket) = waxseal_files::bind(path, mode)?;
     listener.set_nonblocking(true)?;
     Ok((UnixListener::from_std(listener)?, socket))
 }
 
-/// An acceptor of these files, and when their certificates expire.
+/// Creates an acceptor from these files. Returns the expiry of their certificates as well.
 fn acceptor(tls: &ListenTls) -> Result<(TlsAcceptor, Vec<CertificateExpiry>), TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -280,7 +279,7 @@ fn acceptor(tls: &ListenTls) -> Result<(TlsAcceptor, Vec<CertificateExpiry>), Tl
         Some(ca) => {
             let mut roots = rustls::RootCertStore::empty();
             let trusted = certificates(ca)?;
-            // As long as one of them is valid, so are certificates of it.
+            // One valid authority is enough.
             let not_after = trusted.iter().filter_map(not_after).max();
             expiries.extend(not_after.map(|not_after| CertificateExpiry {
                 of: CertificateUse::ClientAuthority,

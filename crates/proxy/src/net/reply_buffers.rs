@@ -1,11 +1,12 @@
-//! Bounds on the replies that wait for clients which do not read them: for each client, and for all clients
-//! together. A client beyond the first bound is disconnected; where all together are beyond the second, the
-//! one with the most is. Counted in coarse steps, so that clients which read cost nothing.
+//! Bounds on the replies that wait for clients which do not read them: for each client, and for all clients together. A
+//! client beyond the first bound is disconnected; beyond the second, the client with the most unread replies is. Bytes
+//! are counted in coarse steps, so that clients which read cost nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use waxseal_log_limit::SharedLineLimit;
 use waxseal_metrics::DisconnectReason;
 
 use crate::clients::{Client, Clients};
@@ -24,17 +25,9 @@ pub(crate) struct ReplyBuffers {
     total: AtomicUsize,
     clients: Arc<Clients>,
     meters: Option<Arc<Meters>>,
-    log: Mutex<Log>,
-    /// Held while the total is shown, so that an older one never replaces a newer one.
-    showing: Mutex<()>,
-}
-
-/// Bounds the lines of the log.
-#[derive(Default)]
-struct Log {
-    last: Option<Instant>,
-    /// Clients that were disconnected without a line.
-    omitted: u64,
+    log_limit: SharedLineLimit,
+    /// Held while the metric is set, so that an older total never replaces a newer one.
+    metric: Mutex<()>,
 }
 
 /// The bound that is exceeded.
@@ -44,14 +37,14 @@ enum Bound {
     Total,
 }
 
-/// The steps that were counted for a client. Whoever drops it counts zero bytes for it first.
+/// The steps that were counted for a client. The owner counts zero bytes before it drops this.
 #[derive(Default)]
 pub(crate) struct CountedSteps(usize);
 
 impl CountedSteps {
-    /// Whether so many bytes make another number of steps.
+    /// True if this many bytes are another number of steps.
     #[inline]
-    pub(crate) fn differ(&self, bytes: usize) -> bool {
+    pub(crate) fn differs_from(&self, bytes: usize) -> bool {
         bytes / STEP != self.0
     }
 }
@@ -68,12 +61,12 @@ impl ReplyBuffers {
             total: AtomicUsize::new(0),
             clients,
             meters,
-            log: Mutex::default(),
-            showing: Mutex::default(),
+            log_limit: SharedLineLimit::new(1, LOG_INTERVAL),
+            metric: Mutex::default(),
         }
     }
 
-    /// Counts the bytes that wait for this client now; disconnects clients where that is more than may be.
+    /// Counts the bytes that wait for this client now. Disconnects clients if a bound is exceeded.
     #[cold]
     pub(crate) fn count(&self, client: &Arc<Client>, counted: &mut CountedSteps, bytes: usize) {
         counted.0 = bytes / STEP;
@@ -86,7 +79,7 @@ impl ReplyBuffers {
             let less = before - now;
             self.total.fetch_sub(less, Ordering::Relaxed) - less
         };
-        self.show();
+        self.set_metric();
         if client.is_killed() || now <= before {
             return;
         }
@@ -97,18 +90,17 @@ impl ReplyBuffers {
         }
     }
 
-    /// Shows the total to those who measure.
-    fn show(&self) {
+    fn set_metric(&self) {
         if let Some(meters) = &self.meters {
-            let _showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _guard = self.metric.lock().unwrap_or_else(PoisonError::into_inner);
             meters
                 .traffic
                 .set_buffered(self.total.load(Ordering::Relaxed));
         }
     }
 
-    /// Disconnects the client that the most waits for. What waits for it counts no longer, so that other threads
-    /// which come here at the same moment do not disconnect more than necessary.
+    /// Disconnects the client with the most unread replies. These count no longer, so that other threads which get here
+    /// at the same moment do not disconnect more clients than necessary.
     fn disconnect_largest(&self) {
         let all = self.clients.all();
         let waiting = |client: &Arc<Client>| client.waiting.load(Ordering::Relaxed);
@@ -124,7 +116,7 @@ impl ReplyBuffers {
         }
         let bytes = client.waiting.swap(0, Ordering::Relaxed);
         self.total.fetch_sub(bytes, Ordering::Relaxed);
-        self.show();
+        self.set_metric();
         if let Some(meters) = &self.meters {
             meters.traffic.disconnected(match bound {
                 Bound::Client => DisconnectReason::NotReading,
@@ -135,18 +127,12 @@ impl ReplyBuffers {
     }
 
     fn log(&self, client: &Client, bytes: usize, bound: Bound) {
-        let omitted = {
-            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-                log.omitted = log.omitted.saturating_add(1);
-                return;
-            }
-            log.last = Some(Instant::now());
-            std::mem::take(&mut log.omitted)
+        let Some(suppressed) = self.log_limit.admit() else {
+            return;
         };
-        let before = match omitted {
+        let before = match suppressed {
             0 => String::new(),
-            omitted => format!(" ({omitted} more since the last such line)"),
+            count => format!(" ({count} more since the last such line)"),
         };
         let (mib, client) = (bytes >> 20, &client.address);
         match bound {
@@ -175,22 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn a_client_beyond_its_bound_is_disconnected_and_counts_no_longer() {
+    fn a_client_beyond_its_bound_is_disconnected_and_no_longer_counted() {
         let buffers = ReplyBuffers::new((MIB, 10 * MIB), Arc::default(), None);
         let registered = clients(&buffers, 2);
         let client = &registered[0].client;
         let mut counted = CountedSteps::default();
         for bytes in [100, STEP - 1] {
-            assert!(!counted.differ(bytes));
+            assert!(!counted.differs_from(bytes));
         }
-        assert!(counted.differ(STEP));
+        assert!(counted.differs_from(STEP));
         buffers.count(client, &mut counted, MIB);
         assert!(!client.is_killed());
         assert_eq!(buffers.total.load(Ordering::Relaxed), MIB);
         buffers.count(client, &mut counted, MIB + STEP);
         assert!(client.is_killed());
         assert_eq!(buffers.total.load(Ordering::Relaxed), 0);
-        // What was counted already is not subtracted twice.
+        // Bytes that were subtracted at the disconnection are not subtracted twice.
         buffers.count(client, &mut counted, 0);
         assert_eq!(buffers.total.load(Ordering::Relaxed), 0);
     }
@@ -204,7 +190,7 @@ mod tests {
             buffers.count(&registered[at].client, &mut counted[at], bytes);
         }
         assert!(registered.iter().all(|it| !it.client.is_killed()));
-        // The one that asks for the last byte is not the one to blame.
+        // The client that exceeds the bound is not the one with the most unread replies.
         buffers.count(&registered[2].client, &mut counted[2], 2 * MIB + STEP);
         let killed = registered.iter().map(|it| it.client.is_killed());
         assert_eq!(killed.collect::<Vec<_>>(), [false, true, false]);

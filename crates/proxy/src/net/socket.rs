@@ -12,17 +12,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use waxseal_metrics::SideMetrics;
 
-use super::buffer::Outgoing;
+use super::buffer::OutputBuffer;
 
-/// How long a client may be silent before the system asks whether it is there, and how often it asks then:
-/// translators of addresses forget what was silent for a minute.
+/// Silence of a client after which the system sends keepalive probes, and their interval: NAT gateways forget connections
+/// that were silent for a minute.
 const CLIENT_KEEPALIVE: Duration = Duration::from_secs(30);
 const CLIENT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a server that was silent is asked, and how often without an answer.
+/// Interval of the keepalive probes to a silent server, and the number without an answer that ends the connection.
 const SERVER_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_SERVER_PROBES: u32 = 5;
-/// Bytes without an answer up to which silence of the peer's system means that the path is dead. A server that
-/// stalls acknowledges as many all the same: its receive window is larger.
+/// Bytes without an answer up to which silence of the peer's system means that the path is dead. A server that stalls
+/// still acknowledges as many: its receive window is larger.
 const MAX_UNANSWERED: usize = 16 * 1024;
 
 /// TCP, TLS over TCP, or a unix socket.
@@ -55,21 +55,22 @@ impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
     }
 }
 
-/// A connected socket of any kind, counted from here to its end where anything is.
+/// A connected socket of any kind. Its bytes are counted if there are metrics.
 pub(crate) struct Socket {
     stream: Box<dyn Stream>,
-    /// Its own address; none for unix sockets.
+    /// Its local address; `None` for unix sockets.
     pub(crate) local: Option<SocketAddr>,
     /// The switch of connections that it was opened after.
     pub(crate) epoch: u64,
-    counted: Option<Arc<SideMetrics>>,
+    metrics: Option<Arc<SideMetrics>>,
     acknowledgement: Option<Acknowledgement>,
     /// It ended because the peer's system did not acknowledge what was sent.
     timed_out: bool,
 }
 
-/// How long bytes that were sent may stay unacknowledged, where that is limited. It is only while few bytes are without
-/// an answer: the limit counts the time of a full receive window, too, in which the peer acknowledges and stalls.
+/// The time for which sent bytes may stay unacknowledged, while it is limited. It is limited only while few bytes are
+/// without an answer: the system also counts the time of a full receive window, in which a peer that stalls acknowledges
+/// nothing new.
 struct Acknowledgement {
     limit: Duration,
     limited: bool,
@@ -77,28 +78,27 @@ struct Acknowledgement {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Box<dyn Stream>, counted: Option<Arc<SideMetrics>>) -> Self {
-        if let Some(counted) = &counted {
-            counted.opened();
+    pub(crate) fn new(stream: Box<dyn Stream>, metrics: Option<Arc<SideMetrics>>) -> Self {
+        if let Some(metrics) = &metrics {
+            metrics.opened();
         }
         Self {
             stream,
             local: None,
             epoch: 0,
-            counted,
+            metrics,
             acknowledgement: None,
             timed_out: false,
         }
     }
 
-    /// The same, with its own address.
+    /// Sets its local address.
     pub(crate) fn with_local(mut self, local: Option<SocketAddr>) -> Self {
         self.local = local;
         self
     }
 
-    /// The same, opened after that switch of connections; what is sent on it can be made to be acknowledged within
-    /// `limit`.
+    /// Makes it a connection to the server of this epoch. Sent bytes can be limited to be acknowledged within `limit`.
     pub(crate) fn for_server(mut self, epoch: u64, limit: Duration) -> Self {
         self.epoch = epoch;
         self.acknowledgement = Some(Acknowledgement {
@@ -109,8 +109,8 @@ impl Socket {
         self
     }
 
-    /// Whether the system is to end the connection if what was sent is not acknowledged. A limit in force while nothing
-    /// is sent would count lost packets of TCP's keepalive.
+    /// Has the system end the connection if sent bytes are not acknowledged in time, or not. While nothing is sent, the
+    /// limit would apply to lost keepalive probes.
     pub(crate) fn limit_acknowledgement(&mut self, limited: bool) {
         if let Some(acknowledgement) = &mut self.acknowledgement {
             let few = acknowledgement.unanswered <= MAX_UNANSWERED;
@@ -118,17 +118,16 @@ impl Socket {
         }
     }
 
-    /// Whether it ended because the peer's system was silent, and not because the peer or something in between
-    /// ended it.
+    /// True if it ended because the peer's system was silent, and not because the peer or something in between ended it.
     pub(crate) fn is_timed_out(&self) -> bool {
         self.timed_out
     }
 
-    fn note(&mut self, error: &io::Error) {
+    fn record(&mut self, error: &io::Error) {
         self.timed_out |= error.kind() == io::ErrorKind::TimedOut;
     }
 
-    /// Everything that was sent has its answer.
+    /// Records that everything that was sent has its answer.
     pub(crate) fn all_answered(&mut self) {
         if let Some(acknowledgement) = &mut self.acknowledgement {
             acknowledgement.unanswered = 0;
@@ -137,8 +136,8 @@ impl Socket {
     }
 
     fn count_sent(&mut self, len: usize) {
-        if let Some(counted) = &self.counted {
-            counted.sent(len);
+        if let Some(metrics) = &self.metrics {
+            metrics.sent(len);
         }
         if let Some(acknowledgement) = &mut self.acknowledgement {
             acknowledgement.unanswered = acknowledgement.unanswered.saturating_add(len);
@@ -158,7 +157,7 @@ impl Acknowledgement {
         #[cfg(target_os = "linux")]
         if let Some(stream) = stream.tcp() {
             let limit = limited.then_some(self.limit);
-            // Without it a dead path is noticed later.
+            // If this fails, a dead path is only noticed later.
             let _ = SockRef::from(stream).set_tcp_user_timeout(limit);
         }
         #[cfg(not(target_os = "linux"))]
@@ -168,14 +167,13 @@ impl Acknowledgement {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(counted) = &self.counted {
-            counted.closed();
+        if let Some(metrics) = &self.metrics {
+            metrics.closed();
         }
     }
 }
 
-/// Sets a client's TCP connection up: nothing is held back to be sent with more, and it is kept open while it is
-/// silent.
+/// Sets up a client's TCP connection: without Nagle's algorithm, and with keepalive probes while it is silent.
 pub(crate) fn set_up_client(stream: &TcpStream) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(CLIENT_KEEPALIVE)
@@ -184,7 +182,7 @@ pub(crate) fn set_up_client(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// The same for a TCP connection to the server that may be silent for so long before it is probed.
+/// Sets up a TCP connection to the server, which is probed after this much silence.
 pub(crate) fn set_up_upstream(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
     let keepalive = TcpKeepalive::new()
         .with_time(keepalive.max(Duration::from_secs(1)))
@@ -194,19 +192,19 @@ pub(crate) fn set_up_upstream(stream: &TcpStream, keepalive: Duration) -> io::Re
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Reads what is there, at most the buffer's length. 0 is the end; an error is the end too.
+/// Reads what is available, at most the buffer's length. Returns 0 at the end of the stream and on an error.
 pub(crate) fn read(socket: &mut Socket, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<usize> {
     let mut buffer = ReadBuf::new(buffer);
     match Pin::new(&mut *socket.stream).poll_read(cx, &mut buffer) {
         Poll::Ready(Ok(())) => {
-            let came = buffer.filled().len();
-            if let Some(counted) = &socket.counted {
-                counted.received(came);
+            let len = buffer.filled().len();
+            if let Some(metrics) = &socket.metrics {
+                metrics.received(len);
             }
-            Poll::Ready(came)
+            Poll::Ready(len)
         }
         Poll::Ready(Err(error)) => {
-            socket.note(&error);
+            socket.record(&error);
             Poll::Ready(0)
         }
         Poll::Pending => Poll::Pending,
@@ -217,36 +215,36 @@ pub(crate) fn read(socket: &mut Socket, buffer: &mut [u8], cx: &mut Context<'_>)
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// Writes what is to go out, as far as it goes. Whether anything went.
+/// Writes as much of the buffer as the socket takes. Returns true if any bytes were written.
 pub(crate) fn write(
     socket: &mut Socket,
-    outgoing: &mut Outgoing,
+    output: &mut OutputBuffer,
     cx: &mut Context<'_>,
 ) -> Result<bool, Closed> {
     let mut wrote = false;
-    while !outgoing.is_empty() {
-        match Pin::new(&mut *socket.stream).poll_write(cx, outgoing.bytes()) {
+    while !output.is_empty() {
+        match Pin::new(&mut *socket.stream).poll_write(cx, output.bytes()) {
             Poll::Ready(Ok(0)) => return Err(Closed),
             Poll::Ready(Err(error)) => {
-                socket.note(&error);
+                socket.record(&error);
                 return Err(Closed);
             }
             Poll::Ready(Ok(len)) => {
                 socket.count_sent(len);
-                outgoing.advance(len);
+                output.advance(len);
                 wrote = true;
             }
             Poll::Pending => break,
         }
     }
-    // TLS keeps records back until it is told that nothing follows. For the others this is nothing.
+    // TLS holds records back until it is flushed. The other sockets ignore this.
     match Pin::new(&mut *socket.stream).poll_flush(cx) {
         Poll::Ready(Err(_)) => Err(Closed),
         _ => Ok(wrote),
     }
 }
 
-/// Says that nothing more is written.
+/// Closes the writing side.
 pub(crate) fn shut(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     Pin::new(&mut *socket.stream).poll_shutdown(cx)
 }

@@ -1,4 +1,4 @@
-//! The way to the server: address, TLS, and who the proxy is there.
+//! The connection to the server: address, TLS, and login.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,26 +7,24 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use waxseal_metrics::UpstreamError;
 
 use self::exchange::Exchange;
+use self::failure::{ConnectError, UpstreamFailure};
 use super::expiry::not_after;
 use super::health::Health;
 use super::socket::{Stream, set_up_upstream};
+use super::tls::{TlsError, certificates, private_key};
 use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 use crate::connection::{Handshake, OWN_PING};
-use crate::login::LoginError;
-
 pub(crate) mod exchange;
+pub(crate) mod failure;
 mod settings;
 
-/// Where the server is.
+/// The address of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A host and a port.
@@ -43,50 +41,26 @@ pub enum Address {
 /// PEM files for TLS to the server. Without a CA the system's roots are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamTls {
-    /// Whom to trust.
+    /// The authorities to trust.
     pub ca: Option<PathBuf>,
-    /// The proxy's own certificate and key, where the server asks for one.
+    /// The proxy's certificate and key, if the server asks for one.
     pub identity: Option<(PathBuf, PathBuf)>,
-}
-
-/// A file that TLS needs is not usable.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A PEM file cannot be read or holds no such thing.
-    #[error("{path} cannot be used: {problem}")]
-    File {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The system's roots cannot be read.
-    #[error(
-        "the system's certificate authorities cannot be read: name one with ?ca=FILE in the store's URL"
-    )]
-    Roots,
-    /// The certificates do not fit together.
-    #[error("TLS cannot be set up: {0}")]
-    Setup(#[from] rustls::Error),
-    /// The host is no name that a certificate can hold.
-    #[error("the store's host is no name that a certificate can hold")]
-    Name,
 }
 
 /// A connection to the server.
 pub(crate) struct Connected {
     pub(crate) stream: Box<dyn Stream>,
-    /// Its own address; none for unix sockets.
+    /// Its local address; `None` for unix sockets.
     pub(crate) local: Option<SocketAddr>,
     /// The switch of connections that it was opened after.
     pub(crate) epoch: u64,
 }
 
-/// How long a connection to the server may be silent before the proxy makes itself heard, where nothing else is
-/// said: balancers of load in front of a server close those that are silent for 30 seconds.
+/// Default time for which a connection to the server may be silent before the proxy sends a `PING`: load balancers close
+/// connections that are silent for 30 seconds.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// How TLS handshakes with the server are made, by the certificates that were read last.
+/// The configuration of TLS to the server, with the certificates that were read last.
 struct Tls {
     files: UpstreamTls,
     current: RwLock<(TlsConnector, Vec<CertificateExpiry>)>,
@@ -100,25 +74,25 @@ impl Tls {
     }
 }
 
-/// The way to the server.
+/// The server, and the way to connect to it.
 pub struct Upstream {
     address: Address,
     tls: Option<Tls>,
-    /// How a client's connection is entered.
+    /// The handshake on connections of clients.
     pub(crate) handshake: Handshake,
-    /// How the proxy's own is.
+    /// The handshake on the proxy's own connections.
     proxy_handshake: Handshake,
-    /// Clients come in as nobody.
+    /// The proxy does not log in for its clients: they log in themselves.
     pub(crate) clients_authenticate: bool,
     /// The database that every connection begins with.
     pub(crate) database: u32,
-    /// How long a connection may be silent before the proxy makes itself heard.
+    /// Silence on a connection after which the proxy sends a `PING`.
     pub(crate) keepalive: Duration,
     pub(crate) health: Health,
 }
 
 impl Upstream {
-    /// The server at this address, over TLS if it is given, entered as `handshake` says.
+    /// Creates the upstream at this address, with TLS if it is given.
     pub fn new(
         address: Address,
         tls: Option<&UpstreamTls>,
@@ -149,20 +123,19 @@ impl Upstream {
         })
     }
 
-    /// The same, with connections that the proxy makes itself heard on when they were silent for so long.
+    /// Sets the silence on a connection after which the proxy sends a `PING`.
     #[must_use]
     pub fn keepalive(mut self, keepalive: Duration) -> Self {
         self.keepalive = keepalive;
         self
     }
 
-    /// The requests that open a connection of the proxy's own.
-    pub(crate) fn own_preamble(&self) -> &Handshake {
+    /// The handshake on the proxy's own connections.
+    pub(crate) fn proxy_handshake(&self) -> &Handshake {
         &self.proxy_handshake
     }
 
-    /// The same, but clients come in as nobody, and must log in themselves. They begin in the
-    /// server's first database.
+    /// Leaves the login to the clients. They begin in the server's first database.
     #[must_use]
     pub fn without_credentials_for_clients(mut self) -> Self {
         self.handshake = Handshake::default();
@@ -171,24 +144,24 @@ impl Upstream {
         self
     }
 
-    /// Who the proxy is at the server, where that is not its default user.
+    /// The user that the proxy logs in as, if it is not the server's default user.
     pub(crate) fn user(&self) -> Option<&str> {
         self.handshake.user.as_deref()
     }
 
-    /// Whether connections to the server use TLS.
+    /// True if connections to the server use TLS.
     pub(crate) fn uses_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Connects, without a word to the server yet.
+    /// Connects within `limit`, and sends nothing yet.
     pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Connected> {
         timeout(limit, self.connect_slowly())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Connects, however long it takes. The host's name is resolved each time, on a thread for that.
+    /// Connects without a time limit. The host's name is resolved each time, on a thread for blocking calls.
     pub(crate) async fn connect_slowly(&self) -> io::Result<Connected> {
         let epoch = self.health.epoch();
         match &self.address {
@@ -218,12 +191,10 @@ impl Upstream {
         }
     }
 
-    /// Whether the server lets the proxy in and answers: what is wrong, if not.
-    pub async fn check(&self, limit: Duration) -> Result<(), &'static str> {
-        match timeout(limit, self.ping()).await {
-            Ok(answer) => answer,
-            Err(_) => Err("it does not answer in time"),
-        }
+    /// Checks over a new connection that the server accepts the login and answers.
+    pub async fn check(&self, limit: Duration) -> Result<(), UpstreamFailure> {
+        let answer = timeout(limit, self.ping()).await;
+        answer.unwrap_or(Err(UpstreamFailure::TimedOut))
     }
 
     /// The number of shared connections on which a reply is late.
@@ -232,71 +203,45 @@ impl Upstream {
         self.health.suspects()
     }
 
-    async fn ping(&self) -> Result<(), &'static str> {
+    async fn ping(&self) -> Result<(), UpstreamFailure> {
         let mut requests = self.proxy_handshake.requests.clone();
         requests.extend_from_slice(OWN_PING);
         let replies = self.proxy_handshake.count.saturating_add(1);
         self.converse(&requests, replies).await.map(drop)
     }
 
-    /// Connects as clients' connections do and logs in, and waits until the server has agreed.
-    pub(crate) async fn log_in(&self, limit: Duration) -> Result<Connected, &'static str> {
+    /// Connects as for a client, logs in, and waits for the server's replies.
+    pub(crate) async fn log_in(&self, limit: Duration) -> Result<Connected, UpstreamFailure> {
         let Handshake {
             requests, count, ..
         } = &self.handshake;
-        match timeout(limit, self.converse(requests, *count)).await {
-            Ok(stream) => stream,
-            Err(_) => Err("it does not answer in time"),
-        }
+        let connected = timeout(limit, self.converse(requests, *count)).await;
+        connected.unwrap_or(Err(UpstreamFailure::TimedOut))
     }
 
-    /// Connects, sends these requests and reads so many replies. The first error among them ends it.
-    async fn converse(&self, requests: &[u8], replies: usize) -> Result<Connected, &'static str> {
-        let connected = self.connect_slowly().await;
-        let mut connected = connected.map_err(|error| cause(&error))?;
-        let broken = |error: io::Error| exchange::broken(&error);
+    /// Connects, sends these requests and reads as many replies. Fails with the first error among them.
+    async fn converse(
+        &self,
+        requests: &[u8],
+        replies: usize,
+    ) -> Result<Connected, UpstreamFailure> {
+        let mut connected = self.connect_for_exchange().await?;
         let mut exchange = Exchange::begin(&mut connected, requests)
             .await
-            .map_err(broken)?;
+            .map_err(|error| UpstreamFailure::of_exchange(&error))?;
         for _ in 0..replies {
-            let reply = exchange.reply().await.map_err(broken)?;
-            if reply.first() == Some(&b'-') {
-                return Err(LoginError::of(&reply).description());
-            }
+            exchange.expect_success().await?;
         }
-        // What nothing explains must not be taken for an answer to a client.
+        // A reply that no request explains would be taken for the answer to a client's.
         match exchange.has_more() {
-            true => Err("the server sent what no request explains"),
+            true => Err(UpstreamFailure::Unexplained),
             false => Ok(connected),
         }
     }
-}
 
-/// Why a connection did not come about, in words that hold no address.
-pub(crate) fn cause(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused",
-        io::ErrorKind::TimedOut => "no connection in time",
-        io::ErrorKind::NotFound => "there is no such socket",
-        io::ErrorKind::PermissionDenied => "permission denied",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
-            "the connection breaks off"
-        }
-        io::ErrorKind::InvalidData => "TLS fails: certificate or protocol",
-        _ => "the connection fails",
-    }
-}
-
-/// The same, to be counted.
-pub(crate) fn kind(error: &io::Error) -> UpstreamError {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => UpstreamError::Refused,
-        io::ErrorKind::TimedOut => UpstreamError::Timeout,
-        io::ErrorKind::NotFound => UpstreamError::Missing,
-        io::ErrorKind::PermissionDenied => UpstreamError::Permission,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::Aborted,
-        io::ErrorKind::InvalidData => UpstreamError::Tls,
-        _ => UpstreamError::Other,
+    async fn connect_for_exchange(&self) -> Result<Connected, UpstreamFailure> {
+        let connected = self.connect_slowly().await;
+        connected.map_err(|error| UpstreamFailure::Connect(ConnectError::from(&error)))
     }
 }
 
@@ -332,14 +277,14 @@ impl CertificateFiles for Upstream {
     }
 }
 
-/// A connector of these files, and when their certificates expire.
+/// Creates a connector from these files. Returns the expiry of their certificates as well.
 fn connector(tls: &UpstreamTls) -> Result<(TlsConnector, Vec<CertificateExpiry>), TlsError> {
     let mut expiries = Vec::new();
     let mut roots = RootCertStore::empty();
     let trusted = match &tls.ca {
         Some(path) => {
             let trusted = certificates(path)?;
-            // As long as one of them is valid, so are certificates of it.
+            // One valid authority is enough.
             let not_after = trusted.iter().filter_map(not_after).max();
             expiries.extend(not_after.map(|not_after| CertificateExpiry {
                 of: CertificateUse::ServerAuthority,
@@ -372,58 +317,4 @@ fn connector(tls: &UpstreamTls) -> Result<(TlsConnector, Vec<CertificateExpiry>)
         }
     };
     Ok((TlsConnector::from(Arc::new(config)), expiries))
-}
-
-/// The certificates of a PEM file.
-pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |problem: String| TlsError::File {
-        path: path.display().to_string(),
-        problem,
-    };
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| failed(problem(&error)))?;
-    if found.is_empty() {
-        return Err(failed("it holds no certificate".to_owned()));
-    }
-    Ok(found)
-}
-
-/// The private key of a PEM file.
-pub(crate) fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
-        path: path.display().to_string(),
-        problem: problem(&error),
-    })
-}
-
-/// What is wrong with a PEM file. The library's own text quotes the line, which may be a key.
-fn problem(error: &pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it holds nothing of the kind that is needed".to_owned(),
-        _ => "it is not a well-formed PEM file".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_a_broken_key_file_holds_none_of_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        for text in [
-            "-----BEGIN PRIVATE KEY MIIEsecret\n",
-            "-----BEGIN PRIVATE KEY-----\nMIIEsecret\n",
-            "-----BEGIN PRIVATE KEY-----\n!secret!\n-----END PRIVATE KEY-----\n",
-            "MIIEsecret\n",
-        ] {
-            std::fs::write(&path, text).unwrap();
-            let said = private_key(&path).unwrap_err().to_string();
-            assert!(said.contains("key.pem cannot be used: it "), "{said}");
-            assert!(!said.contains("secret"), "{said}");
-        }
-    }
 }

@@ -14,71 +14,71 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at};
 
 use super::client::{self, Shared};
+use super::idle_pool::IdlePool;
 use super::lane::Lane;
 use super::lane::end::LaneEnd;
 use super::listener::Incoming;
-use super::spares::Spares;
 use crate::connection::Identity;
 use crate::pending::Protocol;
 use crate::proxy::Shares;
 
-/// How often it is looked whether spare connections were silent for too long.
-const SPARES_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of the checks for pooled connections that were silent for too long.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Lanes of one kind that may be suspect at once before new clients join the newest of them: where the server stalls,
 /// none is better than another.
 const MAX_SUSPECT_LANES: usize = 4;
-/// Bytes that are read at once. One buffer for all clients of a worker.
+/// Bytes that are read at once. One buffer serves all clients of a worker.
 const SCRATCH: usize = 256 * 1024;
 
-/// What a worker is told.
-pub(crate) enum Order {
-    /// A client came.
+/// A command to a worker.
+pub(crate) enum Command {
+    /// Serve a new client.
     Serve(Incoming),
     /// Close every connection as soon as nothing is under way on it; end when all are closed.
     Drain,
     /// End now.
     Stop,
-    /// Meet a bug.
+    /// Panic, as by a bug.
     #[cfg(test)]
     Panic,
 }
 
 /// The handle to a worker.
 pub(crate) struct Handle {
-    orders: UnboundedSender<Order>,
+    commands: UnboundedSender<Command>,
     clients: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
-/// What a worker's tasks share.
+/// The state that a worker's tasks share.
 pub(crate) struct Worker {
     pub(crate) settings: Arc<Shares>,
-    /// Where bytes are read to, by whoever's turn it is.
+    /// The buffer into which the task that runs reads.
     pub(crate) scratch: RefCell<Vec<u8>>,
     lanes: RefCell<HashMap<Identity, Vec<Rc<Lane>>>>,
-    /// Whether the server has a lane of RESP3.
+    /// The server accepts lanes of RESP3, as far as is known.
     speaks_resp3: Cell<bool>,
-    /// Upstream connections that wait for the next client that leaves its lane.
-    pub(crate) spares: Spares,
+    /// Upstream connections for the next clients that leave their lanes.
+    pub(crate) idle_pool: IdlePool,
     clients: RefCell<HashMap<u64, Rc<Shared>>>,
     next_id: Cell<u64>,
     draining: Cell<bool>,
     count: Arc<AtomicUsize>,
 }
 
-/// One of a worker's clients, until it is dropped.
-struct Counted(Arc<AtomicUsize>, UnboundedSender<()>);
+/// Counts one of a worker's clients until it is dropped.
+struct ClientCount(Arc<AtomicUsize>, UnboundedSender<()>);
 
-impl Drop for Counted {
+impl Drop for ClientCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-        // Nobody waits for it where the worker ends.
+        // A worker that has ended does not receive it.
         let _ = self.1.send(());
     }
 }
 
-/// The runtime of a worker. It can be dropped anywhere: where no thread could be started for it, that is on another
-/// runtime. A name that is being resolved is not waited for.
+/// The runtime of a worker. It can be dropped on any thread: if no thread could be started for it, it is dropped on
+/// another runtime. Name resolutions under way are not waited for.
 struct EventLoop(Option<Runtime>);
 
 impl EventLoop {
@@ -105,7 +105,7 @@ impl Drop for EventLoop {
 impl Handle {
     /// Starts a worker's thread.
     pub(crate) fn start(settings: Arc<Shares>, index: usize) -> std::io::Result<Self> {
-        let (orders, received) = unbounded_channel();
+        let (commands, received) = unbounded_channel();
         let clients = Arc::new(AtomicUsize::new(0));
         let count = clients.clone();
         let runtime = EventLoop::new()?;
@@ -114,28 +114,28 @@ impl Handle {
             .spawn(move || {
                 let worker = Rc::new(Worker::new(settings, count));
                 let local = LocalSet::new();
-                runtime.run(&local, worker.obey(received));
+                runtime.run(&local, worker.run(received));
                 drop(local);
                 drop(runtime);
             })?;
         Ok(Self {
-            orders,
+            commands,
             clients,
             thread,
         })
     }
 
-    pub(crate) fn order(&self, order: Order) {
-        // A worker that is gone has no clients to lose.
-        let _ = self.orders.send(order);
+    pub(crate) fn send(&self, command: Command) {
+        // A worker that has ended has no clients to lose.
+        let _ = self.commands.send(command);
     }
 
     pub(crate) fn serve(&self, incoming: Incoming) {
         self.clients.fetch_add(1, Ordering::Relaxed);
-        self.order(Order::Serve(incoming));
+        self.send(Command::Serve(incoming));
     }
 
-    /// How many clients it has.
+    /// The number of its clients.
     pub(crate) fn load(&self) -> usize {
         self.clients.load(Ordering::Relaxed)
     }
@@ -145,7 +145,7 @@ impl Handle {
     }
 
     pub(crate) fn join(self) {
-        // A worker that panicked has said so.
+        // The panic of a worker has been logged.
         let _ = self.thread.join();
     }
 }
@@ -157,7 +157,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH]),
             lanes: RefCell::default(),
             speaks_resp3: Cell::new(true),
-            spares: Spares::default(),
+            idle_pool: IdlePool::default(),
             clients: RefCell::default(),
             next_id: Cell::new(0),
             draining: Cell::new(false),
@@ -165,35 +165,36 @@ impl Worker {
         }
     }
 
-    async fn obey(self: Rc<Self>, mut orders: UnboundedReceiver<Order>) {
+    async fn run(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
         let (ended, mut endings) = unbounded_channel();
-        let mut spares_due = interval_at(Instant::now() + SPARES_INTERVAL, SPARES_INTERVAL);
+        let first = Instant::now() + IDLE_CHECK_INTERVAL;
+        let mut idle_check = interval_at(first, IDLE_CHECK_INTERVAL);
         loop {
             if self.draining.get() && self.count.load(Ordering::Relaxed) == 0 {
                 return;
             }
             tokio::select! {
-                order = orders.recv() => match order {
-                    Some(Order::Serve(incoming)) => {
+                command = commands.recv() => match command {
+                    Some(Command::Serve(incoming)) => {
                         let worker = self.clone();
-                        let counted = Counted(self.count.clone(), ended.clone());
+                        let count = ClientCount(self.count.clone(), ended.clone());
                         tokio::task::spawn_local(async move {
                             client::serve(&worker, incoming).await;
-                            drop(counted);
+                            drop(count);
                         });
                     }
-                    Some(Order::Drain) => {
+                    Some(Command::Drain) => {
                         self.draining.set(true);
                         for client in self.clients.borrow().values() {
                             client.wake();
                         }
                     }
-                    Some(Order::Stop) | None => return,
+                    Some(Command::Stop) | None => return,
                     #[cfg(test)]
-                    Some(Order::Panic) => panic!("a bug, planted by a test"),
+                    Some(Command::Panic) => panic!("a bug, planted by a test"),
                 },
                 Some(()) = endings.recv() => {}
-                _ = spares_due.tick() => self.spares.keep_alive(&self),
+                _ = idle_check.tick() => self.idle_pool.keep_alive(&self),
             }
         }
     }
@@ -216,22 +217,22 @@ impl Worker {
         self.clients.borrow_mut().remove(&client.id);
     }
 
-    /// The lane with the fewest clients, or a new one. `None` where there are no such lanes: where the
-    /// server does not speak the protocol, where clients log in themselves, and where it limits single connections:
-    /// one client could have the server close the lane of all.
+    /// Returns the lane with the fewest clients, or a new one. `None` if lanes are not possible: the server does not
+    /// speak the protocol, clients log in themselves, or the server limits single connections, so that one client could
+    /// have it close the lane of all.
     pub(crate) fn lane(self: &Rc<Self>, identity: Identity) -> Option<Rc<Lane>> {
-        let speaks = identity.protocol == Protocol::Resp2 || self.speaks_resp3.get();
-        if !speaks || !self.settings.shares_connections() {
+        let is_spoken = identity.protocol == Protocol::Resp2 || self.speaks_resp3.get();
+        if !is_spoken || !self.settings.shares_connections() {
             return None;
         }
         let mut all = self.lanes.borrow_mut();
         let lanes = all.entry(identity).or_default();
-        let lanes_open = lanes.iter().filter(|lane| !lane.is_outdated(self));
-        let (suspect, sound): (Vec<_>, Vec<_>) = lanes_open.partition(|lane| lane.is_suspect());
-        let freest = sound.iter().min_by_key(|lane| lane.load());
-        let full = sound.len() >= self.settings.lanes;
-        if let Some(lane) = freest
-            && (full || lane.load() == 0)
+        let current = lanes.iter().filter(|lane| !lane.is_outdated(self));
+        let (suspect, healthy): (Vec<_>, Vec<_>) = current.partition(|lane| lane.is_suspect());
+        let least_loaded = healthy.iter().min_by_key(|lane| lane.load());
+        let is_full = healthy.len() >= self.settings.lanes;
+        if let Some(lane) = least_loaded
+            && (is_full || lane.load() == 0)
         {
             return Some((*lane).clone());
         }
@@ -245,23 +246,23 @@ impl Worker {
         Some(lane)
     }
 
-    /// How many clients are on lanes.
+    /// The number of clients on lanes.
     pub(crate) fn clients_on_lanes(&self) -> usize {
         let lanes = self.lanes.borrow();
         lanes.values().flatten().map(|lane| lane.load()).sum()
     }
 
-    /// Whether clients go over lanes at all.
+    /// True if clients use lanes at all.
     pub(crate) fn has_lanes(&self) -> bool {
         self.settings.shares_connections()
     }
 
-    /// The lane is no more.
-    pub(crate) fn forget_lane(&self, lane: &Rc<Lane>, end: LaneEnd) {
+    /// Removes a lane that has ended, and logs the reason.
+    pub(crate) fn remove_lane(&self, lane: &Rc<Lane>, end: LaneEnd) {
         if let Some(lanes) = self.lanes.borrow_mut().get_mut(&lane.identity) {
             lanes.retain(|other| !Rc::ptr_eq(other, lane));
         }
-        if lane.identity.protocol == Protocol::Resp3 && end.is_for_good() {
+        if lane.identity.protocol == Protocol::Resp3 && end.is_permanent() {
             self.speaks_resp3.set(false);
         }
         self.settings.lane_ended.notify_one();
@@ -269,14 +270,14 @@ impl Worker {
             LaneEnd::Stalled(silence) => {
                 let seconds = silence.as_secs_f64();
                 tracing::warn!(
-                    "a connection to the store that clients shared is closed: a reply was due for {seconds:.1} s, \
+                    "a shared connection to the store is closed: a reply was due for {seconds:.1} s, \
                      while the store answered on another connection"
                 );
             }
             LaneEnd::Retired => {}
             _ if lane.load() > 0 => {
-                let why = end.description();
-                tracing::warn!("a connection to the store that clients shared has ended: {why}");
+                let reason = end.description();
+                tracing::warn!("a shared connection to the store has ended: {reason}");
             }
             _ => {}
         }
@@ -287,9 +288,9 @@ impl Worker {
 mod tests {
     use super::EventLoop;
 
-    /// As where the system refuses a thread.
+    /// This happens if the system refuses a thread.
     #[tokio::test]
-    async fn an_event_loop_that_got_no_thread_is_dropped_on_another_one() {
+    async fn an_event_loop_without_a_thread_can_be_dropped_on_another_runtime() {
         drop(EventLoop::new().unwrap());
     }
 }

@@ -1,75 +1,48 @@
-//! One value of a reply: under which key it is opened, and whether a key that is not at hand is worth
-//! asking for. Where values are in a reply is not known here.
+//! One value of a reply: the key that opens it, and the decision to fetch one that is not at hand. The positions of
+//! values in a reply are not known here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, Form, OpenError, Sealer, Shape, UserKey};
+use waxseal_core::{Form, OpenError, Sealer, Shape, UserKey};
 use waxseal_keys::CacheLookup;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
 use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
-use crate::keys::{KeyRequest, Lookup, Side};
-use crate::meters::Openings;
-use crate::pending::{Name, Place};
+use crate::keys::{Direction, KeyRequest, Lookup};
+use crate::location::{BorrowedLocation, Name, binding};
+use crate::meters::OpenOutcomes;
 use crate::protection::Protection;
 
-/// The place of a value, borrowed: many of them share one record name.
-#[derive(Clone, Copy)]
-pub(crate) struct Spot<'p> {
-    pub(crate) pattern: PatternId,
-    pub(crate) name: &'p [u8],
-    pub(crate) field: Option<&'p [u8]>,
-}
-
-impl<'p> From<&'p Place> for Spot<'p> {
-    fn from(place: &'p Place) -> Self {
-        Self {
-            pattern: place.pattern,
-            name: &place.name,
-            field: place.field.as_deref(),
-        }
-    }
-}
-
-impl<'p> Spot<'p> {
-    pub(crate) fn field(record: &'p Place, field: &'p [u8]) -> Self {
-        Self {
-            field: Some(field),
-            ..Self::from(record)
-        }
-    }
-}
-
-/// A value that did not open: why, and its record.
+/// A value that did not open: the reason, and its record.
 pub(crate) type Broken = (OpenError, PatternId, Name);
 
-/// What somebody is told of the values of a reply.
-pub(crate) struct Noted {
+/// Events in the values of a reply that are reported when it is passed on.
+pub(crate) struct ReplyFindings {
     pub(crate) broken: Vec<Broken>,
     pub(crate) decoys: DecoyReads,
 }
 
-/// Opens values.
-pub(crate) struct Values<'a> {
+/// Opens the values of one reply.
+pub(crate) struct ValueOpener<'a> {
     protection: &'a Protection,
-    /// What was fetched for this reply. `None` where nothing was yet and something can be.
+    /// The keys that were fetched for this reply. `None` if none were yet and some can be.
     fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
-    /// Keys that are not at hand: where there are any, the reply must be opened again.
-    wanted: Option<Box<KeyRequest>>,
-    noted: Noted,
-    openings: Openings,
-    /// Users' keys that were at hand. Another time they may not be.
+    /// Keys that are not at hand: if there are any, the reply must be opened again.
+    key_request: Option<Box<KeyRequest>>,
+    findings: ReplyFindings,
+    outcomes: OpenOutcomes,
+    /// Users' keys that were at hand. The next time they may not be.
     used: Vec<(Name, Arc<UserKey>)>,
-    /// The record of the last value and its user's sealer: the next value is often of the same.
+    /// The record of the last value and its user's sealer: the next value is often of the same record.
     last: Option<(PatternId, Name, Sealer)>,
 }
 
-impl<'a> Values<'a> {
-    /// Values of one reply; with what was fetched for it, where that has been done.
+impl<'a> ValueOpener<'a> {
+    /// Opens with the keys that were fetched for the reply, if that has been done.
     pub(crate) fn new(
         protection: &'a Protection,
         fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
@@ -77,12 +50,12 @@ impl<'a> Values<'a> {
         Self {
             protection,
             fetched,
-            wanted: None,
-            noted: Noted {
+            key_request: None,
+            findings: ReplyFindings {
                 broken: Vec::new(),
                 decoys: DecoyReads::default(),
             },
-            openings: Openings::default(),
+            outcomes: OpenOutcomes::default(),
             used: Vec::new(),
             last: None,
         }
@@ -92,97 +65,105 @@ impl<'a> Values<'a> {
         self.protection
     }
 
-    /// What is wanted, if anything is, or else the values that did not open and the decoys that did.
-    pub(crate) fn finish(self) -> Result<Noted, Box<KeyRequest>> {
-        match self.wanted {
+    /// Returns the findings: values that did not open, and decoys that did. `Err` are the keys that are missing.
+    pub(crate) fn finish(self) -> Result<ReplyFindings, Box<KeyRequest>> {
+        match self.key_request {
             None => {
                 if let Some(meters) = self.protection.metered() {
-                    self.openings.count(meters);
-                    meters.decoys.increment(self.noted.decoys.values());
+                    self.outcomes.count(meters);
+                    meters.decoys.increment(self.findings.decoys.values());
                 }
-                Ok(self.noted)
+                Ok(self.findings)
             }
-            Some(mut wanted) => {
-                wanted.keep(self.used);
-                Err(wanted)
+            Some(mut key_request) => {
+                key_request.keep(self.used);
+                Err(key_request)
             }
         }
     }
 
-    /// A stored value, opened; or else what is answered in its place. Where a key is wanted the value
-    /// is given as it is stored: the reply is not the client's.
+    /// Opens a stored value; `Err` is the answer that replaces it. If a key is missing, the stored bytes are returned: the
+    /// reply will not be passed on.
     pub(crate) fn open<'s>(
         &mut self,
         command: &'static str,
         stored: &'s [u8],
-        spot: Spot<'_>,
+        location: BorrowedLocation<'_>,
     ) -> Result<Cow<'s, [u8]>, Vec<u8>> {
-        let binding = match spot.field {
-            Some(field) => Binding::field(spot.name, field),
-            None => Binding::record(spot.name),
-        };
-        let Some(sealer) = self.protection.sealer(spot.pattern) else {
+        let binding = binding(location);
+        let Some(sealer) = self.protection.sealer(location.pattern) else {
             let refused = OpenError::Refused;
-            return Err(answers::broken(command, &refused, KeySource::Environment));
+            return Err(answers::value_not_opened(
+                command,
+                &refused,
+                KeySource::Environment,
+            ));
         };
         let meters = self.protection.metered().map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::start_open_timer);
-        let opened = if self.protection.user(spot.pattern, spot.name).is_some() {
-            self.of_user(sealer, spot).open(stored, binding)
+        let opened = if self
+            .protection
+            .user(location.pattern, location.name)
+            .is_some()
+        {
+            self.user_sealer(sealer, location).open(stored, binding)
         } else {
             sealer.open(stored, binding)
         };
         if let Some(meters) = meters {
             meters.record_open_duration(since);
-            self.openings.note(stored, &opened, spot.pattern);
+            self.outcomes.record(stored, &opened, location.pattern);
         }
         let error = match opened {
             Ok(Some(opened)) => {
                 if opened.form == Form::Plain && sealer.mode().seals() {
-                    self.protection.plain_value_read(spot.pattern);
+                    self.protection.plain_value_read(location.pattern);
                 }
-                if let Some(decoys) = self.protection.watched()
-                    && decoys.is_one(spot.name)
+                if let Some(decoys) = self.protection.active_decoys()
+                    && decoys.contains(location.name)
                 {
-                    self.noted.decoys.note(command, spot.pattern, spot.name);
+                    self.findings
+                        .decoys
+                        .record(command, location.pattern, location.name);
                 }
                 return Ok(opened.value);
             }
-            // An empty value is an empty value.
+            // An empty value is stored as it is.
             Ok(None) => return Ok(Cow::Borrowed(stored)),
             Err(error) => error,
         };
-        if self.is_worth_asking(error, stored, spot) {
+        if self.request_key(error, stored, location) {
             return Ok(Cow::Borrowed(stored));
         }
-        let key_source = self.key_source(stored, spot);
-        let name = Name::from_slice(spot.name);
-        self.noted.broken.push((error, spot.pattern, name));
-        Err(answers::broken(command, &error, key_source))
+        let key_source = self.key_source(stored, location);
+        let name = Name::from_slice(location.name);
+        self.findings.broken.push((error, location.pattern, name));
+        Err(answers::value_not_opened(command, &error, key_source))
     }
 
     /// The sealer of a record whose user may have a key.
-    fn of_user(&mut self, sealer: &Sealer, spot: Spot<'_>) -> &Sealer {
+    fn user_sealer(&mut self, sealer: &Sealer, location: BorrowedLocation<'_>) -> &Sealer {
         let known = self.last.as_ref();
-        let known = known
-            .is_some_and(|(pattern, name, _)| (*pattern, &name[..]) == (spot.pattern, spot.name));
+        let known = known.is_some_and(|(pattern, name, _)| {
+            (*pattern, &name[..]) == (location.pattern, location.name)
+        });
         if !known {
             self.last = None;
         }
-        let key = if known { None } else { self.key(spot) };
+        let key = if known { None } else { self.key(location) };
         let (_, _, sealer) = self.last.get_or_insert_with(|| {
             let sealer = match key {
                 Some(key) => sealer.clone().for_user(key),
-                // Opens what is under the ring.
+                // Opens values under the ring.
                 None => sealer.clone(),
             };
-            (spot.pattern, Name::from_slice(spot.name), sealer)
+            (location.pattern, Name::from_slice(location.name), sealer)
         });
         sealer
     }
 
-    fn key(&mut self, spot: Spot<'_>) -> Option<Arc<UserKey>> {
-        let user = self.protection.user(spot.pattern, spot.name)?;
+    fn key(&mut self, location: BorrowedLocation<'_>) -> Option<Arc<UserKey>> {
+        let user = self.protection.user(location.pattern, location.name)?;
         match self.fetched.and_then(|fetched| fetched.get(user)) {
             Some(Lookup::Key(key)) => return Some(key.clone()),
             Some(Lookup::Absent) => return None,
@@ -199,8 +180,14 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Asks for the key that would open a value, where it has not been asked for and there may be one.
-    fn is_worth_asking(&mut self, error: OpenError, stored: &[u8], spot: Spot<'_>) -> bool {
+    /// Asks for the key that would open a value, unless it was asked for before or cannot exist. Returns true if it was
+    /// asked for.
+    fn request_key(
+        &mut self,
+        error: OpenError,
+        stored: &[u8],
+        location: BorrowedLocation<'_>,
+    ) -> bool {
         if self.fetched.is_some() || !self.protection.follows_keys() {
             return false;
         }
@@ -216,29 +203,30 @@ impl<'a> Values<'a> {
         if !header.flags.per_user_key() {
             let has_ring = self.protection.live_ring().is_some();
             if has_ring {
-                self.wanted().learn(header.key);
+                self.key_request().learn(header.key);
             }
             return has_ring;
         }
-        let user = self.protection.user(spot.pattern, spot.name);
+        let user = self.protection.user(location.pattern, location.name);
         if let Some(user) = user {
-            // Made, or made anew, since it was looked up.
-            self.wanted().other(user, header.key);
+            // Created or replaced since it was looked up.
+            self.key_request().other(user, header.key);
         }
         user.is_some()
     }
 
-    fn wanted(&mut self) -> &mut KeyRequest {
-        let new = || Box::new(KeyRequest::new(Side::Back));
-        self.wanted.get_or_insert_with(new)
+    fn key_request(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Direction::Reply));
+        self.key_request.get_or_insert_with(new)
     }
 
-    /// Whose key a value is under.
-    fn key_source(&self, stored: &[u8], spot: Spot<'_>) -> KeySource {
-        let of_user = Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
-        let user = self.protection.user(spot.pattern, spot.name);
+    /// The source of the key that a value is under.
+    fn key_source(&self, stored: &[u8], location: BorrowedLocation<'_>) -> KeySource {
+        let is_user_key =
+            Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
+        let user = self.protection.user(location.pattern, location.name);
         let found = user.and_then(|user| self.fetched?.get(user));
-        match (of_user, found) {
+        match (is_user_key, found) {
             (true, Some(Lookup::OutOfReach)) => KeySource::UserOutOfReach,
             (true, _) => KeySource::User,
             (false, _) if self.protection.live_ring().is_some() => KeySource::Ring,

@@ -1,12 +1,12 @@
-//! Many short strings of one request, kept until its reply has come: one allocation for their bytes and
-//! one for where each ends, since a request may have hundreds of thousands of them.
+//! Many short strings of one request, kept until its reply has arrived: one allocation for their bytes and one for their
+//! ends, since a request may have hundreds of thousands of them.
 
 use waxseal_policy::{PatternId, ProtectedNames};
 
 /// Strings in order.
 pub(crate) struct Strings {
     bytes: Box<[u8]>,
-    /// Where each ends. Requests are far shorter than what 32 bits count.
+    /// The end of each. Requests are far shorter than 32 bits can count.
     ends: Box<[u32]>,
 }
 
@@ -45,17 +45,18 @@ impl Strings {
     }
 }
 
-/// The record names of a request in which every argument is one, with the pattern of each. Of names
-/// that are not protected nothing is kept.
-pub(crate) struct ProtectedNamesOf {
+/// The record names of a request.
+pub(crate) struct RequestNames {
     names: Strings,
+    /// The pattern of each name, if they are needed.
     patterns: Box<[Option<PatternId>]>,
 }
 
-impl ProtectedNamesOf {
-    /// Of the arguments behind the command word.
+impl RequestNames {
+    /// The names of a request in which every argument after the command word is one, with the pattern of each. Of names
+    /// that are not protected, nothing is kept.
     #[inline(never)]
-    pub(crate) fn new(protected: &ProtectedNames, arguments: &[&[u8]]) -> Self {
+    pub(crate) fn with_patterns(protected: &ProtectedNames, arguments: &[&[u8]]) -> Self {
         let names = arguments.get(1..).unwrap_or_default();
         let patterns: Box<[_]> = names.iter().map(|name| protected.find(name)).collect();
         let kept = names
@@ -71,10 +72,23 @@ impl ProtectedNamesOf {
         }
     }
 
-    /// Each name with its pattern, or nothing where it is not protected.
+    /// All these names.
+    pub(crate) fn all<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self {
+            names: Strings::new(names),
+            patterns: Box::default(),
+        }
+    }
+
+    /// Each name with its pattern, or `None` if it is not protected.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Option<(PatternId, &[u8])>> {
         let names = self.names.iter().zip(&self.patterns);
         names.map(|(name, pattern)| pattern.map(|pattern| (pattern, name)))
+    }
+
+    /// True if this is one of the names.
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|other| other == name)
     }
 
     /// Bytes that are held for them.
@@ -92,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_the_strings_back_in_order() {
+    fn returns_the_strings_in_order() {
         let strings: [&[u8]; 4] = [b"a", b"", b"bcd", b"e"];
         let kept = Strings::new(strings);
         assert_eq!(kept.iter().collect::<Vec<_>>(), strings);
@@ -102,8 +116,16 @@ mod tests {
     #[test]
     fn keeps_the_names_that_are_protected() {
         let protected = ProtectedNames::new(vec![RecordPattern::parse("wa:*").unwrap()]);
-        let names = ProtectedNamesOf::new(&protected, &[b"MGET", b"wa:1", b"open:1", b"wa:2"]);
+        let arguments: [&[u8]; 4] = [b"MGET", b"wa:1", b"open:1", b"wa:2"];
+        let names = RequestNames::with_patterns(&protected, &arguments);
         let names: Vec<_> = names.iter().map(|it| it.map(|(_, name)| name)).collect();
         assert_eq!(names, [Some(&b"wa:1"[..]), None, Some(b"wa:2")]);
+    }
+
+    #[test]
+    fn all_names_of_a_request_can_be_kept() {
+        let arguments: [&[u8]; 2] = [b"wa:1", b"open:1"];
+        let names = RequestNames::all(arguments);
+        assert!(names.contains(b"open:1") && !names.contains(b"wa:2"));
     }
 }

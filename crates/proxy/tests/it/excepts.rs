@@ -13,7 +13,7 @@ fn pair(mode: Mode) -> Pair {
 fn pair_with(mode: Mode, limits: Limits) -> Pair {
     let pattern = RecordPattern::parse("wa:*").unwrap();
     let pattern = pattern.except(&["wa:*_LOCK"]).unwrap();
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     let protection = Protection::new(vec![(pattern, sealer(KEY, mode))], mask);
     Pair::over(protection, limits)
 }
@@ -166,7 +166,7 @@ fn a_script_over_an_excepted_name_inside_a_transaction_is_forwarded() {
 fn a_digest_over_an_excepted_name_is_asked_for_no_text() {
     let mut pair = pair(Mode::On);
     let digest = waxseal_core::script_digest(RELEASE.as_bytes());
-    let digest = digest.map(|byte| format!("{byte:02x}")).concat();
+    let digest = waxseal_core::hex::encode(&digest);
     let line = format!("EVALSHA {digest} 1 wa:1_LOCK token");
     pair.exchange(&line, ":1", ":1");
     pair.exchange(&format!("SCRIPT LOAD {RELEASE}"), "'digest", "'digest");

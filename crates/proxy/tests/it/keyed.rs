@@ -13,7 +13,7 @@ use waxseal_keys::{
     MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeyStore, UserKeys,
 };
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, KeyRequest, Limits, Link, Next, Protection, Unexplained};
+use waxseal_proxy::{Connection, KeyRequest, Limits, Link, Next, Protection, UnexpectedReply};
 use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
@@ -203,7 +203,7 @@ impl Process {
         let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
         let patterns = ["wa:{user}", "rg:*"];
         let patterns = patterns.map(|it| (RecordPattern::parse(it).unwrap(), sealer.clone()));
-        let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+        let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
         Protection::new(patterns.into(), mask)
             .ring(self.ring.clone())
             .user_keys(self.users.clone(), |pattern| pattern == 0)
@@ -252,7 +252,7 @@ impl ConnectionState {
     }
 
     /// Does everything that can be done.
-    pub(crate) fn go_on(&mut self) -> Result<(), Unexplained> {
+    pub(crate) fn go_on(&mut self) -> Result<(), UnexpectedReply> {
         loop {
             let (bytes, client) = (&self.from_server, &mut self.client);
             let answered = self.connection.replies(bytes, usize::MAX, client)?;
@@ -267,7 +267,7 @@ impl ConnectionState {
             if !self.fetching {
                 return Ok(());
             }
-            let Some(wanted) = self.connection.wants() else {
+            let Some(wanted) = self.connection.take_key_request() else {
                 let waits = answered.stalled || taken.next == Next::Keys;
                 assert!(!waits, "waits for nothing");
                 return Ok(());
@@ -276,7 +276,7 @@ impl ConnectionState {
         }
     }
 
-    fn fetch(&mut self, wanted: KeyRequest) -> Result<usize, Unexplained> {
+    fn fetch(&mut self, wanted: KeyRequest) -> Result<usize, UnexpectedReply> {
         self.fetches += 1;
         let limit = Duration::from_secs(5);
         let fetched = RUNTIME.block_on(wanted.fetch(&self.protection, limit));

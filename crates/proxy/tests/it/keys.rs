@@ -405,14 +405,14 @@ fn while_keys_are_awaited_nothing_is_sent_and_nothing_more_is_asked() {
     talk.fetching = false;
     talk.send(&["GET other", "GET wa:1"]);
     world.assert_sent(&talk.sent(), &["GET other"]);
-    let wanted = talk.connection.wants().unwrap();
+    let wanted = talk.connection.take_key_request().unwrap();
     talk.send(&["GET wa:2"]);
     talk.answer(b"$1\r\nx\r\n");
     assert_eq!((talk.sent(), talk.got()), (Vec::new(), to_client("'x")));
-    assert!(talk.connection.wants().is_none());
+    assert!(talk.connection.take_key_request().is_none());
     talk.provide(wanted);
     world.assert_sent(&talk.sent(), &["GET wa:1"]);
-    assert!(talk.connection.wants().is_some());
+    assert!(talk.connection.take_key_request().is_some());
 }
 
 #[test]

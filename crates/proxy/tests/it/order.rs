@@ -1,6 +1,6 @@
 //! Replies stand in the order of their requests, whoever made them, and nothing stands within one.
 
-use waxseal_proxy::Unexplained;
+use waxseal_proxy::UnexpectedReply;
 
 use crate::pair::{Pair, from_server, to_client};
 
@@ -99,7 +99,7 @@ fn a_reply_that_no_request_explains_is_an_error() {
         let mut pair = Pair::new();
         assert_eq!(
             pair.answer_bytes(&from_server(reply)),
-            Err(Unexplained::Pairing)
+            Err(UnexpectedReply::Pairing)
         );
         pair.send(&["INCR wa:1"]);
         let refused = pair.got();
@@ -130,7 +130,7 @@ fn a_reply_of_another_shape_is_an_error_and_none_of_it_comes() {
         let mut pair = Pair::new();
         pair.send(&[line]);
         let result = pair.answer_bytes(&from_server(reply));
-        assert_eq!(result, Err(Unexplained::Pairing), "{line}: {reply}");
+        assert_eq!(result, Err(UnexpectedReply::Pairing), "{line}: {reply}");
         assert_eq!(pair.got(), "", "{line}: {reply}");
     }
 }
@@ -147,7 +147,7 @@ fn a_name_that_was_not_asked_for_is_unexplained() {
         let mut pair = Pair::new();
         pair.send(&[line]);
         let result = pair.answer_bytes(&from_server(reply));
-        assert_eq!(result, Err(Unexplained::Pairing), "{line}: {reply}");
+        assert_eq!(result, Err(UnexpectedReply::Pairing), "{line}: {reply}");
         assert_eq!(pair.got(), "");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Limits, Link, Next, Protection, Taken, Unexplained};
+use waxseal_proxy::{Connection, Limits, Link, Next, Protection, RequestProgress, UnexpectedReply};
 use waxseal_resp::{RequestLimits, RequestScanner, Scan, write_bulk, write_request_head};
 
 pub(crate) const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
@@ -136,7 +136,7 @@ pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
 /// The records `wa:*`, under the key.
 pub(crate) fn protection(mode: Mode) -> Protection {
     let pattern = RecordPattern::parse("wa:*").unwrap();
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     Protection::new(vec![(pattern, sealer(KEY, mode))], mask)
 }
 
@@ -188,7 +188,7 @@ impl Pair {
         self
     }
 
-    fn take(&mut self) -> Taken {
+    fn take(&mut self) -> RequestProgress {
         let (upstream, client) = (&mut self.upstream, &mut self.client);
         let taken = self
             .connection
@@ -217,7 +217,7 @@ impl Pair {
     }
 
     /// The server sends bytes.
-    pub(crate) fn answer_bytes(&mut self, bytes: &[u8]) -> Result<(), Unexplained> {
+    pub(crate) fn answer_bytes(&mut self, bytes: &[u8]) -> Result<(), UnexpectedReply> {
         self.from_server.extend_from_slice(bytes);
         let client = &mut self.client;
         let answered = self

@@ -12,7 +12,7 @@ use crate::pair::{KEY, Pair, assert_sent, sealer, text};
 /// Records of two patterns, and where refusals are recorded.
 fn protected() -> (Protection, Arc<Refusals>) {
     let parse = |text| (RecordPattern::parse(text).unwrap(), sealer(KEY, Mode::On));
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     let refusals = Arc::new(Refusals::default());
     let protection = Protection::new(vec![parse("app:*"), parse("wa:{user}")], mask);
     (
@@ -137,7 +137,7 @@ fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
 fn sort_over_excepted_names_alone_passes() {
     let pattern = RecordPattern::parse("app:*").unwrap();
     let pattern = pattern.except(&["app:*:list", "app:*:weight"]).unwrap();
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     let protection = Protection::new(vec![(pattern, sealer(KEY, Mode::On))], mask);
     let mut pair = Pair::over(protection, Limits::default());
     let line = "SORT app:1:list BY app:*:weight GET # GET app:*:weight->f STORE app:2:list";
@@ -515,7 +515,7 @@ fn requests_on_excepted_names_say_nothing_about_protected_records() {
     let refusals = Arc::new(Refusals::default());
     let pattern = RecordPattern::parse("app:*").unwrap();
     let pattern = pattern.except(&["app:*:hits"]).unwrap();
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     let protection = Protection::new(vec![(pattern, sealer(KEY, Mode::Off))], mask)
         .record_refusals(refusals.clone(), false)
         .trial(Some(Trial { keeps_names: false }));

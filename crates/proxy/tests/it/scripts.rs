@@ -19,7 +19,7 @@ fn release(token: &str) -> String {
 /// A text's SHA-1.
 fn digest(text: &str) -> String {
     let digest = waxseal_core::script_digest(text.as_bytes());
-    digest.map(|byte| format!("{byte:02x}")).concat()
+    waxseal_core::hex::encode(&digest)
 }
 
 /// A proxy that forwards unknown scripts.

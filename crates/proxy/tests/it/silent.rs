@@ -248,6 +248,6 @@ fn a_request_that_is_answered_twice_ends_the_connection_before_anything_is_paire
         &["CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b"],
     );
     let result = pair.answer_bytes(b"-ERR Prefix 'b' overlaps\r\n+OK\r\n");
-    assert_eq!(result, Err(waxseal_proxy::Unexplained::Pairing));
+    assert_eq!(result, Err(waxseal_proxy::UnexpectedReply::Pairing));
     assert_eq!(pair.got(), "-ERR Prefix 'b' overlaps\r\n");
 }

@@ -1,6 +1,6 @@
 //! Messages come unasked and look like replies; MONITOR, RESET and HELLO change what replies mean.
 
-use waxseal_proxy::{Protocol, Unexplained};
+use waxseal_proxy::{Protocol, UnexpectedReply};
 
 use crate::pair::{Pair, assert_sent, at_every_chunking, from_server, to_client};
 
@@ -77,7 +77,7 @@ fn an_acknowledgement_that_is_none_is_unexplained() {
         let mut pair = Pair::new();
         pair.send(&["SUBSCRIBE a"]);
         let result = pair.answer_bytes(&from_server(reply));
-        assert_eq!(result, Err(Unexplained::Pairing), "{reply}");
+        assert_eq!(result, Err(UnexpectedReply::Pairing), "{reply}");
         assert_eq!(pair.got(), "");
     }
 }

@@ -1,7 +1,7 @@
 //! MULTI and EXEC: every shape in one reply, and everything that can go wrong before it.
 
 use waxseal_core::Mode;
-use waxseal_proxy::{Limits, Unexplained};
+use waxseal_proxy::{Limits, UnexpectedReply};
 
 use crate::pair::{Pair, assert_sent, at_every_chunking, from_server, to_client};
 
@@ -226,7 +226,7 @@ fn a_reply_of_exec_with_another_number_of_elements_is_unexplained_and_gives_noth
         pair.answer("+OK +QUEUED +QUEUED");
         pair.got();
         let result = pair.answer_bytes(&from_server(wrong));
-        assert_eq!(result, Err(Unexplained::Pairing), "{wrong}");
+        assert_eq!(result, Err(UnexpectedReply::Pairing), "{wrong}");
         assert_eq!(pair.got(), "", "{wrong}");
     }
 }
@@ -327,7 +327,7 @@ fn only_a_reply_that_says_so_ends_a_transaction() {
     assert_sent(&pair.sent(), &["DISCARD"]);
     // Nor does it discard it for us: what was refused must not be executed.
     let result = pair.answer_bytes(b"-NOPERM x\r\n");
-    assert_eq!(result, Err(Unexplained::Pairing));
+    assert_eq!(result, Err(UnexpectedReply::Pairing));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
-use waxseal_files::{Untrusted, read_implicit};
+use waxseal_files::read_implicit;
+use waxseal_keys::CustodianScheme;
 
-use crate::Failure;
+use crate::failure::{Failure, untrusted};
 
 /// The file that is read from the working directory if it exists.
 pub const DEFAULT: &str = "waxseal.toml";
@@ -126,13 +127,15 @@ impl ConfigurationFile {
     /// Refuses what runs code or writes elsewhere in a file that merely is in the working directory:
     /// directories come with archives and repositories of others.
     fn check_implicit(&self) -> Result<(), Failure> {
-        let is_way = |url: &String| url.starts_with("pkcs11:") && url.contains('?');
+        let runs_code = |url: &String| {
+            CustodianScheme::of(url) == Some(CustodianScheme::Pkcs11) && url.contains('?')
+        };
         // A directory in it may be a link.
         let leads_away = |path: &PathBuf| {
             let parts = path.components().filter(|part| *part != Component::CurDir);
             !matches!(parts.collect::<Vec<_>>()[..], [Component::Normal(_)])
         };
-        let word = if self.custodian.iter().any(is_way) {
+        let word = if self.custodian.iter().any(runs_code) {
             "custodian with a module-path or a pin-source"
         } else if self.audit_log.as_ref().is_some_and(|it| it != "syslog:") {
             "audit_log"
@@ -174,9 +177,9 @@ pub fn words() -> impl Iterator<Item = String> {
 /// The text of a file that was not named, if it exists.
 fn implicit(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
-    let found = read_implicit(path).map_err(|untrusted| {
-        let remedy = remedy(&untrusted, "--config", &shown.to_string());
-        Failure::usage(format!("{shown} {untrusted}")).hint(remedy)
+    let found = read_implicit(path).map_err(|refusal| {
+        let hint = untrusted::hint(&refusal, "--config", &shown.to_string());
+        Failure::usage(format!("{shown} {refusal}")).hint(hint)
     })?;
     let Some((bytes, _)) = found else {
         return Ok(None);
@@ -184,25 +187,6 @@ fn implicit(path: &Path) -> Result<Option<String>, Failure> {
     String::from_utf8(bytes)
         .map(Some)
         .map_err(|_| Failure::usage(format!("{shown} cannot be read: it is not valid UTF-8")))
-}
-
-/// Returns the hint about a file that was not named and does not count.
-pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
-    let user = rustix::process::geteuid().as_raw();
-    let named = format!("if you trust what is in it, name it: {flag} {file}");
-    match untrusted {
-        Untrusted::Foreign(_) => format!("{named}; if it is yours: chown {user} {file}"),
-        Untrusted::Writable(_) => {
-            format!("chmod go-w {file}, once you know what is in it; {named}")
-        }
-        Untrusted::ForeignDirectory(_) | Untrusted::Link => {
-            format!("run this in a directory of your own; {named}")
-        }
-        Untrusted::WritableDirectory(_) => {
-            format!("chmod go-w . (the working directory), once you know what is in it; {named}")
-        }
-        _ => format!("remove it, or make it readable for this user; {named}"),
-    }
 }
 
 /// Reads a string or a list of strings.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use waxseal_core::fingerprint;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
-    Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, DocumentStore, FileDocumentStore,
+    Custodian, CustodianError, CustodianScheme, Custodians, DocumentStore, FileDocumentStore,
     LiveOptions, LiveRing, Variables,
 };
 use waxseal_stores::{RedisOptions, RedisStore, StoreUrl, UrlError};
@@ -114,7 +114,7 @@ impl KeyringConfiguration {
         Ok(Some(Self {
             offline: OfflineConfiguration::read(flags, file, copy.as_deref())?,
             custodians: match &file.custodian[..] {
-                [] => vec![format!("env:{DEFAULT_VARIABLE}")],
+                [] => vec![CustodianScheme::default_url()],
                 configured => configured.to_vec(),
             },
             open: Arc::default(),
@@ -265,7 +265,7 @@ pub fn is_absent(error: &CustodianError) -> bool {
     match error {
         CustodianError::NotSet { .. } => true,
         CustodianError::File { error, .. } => {
-            *error == Unusable::Unreadable(std::io::ErrorKind::NotFound)
+            *error == SecretFileError::Unreadable(std::io::ErrorKind::NotFound)
         }
         _ => false,
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use waxseal_keys::{Offline, Variables};
+use waxseal_keys::{CustodianScheme, Offline, Variables};
 
 use super::Flags;
 use super::file::ConfigurationFile;
@@ -40,7 +40,7 @@ impl OfflineConfiguration {
                 false => Ok(None),
             };
         };
-        if !key.starts_with("env:") && !key.starts_with("file:") {
+        if !CustodianScheme::of(key).is_some_and(CustodianScheme::is_local) {
             return Err(Failure::usage("offline_key starts with env: or file:")
                 .hint("it is a key of this machine: waxseal key generate --file makes one"));
         }

@@ -2,7 +2,7 @@
 
 use waxseal_core::Mode;
 use waxseal_page::format::thousands;
-use waxseal_stores::{Held, RecordName, RecordPattern, RecordStore, Slot};
+use waxseal_stores::{Record, RecordName, RecordPattern, RecordStore, Slot};
 
 use super::{Findings, reach};
 use crate::Failure;
@@ -122,9 +122,9 @@ async fn sealed(
     let mut sealed = 0;
     for (name, held) in names.iter().zip(store.read_sample(names).await?) {
         let values = match held {
-            Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Held::Hash | Held::List) => reach::some_slots(store, name).await?,
-            Some(Held::Other(_)) | None => continue,
+            Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+            Some(Record::Hash | Record::List) => reach::some_slots(store, name).await?,
+            Some(Record::Other(_)) | None => continue,
         };
         let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;

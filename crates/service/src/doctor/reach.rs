@@ -68,7 +68,7 @@ pub(super) async fn some_slots(
             Ok(page.slots)
         }
         Err(StoreError::WrongType) => Ok(Vec::new()),
-        Err(error) if error.may_be_of_one_record() => Ok(Vec::new()),
+        Err(error) if error.may_concern_one_record() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
@@ -147,7 +147,7 @@ async fn check_neighbors(
 
 /// Checks for quarantined values, which no count of protected records includes.
 async fn check_quarantine(store: &dyn RecordStore, findings: &mut Findings) {
-    let Ok(pattern) = RecordPattern::of_own("waxseal:quarantine:*") else {
+    let Ok(pattern) = RecordPattern::parse_own("waxseal:quarantine:*") else {
         return;
     };
     let Ok(found) = sample(store, &pattern, MAX_PAGES * PAGE).await else {

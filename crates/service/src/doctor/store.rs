@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
 use waxseal_page::format::thousands;
-use waxseal_stores::{Effect, Held, RecordName, RecordStore, Slot, Status, StoreUrl};
+use waxseal_stores::{Effect, Record, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, excepts, reach};
 use crate::Failure;
@@ -299,9 +299,9 @@ async fn check_sample(
     let mut counts = SampleCounts::default();
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
         let values = match held {
-            Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Held::Hash | Held::List) => reach::some_slots(&**store, name).await?,
-            Some(Held::Other(_)) => {
+            Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+            Some(Record::Hash | Record::List) => reach::some_slots(&**store, name).await?,
+            Some(Record::Other(_)) => {
                 counts.other += 1;
                 continue;
             }

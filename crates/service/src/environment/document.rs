@@ -78,10 +78,14 @@ pub fn markdown() -> String {
 }
 
 fn row(variable: &Variable, text: &mut String) {
-    let mark = match (variable.is_secret, variable.is_named_only) {
-        // The SDK knows no such files.
-        (true, _) if variable.topic == Topic::Aws => "",
-        (true, _) => "F",
+    let may_be_in_file = match variable.topic {
+        Topic::Everything | Topic::Admin => variable.is_secret,
+        Topic::Token | Topic::Vault => true,
+        _ => false,
+    };
+    let mark = match (may_be_in_file, variable.is_named_only) {
+        (true, true) => "F N",
+        (true, false) => "F",
         (false, true) => "N",
         (false, false) => "",
     };

@@ -14,7 +14,7 @@ use waxseal_files::{Untrusted, read_implicit, read_untrusted};
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, check_exposure};
-use crate::Failure;
+use crate::failure::{Failure, untrusted};
 
 /// The file that is read where none is named.
 pub const FILE: &str = ".env";
@@ -211,7 +211,7 @@ impl DotEnv {
 
 /// A file that does not count, because others can have written it.
 fn refused(shown: &str, refusal: &Untrusted) -> Failure {
-    let remedy = crate::configuration::file::remedy(refusal, "--env-file", shown);
+    let remedy = untrusted::hint(refusal, "--env-file", shown);
     Failure::usage(format!("{shown} {refusal}")).hint(remedy)
 }
 

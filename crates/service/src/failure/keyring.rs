@@ -3,14 +3,13 @@
 use std::io::ErrorKind;
 
 use waxseal_core::sanitize_for_terminal;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError, UserKeyError,
 };
 use waxseal_upkeep::UpkeepError;
 
-use super::Failure;
-use crate::environment::secret_file_hint;
+use super::{Failure, secret_file};
 
 impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
@@ -91,8 +90,8 @@ impl From<CustodianError> for Failure {
     fn from(error: CustodianError) -> Self {
         let hint = match &error {
             CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
-            CustodianError::NotBuilt { feature } => {
-                let hint = format!("build it with cargo build --release --features {feature}");
+            CustodianError::NotBuilt { scheme } => {
+                let hint = format!("build it with cargo build --release --features {scheme}");
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::Url { .. } => {
@@ -113,14 +112,14 @@ impl From<CustodianError> for Failure {
                  waxseal key generate makes them"
             }
             CustodianError::File {
-                error: Unusable::Unreadable(ErrorKind::NotFound),
+                error: SecretFileError::Unreadable(ErrorKind::NotFound),
                 ..
             } => {
                 "waxseal.toml or a URL names the file: bring back the one that the keyring was made with; for \
                  a new keyring waxseal key generate --file makes one"
             }
             CustodianError::File { path, error: cause } => {
-                let hint = secret_file_hint(*cause, &sanitize_for_terminal(path));
+                let hint = secret_file::hint(*cause, &sanitize_for_terminal(path));
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {

@@ -45,7 +45,7 @@ pub fn sealer(resources: &Resources, protected: &Protected, mode: Mode) -> Seale
     };
     bare_sealer(resources, mode, protected.format)
         .plain_values(protected.plain)
-        .judging_as(judging, protected.of_applications)
+        .classifying_as(judging, protected.of_applications)
 }
 
 /// Returns a sealer for one record, with the key of its user where records are under such keys. Creates a

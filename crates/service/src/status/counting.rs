@@ -178,7 +178,7 @@ fn forms(tally: &Tally) -> CoverageCounts {
         empty: tally.empty,
         erased: tally.erased,
         other_type: tally.skipped(),
-        excepted: tally.excepted.left(),
+        excepted: tally.excepted.unsealed(),
     }
 }
 

@@ -1,8 +1,7 @@
-//! A sample of the sealed values of a store, opened: what they say about the key.
+//! A sample of the sealed values of a store, opened with the configured keys.
 //!
-//! One value that does not open says little, whatever it is: it may be damaged, or planted. Values that
-//! do open say everything, so the sample ends with the first of them unless all are to be counted.
-//! What follows from it is decided in `canary`.
+//! A single value that does not open says little: it may be damaged, or planted. A value that opens confirms the key, so
+//! the sample ends with the first one unless all are counted. The verdict is up to `canary`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,22 +10,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_core::{Binding, Form, KeyId, OpenError, PlainValues, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeyError, UserKeys};
-use waxseal_stores::{Cursor, Held, RecordName, RecordPattern, RecordStore, Slot, StoreError};
+use waxseal_stores::{Cursor, Record, RecordName, RecordPattern, RecordStore, Slot, StoreError};
 
 use crate::error::GuardError;
 
-/// Names asked for at once.
+/// Names of one page of a scan.
 const PAGE: usize = 1000;
-/// Values read at once, at most. The first are read one by one: they may be large, and mostly the
-/// first is enough.
+/// Values read at once, at most. The first are read one by one: they may be large, and usually the first is enough.
 const MAX_GROUP: usize = 8;
-/// The same where the last ones held no value: records of other types, and empty ones.
+/// The same if the last ones held no value: records of other types, and empty ones.
 const MAX_EMPTY_GROUP: usize = 128;
-/// The same where few of the values may be under keys of users.
+/// The same if few of the values may be under keys of users.
 const MAX_USERS_GROUP: usize = 32;
-/// Names looked at for each value of the bounds: not every name has a value.
+/// Names read for each value of the bounds: not every record holds a value.
 const NAMES_PER_VALUE: usize = 4;
-/// Slots of a hash or list that are looked at.
+/// Slots that are read of a hash or list.
 const MAX_SLOTS: usize = 5;
 /// Sealed values of one pattern that are enough, if one of them opened.
 pub(super) const MAX_SEALED: usize = 20;
@@ -34,19 +32,19 @@ pub(super) const MAX_SEALED: usize = 20;
 const MAX_BYTES: usize = 64 << 20;
 /// Pages of one pattern, however many patterns there are.
 const MIN_PAGES: usize = 4;
-/// Keys that are named in a text.
+/// Keys named in a text.
 const MAX_NAMED: usize = 4;
 
-/// Records that are protected alike, as far as a sample must know them.
+/// Records that are protected alike, with what a sample needs to know about them.
 #[derive(Clone, Debug)]
 pub struct GuardedRecords {
-    /// Which records.
+    /// The pattern of their names.
     pub pattern: RecordPattern,
-    /// What their plain values look like. Where that is anything, Base64 that does not open is no
-    /// classic value under another key.
+    /// The form of their plain values. If that is anything, Base64 that does not open is not taken for a classic value under
+    /// another key.
     pub plain: PlainValues,
-    /// Whether classic values are written there ([`Sealer::expects_classic`]). Where they are not, a
-    /// canary that opens has more weight than Base64 that does not: that may be plain as well.
+    /// True if classic values are written there ([`Sealer::expects_classic`]). If not, a canary that opens counts more than
+    /// Base64 that does not: that may be plain as well.
     pub expects_classic: bool,
 }
 
@@ -61,60 +59,59 @@ impl From<RecordPattern> for GuardedRecords {
     }
 }
 
-/// What a sample of values said about the key.
+/// The counts of a sample of values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Values that opened.
     pub opened: usize,
-    /// How many of these are under keys of users.
+    /// The number of these under keys of users.
     pub opened_of_users: usize,
-    /// Values that name a key which the ring knows and does not open with: destroyed, or compromised.
-    /// Nothing was opened, so they are no evidence against a canary of another key.
+    /// Values that name a key which the ring knows and does not open with: a destroyed or compromised one. They were not
+    /// opened, so they are not evidence against a canary of another key.
     pub named: usize,
     /// Values that are not sealed.
     pub plain: usize,
-    /// Values in what looks like the classic format, which no key opened. That format names no key.
+    /// Values that look like the classic format and do not open under any key. That format names no key.
     pub classic: usize,
-    /// The same where no classic values are written: they may be plain.
+    /// The same if no classic values are written: they may be plain.
     pub base64: usize,
-    /// Values that are broken. They say nothing.
+    /// Damaged values, which say nothing about the key.
     pub unreadable: usize,
-    /// Values under the key of a user that is not there: evicted, or erased. They say nothing.
+    /// Values under the key of a user that does not exist: evicted, or erased. They say nothing about the key.
     pub without_user_key: usize,
-    /// How many of these are of users of whom nothing is known: neither a key nor an erasure.
+    /// The number of these whose user is unknown: without a key and without an erasure.
     pub unknown_users: usize,
     /// Values under keys that are not configured.
     pub unknown: BTreeMap<KeyId, usize>,
-    /// Values under keys of users, where no keyring is configured that could have sealed them.
+    /// Values under keys of users, if no keyring is configured that could have sealed them.
     pub of_users: usize,
-    /// Values that were not opened, since only those under keys of users were asked for.
+    /// Values that were not opened, since only those under keys of users were requested.
     pub(super) others: usize,
 }
 
-/// The keys that the sealed values of a store are under, as far as they are not configured.
+/// The keys that the sealed values of a store are under and that are not configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealedUnder {
-    /// The keys that values and the canary name, the most frequent first.
+    /// The keys named by values and by the canary, the most frequent first.
     pub keys: Vec<KeyId>,
-    /// Whether there are sealed values that name no key of a keyring: classic ones, or under keys of
-    /// users.
+    /// True if there are sealed values that name no key of a keyring: classic ones, or values under keys of users.
     pub unnamed: bool,
 }
 
 impl Sample {
-    /// How many values are under keys that are not configured.
+    /// The number of values under keys that are not configured.
     #[must_use]
     pub fn under_unknown_keys(&self) -> usize {
         self.unknown.values().sum::<usize>() + self.of_users
     }
 
-    /// Whether there are sealed values, or what looks like some.
+    /// True if there are sealed values, or values that look sealed.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         self.sealed() > 0
     }
 
-    /// Whether there are sealed values, or what looks like classic ones, that do not open.
+    /// True if there are sealed values, or values that look classic, that do not open.
     pub(super) fn is_of_other_keys(&self) -> bool {
         self.classic + self.base64 + self.under_unknown_keys() > 0
     }
@@ -133,7 +130,7 @@ impl Sample {
         self.sealed() + self.plain + self.others
     }
 
-    /// The keys that are not configured, and that of the canary, if that is one of them.
+    /// Returns the keys that are not configured, the one of the canary included.
     pub(super) fn sealed_under(&self, canary: Option<KeyId>) -> SealedUnder {
         let mut counted: Vec<_> = self
             .unknown
@@ -151,7 +148,7 @@ impl Sample {
 }
 
 impl fmt::Display for SealedUnder {
-    /// As the end of "it is sealed under …".
+    /// Writes the end of "it is sealed under …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.keys.is_empty() {
             return f.write_str("a key that its values do not name");
@@ -160,7 +157,7 @@ impl fmt::Display for SealedUnder {
     }
 }
 
-/// Some keys, as a text names them.
+/// Formats a list of keys for a text.
 pub(crate) fn named(keys: &[KeyId]) -> String {
     let shown: Vec<_> = keys.iter().take(MAX_NAMED).map(KeyId::to_string).collect();
     let (word, list) = match shown.split_last() {
@@ -174,41 +171,41 @@ pub(crate) fn named(keys: &[KeyId]) -> String {
     }
 }
 
-/// How much of a store is looked at.
+/// The bounds of a sample.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// Pages of all patterns together, about.
+    /// The number of pages of all patterns together, about.
     pub(super) pages: usize,
-    /// Values of one pattern.
+    /// The number of values of one pattern.
     pub(super) values: usize,
-    /// Whether the sample ends with the first value that opens.
-    pub(super) first: bool,
-    /// Whether only values under keys of users count: where records can be of users, and there alone.
-    pub(super) of_users: bool,
+    /// True if the sample ends with the first value that opens.
+    pub(super) ends_at_first: bool,
+    /// True if only values under keys of users count. Patterns without users are skipped.
+    pub(super) only_users: bool,
 }
 
-/// What a sample is taken with.
+/// The store and the keys of a sample.
 pub(super) struct Sampler<'a> {
     pub(super) store: &'a Arc<dyn RecordStore>,
     pub(super) sealer: &'a Sealer,
     pub(super) ring: Option<&'a LiveRing>,
     pub(super) users: Option<&'a UserKeys>,
     pub(super) bounds: Bounds,
-    /// Whether the ring was read again for a key that it lacks. Once is enough: many values under
-    /// many planted key ids would hold up a start for minutes.
+    /// Set once the ring was read again for a key that it lacks. Once is enough: values under many planted key ids would
+    /// delay a start for minutes.
     pub(super) refreshed: AtomicBool,
 }
 
 impl Sampler<'_> {
-    /// Adds what the values of these records say. What was found before an error stays.
-    pub(super) async fn look(
+    /// Adds the values of these records to the sample. Values read before an error are kept.
+    pub(super) async fn collect(
         &self,
         records: &[GuardedRecords],
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
         let pages = (self.bounds.pages / records.len().max(1)).max(MIN_PAGES);
         let (mut is_allowed, mut denied) = (false, None);
-        // Each record is judged as the pattern says that it belongs to, and by no other.
+        // Each record is judged by the pattern that it belongs to, and by no other.
         let patterns = records.iter().map(|of| of.pattern.clone()).collect();
         let resolved = RecordPattern::resolve(patterns);
         let records = records
@@ -218,20 +215,20 @@ impl Sampler<'_> {
                 pattern,
                 ..of.clone()
             });
-        let wanted = records.filter(|of| !self.bounds.of_users || of.pattern.names_user());
+        let wanted = records.filter(|of| !self.bounds.only_users || of.pattern.names_user());
         for of in &wanted.collect::<Vec<_>>() {
             let mut part = Sample::default();
-            let looked = self.pattern(of, pages, &mut part).await;
+            let collected = self.pattern(of, pages, &mut part).await;
             sample.add(part);
-            match looked {
+            match collected {
                 Ok(()) => is_allowed = true,
-                // The rights of a user may end with the records that it works on.
+                // The rights of a database user may be restricted to the records that it works on.
                 Err(GuardError::Store(
                     error @ (StoreError::Denied { .. } | StoreError::NoCommand { .. }),
                 )) => denied = Some(error),
                 Err(error) => return Err(error),
             }
-            if self.bounds.first && sample.opened > 0 {
+            if self.bounds.ends_at_first && sample.opened > 0 {
                 break;
             }
         }
@@ -239,14 +236,14 @@ impl Sampler<'_> {
             return Err(error.into());
         }
         if sample.opened == 0 && sample.without_user_key > 0 {
-            self.user_records(sample).await?;
+            self.collect_user_keys(sample).await?;
         }
         Ok(())
     }
 
-    /// Values of users say nothing where their keys are gone. The keys of other users do: the ring
-    /// sealed them.
-    async fn user_records(&self, sample: &mut Sample) -> Result<(), GuardError> {
+    /// Adds keys of users to the sample: these are sealed by the ring, and count if the values of users cannot be opened
+    /// because their keys no longer exist.
+    async fn collect_user_keys(&self, sample: &mut Sample) -> Result<(), GuardError> {
         let Some(users) = self.users else {
             return Ok(());
         };
@@ -254,7 +251,7 @@ impl Sampler<'_> {
             match opened {
                 Ok(()) => sample.opened += 1,
                 Err(OpenError::Compromised { .. }) => sample.named += 1,
-                Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
+                Err(OpenError::UnknownKey { id }) => self.add_unknown(id, sample),
                 Err(_) => {}
             }
         }
@@ -268,25 +265,26 @@ impl Sampler<'_> {
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
         let (mut cursor, mut bytes, mut group) = (Cursor::start(), 0, 1);
-        let mut unseen = self.bounds.values.saturating_mul(NAMES_PER_VALUE);
+        let mut names_left = self.bounds.values.saturating_mul(NAMES_PER_VALUE);
         for _ in 0..pages {
             let page = self.store.scan(&of.pattern, &cursor, PAGE).await?;
             let mut names = page.names;
-            // What an excepted name holds may look like anything.
-            let is_told = |name: &[u8]| of.pattern.matches(name) && !of.pattern.is_excepted(name);
-            names.retain(|name| is_told(name.as_bytes()));
+            // A value under an excepted name may look like anything.
+            let is_counted =
+                |name: &[u8]| of.pattern.matches(name) && !of.pattern.is_excepted(name);
+            names.retain(|name| is_counted(name.as_bytes()));
             let mut names = names.as_slice();
             while !names.is_empty() {
-                if unseen == 0 || self.is_enough(sample, bytes) {
+                if names_left == 0 || self.is_enough(sample, bytes) {
                     return Ok(());
                 }
-                let (some, others) = names.split_at(group.min(names.len()).min(unseen));
+                let (some, others) = names.split_at(group.min(names.len()).min(names_left));
                 let read = self.group(of, some, sample).await?;
                 bytes += read;
-                unseen -= some.len();
+                names_left -= some.len();
                 names = others;
                 group = match read {
-                    _ if self.bounds.of_users => (group * 2).min(MAX_USERS_GROUP),
+                    _ if self.bounds.only_users => (group * 2).min(MAX_USERS_GROUP),
                     0 => (group * 2).min(MAX_EMPTY_GROUP),
                     _ => (group * 2).min(MAX_GROUP),
                 };
@@ -300,18 +298,18 @@ impl Sampler<'_> {
     }
 
     fn is_enough(&self, sample: &Sample, bytes: usize) -> bool {
-        if self.bounds.of_users {
-            // Whatever else is there says nothing about the keys of users.
+        if self.bounds.only_users {
+            // Other values say nothing about the keys of users.
             return sample.opened_of_users > 0
                 || sample.without_user_key >= MAX_SEALED
                 || bytes >= MAX_BYTES;
         }
-        sample.opened > 0 && (self.bounds.first || sample.sealed() >= MAX_SEALED)
+        sample.opened > 0 && (self.bounds.ends_at_first || sample.sealed() >= MAX_SEALED)
             || sample.values() >= self.bounds.values
             || bytes >= MAX_BYTES
     }
 
-    /// Looks at some records; how many bytes were read.
+    /// Reads some records. Returns the number of bytes.
     async fn group(
         &self,
         of: &GuardedRecords,
@@ -319,32 +317,32 @@ impl Sampler<'_> {
         sample: &mut Sample,
     ) -> Result<usize, GuardError> {
         let mut bytes = 0;
-        for (name, held) in names.iter().zip(self.store.read_sample(names).await?) {
-            let slots = match held {
-                Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-                Some(Held::Hash | Held::List) => {
+        for (name, content) in names.iter().zip(self.store.read_sample(names).await?) {
+            let slots = match content {
+                Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+                Some(Record::Hash | Record::List) => {
                     let start = Cursor::start();
                     match self.store.read_slots(name, &start, MAX_SLOTS).await {
                         Ok(page) => page.slots,
-                        // Another type since it was read.
+                        // Replaced by a record of another type since it was read.
                         Err(StoreError::WrongType) => continue,
-                        Err(error) if error.may_be_of_one_record() => continue,
+                        Err(error) if error.may_concern_one_record() => continue,
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Some(Held::Other(_)) | None => continue,
+                Some(Record::Other(_)) | None => continue,
             };
-            // A small hash comes whole, whatever was asked for.
+            // A small hash is returned whole, whatever was requested.
             for (slot, stored) in slots.iter().take(MAX_SLOTS) {
-                self.note(of, (name, slot), stored, sample).await?;
+                self.add_value(of, (name, slot), stored, sample).await?;
             }
             bytes += slots.iter().map(|(_, stored)| stored.len()).sum::<usize>();
         }
         Ok(bytes)
     }
 
-    /// Notes what one value says.
-    async fn note(
+    /// Adds one value to the sample.
+    async fn add_value(
         &self,
         of: &GuardedRecords,
         (name, slot): (&RecordName, &Slot),
@@ -359,10 +357,10 @@ impl Sampler<'_> {
         if Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
             let user = of.pattern.user(name.as_bytes());
             return self
-                .note_user(sealer, user, (stored, binding), sample)
+                .add_user_value(sealer, user, (stored, binding), sample)
                 .await;
         }
-        if self.bounds.of_users {
+        if self.bounds.only_users {
             sample.others += 1;
             return Ok(());
         }
@@ -387,19 +385,19 @@ impl Sampler<'_> {
             Err(OpenError::Compromised { .. }) => sample.named += 1,
             Ok(None) => {}
             Err(OpenError::Plaintext) => sample.plain += 1,
-            Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
+            Err(OpenError::UnknownKey { id }) => self.add_unknown(id, sample),
             Err(_) => match Shape::of(stored) {
                 Shape::Plain | Shape::Empty | Shape::MaybeClassic => sample.plain += 1,
-                // Under a key that is at hand, or hardly an envelope.
+                // Under a configured key, or hardly an envelope.
                 Shape::Sealed { .. } | Shape::Malformed(_) => sample.unreadable += 1,
             },
         }
         Ok(())
     }
 
-    /// Notes what a value under the key of a user says: the ring sealed that key. A key that is gone,
-    /// evicted or erased, says nothing about the ring.
-    async fn note_user(
+    /// Adds a value under the key of a user. The ring sealed that key, so opening both confirms the ring. A key that no
+    /// longer exists, evicted or erased, says nothing about it.
+    async fn add_user_value(
         &self,
         sealer: Sealer,
         user: Option<&[u8]>,
@@ -430,7 +428,7 @@ impl Sampler<'_> {
             Err(UserKeyError::Record {
                 error: OpenError::UnknownKey { id },
                 ..
-            }) => self.unknown(id, sample),
+            }) => self.add_unknown(id, sample),
             Err(UserKeyError::Record { .. } | UserKeyError::Form { .. }) => {
                 sample.without_user_key += 1;
             }
@@ -439,12 +437,12 @@ impl Sampler<'_> {
         Ok(())
     }
 
-    /// A key that is not at hand. One that the ring destroyed is not of another store.
-    fn unknown(&self, id: KeyId, sample: &mut Sample) {
-        let destroyed = self
+    /// Adds a value under a key that is not configured. A key that the ring has destroyed does not belong to another store.
+    fn add_unknown(&self, id: KeyId, sample: &mut Sample) {
+        let is_known = self
             .ring
             .is_some_and(|ring| ring.ring().entry(id).is_some());
-        match destroyed {
+        match is_known {
             true => sample.named += 1,
             false => *sample.unknown.entry(id).or_default() += 1,
         }

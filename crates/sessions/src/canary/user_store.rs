@@ -1,6 +1,6 @@
-//! The guard of the store of users' keys. Values under keys of users open with that store alone, so a process that
-//! was given another one, or an emptied one, must not make new keys beside them. The store is marked as the ring's
-//! (`waxseal_keys::UserStoreMark`); where the mark is missing, the keys that are there and the values decide.
+//! The guard of the store of users' keys. Values under keys of users open with that store only, so a process with another
+//! store, or an emptied one, must not create new keys. The keyring marks its store (`waxseal_keys::UserStoreMark`); if
+//! the mark is missing, the keys in the store and the values decide.
 
 use tracing::{info, warn};
 use waxseal_core::Sealer;
@@ -8,22 +8,22 @@ use waxseal_keys::{UserKeyError, UserKeys, UserStoreMark};
 use waxseal_stores::StoreError;
 
 use super::sample::{GuardedRecords, MAX_SEALED};
-use super::{Canary, OF_USERS, Sample};
+use super::{Canary, ONLY_USERS, Sample};
 use crate::error::GuardError;
 
-/// What was found out about a store of users' keys.
+/// The state of a store of users' keys.
 enum UserStore {
     Marked,
-    /// Not marked, and nothing speaks against it: how many keys of the ring a sample of it holds.
+    /// Not marked, and nothing refutes it. A sample of it holds this many keys of the ring.
     Unmarked {
         keys: usize,
     },
-    /// It cannot be asked at present.
+    /// It cannot be reached at present.
     Unknown,
 }
 
 impl Canary {
-    /// Refuses a store of users' keys that does not hold what values are under. Writes nothing.
+    /// Refuses a store of users' keys that does not hold the keys of the values. Writes nothing.
     pub(super) async fn judge_user_store(
         &self,
         sealer: &Sealer,
@@ -35,7 +35,7 @@ impl Canary {
         }
     }
 
-    /// The same, and marks the store where it has no mark yet.
+    /// Refuses a store of users' keys that does not hold the keys of the values, and marks one that has no mark yet.
     pub(super) async fn mark_user_store(
         &self,
         sealer: &Sealer,
@@ -50,11 +50,11 @@ impl Canary {
         users.accept_store();
         match users.adopt_store().await {
             Ok(true) if keys > 0 => info!(
-                "the store of users' keys at {} holds keys of this keyring, and is marked as its own now",
+                "the store of users' keys at {} holds keys of this keyring, and is now marked as its own",
                 users.location()
             ),
             Ok(_) => {}
-            // A store that takes no writes makes no keys either: that shows when one is needed.
+            // A store that refuses writes cannot create keys either: that shows when one is needed.
             Err(error) => {
                 warn!("the store of users' keys cannot be marked as this keyring's: {error}");
             }
@@ -70,7 +70,7 @@ impl Canary {
     ) -> Result<UserStore, GuardError> {
         match users.mark().await {
             Ok(UserStoreMark::Present) => return Ok(UserStore::Marked),
-            // Judged by this process: what it did since is no evidence.
+            // Checked by this process before: what it has written since is not evidence.
             Ok(UserStoreMark::Absent) if users.is_accepted() => {
                 return Ok(UserStore::Unmarked { keys: 0 });
             }
@@ -85,10 +85,10 @@ impl Canary {
             return Ok(UserStore::Unmarked { keys });
         }
         let mut sample = Sample::default();
-        let sampler = self.sampler(sealer, OF_USERS);
-        let has_looked = match sampler.look(records, &mut sample).await {
+        let sampler = self.sampler(sealer, ONLY_USERS);
+        let is_complete = match sampler.collect(records, &mut sample).await {
             Ok(()) => true,
-            // Who may not scan relies on what was found so far.
+            // A user without the right to scan relies on what was found so far.
             Err(GuardError::Store(StoreError::Denied { .. })) => false,
             Err(GuardError::Users(error)) => return unless_transient(error),
             Err(error) => return Err(error),
@@ -99,15 +99,15 @@ impl Canary {
             let count = sample.unknown_users;
             return Err(GuardError::UsersLost { location, count });
         }
-        // The ring knows better than a sample, where there is anything that could be of users.
-        if keys == 0 && users.is_registered() && (sample.values() > 0 || !has_looked) {
+        // If there are values that could be of users, the entry in the ring counts more than a sample.
+        if keys == 0 && users.is_registered() && (sample.values() > 0 || !is_complete) {
             return Err(GuardError::UsersGone { location });
         }
         Ok(UserStore::Unmarked { keys })
     }
 
-    /// Whether the users' keys of this ring are marked as being in the store of the records itself: then the ring
-    /// is the right one, though none of these keys is left.
+    /// True if this ring has marked the store of the records itself as that of its users' keys: then the ring is the right
+    /// one, even if none of these keys is left.
     pub(super) async fn is_marked_here(&self) -> Result<bool, GuardError> {
         let Some(users) = self.users.as_ref() else {
             return Ok(false);
@@ -117,7 +117,7 @@ impl Canary {
     }
 }
 
-/// Values of users fail while the store of their keys is away, and nothing else does.
+/// Accepts a transient error: while the store of users' keys cannot be reached, only values of users fail.
 fn unless_transient(error: UserKeyError) -> Result<UserStore, GuardError> {
     match error.is_transient() {
         true => Ok(UserStore::Unknown),

@@ -1,4 +1,4 @@
-//! The adapter for actix-session: its contract, and what lies in Redis meanwhile.
+//! The adapter for actix-session: its contract, and the sessions as Redis stores them.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -37,7 +37,7 @@ fn data(user: &str) -> HashMap<String, String> {
     ])
 }
 
-/// A session key as a cookie brings it.
+/// A session key as a cookie contains it.
 fn session_key(text: &str) -> SessionKey {
     text.to_owned().try_into().unwrap()
 }
@@ -97,7 +97,7 @@ async fn every_saved_session_has_a_key_of_its_own() {
 }
 
 #[tokio::test]
-async fn updating_a_session_that_is_gone_saves_a_new_one_under_a_new_key() {
+async fn updating_a_deleted_session_saves_a_new_one_under_a_new_key() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let fixed = store
@@ -121,7 +121,7 @@ async fn updating_a_session_that_is_gone_saves_a_new_one_under_a_new_key() {
 }
 
 #[tokio::test]
-async fn a_session_lives_as_long_as_the_middleware_says() {
+async fn a_session_has_the_lifetime_of_the_middleware() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let mut client = server.client();
@@ -150,7 +150,7 @@ async fn a_session_lives_as_long_as_the_middleware_says() {
 }
 
 #[tokio::test]
-async fn a_new_lifetime_for_a_session_that_is_gone_brings_nothing_back() {
+async fn a_new_lifetime_for_a_deleted_session_does_not_restore_it() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let session = store.save(data("maria"), &TTL).await.unwrap();
@@ -173,12 +173,12 @@ async fn an_expired_session_is_none() {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         };
-        in_time(gone).await;
+        within_a_minute(gone).await;
     }
 }
 
 #[tokio::test]
-async fn what_lies_in_redis_holds_neither_the_session_key_nor_the_data() {
+async fn stored_sessions_hold_neither_the_session_key_nor_the_data() {
     let server = uncompressed_server();
     for mode in [Mode::On, Mode::Off] {
         server.cli(&["FLUSHALL"]);
@@ -189,10 +189,10 @@ async fn what_lies_in_redis_holds_neither_the_session_key_nor_the_data() {
             .unwrap();
         let session = store.save(data("maria"), &TTL).await.unwrap();
         let session = store.update(session, data("maria"), &TTL).await.unwrap();
-        assert!(!lies_in(&server, session.as_ref()));
-        // In plain where nothing is sealed: the search finds what is there.
-        assert_eq!(lies_in(&server, MARK), mode == Mode::Off);
-        assert_eq!(lies_in(&server, "maria"), mode == Mode::Off);
+        assert!(!is_stored_in(&server, session.as_ref()));
+        // Plain if nothing is sealed: the search finds text that is there.
+        assert_eq!(is_stored_in(&server, MARK), mode == Mode::Off);
+        assert_eq!(is_stored_in(&server, "maria"), mode == Mode::Off);
         assert_eq!(session_name(&server).len(), "sess:".len() + 64);
     }
 }
@@ -212,13 +212,13 @@ async fn a_session_of_another_form_is_a_deserialization_error_that_does_not_show
         put(&mut server.client(), &name, &value);
         let error = store.load(&session).await.unwrap_err();
         assert!(matches!(error, LoadError::Deserialization(_)), "{error:?}");
-        assert_tells_nothing(&texts_of_dyn(&error));
+        assert_reveals_nothing(&texts_of_dyn(&error));
         assert!(!texts_of_dyn(&error).contains(&name));
     }
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
+async fn a_session_that_does_not_open_is_treated_as_the_options_say() {
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     for on_refused in [OnRefused::Error, OnRefused::Absent, OnRefused::Quarantine] {
         let server = RedisServer::start();
@@ -232,11 +232,11 @@ async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
         put(&mut client, &name, &damaged);
         let loaded = store.load(&session).await;
         match on_refused {
-            // Not the error on which the middleware begins an empty session in its place.
+            // Not the error after which the middleware starts an empty session in its place.
             OnRefused::Error => {
                 let error = loaded.unwrap_err();
                 assert!(matches!(error, LoadError::Other(_)), "{error:?}");
-                assert_tells_nothing(&texts_of_dyn(&error));
+                assert_reveals_nothing(&texts_of_dyn(&error));
                 assert!(!texts_of_dyn(&error).contains(&name));
             }
             OnRefused::Absent | OnRefused::Quarantine => assert_eq!(loaded.unwrap(), None),
@@ -247,7 +247,7 @@ async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
         assert!(!lines.text().contains(session.as_ref()));
     }
     assert!(lines.text().contains("sess:#"));
-    assert_tells_nothing(&lines.text());
+    assert_reveals_nothing(&lines.text());
 }
 
 #[tokio::test]
@@ -298,14 +298,18 @@ async fn a_store_that_is_down_is_an_error_of_the_other_kind_for_every_operation(
     let store = sessions(connect_with(&server.url(), quick).await).await;
     let session = store.save(data("maria"), &TTL).await.unwrap();
     server.kill();
-    let load = in_time(store.load(&session)).await.unwrap_err();
-    let save = in_time(store.save(data("maria"), &TTL)).await.unwrap_err();
-    let again = session_key(session.as_ref());
-    let update = in_time(store.update(again, data("maria"), &TTL))
+    let load = within_a_minute(store.load(&session)).await.unwrap_err();
+    let save = within_a_minute(store.save(data("maria"), &TTL))
         .await
         .unwrap_err();
-    let update_ttl = in_time(store.update_ttl(&session, &TTL)).await.unwrap_err();
-    let delete = in_time(store.delete(&session)).await.unwrap_err();
+    let again = session_key(session.as_ref());
+    let update = within_a_minute(store.update(again, data("maria"), &TTL))
+        .await
+        .unwrap_err();
+    let update_ttl = within_a_minute(store.update_ttl(&session, &TTL))
+        .await
+        .unwrap_err();
+    let delete = within_a_minute(store.delete(&session)).await.unwrap_err();
     assert!(matches!(load, LoadError::Other(_)));
     assert!(matches!(save, SaveError::Other(_)));
     assert!(matches!(update, UpdateError::Other(_)));
@@ -313,7 +317,7 @@ async fn a_store_that_is_down_is_an_error_of_the_other_kind_for_every_operation(
     for error in all {
         let texts = texts_of_dyn(error);
         assert!(texts.contains("cannot be reached"), "{texts}");
-        assert_tells_nothing(&texts);
+        assert_reveals_nothing(&texts);
         assert!(!texts.contains(session.as_ref()));
     }
 }
@@ -350,7 +354,7 @@ async fn logout(session: Session) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// One application for a request of each kind: its middleware holds state per worker only.
+/// One application for all requests: its middleware holds state per worker only.
 macro_rules! request {
     ($store:expr, $secret:expr, $path:expr, $cookie:expr) => {{
         let middleware = SessionMiddleware::new($store.clone(), $secret.clone());
@@ -383,11 +387,11 @@ async fn the_frameworks_own_middleware_works_on_it() {
     let name = session_name(&server);
     let (cookie, body) = request!(store, secret, "/count", Some(&first));
     assert_eq!(body, "2");
-    // Another cookie, for it is encrypted anew, of the same session.
+    // Another cookie of the same session, since it is encrypted again.
     assert!(cookie.is_some());
     assert_eq!(session_name(&server), name);
 
-    // A login changes the key, and the old one is worth nothing.
+    // A login changes the key, and the old one is no longer valid.
     let (cookie, _) = request!(store, secret, "/login", Some(&first));
     let second = cookie.unwrap();
     assert_ne!(session_name(&server), name);

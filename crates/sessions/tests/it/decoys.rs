@@ -1,4 +1,4 @@
-//! Decoys in the library: a read of one is answered as ever, told in the log, and counted.
+//! Decoys in the library: a read of one returns its value, is logged, and is counted.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ async fn work(lines: &Lines) {
     let options = Options::default().decoys([format!("wa:{DECOY}")]);
     let states = StateManager::start(store.clone(), usual_sealer(), options);
     let states = states.await.unwrap();
-    // Absent, it is read by nobody.
+    // While it is absent, a read of it is not reported.
     assert_eq!(states.get::<State>(DECOY).await.unwrap(), None);
     let before = state("confirming");
     for user in [DECOY, USER] {
@@ -36,7 +36,7 @@ async fn work(lines: &Lines) {
 }
 
 #[test]
-fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
+fn reading_a_decoy_is_logged_and_counted_and_returns_its_value() {
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -49,7 +49,7 @@ fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
     assert!(counted.contains(count), "{counted}");
     let log = lines.text();
     let alarms: Vec<_> = log.lines().filter(|line| line.contains(ALARM)).collect();
-    // What a flood of them writes is bounded.
+    // The number of log lines is bounded.
     assert_eq!(alarms.len(), 20, "{log}");
     for line in alarms {
         assert!(line.contains("ERROR") && line.contains("wa:#"), "{line}");
@@ -58,7 +58,7 @@ fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
 }
 
 #[tokio::test]
-async fn a_decoy_that_could_never_be_read_is_refused_without_its_name() {
+async fn a_decoy_that_can_never_be_read_is_refused_without_its_name() {
     for name in ["bot:4915550001234", "wa:"] {
         let store = Arc::new(MemoryStore::default());
         let options = Options::default().decoys([name]);

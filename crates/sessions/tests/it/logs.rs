@@ -1,4 +1,4 @@
-//! What is logged, and what never is.
+//! The log: its lines, and the secrets that are never in them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::*;
 const ENABLED: &str = "StateManager: Redis encryption enabled";
 
 #[tokio::test]
-async fn says_at_info_that_encryption_is_enabled_where_it_is() {
+async fn logs_at_info_that_encryption_is_enabled_if_it_is() {
     for (mode, enabled) in [(Mode::On, true), (Mode::Required, true), (Mode::Off, false)] {
         let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
         let store = Arc::new(MemoryStore::default());
@@ -35,7 +35,7 @@ async fn says_at_info_that_encryption_is_enabled_where_it_is() {
 }
 
 #[tokio::test]
-async fn says_nothing_of_the_kind_where_the_key_is_wrong() {
+async fn logs_no_such_line_with_a_wrong_key() {
     let server = RedisServer::start();
     start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed))
         .await
@@ -66,10 +66,10 @@ async fn a_value_that_cannot_be_opened_is_logged_with_the_guides_words_and_a_mas
         "{line}"
     );
     assert!(text.contains("moved to quarantine"), "{text}");
-    assert_tells_nothing(&text);
+    assert_reveals_nothing(&text);
 }
 
-/// One of everything that can happen to a state, with all errors.
+/// All events of a state, with all errors.
 async fn everything(server: &mut RedisServer) -> String {
     let mut client = server.client();
     let mut texts = String::new();
@@ -87,7 +87,11 @@ async fn everything(server: &mut RedisServer) -> String {
     }
     let states = start(server, usual_sealer()).await.unwrap();
     server.kill();
-    texts += &texts_of(&in_time(states.get::<State>(USER)).await.unwrap_err());
+    texts += &texts_of(
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
     texts
 }
 
@@ -144,16 +148,16 @@ async fn every_value(server: &RedisServer, mode: Mode, on_refused: OnRefused) ->
 }
 
 #[tokio::test]
-async fn neither_logs_nor_errors_tell_a_value_a_record_name_or_the_key() {
+async fn neither_logs_nor_errors_show_a_value_a_record_name_or_the_key() {
     let mut server = RedisServer::start();
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let texts = everything(&mut server).await;
     let logged = lines.text();
-    // Both are what they should be: full of the record, masked.
+    // Both contain the record, masked.
     assert!(texts.contains("wa:#") && logged.contains("wa:#"));
     assert!(texts.contains("does not have the expected form"));
     assert!(texts.contains("cannot be reached"));
     assert!(texts.contains("the key does not match this store"));
-    assert_tells_nothing(&texts);
-    assert_tells_nothing(&logged);
+    assert_reveals_nothing(&texts);
+    assert_reveals_nothing(&logged);
 }

@@ -1,4 +1,4 @@
-//! Sessions over real servers, and over the store in memory where the store does not matter.
+//! Sessions over real servers, and over the store in memory if the store does not matter.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,12 +15,15 @@ use waxseal_testing::{Client, RedisServer};
 #[cfg(feature = "actix-session")]
 mod actix;
 mod decoys;
+mod excepts;
 mod guards;
 mod logs;
 mod manager;
+mod mass_failure;
 mod metrics;
 mod outage;
 mod quarantine;
+mod read_only;
 mod right_key;
 mod rings;
 mod sealed_values;
@@ -32,7 +35,7 @@ const KEY: [u8; 32] = *b"\x6c\x1f\x0a\x5b\xe2\xd9\x47\x38\xa1\xc0\x5f\x3e\x7b\x9
     \xf0\xe1\xd2\xc3\xb4\xa5\x96\x87\x78\x69\x5a\x4b\x3c\x2d\x1e\x0f";
 const OTHER_KEY: [u8; 32] = *b"\x01\x33\x57\x9b\xdf\x02\x46\x8a\xce\x13\x24\x35\x46\x57\x68\x79\
     \x8a\x9b\xac\xbd\xce\xdf\xe0\xf1\x12\x23\x34\x45\x56\x67\x78\x89";
-/// Stands in every state, and must stand nowhere else.
+/// Part of every state; it must not appear anywhere else.
 const MARK: &str = "MUJD900101-mark";
 const USER: &str = "5215512345678";
 const NAME: &str = "wa:5215512345678";
@@ -116,9 +119,9 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
         .any(|window| window == needle.as_bytes())
 }
 
-/// Whether a text stands anywhere in a server: in a name or in what `DUMP` says of a record. The
+/// Returns true if a text is anywhere in a server: in a name or in the `DUMP` of a record. The
 /// server must not compress its dumps.
-fn lies_in(server: &RedisServer, text: &str) -> bool {
+fn is_stored_in(server: &RedisServer, text: &str) -> bool {
     let compression = server.cli(&["CONFIG", "GET", "rdbcompression"]);
     assert_eq!(compression, "rdbcompression\nno");
     let snapshot = server.snapshot();
@@ -130,7 +133,7 @@ fn uncompressed_server() -> RedisServer {
     RedisServer::builder().arg("--rdbcompression", "no").start()
 }
 
-/// Everything that an error can show of itself.
+/// All texts of an error.
 fn texts_of<E: Error + Debug>(error: &E) -> String {
     let mut texts = format!("{error}\n{error:?}\n{error:#?}\n");
     let mut source = error.source();
@@ -141,10 +144,10 @@ fn texts_of<E: Error + Debug>(error: &E) -> String {
     texts
 }
 
-/// Fails where a text gives away a value, a record name or the key.
+/// Fails if a text reveals a value, a record name or the key.
 #[track_caller]
-fn assert_tells_nothing(text: &str) {
-    let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+fn assert_reveals_nothing(text: &str) {
+    let hex = waxseal_core::hex::encode(&KEY);
     for secret in [MARK, USER, NAME, &hex, &format!("{KEY:?}")] {
         assert!(
             !text.to_lowercase().contains(&secret.to_lowercase()),
@@ -153,8 +156,8 @@ fn assert_tells_nothing(text: &str) {
     }
 }
 
-/// Nothing here takes a minute: what does hangs.
-async fn in_time<T>(work: impl Future<Output = T>) -> T {
+/// Fails work that takes longer than a minute: it hangs.
+async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work)
         .await
         .expect("it hangs")

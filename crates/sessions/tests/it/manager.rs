@@ -1,4 +1,4 @@
-//! States that come and go: what the application sees, and what lies in Redis meanwhile.
+//! The life of a state: as the application sees it, and as Redis stores it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +103,7 @@ async fn prefix_and_lifetime_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn what_lies_in_redis_cannot_be_read() {
+async fn stored_values_cannot_be_read_in_redis() {
     for format in [Format::Classic, Format::Sealed] {
         let server = uncompressed_server();
         let states = start(&server, sealer(&KEY, Mode::Required, format))
@@ -115,14 +115,14 @@ async fn what_lies_in_redis_cannot_be_read() {
             .await
             .unwrap();
         for text in [MARK, "confirming", "curp_rfc"] {
-            assert!(!lies_in(&server, text), "{format:?}: {text}");
+            assert!(!is_stored_in(&server, text), "{format:?}: {text}");
         }
-        // The search finds what is there.
+        // The search finds text that is there.
         let states = start(&server, sealer(&KEY, Mode::Off, format))
             .await
             .unwrap();
         states.set(USER, &state("confirming")).await.unwrap();
-        assert!(lies_in(&server, MARK));
+        assert!(is_stored_in(&server, MARK));
     }
 }
 
@@ -155,19 +155,19 @@ async fn a_classic_state_opens_in_node_and_one_that_node_sealed_is_read() {
 }
 
 #[tokio::test]
-async fn plain_states_of_before_are_read_and_sealed_when_they_are_written() {
+async fn earlier_plain_states_are_read_and_sealed_when_they_are_written() {
     let server = uncompressed_server();
     put(&mut server.client(), NAME, &state_json("showing_menu"));
     let states = start(&server, usual_sealer()).await.unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("showing_menu")));
-    assert!(lies_in(&server, MARK));
+    assert!(is_stored_in(&server, MARK));
     states.update(USER, |old: Option<State>| old).await.unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("showing_menu")));
-    assert!(!lies_in(&server, MARK));
+    assert!(!is_stored_in(&server, MARK));
 }
 
 #[tokio::test]
-async fn where_sealing_is_required_a_plain_state_is_an_error_and_stays() {
+async fn in_mode_required_a_plain_state_is_an_error_and_stays() {
     let server = RedisServer::start();
     put(&mut server.client(), NAME, &state_json("showing_menu"));
     let states = start(&server, sealer(&KEY, Mode::Required, Format::Sealed))
@@ -234,7 +234,7 @@ async fn concurrent_updates_lose_none() {
         let server = RedisServer::builder().flavor(flavor).start();
         let mut tasks = Vec::new();
         for _ in 0..20 {
-            // A connection for each, as processes have them.
+            // One connection for each, as processes have.
             let states = start(&server, usual_sealer()).await.unwrap();
             tasks.push(tokio::spawn(async move {
                 for _ in 0..25 {
@@ -244,7 +244,7 @@ async fn concurrent_updates_lose_none() {
             }));
         }
         for task in tasks {
-            in_time(task).await.unwrap();
+            within_a_minute(task).await.unwrap();
         }
         let states = start(&server, usual_sealer()).await.unwrap();
         assert_eq!(
@@ -280,7 +280,7 @@ async fn an_update_sees_what_an_outside_writer_wrote_in_between() {
 }
 
 #[tokio::test]
-async fn an_update_that_never_gets_through_is_given_up_and_changes_nothing() {
+async fn an_update_that_never_succeeds_is_abandoned_and_changes_nothing() {
     let server = RedisServer::start();
     let states = start(&server, usual_sealer()).await.unwrap();
     let mut client = server.client();
@@ -290,17 +290,19 @@ async fn an_update_that_never_gets_through_is_given_up_and_changes_nothing() {
         put(&mut client, NAME, round.to_string().as_bytes());
         Some(0)
     };
-    let error = in_time(states.update(USER, change)).await.unwrap_err();
+    let error = within_a_minute(states.update(USER, change))
+        .await
+        .unwrap_err();
     let StateError::Contended { attempts, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*attempts, round);
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     assert_eq!(get(&mut client, NAME), Some(round.to_string().into_bytes()));
 }
 
 #[tokio::test]
-async fn an_update_can_delete_and_can_leave_nothing_where_nothing_was() {
+async fn an_update_can_delete_and_can_write_nothing() {
     let server = RedisServer::start();
     let states = start(&server, usual_sealer()).await.unwrap();
     let before = server.snapshot();
@@ -320,7 +322,7 @@ async fn an_update_can_delete_and_can_leave_nothing_where_nothing_was() {
 }
 
 #[tokio::test]
-async fn an_empty_string_is_no_state_and_is_written_over() {
+async fn an_empty_string_is_not_a_state_and_is_overwritten() {
     let server = RedisServer::start();
     let states = start(&server, usual_sealer()).await.unwrap();
     let mut client = server.client();
@@ -349,13 +351,13 @@ async fn a_state_of_another_form_is_an_error_that_does_not_show_it() {
         matches!(error, StateError::Form { line: 1, .. }),
         "{error:?}"
     );
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
 
-    // The parser's own message would quote this one.
+    // The parser's own message would quote this value.
     states.set(USER, MARK).await.unwrap();
     let error = states.get::<u32>(USER).await.unwrap_err();
     assert!(matches!(error, StateError::Form { .. }), "{error:?}");
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
 
     let error = states
         .update(USER, |_: Option<u32>| Some(1))
@@ -369,7 +371,7 @@ async fn a_state_of_another_form_is_an_error_that_does_not_show_it() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_json_is_of_another_form_and_can_be_written_over() {
+async fn text_that_is_not_json_has_another_form_and_can_be_overwritten() {
     let server = RedisServer::start();
     let states = start(&server, usual_sealer()).await.unwrap();
     put(
@@ -390,7 +392,7 @@ async fn text_that_is_no_json_is_of_another_form_and_can_be_written_over() {
         ),
         "{error:?}"
     );
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     assert_eq!(server.snapshot(), before);
     states.set(USER, &state("confirming")).await.unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
@@ -407,7 +409,7 @@ async fn a_record_of_another_type_is_an_error_and_stays() {
         matches!(error, StateError::Store(StoreError::WrongType)),
         "{error:?}"
     );
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     let error = states
         .update(USER, |_: Option<State>| Some(state("x")))
         .await
@@ -421,11 +423,11 @@ async fn a_record_of_another_type_is_an_error_and_stays() {
 }
 
 #[tokio::test]
-async fn a_state_that_json_cannot_say_is_an_error_and_nothing_is_written() {
+async fn a_state_that_json_cannot_represent_is_an_error_and_nothing_is_written() {
     let states = in_memory().await;
     let unwritable = BTreeMap::from([((1, 2), MARK)]);
     let error = states.set(USER, &unwritable).await.unwrap_err();
     assert!(matches!(error, StateError::Unwritable), "{error:?}");
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     assert!(!states.exists(USER).await.unwrap());
 }

@@ -1,4 +1,4 @@
-//! What the library counts, through whatever recorder the application has.
+//! The metrics of the library, recorded by the recorder of the application.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use waxseal_stores::{Clock, Expiry, MemoryStore, RecordName, RecordStore, Slot};
 
 use crate::*;
 
-async fn lay(store: &MemoryStore, name: &str, stored: &[u8]) {
+async fn put_stored(store: &MemoryStore, name: &str, stored: &[u8]) {
     let name = RecordName::from(name);
-    let put = store.put(&name, &Slot::Whole, stored, Expiry::Never).await;
+    let put = store
+        .put(&name, &Slot::Whole, stored, Expiry::Persistent)
+        .await;
     put.unwrap();
 }
 
@@ -23,15 +25,15 @@ async fn work() {
         states.set(USER, &state("confirming")).await.unwrap();
         states.get::<State>(USER).await.unwrap();
     }
-    lay(&store, "wa:plain", &state_json("confirming")).await;
+    put_stored(&store, "wa:plain", &state_json("confirming")).await;
     states.get::<State>("plain").await.unwrap();
     let moved = sealed(&KEY, Format::Sealed, NAME, b"{}");
-    lay(&store, "wa:moved", &moved).await;
+    put_stored(&store, "wa:moved", &moved).await;
     assert_eq!(states.get::<State>("moved").await.unwrap(), None);
 }
 
 #[test]
-fn what_is_sealed_opened_and_moved_aside_is_counted_by_the_recorder_of_the_application() {
+fn sealed_opened_and_quarantined_values_are_counted_by_the_recorder_of_the_application() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Servers that go away under a running application, and come back.
+//! Servers that stop under a running application, and return.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use waxseal_testing::RedisServer;
 
 use crate::*;
 
-fn impatient() -> RedisOptions {
+fn short_timeouts() -> RedisOptions {
     RedisOptions {
         connect_timeout: Duration::from_millis(500),
         response_timeout: Duration::from_millis(500),
@@ -17,8 +17,8 @@ fn impatient() -> RedisOptions {
     }
 }
 
-async fn start_impatient(server: &RedisServer) -> StateManager {
-    let store = connect_with(&server.url(), impatient()).await;
+async fn start_with_short_timeouts(server: &RedisServer) -> StateManager {
+    let store = connect_with(&server.url(), short_timeouts()).await;
     StateManager::start(store, usual_sealer(), Options::default())
         .await
         .unwrap()
@@ -30,23 +30,31 @@ fn assert_unavailable(error: &StateError) {
         matches!(error, StateError::Store(StoreError::Unavailable { .. })),
         "{error:?}"
     );
-    assert_tells_nothing(&texts_of(error));
+    assert_reveals_nothing(&texts_of(error));
 }
 
 async fn assert_everything_is_unavailable(states: &StateManager) {
-    assert_unavailable(&in_time(states.get::<State>(USER)).await.unwrap_err());
     assert_unavailable(
-        &in_time(states.set(USER, &state("confirming")))
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
+    assert_unavailable(
+        &within_a_minute(states.set(USER, &state("confirming")))
             .await
             .unwrap_err(),
     );
     let change = |old: Option<State>| old;
-    assert_unavailable(&in_time(states.update(USER, change)).await.unwrap_err());
-    assert_unavailable(&in_time(states.exists(USER)).await.unwrap_err());
-    assert_unavailable(&in_time(states.clear(USER)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.update(USER, change))
+            .await
+            .unwrap_err(),
+    );
+    assert_unavailable(&within_a_minute(states.exists(USER)).await.unwrap_err());
+    assert_unavailable(&within_a_minute(states.clear(USER)).await.unwrap_err());
 }
 
-async fn assert_comes_back(states: &StateManager) {
+async fn assert_recovers(states: &StateManager) {
     let back = async {
         loop {
             match states.get::<State>(USER).await {
@@ -56,7 +64,7 @@ async fn assert_comes_back(states: &StateManager) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert_eq!(in_time(back).await, Some(state("showing_menu")));
+    assert_eq!(within_a_minute(back).await, Some(state("showing_menu")));
     states
         .update(USER, |_: Option<State>| Some(state("confirming")))
         .await
@@ -67,31 +75,39 @@ async fn assert_comes_back(states: &StateManager) {
 #[tokio::test]
 async fn a_server_that_dies_is_unavailable_and_works_again_after_its_restart() {
     let mut server = RedisServer::builder().append_only().start();
-    let states = start_impatient(&server).await;
+    let states = start_with_short_timeouts(&server).await;
     states.set(USER, &state("showing_menu")).await.unwrap();
     server.kill();
     assert_everything_is_unavailable(&states).await;
     server.restart();
-    assert_comes_back(&states).await;
+    assert_recovers(&states).await;
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_is_unavailable_and_works_again_when_it_goes_on() {
+async fn a_server_that_stops_answering_is_unavailable_and_works_again_when_it_resumes() {
     let server = RedisServer::start();
-    let states = start_impatient(&server).await;
+    let states = start_with_short_timeouts(&server).await;
     states.set(USER, &state("showing_menu")).await.unwrap();
     server.stop_process();
-    assert_unavailable(&in_time(states.get::<State>(USER)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
     let change = |old: Option<State>| old;
-    assert_unavailable(&in_time(states.update(USER, change)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.update(USER, change))
+            .await
+            .unwrap_err(),
+    );
     server.continue_process();
-    assert_comes_back(&states).await;
+    assert_recovers(&states).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_under_updates_loses_none_that_was_acknowledged() {
     let mut server = RedisServer::builder().append_only().start();
-    let states = start_impatient(&server).await;
+    let states = start_with_short_timeouts(&server).await;
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let states = states.clone();
@@ -116,20 +132,20 @@ async fn a_server_that_dies_under_updates_loses_none_that_was_acknowledged() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    in_time(first_ones).await;
+    within_a_minute(first_ones).await;
     server.kill();
     let mut acknowledged = 0;
     for task in tasks {
-        acknowledged += in_time(task).await.unwrap();
+        acknowledged += within_a_minute(task).await.unwrap();
     }
     server.restart();
-    let written = start_impatient(&server)
+    let written = start_with_short_timeouts(&server)
         .await
         .get::<u32>(USER)
         .await
         .unwrap()
         .unwrap();
-    // What was under way may have been carried out without its answer, once for each task.
+    // A request without an answer may have been carried out, once for each task.
     assert!(
         (acknowledged..=acknowledged + 8).contains(&written),
         "{written} of {acknowledged}"

@@ -1,4 +1,4 @@
-//! Values that cannot be opened: moved aside, shown, put back, dropped, or left alone.
+//! Values that cannot be opened: moved to quarantine, listed, restored, deleted, or kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ fn good(format: Format) -> Vec<u8> {
 
 fn flipped(mut value: Vec<u8>) -> Vec<u8> {
     let middle = value.len() / 2;
-    // Another character of the Base64 alphabet, too.
+    // Stays in the Base64 alphabet as well.
     value[middle] = if value[middle] == b'A' { b'B' } else { b'A' };
     value
 }
 
-/// What a tampering hand or a failing disk leaves of a state.
+/// States after tampering or a disk failure.
 fn damaged() -> Vec<(&'static str, Vec<u8>)> {
     let elsewhere = sealed(&KEY, Format::Sealed, "wa:other", &state_json("confirming"));
     let cut = |mut value: Vec<u8>, length: usize| {
@@ -51,7 +51,7 @@ fn damaged() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A server with one damaged state that was moved aside.
+/// A server with one damaged state in quarantine.
 async fn one_moved() -> (RedisServer, Arc<RedisStore>, StateManager, Vec<u8>) {
     let server = RedisServer::start();
     let store = connect(&server).await;
@@ -62,7 +62,7 @@ async fn one_moved() -> (RedisServer, Arc<RedisStore>, StateManager, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_damaged_state_is_none_and_lies_in_quarantine_as_it_was() {
+async fn a_damaged_state_is_none_and_is_unchanged_in_quarantine() {
     for (how, stored) in damaged() {
         let server = RedisServer::start();
         let store = connect(&server).await;
@@ -99,12 +99,12 @@ async fn a_damaged_state_is_none_and_lies_in_quarantine_as_it_was() {
         assert_eq!(entry.expires_at, Some(expires));
         let keep = u64::try_from(KEEP.as_millis()).unwrap();
         assert!((before + keep..=after + keep).contains(&expires), "{how}");
-        assert_tells_nothing(&format!("{entry:?} {}", entry.cause));
+        assert_reveals_nothing(&format!("{entry:?} {}", entry.cause));
     }
 }
 
 #[tokio::test]
-async fn two_states_that_were_swapped_are_both_moved_aside() {
+async fn two_states_that_were_swapped_are_both_quarantined() {
     let server = RedisServer::start();
     let store = connect(&server).await;
     let states = start_with(store.clone(), OnRefused::Quarantine).await;
@@ -120,7 +120,7 @@ async fn two_states_that_were_swapped_are_both_moved_aside() {
 }
 
 #[tokio::test]
-async fn an_update_of_a_damaged_state_starts_afresh() {
+async fn an_update_of_a_damaged_state_starts_without_a_state() {
     let (server, store, states, stored) = one_moved().await;
     let begin = |old: Option<State>| {
         assert_eq!(old, None);
@@ -135,7 +135,7 @@ async fn an_update_of_a_damaged_state_starts_afresh() {
 }
 
 #[tokio::test]
-async fn a_value_that_was_moved_aside_is_restored_with_its_expiry() {
+async fn a_quarantined_value_is_restored_with_its_expiry() {
     let (server, store, states, stored) = one_moved().await;
     let before = server.snapshot().only(|name| name == NAME.as_bytes());
     assert_eq!(states.get::<State>(USER).await.unwrap(), None);
@@ -224,7 +224,7 @@ async fn a_value_is_discarded_once() {
 }
 
 #[tokio::test]
-async fn copies_of_one_value_that_are_moved_at_the_same_moment_are_told_apart() {
+async fn copies_of_one_value_that_are_moved_at_the_same_time_have_different_ids() {
     let store = Arc::new(MemoryStore::default());
     let options = Options::default().clock(Clock::from_fn(|| 1_700_000_000_000));
     let states = StateManager::start(store.clone(), usual_sealer(), options)
@@ -232,7 +232,7 @@ async fn copies_of_one_value_that_are_moved_at_the_same_moment_are_told_apart() 
         .unwrap();
     let copy = good(Format::Sealed);
     for name in ["wa:one", "wa:two", "wa:thr}:ee"] {
-        let expiry = waxseal_stores::Expiry::Never;
+        let expiry = waxseal_stores::Expiry::Persistent;
         let slot = waxseal_stores::Slot::Whole;
         store
             .put(&RecordName::from(name), &slot, &copy, expiry)
@@ -266,7 +266,7 @@ async fn many_values_in_quarantine_are_all_listed_the_oldest_first() {
         let header = format!("{{\"cause\":\"c\",\"moved_at\":{moved_at},\"expires_at\":null}}\n");
         put(&mut client, &name, header.as_bytes());
     }
-    // Not ours.
+    // Not a record of Waxseal's.
     put(&mut client, "waxseal:quarantine:other", b"x");
     let entries = quarantine::list(&*store).await.unwrap();
     assert_eq!(entries.len(), 1200);
@@ -275,7 +275,7 @@ async fn many_values_in_quarantine_are_all_listed_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn where_errors_are_asked_for_a_damaged_state_is_an_error_and_stays() {
+async fn with_on_refused_error_a_damaged_state_is_an_error_and_stays() {
     for (how, stored) in damaged() {
         let server = RedisServer::start();
         let states = start_with(connect(&server).await, OnRefused::Error).await;
@@ -293,7 +293,7 @@ async fn where_errors_are_asked_for_a_damaged_state_is_an_error_and_stays() {
             error.to_string().contains("Failed to decrypt Redis data"),
             "{error}"
         );
-        assert_tells_nothing(&texts_of(&error));
+        assert_reveals_nothing(&texts_of(&error));
         let update = states
             .update(USER, |_: Option<State>| Some(state("x")))
             .await;
@@ -303,7 +303,7 @@ async fn where_errors_are_asked_for_a_damaged_state_is_an_error_and_stays() {
 }
 
 #[tokio::test]
-async fn where_none_is_asked_for_a_damaged_state_is_none_and_stays_until_it_is_written_over() {
+async fn with_on_refused_absent_a_damaged_state_is_none_and_stays_until_it_is_overwritten() {
     for (how, stored) in damaged() {
         let server = RedisServer::start();
         let states = start_with(connect(&server).await, OnRefused::Absent).await;
@@ -351,7 +351,7 @@ async fn a_state_under_a_key_that_the_ring_lacks_is_an_error_and_never_moved() {
 }
 
 #[tokio::test]
-async fn a_plain_state_where_sealing_is_required_is_never_moved() {
+async fn in_mode_required_a_plain_state_is_never_moved() {
     let server = RedisServer::start();
     put(&mut server.client(), NAME, &state_json("confirming"));
     let states = start(&server, sealer(&KEY, Mode::Required, Format::Sealed))

@@ -1,5 +1,5 @@
-//! The right key among planted envelopes, plain values that look like Base64, and a ring that is behind.
-//! The store in memory scans by name, so what a sample sees first is known.
+//! The right key among planted envelopes, plain values that look like Base64, and an outdated ring.
+//! The store in memory scans by name, so the first values of a sample are known.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use waxseal_stores::{Expiry, MemoryStore, RecordName, RecordPattern, RecordStore
 use crate::guards::{CANARY, key_id};
 use crate::*;
 
-async fn lay(store: &Arc<MemoryStore>, name: &str, stored: &[u8]) {
+async fn put_stored(store: &Arc<MemoryStore>, name: &str, stored: &[u8]) {
     let name = RecordName::from(name);
-    let put = store.put(&name, &Slot::Whole, stored, Expiry::Never);
+    let put = store.put(&name, &Slot::Whole, stored, Expiry::Persistent);
     put.await.unwrap();
 }
 
@@ -33,7 +33,7 @@ fn third_key() -> [u8; 32] {
     key
 }
 
-/// Not sealed by anybody, and of the form of a classic value.
+/// Not sealed, and of the form of a classic value.
 fn base64_token(index: usize) -> Vec<u8> {
     let name = format!("token{index}");
     sealed(&third_key(), Format::Classic, &name, b"0123456789")
@@ -45,7 +45,7 @@ async fn start_in(store: &Arc<MemoryStore>, key: &[u8; 32]) -> Result<StateManag
 }
 
 #[tokio::test]
-async fn a_migration_that_has_just_begun_is_not_stopped_by_what_comes_first_in_the_store() {
+async fn a_migration_that_has_just_begun_is_not_stopped_by_the_first_values_of_the_store() {
     for planted in ["sealed", "classic"] {
         let store = Arc::new(MemoryStore::default());
         start_in(&store, &KEY).await.unwrap();
@@ -55,10 +55,10 @@ async fn a_migration_that_has_just_begun_is_not_stopped_by_what_comes_first_in_t
                 "sealed" => sealed(&third_key(), Format::Sealed, &name, b"{}"),
                 _ => base64_token(index),
             };
-            lay(&store, &name, &stored).await;
+            put_stored(&store, &name, &stored).await;
         }
         for index in 0..150 {
-            lay(
+            put_stored(
                 &store,
                 &format!("wa:1{index:03}"),
                 &state_json("confirming"),
@@ -66,7 +66,7 @@ async fn a_migration_that_has_just_begun_is_not_stopped_by_what_comes_first_in_t
             .await;
         }
         let name = "wa:2000";
-        lay(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
+        put_stored(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
         let started = start_in(&store, &KEY).await;
         assert!(started.is_ok(), "{planted}: {:?}", started.err());
         let refused = start_in(&store, &OTHER_KEY).await.err();
@@ -82,18 +82,18 @@ async fn plain_values_that_look_like_base64_beside_others_do_not_outvote_the_can
     let store = Arc::new(MemoryStore::default());
     start_in(&store, &KEY).await.unwrap();
     for index in 0..12 {
-        lay(&store, &format!("wa:token{index}"), &base64_token(index)).await;
+        put_stored(&store, &format!("wa:token{index}"), &base64_token(index)).await;
     }
-    lay(&store, "wa:plain", &state_json("confirming")).await;
+    put_stored(&store, "wa:plain", &state_json("confirming")).await;
     start_in(&store, &KEY).await.unwrap();
-    // With nothing plain among them they are all sealed, as far as can be told.
+    // Without plain values among them they count as sealed.
     store.delete(&RecordName::from("wa:plain")).await.unwrap();
     let refused = start_in(&store, &KEY).await.err();
     assert!(matches!(refused, Some(GuardError::WrongKey(_))));
 }
 
 #[tokio::test]
-async fn an_envelope_that_only_names_a_compromised_key_is_no_evidence_against_a_canary() {
+async fn an_envelope_that_only_names_a_compromised_key_does_not_outvote_a_canary() {
     let shared = rings::Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -102,11 +102,11 @@ async fn an_envelope_that_only_names_a_compromised_key_is_no_evidence_against_a_
     process.rotate().await;
     let change = Change::Compromise(compromised);
     process.ring.change(&change).await.unwrap();
-    // Its header is all that is true about it.
+    // Only its header is genuine.
     let mut named = sealed(&OTHER_KEY, Format::Sealed, NAME, b"{}");
     let id = u32::from_str_radix(&compromised.to_string(), 16).unwrap();
     named[4..8].copy_from_slice(&id.to_be_bytes());
-    lay(&store, NAME, &named).await;
+    put_stored(&store, NAME, &named).await;
     let refused = process.start(store.clone(), process.follows()).await.err();
     assert!(
         matches!(refused, Some(GuardError::WrongKey(_))),
@@ -116,13 +116,13 @@ async fn an_envelope_that_only_names_a_compromised_key_is_no_evidence_against_a_
 }
 
 #[tokio::test]
-async fn a_ring_that_is_behind_learns_the_key_of_the_canary_and_leaves_it() {
+async fn an_outdated_ring_learns_the_key_of_the_canary_and_keeps_it() {
     for sealed_under_the_old_key in [true, false] {
         let shared = rings::Shared::default();
         let (behind, ahead) = (shared.first().await, shared.another().await);
         let store = Arc::new(MemoryStore::default());
         if sealed_under_the_old_key {
-            lay(&store, NAME, &sealed(&KEY, Format::Sealed, NAME, b"{}")).await;
+            put_stored(&store, NAME, &sealed(&KEY, Format::Sealed, NAME, b"{}")).await;
         }
         let newer = ahead.rotate().await;
         let canary = Canary::of(store.clone()).ring(ahead.ring.clone());
@@ -137,12 +137,12 @@ async fn a_ring_that_is_behind_learns_the_key_of_the_canary_and_leaves_it() {
 }
 
 #[tokio::test]
-async fn a_store_with_few_classic_values_beside_plain_ones_is_told_to_be_sealed() {
+async fn a_store_with_few_classic_values_among_plain_ones_counts_as_sealed() {
     let store = Arc::new(MemoryStore::default());
     let canary = Canary::of(store.clone());
-    lay(&store, "wa:1", &state_json("confirming")).await;
+    put_stored(&store, "wa:1", &state_json("confirming")).await;
     assert_eq!(canary.sealed_under(&records()).await.unwrap(), None);
-    lay(
+    put_stored(
         &store,
         "wa:2",
         &sealed(&KEY, Format::Classic, "wa:2", b"{}"),
@@ -153,13 +153,13 @@ async fn a_store_with_few_classic_values_beside_plain_ones_is_told_to_be_sealed(
 }
 
 #[tokio::test]
-async fn empty_values_by_the_thousand_do_not_keep_a_start_busy() {
+async fn thousands_of_empty_values_do_not_delay_a_start() {
     let store = Arc::new(MemoryStore::default());
     for index in 0..5_000 {
-        lay(&store, &format!("wa:{index:04}"), b"").await;
+        put_stored(&store, &format!("wa:{index:04}"), b"").await;
     }
     let name = "wa:last";
-    lay(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
+    put_stored(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
     let canary = Canary::of(store.clone());
     let sample = canary.survey(&usual_sealer(), &records()).await.unwrap();
     assert_eq!(sample.opened, 0, "the sample went on to the last record");
@@ -171,7 +171,7 @@ async fn empty_values_by_the_thousand_do_not_keep_a_start_busy() {
 }
 
 #[tokio::test]
-async fn values_of_users_whose_keys_are_all_missing_are_not_taken_over_by_another_ring() {
+async fn another_ring_does_not_start_on_values_of_users_whose_keys_are_all_missing() {
     let (shared, other) = (rings::Shared::default(), rings::Shared::default());
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -195,7 +195,7 @@ async fn values_of_users_whose_keys_are_all_missing_are_not_taken_over_by_anothe
         .start(store.clone(), process.of_users())
         .await
         .unwrap();
-    // Users who were erased have no keys because the ring says so.
+    // Erased users have no keys, as the ring says.
     store.delete(&RecordName::from(CANARY)).await.unwrap();
     for index in 0..10 {
         process.erase(&format!("521555000000{index}")).await;
@@ -207,10 +207,10 @@ async fn values_of_users_whose_keys_are_all_missing_are_not_taken_over_by_anothe
 }
 
 #[tokio::test]
-async fn records_that_an_application_names_beside_its_own_speak_about_the_key() {
+async fn guarded_records_of_an_application_confirm_or_refute_the_key() {
     let store = Arc::new(MemoryStore::default());
     let name = "wa:1";
-    lay(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
+    put_stored(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
     let of_sessions = || {
         Options::default()
             .prefix("sess:")

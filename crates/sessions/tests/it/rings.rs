@@ -1,4 +1,4 @@
-//! A ring and the keys of users, in memory, and the processes that share them. Their clock can be put
+//! A ring and the keys of users, in memory, and the processes that share them. Their clock can be set
 //! forward.
 
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use waxseal_stores::{Clock, RecordStore};
 
 use crate::{KEY, OTHER_KEY};
 
-/// What processes share.
+/// The state that processes share.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) place: Arc<MemoryDocumentStore>,
     pub(crate) keys: Arc<MemoryUserKeys>,
-    /// How far their clock is put forward.
+    /// The offset of their clock.
     ahead_ms: Arc<AtomicU64>,
 }
 
-/// One process, as it knows the ring and the users.
+/// One process with its view of the ring and the users.
 pub(crate) struct Process {
     pub(crate) ring: LiveRing,
     pub(crate) users: UserKeys,
@@ -35,7 +35,7 @@ fn custodian() -> Arc<LocalCustodian> {
 }
 
 impl Shared {
-    /// The first process: makes the ring. Its sealing key is `KEY`, adopted from the environment.
+    /// The first process, which creates the ring. Its sealing key is `KEY`, adopted from the environment.
     pub(crate) async fn first(&self) -> Process {
         self.first_with(&KEY).await
     }
@@ -51,7 +51,7 @@ impl Shared {
         self.process(ring.await.unwrap())
     }
 
-    /// Another process, which opens it.
+    /// Another process, which opens the ring.
     pub(crate) async fn another(&self) -> Process {
         let custodians = Custodians::default().with(custodian());
         let ring = LiveRing::open(self.place.clone(), custodians, self.options());
@@ -107,7 +107,7 @@ impl Process {
         self.users.destroy(user.as_bytes()).await.unwrap();
     }
 
-    /// Puts a new key in the place of the sealing one.
+    /// Replaces the sealing key by a new one.
     pub(crate) async fn rotate(&self) -> KeyId {
         let instead_of = self.ring.ring().sealing().id;
         let ring = self.ring.change(&Change::Add { instead_of }).await.unwrap();

@@ -1,4 +1,4 @@
-//! What sealed values say about the key, with a canary, without one, and against one of another key.
+//! Sealed values as evidence about the key: with a canary, without one, and against one of another key.
 
 use std::ops::Range;
 
@@ -9,10 +9,11 @@ use waxseal_sessions::{
 use waxseal_stores::{RecordPattern, RedisOptions, StoreError};
 use waxseal_testing::{Client, RedisServer};
 
-use crate::guards::{CANARY, key_id, put_a_good_and_a_damaged_one, states_of};
+use crate::guards::{CANARY, key_id, states_of};
+use crate::read_only::put_a_good_and_a_damaged_one;
 use crate::*;
 
-/// Writes states under a key past everything, in the sealed format.
+/// Writes states in the sealed format directly to the server.
 fn states_under(client: &mut Client, key: &[u8; 32], range: Range<usize>) {
     for index in range {
         let name = format!("wa:52155000001{index:02}");
@@ -32,7 +33,7 @@ fn canary_key(server: &RedisServer) -> KeyId {
 #[tokio::test]
 async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
     let server = RedisServer::start();
-    // As after FLUSHDB: another process starts first, and a right one that runs writes on.
+    // As after FLUSHDB: another process starts first, and a running process with the right key continues to write.
     start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed))
         .await
         .unwrap();
@@ -47,7 +48,7 @@ async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
     let repaired = canary.check_or_create(&usual_sealer(), &records).await;
     assert_eq!(repaired.unwrap(), CanaryState::Repaired(other));
     assert_eq!(canary_key(&server), key_id(&KEY));
-    // And the other one is refused from now on, as it is without any canary.
+    // From now on the other key is refused, as it is without any canary.
     let other = || sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     for canary in [true, false] {
         if !canary {
@@ -78,11 +79,11 @@ async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
 }
 
 #[tokio::test]
-async fn a_canary_of_its_own_does_not_save_a_key_that_opens_no_value() {
+async fn a_key_that_opens_no_value_is_refused_even_with_its_own_canary() {
     let server = RedisServer::start();
     let other = || sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     start(&server, other()).await.unwrap();
-    // One may be planted, or a stray: the canary weighs as much.
+    // One value may be planted, or a stray: the canary counts as much.
     states_under(&mut server.client(), &KEY, 0..1);
     start(&server, other()).await.unwrap();
     states_under(&mut server.client(), &KEY, 1..3);
@@ -104,7 +105,7 @@ async fn a_canary_of_its_own_does_not_save_a_key_that_opens_no_value() {
 }
 
 #[tokio::test]
-async fn envelopes_that_were_planted_stop_no_start() {
+async fn planted_envelopes_do_not_prevent_a_start() {
     for canary in [true, false] {
         let server = RedisServer::start();
         let states = start(&server, usual_sealer()).await.unwrap();
@@ -169,7 +170,7 @@ async fn sealed_values_behind_many_plain_ones_are_found() {
 }
 
 #[tokio::test]
-async fn who_may_not_scan_relies_on_the_canary() {
+async fn a_user_without_the_right_to_scan_relies_on_the_canary() {
     let server = RedisServer::builder()
         .user_acl("user support on >pw ~* +get +ping")
         .start();
@@ -193,7 +194,7 @@ async fn who_may_not_scan_relies_on_the_canary() {
 }
 
 #[tokio::test]
-async fn a_canary_of_another_key_is_left_where_most_values_are_under_that_key() {
+async fn a_canary_of_another_key_is_kept_if_most_values_are_under_that_key() {
     let server = RedisServer::start();
     let mut client = server.client();
     states_under(&mut client, &OTHER_KEY, 0..15);
@@ -202,13 +203,13 @@ async fn a_canary_of_another_key_is_left_where_most_values_are_under_that_key() 
     start(&server, other()).await.unwrap();
     start(&server, usual_sealer()).await.unwrap();
     assert_eq!(canary_key(&server), key_id(&OTHER_KEY));
-    // And a key that is not certain moves nothing aside.
+    // With an uncertain key nothing is moved to quarantine.
     put(&mut client, "wa:damaged", b"\xf5\x57\x02");
     let states = start(&server, usual_sealer()).await.unwrap();
-    assert_unmoved(&server, &states).await;
+    assert_not_moved(&server, &states).await;
 }
 
-async fn assert_unmoved(server: &RedisServer, states: &StateManager) {
+async fn assert_not_moved(server: &RedisServer, states: &StateManager) {
     let before = server.snapshot();
     let error = states.get::<State>("damaged").await.unwrap_err();
     assert!(matches!(error, StateError::Open { .. }), "{error:?}");
@@ -216,7 +217,7 @@ async fn assert_unmoved(server: &RedisServer, states: &StateManager) {
 }
 
 #[tokio::test]
-async fn planted_key_ids_by_the_hundred_make_a_ring_read_again_once() {
+async fn hundreds_of_planted_key_ids_cause_one_read_of_the_ring() {
     let shared = rings::Shared::default();
     let process = shared.first().await;
     let server = RedisServer::start();

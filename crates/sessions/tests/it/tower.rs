@@ -1,4 +1,4 @@
-//! The adapter for tower-sessions: its contract, and what lies in Redis meanwhile.
+//! The adapter for tower-sessions: its contract, and the sessions as Redis stores them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ async fn a_session_is_created_loaded_saved_and_deleted() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_taken_is_exchanged_and_nothing_is_overwritten() {
+async fn an_id_that_is_taken_is_replaced_and_nothing_is_overwritten() {
     let server = RedisServer::start();
     let memory: Arc<dyn RecordStore> = Arc::new(MemoryStore::default());
     let stores: [Arc<dyn RecordStore>; 2] = [memory, connect(&server).await];
@@ -93,7 +93,7 @@ async fn an_id_that_is_taken_is_exchanged_and_nothing_is_overwritten() {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_is_not_brought_back_by_a_late_save() {
+async fn a_session_that_ended_is_not_restored_by_a_late_save() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let mut session = record("maria");
@@ -110,7 +110,7 @@ async fn a_session_expires_in_redis_at_its_expiry_date() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let mut session = record("maria");
-    // A started millisecond is whole.
+    // Rounded up to a whole millisecond.
     session.expiry_date = session.expiry_date.replace_nanosecond(250_000_001).unwrap();
     store.create(&mut session).await.unwrap();
     let expected = u64::try_from(session.expiry_date.unix_timestamp()).unwrap() * 1000 + 251;
@@ -154,7 +154,7 @@ async fn an_expired_session_is_none_whether_the_store_has_dropped_it_or_not() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_before_it_begins_leaves_nothing() {
+async fn a_session_that_expired_before_it_was_created_leaves_nothing() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let long_ago = [
@@ -183,7 +183,7 @@ async fn a_session_that_is_over_before_it_begins_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_lies_in_redis_holds_neither_the_id_nor_the_data() {
+async fn stored_sessions_hold_neither_the_id_nor_the_data() {
     let server = uncompressed_server();
     let store = sessions(connect(&server).await).await;
     let mut session = record("maria");
@@ -191,14 +191,14 @@ async fn what_lies_in_redis_holds_neither_the_id_nor_the_data() {
     store.save(&session).await.unwrap();
     let (id, number) = (session.id.to_string(), session.id.0.to_string());
     for text in [MARK, "maria", &id, &number] {
-        assert!(!lies_in(&server, text), "{text}");
+        assert!(!is_stored_in(&server, text), "{text}");
     }
     let name = session_name(&server);
     assert_eq!(name.len(), "sess:".len() + 64);
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     assert!(name.bytes().skip("sess:".len()).all(hex), "{name}");
 
-    // Where nothing is sealed the data is plain, and the id is a secret still.
+    // If nothing is sealed the data is plain, and the id is still a secret.
     server.cli(&["FLUSHALL"]);
     let options = Options::default().prefix("sess:");
     let sealer = sealer(&KEY, Mode::Off, Format::Sealed);
@@ -207,8 +207,8 @@ async fn what_lies_in_redis_holds_neither_the_id_nor_the_data() {
         .unwrap();
     store.create(&mut session).await.unwrap();
     assert_eq!(store.load(&session.id).await.unwrap(), Some(session));
-    assert!(lies_in(&server, MARK));
-    assert!(!lies_in(&server, &id) && !lies_in(&server, &number));
+    assert!(is_stored_in(&server, MARK));
+    assert!(!is_stored_in(&server, &id) && !is_stored_in(&server, &number));
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_session_copied_over_another_does_not_open() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
+async fn a_session_that_does_not_open_is_treated_as_the_options_say() {
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     for on_refused in [OnRefused::Error, OnRefused::Absent, OnRefused::Quarantine] {
         let server = RedisServer::start();
@@ -255,7 +255,7 @@ async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
             OnRefused::Error => {
                 let error = loaded.unwrap_err();
                 assert!(matches!(error, Error::Decode(_)), "{error:?}");
-                assert_tells_nothing(&texts_of(&error));
+                assert_reveals_nothing(&texts_of(&error));
                 assert!(!texts_of(&error).contains(&name));
             }
             OnRefused::Absent | OnRefused::Quarantine => assert_eq!(loaded.unwrap(), None),
@@ -267,7 +267,7 @@ async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
         assert!(!lines.text().contains(&session.id.to_string()));
     }
     assert!(lines.text().contains("sess:#"));
-    assert_tells_nothing(&lines.text());
+    assert_reveals_nothing(&lines.text());
 }
 
 #[tokio::test]
@@ -294,7 +294,7 @@ async fn a_session_of_another_form_or_key_is_a_decoding_error_that_does_not_show
         let before = server.snapshot();
         let error = store.load(&session.id).await.unwrap_err();
         assert!(matches!(error, Error::Decode(_)), "{error:?}");
-        assert_tells_nothing(&texts_of(&error));
+        assert_reveals_nothing(&texts_of(&error));
         assert!(!texts_of(&error).contains(&name));
         assert_eq!(server.snapshot(), before);
     }
@@ -312,14 +312,18 @@ async fn a_store_that_is_down_is_a_backend_error_for_every_operation() {
     store.create(&mut session).await.unwrap();
     server.kill();
     let errors = [
-        in_time(store.create(&mut session)).await.unwrap_err(),
-        in_time(store.save(&session)).await.unwrap_err(),
-        in_time(store.load(&session.id)).await.unwrap_err(),
-        in_time(store.delete(&session.id)).await.unwrap_err(),
+        within_a_minute(store.create(&mut session))
+            .await
+            .unwrap_err(),
+        within_a_minute(store.save(&session)).await.unwrap_err(),
+        within_a_minute(store.load(&session.id)).await.unwrap_err(),
+        within_a_minute(store.delete(&session.id))
+            .await
+            .unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, Error::Backend(_)), "{error:?}");
-        assert_tells_nothing(&texts_of(&error));
+        assert_reveals_nothing(&texts_of(&error));
         assert!(!texts_of(&error).contains(&session.id.to_string()));
     }
 }
@@ -365,7 +369,7 @@ async fn the_frameworks_own_session_works_on_it() {
     session.insert("step", 2).await.unwrap();
     session.save().await.unwrap();
 
-    // A login changes the id, and the old one is worth nothing.
+    // A login changes the id, and the old one is no longer valid.
     session.cycle_id().await.unwrap();
     session.save().await.unwrap();
     let new_id = session.id().unwrap();
@@ -382,7 +386,7 @@ async fn the_frameworks_own_session_works_on_it() {
 }
 
 #[tokio::test]
-async fn its_debug_output_tells_the_place_without_credentials() {
+async fn its_debug_output_shows_the_location_without_credentials() {
     let server = RedisServer::builder().password("pw-secret").start();
     let url = server.url().replace("redis://", "redis://:pw-secret@");
     let store = sessions(connect_with(&url, RedisOptions::default()).await).await;

@@ -32,7 +32,7 @@ async fn stored(store: &impl RecordStore, user: &str) -> Vec<u8> {
 }
 
 async fn put_stored(store: &MemoryStore, user: &str, value: &[u8]) {
-    let expiry = waxseal_stores::Expiry::Never;
+    let expiry = waxseal_stores::Expiry::Persistent;
     let put = store.put(&named(user), &Slot::Whole, value, expiry).await;
     put.unwrap();
 }
@@ -76,7 +76,7 @@ async fn a_state_is_sealed_under_the_key_of_its_user() {
 }
 
 #[tokio::test]
-async fn what_lies_there_under_the_ring_or_plain_is_read_and_comes_under_the_user_when_written() {
+async fn values_under_the_ring_and_plain_ones_are_read_and_resealed_for_the_user_when_written() {
     let process = Shared::default().first().await;
     let store = Arc::new(MemoryStore::default());
     let states = process.start(store.clone(), process.of_users());
@@ -94,14 +94,14 @@ async fn what_lies_there_under_the_ring_or_plain_is_read_and_comes_under_the_use
         assert!(user_key(&stored(&*store, USER).await).is_some());
         assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     }
-    // A name without a user has no key of its own.
+    // A name without a user has no user key.
     states.set("", &state("confirming")).await.unwrap();
     assert_eq!(user_key(&stored(&*store, "").await), None);
     assert_eq!(states.get("").await.unwrap(), Some(state("confirming")));
 }
 
 #[tokio::test]
-async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
+async fn only_the_state_of_an_erased_user_is_permanently_erased() {
     for on_refused in REFUSALS {
         let (server, process) = (RedisServer::start(), Shared::default().first().await);
         let store = connect(&server).await;
@@ -113,7 +113,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
         let at = process.ring.ring().erasures()[0].at;
 
         let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
-        // However often: it does not count among the failures.
+        // However often: it does not count as a failure.
         for _ in 0..40 {
             match states.get::<State>(USER).await {
                 Ok(None) => assert_ne!(on_refused, OnRefused::Error),
@@ -130,7 +130,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
         let text = lines.text();
         assert!(text.contains(" INFO ") && text.contains("of a user who was erased"));
         assert!(!text.contains(" WARN "), "{text}");
-        assert_tells_nothing(&text);
+        assert_reveals_nothing(&text);
 
         if on_refused == OnRefused::Quarantine {
             put(&mut server.client(), "wa:5215500000000", &before);
@@ -145,7 +145,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_erased_user_who_comes_back_begins_afresh_under_a_new_key() {
+async fn an_erased_user_who_returns_gets_a_new_key() {
     for (on_refused, updates) in REFUSALS.into_iter().flat_map(|r| [(r, false), (r, true)]) {
         let process = Shared::default().first().await;
         let store = Arc::new(MemoryStore::default());
@@ -154,7 +154,7 @@ async fn an_erased_user_who_comes_back_begins_afresh_under_a_new_key() {
         states.set(USER, &state("confirming")).await.unwrap();
         let before = stored(&*store, USER).await;
         process.erase(USER).await;
-        // Nothing to do for one who asks for nothing.
+        // An update that writes nothing changes nothing.
         let none = states.update(USER, |old: Option<State>| old).await.unwrap();
         assert_eq!((none, stored(&*store, USER).await), (None, before.clone()));
         if updates {
@@ -169,7 +169,7 @@ async fn an_erased_user_who_comes_back_begins_afresh_under_a_new_key() {
         assert_eq!(states.get(USER).await.unwrap(), Some(state("showing_menu")));
         let now = stored(&*store, USER).await;
         assert!(user_key(&now).is_some() && user_key(&now) != user_key(&before));
-        // A backup brings nothing back.
+        // A backup restores nothing.
         put_stored(&store, USER, &before).await;
         let old = states.get::<State>(USER).await;
         match on_refused {
@@ -195,11 +195,11 @@ async fn a_process_with_an_older_ring_reads_what_is_under_the_newer_key() {
     assert_eq!(header.map(|header| header.key), Some(newer));
     assert!(another.ring.keyring().current().role(newer).is_none());
     assert_eq!(reader.get(USER).await.unwrap(), Some(state("confirming")));
-    // From now on it seals under that key as well.
+    // From now on it seals under that key.
     reader.set(USER, &state("showing_menu")).await.unwrap();
     let header = Shape::of_header(&get(&mut server.client(), NAME).unwrap());
     assert_eq!(header.map(|header| header.key), Some(newer));
-    // A key that is in no ring stays unknown.
+    // A key that no ring holds stays unknown.
     let unknown = sealed(&OTHER_KEY, Format::Sealed, NAME, &state_json("confirming"));
     put(&mut server.client(), NAME, &unknown);
     let error = reader.get::<State>(USER).await.unwrap_err();
@@ -210,7 +210,7 @@ async fn a_process_with_an_older_ring_reads_what_is_under_the_newer_key() {
 }
 
 #[tokio::test]
-async fn a_classic_value_under_a_newer_key_is_never_taken_for_a_damaged_one() {
+async fn a_classic_value_under_a_newer_key_never_counts_as_damaged() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let store = Arc::new(MemoryStore::default());
@@ -229,7 +229,7 @@ async fn a_classic_value_under_a_newer_key_is_never_taken_for_a_damaged_one() {
     assert_eq!(stored(&*store, USER).await, before);
     shared.place.set_out_of_reach(false);
     assert_eq!(reader.get(USER).await.unwrap(), Some(state("confirming")));
-    // One that is under no key at all is damaged.
+    // A value that no key opens is damaged.
     let damaged = sealed(&OTHER_KEY, Format::Classic, NAME, b"{}");
     put_stored(&store, USER, &damaged).await;
     assert_eq!(reader.get::<State>(USER).await.unwrap(), None);
@@ -237,7 +237,7 @@ async fn a_classic_value_under_a_newer_key_is_never_taken_for_a_damaged_one() {
 }
 
 #[tokio::test]
-async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
+async fn a_user_with_a_cached_key_costs_no_call_and_another_costs_one() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let store = Arc::new(MemoryStore::default());
@@ -249,9 +249,9 @@ async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
         let calls = shared.keys.calls();
         calls - std::mem::replace(&mut before, calls)
     };
-    // The starts have asked for the mark of the store.
+    // The starts have read the mark of the store.
     cost();
-    // Where nothing is stored no key is asked for. The first write reads, and makes it.
+    // If nothing is stored, no key is read. The first write reads and creates it.
     assert_eq!(states.get::<State>(USER).await.unwrap(), None);
     assert_eq!(cost(), 0);
     states.set(USER, &state("confirming")).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
     others.set(USER, &state("confirming")).await.unwrap();
     assert_eq!(others.get(USER).await.unwrap(), Some(state("confirming")));
     assert_eq!(cost(), 0);
-    // A key that the other one knows nothing of, although it has asked before.
+    // A key that the other process does not know, although it has read before.
     let name = OTHER_USER.as_bytes();
     assert!(another.users.read(&[name]).await.unwrap()[0].is_none());
     states.set(OTHER_USER, &state("confirming")).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_sealed_under_a_ring_that_was_out_of_reach_for_too_long() {
+async fn nothing_is_sealed_under_a_ring_that_was_unreachable_for_too_long() {
     let (shared, settings) = (Shared::default(), Settings::default());
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -289,11 +289,11 @@ async fn nothing_is_sealed_under_a_ring_that_was_out_of_reach_for_too_long() {
     let error = states.set(USER, &state("confirming")).await.unwrap_err();
     let is_lapsed = matches!(&error, StateError::Ring(RingError::Lapsed { .. }));
     assert!(is_lapsed, "{error:?}");
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     let update = states.update(USER, |old: Option<State>| old).await;
     assert!(matches!(update, Err(StateError::Ring(_))), "{update:?}");
     assert_eq!(stored(&*store, USER).await, before);
-    // Reading goes on.
+    // Reading continues.
     assert_eq!(states.get(USER).await.unwrap(), Some(state("showing_menu")));
     shared.place.set_out_of_reach(false);
     states.set(USER, &state("confirming")).await.unwrap();
@@ -313,12 +313,12 @@ async fn without_the_store_of_their_keys_states_of_users_are_errors_and_never_no
     for _ in 0..10 {
         let error = others.get::<State>(USER).await.unwrap_err();
         assert!(matches!(&error, StateError::Users(it) if it.is_transient()));
-        assert_tells_nothing(&texts_of(&error));
+        assert_reveals_nothing(&texts_of(&error));
         let error = others.set(USER, &state("confirming")).await.unwrap_err();
         assert!(matches!(&error, StateError::Users(it) if it.is_transient()));
     }
     assert_eq!(stored(&*store, USER).await, before);
-    // What is remembered, and what is under the ring, is read.
+    // Values under cached keys and under the ring are read.
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     let ring = sealed(&KEY, Format::Sealed, NAME, &state_json("showing_menu"));
     put_stored(&store, USER, &ring).await;
@@ -328,7 +328,7 @@ async fn without_the_store_of_their_keys_states_of_users_are_errors_and_never_no
 }
 
 #[tokio::test]
-async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_canary_either() {
+async fn with_users_keys_only_a_wrong_ring_does_not_start_even_without_a_canary() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -337,7 +337,7 @@ async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_ca
     states.set(USER, &state("confirming")).await.unwrap();
     let canary = RecordName::from("waxseal:canary");
     assert!(store.delete(&canary).await.unwrap());
-    // Another ring, which did not seal the keys that are there.
+    // Another ring, which did not seal the existing keys.
     let wrong = Shared::default();
     wrong.keys.restore(shared.keys.backup());
     let wrong = wrong.first_with(&OTHER_KEY).await;
@@ -348,13 +348,13 @@ async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_ca
     let states = another.start(store.clone(), another.of_users());
     let states = states.await.unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
-    // Who cannot tell is not stopped by what only users' keys open.
+    // A process that cannot judge them is not stopped by values under users' keys.
     assert!(store.delete(&canary).await.unwrap());
     another.start(store, another.follows()).await.unwrap();
 }
 
 #[tokio::test]
-async fn says_at_the_start_which_ring_and_which_key_it_seals_under() {
+async fn logs_the_ring_and_its_sealing_key_at_the_start() {
     let process = Shared::default().first().await;
     let newer = process.rotate().await;
     let version = process.ring.ring().version();
@@ -366,7 +366,7 @@ async fn says_at_the_start_which_ring_and_which_key_it_seals_under() {
     let mut said = text.lines().filter(|said| said.contains("keyring version"));
     let said = said.next().unwrap_or_else(|| panic!("{text}"));
     assert!(said.contains(" INFO ") && said.ends_with(&line), "{said}");
-    assert_tells_nothing(&text);
+    assert_reveals_nothing(&text);
 }
 
 #[cfg(all(feature = "tower-sessions", feature = "actix-session"))]
@@ -394,7 +394,7 @@ async fn web_sessions_do_not_start_with_keys_of_users() {
 }
 
 #[tokio::test]
-async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted() {
+async fn a_ring_starts_without_a_canary_after_the_keys_of_its_users_were_evicted() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -402,7 +402,7 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
     let states = states.await.unwrap();
     states.set(USER, &state("confirming")).await.unwrap();
     let canary = RecordName::from("waxseal:canary");
-    // All keys of users, and the canary: another user's value is all that is left of them.
+    // All keys of users, and the canary: only the value of another user is left.
     assert!(store.delete(&canary).await.unwrap());
     let mut evicted = shared.keys.backup();
     evicted.retain(|name, _| !name.starts_with("waxseal:user:"));
@@ -412,9 +412,9 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
     let states = another.start(store.clone(), another.of_users());
     states.await.unwrap();
     assert!(store.delete(&canary).await.is_ok_and(|there| there));
-    // However many of them there are: the mark shows that the ring is right.
+    // However many there are: the mark shows that the ring is right.
     for user in 0..10 {
-        let value = sealed_for_nobody(&process, user).await;
+        let value = sealed_for_unknown_user(&process, user).await;
         put_stored(&store, &user.to_string(), &value).await;
     }
     let another = shared.another().await;
@@ -423,8 +423,8 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
     assert!(store.delete(&canary).await.is_ok_and(|there| there));
 }
 
-/// A value under the key of a user that is in no store.
-async fn sealed_for_nobody(process: &Process, user: usize) -> Vec<u8> {
+/// A value under the key of a user that no store holds.
+async fn sealed_for_unknown_user(process: &Process, user: usize) -> Vec<u8> {
     let elsewhere = Arc::new(MemoryUserKeys::default());
     let keys = UserKeys::new(elsewhere, process.ring.clone(), CacheBounds::default());
     keys.accept_store();
@@ -450,7 +450,7 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
     states.set(USER, &state("confirming")).await.unwrap();
     let before = shared.keys.backup();
     shared.keys.restore(Default::default());
-    // What runs makes no new key there, and what starts does not begin.
+    // A running process creates no new key there, and a new one does not start.
     let error = states
         .set(OTHER_USER, &state("confirming"))
         .await
@@ -462,7 +462,7 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
     let lost = matches!(refused, Some(GuardError::UsersLost { count: 1, .. }));
     assert!(lost, "{refused:?}");
     assert!(shared.keys.backup().is_empty(), "nothing is written");
-    // A backup brings everything back.
+    // A backup restores everything.
     shared.keys.restore(before.clone());
     states.set(OTHER_USER, &state("confirming")).await.unwrap();
     let states = another
@@ -470,14 +470,14 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
         .await
         .unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
-    // One from before there were marks is right as well, and is marked.
+    // A backup from before there were marks is right as well, and is marked.
     let mut unmarked = before;
     unmarked.retain(|name, _| name.starts_with("waxseal:user:"));
     shared.keys.restore(unmarked);
     let late = shared.another().await;
     late.start(store.clone(), late.of_users()).await.unwrap();
     assert_eq!(late.users.mark().await.unwrap(), UserStoreMark::Present);
-    // An operator accepts that the keys are gone.
+    // An operator accepts the loss of the keys.
     shared.keys.restore(Default::default());
     let last = shared.another().await;
     assert!(last.users.adopt_store().await.unwrap());
@@ -497,7 +497,7 @@ async fn values_under_the_ring_say_nothing_about_a_store_of_users_keys() {
         put_stored(&store, &user, &sealed.unwrap()).await;
     }
     for user in 1_000..1_010 {
-        let value = sealed_for_nobody(&process, user).await;
+        let value = sealed_for_unknown_user(&process, user).await;
         put_stored(&store, &user.to_string(), &value).await;
     }
     let another = shared.another().await;

@@ -1,4 +1,4 @@
-//! Changes that are made only where nobody else was faster.
+//! Changes that are carried out only if the record is unchanged.
 
 use std::time::Duration;
 
@@ -28,26 +28,26 @@ async fn outcome(bench: &Bench<'_>, change: Change<'_>) -> Outcome {
     match outcomes.as_deref() {
         Ok([outcome]) => *outcome,
         Ok(_) => panic!("there is one outcome for each change"),
-        Err(error) => panic!("a change that is not made is no error: {error}"),
+        Err(error) => panic!("a change that is not carried out is not an error: {error}"),
     }
 }
 
-pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &Bench<'_>) {
+pub(super) async fn a_change_needs_the_expected_bytes(bench: &Bench<'_>) {
     let name = bench.name("record");
     let whole = &Slot::Whole;
-    let made = outcome(bench, change(&name, whole, Some(b"old"), b"new")).await;
+    let result = outcome(bench, change(&name, whole, Some(b"old"), b"new")).await;
     assert_eq!(
-        made,
+        result,
         Outcome::Changed,
-        "a record that is gone is not replaced"
+        "a record that is absent is not replaced"
     );
-    assert_eq!(bench.get(&name).await, None, "and not made either");
+    assert_eq!(bench.get(&name).await, None, "and not created either");
 
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     for wrong in [&b"other"[..], b"", b"ol", b"old ", b"OLD"] {
-        let made = outcome(bench, change(&name, whole, Some(wrong), b"new")).await;
+        let result = outcome(bench, change(&name, whole, Some(wrong), b"new")).await;
         assert_eq!(
-            made,
+            result,
             Outcome::Changed,
             "other bytes than the expected are not replaced"
         );
@@ -57,8 +57,8 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
             "nothing was changed"
         );
     }
-    let made = outcome(bench, change(&name, whole, Some(b"old"), b"new\x00\xff")).await;
-    assert_eq!(made, Outcome::Done, "the expected bytes are replaced");
+    let result = outcome(bench, change(&name, whole, Some(b"old"), b"new\x00\xff")).await;
+    assert_eq!(result, Outcome::Done, "the expected bytes are replaced");
     assert_eq!(
         bench.get(&name).await.as_deref(),
         Some(&b"new\x00\xff"[..]),
@@ -66,9 +66,9 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
     );
 
     let empty = bench.name("empty");
-    bench.put(&empty, b"", Expiry::Never).await;
-    let made = outcome(bench, change(&empty, whole, Some(b""), b"new")).await;
-    assert_eq!(made, Outcome::Done, "an empty value can be expected");
+    bench.put(&empty, b"", Expiry::Persistent).await;
+    let result = outcome(bench, change(&empty, whole, Some(b""), b"new")).await;
+    assert_eq!(result, Outcome::Done, "an empty value can be expected");
 
     let hash = bench.name("hash");
     bench.put_field(&hash, b"field", b"old").await;
@@ -79,9 +79,9 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
         vec![&hash]
     };
     for other in others {
-        let made = outcome(bench, change(other, whole, Some(b"old"), b"new")).await;
+        let result = outcome(bench, change(other, whole, Some(b"old"), b"new")).await;
         assert_eq!(
-            made,
+            result,
             Outcome::Changed,
             "a record of another type is not replaced"
         );
@@ -90,21 +90,21 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
     }
 }
 
-pub(super) async fn a_change_of_an_absent_record_needs_its_absence(bench: &Bench<'_>) {
+pub(super) async fn a_creation_needs_an_absent_record(bench: &Bench<'_>) {
     let (name, hash) = (bench.name("record"), bench.name("hash"));
     let whole = &Slot::Whole;
-    let made = outcome(bench, change(&name, whole, None, b"first")).await;
-    assert_eq!(made, Outcome::Done, "an absent record is made");
+    let result = outcome(bench, change(&name, whole, None, b"first")).await;
+    assert_eq!(result, Outcome::Done, "an absent record is created");
     assert_eq!(
         bench.lifetime(&name).await,
-        Lifetime::Forever,
-        "kept from an absent one: for ever"
+        Lifetime::Persistent,
+        "a kept expiry of an absent record is read as none"
     );
-    let made = outcome(bench, change(&name, whole, None, b"second")).await;
+    let result = outcome(bench, change(&name, whole, None, b"second")).await;
     assert_eq!(
-        made,
+        result,
         Outcome::Changed,
-        "a record that is there is not made again"
+        "an existing record is not created again"
     );
     assert_eq!(
         bench.get(&name).await.as_deref(),
@@ -112,11 +112,11 @@ pub(super) async fn a_change_of_an_absent_record_needs_its_absence(bench: &Bench
         "nothing was changed"
     );
     bench.put_field(&hash, b"field", b"value").await;
-    let made = outcome(bench, change(&hash, whole, None, b"second")).await;
+    let result = outcome(bench, change(&hash, whole, None, b"second")).await;
     assert_eq!(
-        made,
+        result,
         Outcome::Changed,
-        "a record of another type is there too"
+        "a record of another type exists too"
     );
 
     let ending = bench.name("ending");
@@ -127,9 +127,9 @@ pub(super) async fn a_change_of_an_absent_record_needs_its_absence(bench: &Bench
     assert_eq!(
         outcome(bench, timed).await,
         Outcome::Done,
-        "an absent record is made with an end"
+        "an absent record is created with an expiry"
     );
-    bench.end(&ending).await;
+    bench.expires_at(&ending).await;
 }
 
 pub(super) async fn a_change_of_a_slot_needs_the_slot_and_its_bytes(bench: &Bench<'_>) {
@@ -141,7 +141,7 @@ pub(super) async fn a_change_of_a_slot_needs_the_slot_and_its_bytes(bench: &Benc
         .subject
         .make_list(&list, vec![b"stays".to_vec(), b"old".to_vec()])
         .await;
-    bench.put(&string, b"old", Expiry::Never).await;
+    bench.put(&string, b"old", Expiry::Persistent).await;
     let (field, element) = (Slot::Field(b"field".to_vec()), Slot::Element(1));
     let refused = [
         (&hash, Slot::Field(b"none".to_vec())),
@@ -155,24 +155,27 @@ pub(super) async fn a_change_of_a_slot_needs_the_slot_and_its_bytes(bench: &Benc
         (&absent, Slot::Element(0)),
     ];
     for (name, slot) in &refused {
-        let made = outcome(bench, change(name, slot, Some(b"old"), b"new")).await;
+        let result = outcome(bench, change(name, slot, Some(b"old"), b"new")).await;
         assert_eq!(
-            made,
+            result,
             Outcome::Changed,
             "a slot that does not hold the bytes is not replaced"
         );
     }
-    assert!(bench.held(&absent).await.is_none(), "no record was made");
+    assert!(
+        bench.record(&absent).await.is_none(),
+        "no record was created"
+    );
     for (name, slot) in [(&hash, &field), (&list, &element)] {
-        let made = outcome(bench, change(name, slot, Some(b"other"), b"new")).await;
+        let result = outcome(bench, change(name, slot, Some(b"other"), b"new")).await;
         assert_eq!(
-            made,
+            result,
             Outcome::Changed,
             "a slot with other bytes is not replaced"
         );
-        let made = outcome(bench, change(name, slot, Some(b"old"), b"new")).await;
+        let result = outcome(bench, change(name, slot, Some(b"old"), b"new")).await;
         assert_eq!(
-            made,
+            result,
             Outcome::Done,
             "a slot with the expected bytes is replaced"
         );
@@ -188,19 +191,19 @@ pub(super) async fn a_change_of_a_slot_needs_the_slot_and_its_bytes(bench: &Benc
         assert_eq!(
             got.as_deref(),
             Some(&b"stays"[..]),
-            "slots beside it stay as they were"
+            "other slots are unchanged"
         );
     }
 }
 
-pub(super) async fn a_change_keeps_or_sets_the_end_of_the_record(bench: &Bench<'_>) {
+pub(super) async fn a_change_keeps_or_sets_the_expiry(bench: &Bench<'_>) {
     let name = bench.name("record");
     bench.put(&name, b"0", Expiry::At(4_102_444_800_123)).await;
     let steps = [
         (
             Expiry::Keep,
             Some(Lifetime::Until(4_102_444_800_123)),
-            "keep leaves the end",
+            "keep preserves the expiry",
         ),
         (
             Expiry::At(4_102_444_800_456),
@@ -209,11 +212,15 @@ pub(super) async fn a_change_keeps_or_sets_the_end_of_the_record(bench: &Bench<'
         ),
         (Expiry::After(HOUR), None, "a span is set"),
         (
-            Expiry::Never,
-            Some(Lifetime::Forever),
-            "never takes the end away",
+            Expiry::Persistent,
+            Some(Lifetime::Persistent),
+            "persistent removes the expiry",
         ),
-        (Expiry::Keep, Some(Lifetime::Forever), "keep adds no end"),
+        (
+            Expiry::Keep,
+            Some(Lifetime::Persistent),
+            "keep adds no expiry",
+        ),
     ];
     for (n, (expiry, expected, sentence)) in (0_u8..).zip(steps) {
         let (old, new) = ([b'0' + n], [b'1' + n]);
@@ -224,21 +231,24 @@ pub(super) async fn a_change_keeps_or_sets_the_end_of_the_record(bench: &Bench<'
         assert_eq!(outcome(bench, step).await, Outcome::Done, "{sentence}");
         match expected {
             Some(lifetime) => assert_eq!(bench.lifetime(&name).await, lifetime, "{sentence}"),
-            None => assert!(bench.end(&name).await < 4_102_444_800_123, "{sentence}"),
+            None => assert!(
+                bench.expires_at(&name).await < 4_102_444_800_123,
+                "{sentence}"
+            ),
         }
     }
 }
 
-pub(super) async fn a_thousand_changes_are_each_judged_by_themselves(bench: &Bench<'_>) {
+pub(super) async fn a_thousand_changes_are_judged_individually(bench: &Bench<'_>) {
     let names: Vec<RecordName> = (0..1000).map(|n| bench.name(format!("{n}"))).collect();
     let field = Slot::Field(b"field".to_vec());
     for (n, name) in names.iter().enumerate() {
         match n % 5 {
             0 => {
-                let end = Expiry::At(4_102_444_800_000 + n as u64);
-                bench.put(name, b"old", end).await;
+                let expires_at = Expiry::At(4_102_444_800_000 + n as u64);
+                bench.put(name, b"old", expires_at).await;
             }
-            1 => bench.put(name, b"changed", Expiry::Never).await,
+            1 => bench.put(name, b"changed", Expiry::Persistent).await,
             2 => bench.put_field(name, b"field", b"old").await,
             _ => {}
         }
@@ -275,11 +285,15 @@ pub(super) async fn a_thousand_changes_are_each_judged_by_themselves(bench: &Ben
         assert_eq!(
             got.as_deref(),
             value,
-            "each change of a batch is judged by itself"
+            "each change of a batch is judged individually"
         );
         if n % 5 == 0 {
-            let end = Lifetime::Until(4_102_444_800_000 + n as u64);
-            assert_eq!(bench.lifetime(name).await, end, "a batch keeps every end");
+            let expires_at = Lifetime::Until(4_102_444_800_000 + n as u64);
+            assert_eq!(
+                bench.lifetime(name).await,
+                expires_at,
+                "a batch keeps every expiry"
+            );
         }
     }
     let none = bench.store.replace_if_unchanged(&[]).await;

@@ -1,21 +1,24 @@
-//! How long records live.
+//! Expiry of records.
 
 use std::time::Duration;
 
 use super::Bench;
 use crate::record::{Cursor, Expiry, Lifetime, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A time far ahead, with milliseconds that are not zero.
+/// A time far in the future, with a non-zero millisecond part.
 const FAR: u64 = 4_102_444_800_123;
 const VALUE: &[u8] = b"value";
 
-pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>) {
+pub(super) async fn a_new_record_gets_the_requested_expiry(bench: &Bench<'_>) {
     let name = bench.name("record");
     for (expiry, sentence) in [
-        (Expiry::Keep, "kept from an absent record: for ever"),
-        (Expiry::Never, "never means for ever"),
+        (
+            Expiry::Keep,
+            "a kept expiry of an absent record is read as none",
+        ),
+        (Expiry::Persistent, "persistent means no expiry"),
     ] {
         bench
             .store
@@ -23,7 +26,11 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
             .await
             .expect("a record can be deleted");
         bench.put(&name, b"value", expiry).await;
-        assert_eq!(bench.lifetime(&name).await, Lifetime::Forever, "{sentence}");
+        assert_eq!(
+            bench.lifetime(&name).await,
+            Lifetime::Persistent,
+            "{sentence}"
+        );
     }
     bench.put(&name, b"value", Expiry::At(FAR)).await;
     assert_eq!(
@@ -32,36 +39,36 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
         "a time is kept exactly"
     );
 
-    // Two records, an hour apart, written one after the other: the store's own clock says when.
+    // Two records, an hour apart, written one after the other: the store's own clock decides.
     let later = bench.name("later");
     bench.put(&name, b"value", Expiry::After(HOUR)).await;
     bench.put(&later, b"value", Expiry::After(2 * HOUR)).await;
     let apart = bench
-        .end(&later)
+        .expires_at(&later)
         .await
-        .saturating_sub(bench.end(&name).await);
+        .saturating_sub(bench.expires_at(&name).await);
     assert!(
         (3_600_000..3_660_000).contains(&apart),
         "a span counts from the time of the write, in milliseconds"
     );
-    bench.put(&name, b"value", Expiry::Never).await;
+    bench.put(&name, b"value", Expiry::Persistent).await;
     assert_eq!(
         bench.lifetime(&name).await,
-        Lifetime::Forever,
-        "never takes an end away"
+        Lifetime::Persistent,
+        "persistent removes an expiry"
     );
 }
 
-pub(super) async fn keep_leaves_the_end_to_the_millisecond(bench: &Bench<'_>) {
+pub(super) async fn keep_preserves_the_expiry_to_the_millisecond(bench: &Bench<'_>) {
     let name = bench.name("record");
     bench.put(&name, b"value", Expiry::After(HOUR)).await;
-    let end = bench.end(&name).await;
+    let expires_at = bench.expires_at(&name).await;
     bench.subject.pass(Duration::from_millis(5)).await;
     bench.put(&name, b"another", Expiry::Keep).await;
     assert_eq!(
-        bench.end(&name).await,
-        end,
-        "a put that keeps leaves the end to the millisecond"
+        bench.expires_at(&name).await,
+        expires_at,
+        "a put that keeps the expiry keeps it to the millisecond"
     );
     let change = Change {
         name: &name,
@@ -77,19 +84,19 @@ pub(super) async fn keep_leaves_the_end_to_the_millisecond(bench: &Bench<'_>) {
         "an unchanged value is replaced"
     );
     assert_eq!(
-        bench.end(&name).await,
-        end,
-        "a change that keeps leaves the end as well"
+        bench.expires_at(&name).await,
+        expires_at,
+        "a change that keeps the expiry keeps it as well"
     );
 }
 
-pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_>) {
+pub(super) async fn writing_a_slot_does_not_change_the_expiry(bench: &Bench<'_>) {
     let hash = bench.name("hash");
     bench.put_field(&hash, b"field", b"value").await;
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
-        "a new hash lives for ever"
+        Lifetime::Persistent,
+        "a new hash has no expiry"
     );
     let field = Slot::Field(b"field".to_vec());
     let put = bench
@@ -103,8 +110,8 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     );
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
-        "a field changes no end"
+        Lifetime::Persistent,
+        "a field does not change the expiry"
     );
     let change = Change {
         name: &hash,
@@ -121,41 +128,41 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     );
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
-        "a changed field changes no end"
+        Lifetime::Persistent,
+        "a changed field does not change the expiry"
     );
 }
 
-pub(super) async fn an_expired_record_is_absent_for_every_reading(bench: &Bench<'_>) {
+pub(super) async fn an_expired_record_is_absent_for_every_read(bench: &Bench<'_>) {
     let [name] = expired(bench, ["record"]).await;
     assert!(
-        bench.held(&name).await.is_none(),
-        "what has expired is read as none"
+        bench.record(&name).await.is_none(),
+        "an expired record is read as absent"
     );
     let lifetime = bench.lifetime(&name).await;
     assert_eq!(
         lifetime,
         Lifetime::Absent,
-        "what has expired has no lifetime"
+        "an expired record has no lifetime"
     );
     assert_eq!(
         bench.get(&name).await,
         None,
-        "what has expired holds nothing"
+        "an expired record holds nothing"
     );
     let field = Slot::Field(b"field".to_vec());
-    assert_eq!(bench.slot(&name, &field).await, None, "and is of no type");
+    assert_eq!(bench.slot(&name, &field).await, None, "and has no type");
     let page = bench.store.read_slots(&name, &Cursor::start(), 10).await;
     let page = page.expect("the slots of an absent record can be read");
     assert!(
         page.slots.is_empty() && page.next.is_none(),
-        "what has expired has no slots"
+        "an expired record has no slots"
     );
 }
 
 pub(super) async fn an_expired_record_is_absent_for_every_write(bench: &Bench<'_>) {
-    let ends = ["replaced", "made", "put", "hash"];
-    let [replaced, made, put, hash] = expired(bench, ends).await;
+    let suffixes = ["replaced", "made", "put", "hash"];
+    let [replaced, created, put, hash] = expired(bench, suffixes).await;
     let change = |name, expected| Change {
         name,
         slot: &Slot::Whole,
@@ -163,35 +170,35 @@ pub(super) async fn an_expired_record_is_absent_for_every_write(bench: &Bench<'_
         value: b"new",
         expiry: Expiry::Keep,
     };
-    let changes = [change(&replaced, Some(VALUE)), change(&made, None)];
+    let changes = [change(&replaced, Some(VALUE)), change(&created, None)];
     let outcomes = bench.store.replace_if_unchanged(&changes).await;
     let expected = vec![Outcome::Changed, Outcome::Done];
     assert_eq!(
         outcomes,
         Ok(expected),
-        "what has expired is not replaced, and its name is free"
+        "an expired record is not replaced, and its name is free"
     );
     bench.put(&put, b"new", Expiry::Keep).await;
     bench.put_field(&hash, b"field", b"new").await;
-    for name in [&made, &put, &hash] {
+    for name in [&created, &put, &hash] {
         let lifetime = bench.lifetime(name).await;
         assert_eq!(
             lifetime,
-            Lifetime::Forever,
-            "what has expired leaves its end to nobody"
+            Lifetime::Persistent,
+            "the expiry of an expired record is not inherited"
         );
     }
 }
 
 pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<'_>) {
-    let ends = ["unchanged", "deleted", "from", "to"];
-    let [unchanged, deleted, from, to] = expired(bench, ends).await;
+    let suffixes = ["unchanged", "deleted", "from", "to"];
+    let [unchanged, deleted, from, to] = expired(bench, suffixes).await;
     let (store, elsewhere) = (&bench.store, bench.name("elsewhere"));
     let outcome = store.delete_if_unchanged(&unchanged, VALUE).await;
     assert_eq!(
         outcome,
         Ok(Outcome::Changed),
-        "what has expired cannot be deleted"
+        "an expired record cannot be deleted"
     );
     assert_eq!(
         store.delete(&deleted).await,
@@ -200,7 +207,7 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     );
 
     let living = bench.name("living");
-    bench.put(&living, VALUE, Expiry::Never).await;
+    bench.put(&living, VALUE, Expiry::Persistent).await;
     let step = Move {
         from: &from,
         expected: VALUE,
@@ -211,8 +218,8 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     let moved = store.move_if_unchanged(step).await;
     assert_eq!(
         moved,
-        Ok(Moved::Changed),
-        "what has expired cannot be moved"
+        Ok(MoveOutcome::Changed),
+        "an expired record cannot be moved"
     );
     let step = Move {
         from: &living,
@@ -222,28 +229,28 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     let moved = store.move_if_unchanged(step).await;
     assert_eq!(
         moved,
-        Ok(Moved::Done),
-        "where a record has expired the place is free"
+        Ok(MoveOutcome::Done),
+        "the name of an expired record is free"
     );
     let lifetime = bench.lifetime(&to).await;
     assert_eq!(
         lifetime,
-        Lifetime::Forever,
-        "what has expired leaves its end to nobody"
+        Lifetime::Persistent,
+        "the expiry of an expired record is not inherited"
     );
 }
 
-pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>) {
+pub(super) async fn an_expiry_in_the_past_leaves_no_record(bench: &Bench<'_>) {
     let name = bench.name("record");
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     bench.put(&name, b"new", Expiry::At(1_000)).await;
     assert_eq!(
         bench.get(&name).await,
         None,
-        "a record whose end is past is absent at once"
+        "a record whose expiry is past is absent at once"
     );
 
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     bench
         .put(&name, b"new", Expiry::After(Duration::ZERO))
         .await;
@@ -251,16 +258,16 @@ pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>)
     assert_eq!(
         bench.get(&name).await,
         None,
-        "no time at all is one millisecond"
+        "a zero duration is one millisecond"
     );
 }
 
-pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) {
+pub(super) async fn lifetimes_are_in_the_order_of_the_names(bench: &Bench<'_>) {
     let names: Vec<RecordName> = (0..300).map(|n| bench.name(format!("{n}"))).collect();
     for (n, name) in (0_u64..).zip(&names) {
         match n % 3 {
             0 => {}
-            1 => bench.put(name, b"value", Expiry::Never).await,
+            1 => bench.put(name, b"value", Expiry::Persistent).await,
             _ => bench.put(name, b"value", Expiry::At(FAR + n)).await,
         }
     }
@@ -268,12 +275,12 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
         .store
         .lifetimes(&names)
         .await
-        .expect("lifetimes can be asked for");
+        .expect("lifetimes can be read");
     assert_eq!(all.len(), names.len(), "there is one answer for each name");
     for (n, lifetime) in (0_u64..).zip(all) {
         let expected = match n % 3 {
             0 => Lifetime::Absent,
-            1 => Lifetime::Forever,
+            1 => Lifetime::Persistent,
             _ => Lifetime::Until(FAR + n),
         };
         assert_eq!(
@@ -285,9 +292,9 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
     assert_eq!(none, Ok(Vec::new()), "no names have no lifetimes");
 }
 
-/// String records that hold `value` and have expired by now.
-async fn expired<const N: usize>(bench: &Bench<'_>, ends: [&str; N]) -> [RecordName; N] {
-    let names = ends.map(|end| bench.name(end));
+/// String records that hold `value` and have already expired.
+async fn expired<const N: usize>(bench: &Bench<'_>, suffixes: [&str; N]) -> [RecordName; N] {
+    let names = suffixes.map(|suffix| bench.name(suffix));
     for name in &names {
         bench
             .put(name, b"value", Expiry::After(Duration::from_millis(50)))

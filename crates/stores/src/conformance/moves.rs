@@ -1,10 +1,10 @@
-//! Records that are taken away only where nobody else was faster: deleted, or moved elsewhere.
+//! Records that are deleted or moved only if they are unchanged.
 
 use std::time::Duration;
 
 use super::Bench;
 use crate::record::{Expiry, Lifetime, RecordName};
-use crate::store::{Move, Moved, Outcome};
+use crate::store::{Move, MoveOutcome, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const OLD: &[u8] = b"old";
@@ -20,7 +20,7 @@ fn step<'a>(from: &'a RecordName, to: &'a RecordName) -> Move<'a> {
     }
 }
 
-async fn moves(bench: &Bench<'_>, step: Move<'_>, expected: Moved, sentence: &str) {
+async fn moves(bench: &Bench<'_>, step: Move<'_>, expected: MoveOutcome, sentence: &str) {
     let moved = bench.store.move_if_unchanged(step).await;
     assert_eq!(moved, Ok(expected), "{sentence}");
 }
@@ -33,7 +33,7 @@ pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Ben
         Ok(Outcome::Changed),
         "an absent record is not deleted"
     );
-    bench.put(&name, b"value", Expiry::Never).await;
+    bench.put(&name, b"value", Expiry::Persistent).await;
     let deleted = bench.store.delete_if_unchanged(&name, b"other").await;
     assert_eq!(
         deleted,
@@ -51,7 +51,7 @@ pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Ben
         Ok(Outcome::Done),
         "a record with the expected bytes is deleted"
     );
-    assert_eq!(bench.get(&name).await, None, "it is gone");
+    assert_eq!(bench.get(&name).await, None, "it is absent");
     bench.put_field(&hash, b"field", b"value").await;
     let deleted = bench.store.delete_if_unchanged(&hash, b"value").await;
     assert_eq!(
@@ -67,12 +67,12 @@ pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Ben
 }
 
 pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_>) {
-    let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
+    let [from, to, hash] = ["from", "to", "hash"].map(|expires_at| bench.name(expires_at));
     let (sentence, step) = ("an absent record does not move", step(&from, &to));
-    moves(bench, step, Moved::Changed, sentence).await;
-    bench.put(&from, b"other", Expiry::Never).await;
+    moves(bench, step, MoveOutcome::Changed, sentence).await;
+    bench.put(&from, b"other", Expiry::Persistent).await;
     let sentence = "a record with other bytes does not move";
-    moves(bench, step, Moved::Changed, sentence).await;
+    moves(bench, step, MoveOutcome::Changed, sentence).await;
     let left = bench.get(&from).await;
     assert_eq!(left.as_deref(), Some(&b"other"[..]), "{sentence}");
     bench.put_field(&hash, b"field", OLD).await;
@@ -83,7 +83,7 @@ pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_
             from: &hash,
             ..step
         },
-        Moved::Changed,
+        MoveOutcome::Changed,
         sentence,
     )
     .await;
@@ -92,27 +92,31 @@ pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_
         Some("hash"),
         "{sentence}"
     );
-    assert_eq!(bench.get(&to).await, None, "nothing came to the new place");
+    assert_eq!(
+        bench.get(&to).await,
+        None,
+        "nothing was written under the new name"
+    );
 
-    bench.put(&from, OLD, Expiry::Never).await;
+    bench.put(&from, OLD, Expiry::Persistent).await;
     let sentence = "a record with the expected bytes moves to a free name";
-    moves(bench, step, Moved::Done, sentence).await;
-    assert_eq!(bench.get(&from).await, None, "the old place is empty");
-    let came = bench.get(&to).await;
-    assert_eq!(came.as_deref(), Some(NEW), "the new place is written");
+    moves(bench, step, MoveOutcome::Done, sentence).await;
+    assert_eq!(bench.get(&from).await, None, "the old name is free");
+    let moved = bench.get(&to).await;
+    assert_eq!(moved.as_deref(), Some(NEW), "the new name is written");
 }
 
 pub(super) async fn a_record_moves_only_to_a_free_name(bench: &Bench<'_>) {
-    let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
-    bench.put(&from, OLD, Expiry::Never).await;
-    bench.put(&to, b"of another", Expiry::Never).await;
+    let [from, to, hash] = ["from", "to", "hash"].map(|expires_at| bench.name(expires_at));
+    bench.put(&from, OLD, Expiry::Persistent).await;
+    bench.put(&to, b"of another", Expiry::Persistent).await;
     bench.put_field(&hash, b"field", OLD).await;
     for (to, sentence) in [
         (&to, "a record does not move onto another"),
         (&hash, "a record does not move onto one of another type"),
         (&from, "a record does not move onto itself"),
     ] {
-        moves(bench, step(&from, to), Moved::Occupied, sentence).await;
+        moves(bench, step(&from, to), MoveOutcome::Occupied, sentence).await;
         let left = bench.get(&from).await;
         assert_eq!(left.as_deref(), Some(OLD), "{sentence}");
     }
@@ -126,14 +130,14 @@ pub(super) async fn a_record_moves_only_to_a_free_name(bench: &Bench<'_>) {
     assert_eq!(kind.as_deref(), Some("hash"), "the other is untouched");
 }
 
-pub(super) async fn a_record_that_moves_keeps_or_gets_its_end(bench: &Bench<'_>) {
+pub(super) async fn a_moved_record_keeps_or_gets_its_expiry(bench: &Bench<'_>) {
     const END: u64 = 4_102_444_800_123;
     let cases = [
-        (Expiry::Never, Expiry::Keep),
+        (Expiry::Persistent, Expiry::Keep),
         (Expiry::At(END), Expiry::Keep),
-        (Expiry::At(END), Expiry::Never),
+        (Expiry::At(END), Expiry::Persistent),
         (Expiry::At(END), Expiry::At(END + 1000)),
-        (Expiry::Never, Expiry::After(HOUR)),
+        (Expiry::Persistent, Expiry::After(HOUR)),
     ];
     for (n, (before, expiry)) in cases.into_iter().enumerate() {
         let (from, to) = (
@@ -149,29 +153,33 @@ pub(super) async fn a_record_that_moves_keeps_or_gets_its_end(bench: &Bench<'_>)
             expiry,
         };
         let moved = bench.store.move_if_unchanged(step).await;
-        assert_eq!(moved, Ok(Moved::Done), "a record moves");
+        assert_eq!(moved, Ok(MoveOutcome::Done), "a record moves");
         match (before, expiry) {
-            (Expiry::Never, Expiry::Keep) | (_, Expiry::Never) => {
-                let sentence = "a record without an end has none in its new place";
-                assert_eq!(bench.lifetime(&to).await, Lifetime::Forever, "{sentence}");
-            }
-            // A server that counts what is left may be off by the time its script took.
-            (_, Expiry::Keep) => {
-                let off = bench.end(&to).await.abs_diff(END);
-                assert!(off <= 5, "a record keeps its end in its new place");
-            }
-            (_, Expiry::At(end)) => {
+            (Expiry::Persistent, Expiry::Keep) | (_, Expiry::Persistent) => {
+                let sentence = "a record without expiry has none after the move";
                 assert_eq!(
-                    bench.end(&to).await,
-                    end,
-                    "a record gets the end that was asked for"
+                    bench.lifetime(&to).await,
+                    Lifetime::Persistent,
+                    "{sentence}"
+                );
+            }
+            // A server that works with the remaining time may be off by the script's running time.
+            (_, Expiry::Keep) => {
+                let off = bench.expires_at(&to).await.abs_diff(END);
+                assert!(off <= 5, "a record keeps its expiry after the move");
+            }
+            (_, Expiry::At(expires_at)) => {
+                assert_eq!(
+                    bench.expires_at(&to).await,
+                    expires_at,
+                    "a record gets the requested expiry"
                 );
             }
             (_, Expiry::After(_)) => {
-                let end = bench.end(&to).await;
+                let expires_at = bench.expires_at(&to).await;
                 assert!(
-                    (1..END).contains(&end),
-                    "a record gets the span that was asked for"
+                    (1..END).contains(&expires_at),
+                    "a record gets the requested duration"
                 );
             }
         }

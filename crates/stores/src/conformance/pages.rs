@@ -6,15 +6,15 @@ use futures_util::{StreamExt, stream};
 
 use super::Bench;
 use crate::error::StoreError;
-use crate::record::{Cursor, Expiry, Held, RecordName, Slot};
+use crate::record::{Cursor, Expiry, Record, RecordName, Slot};
 
-/// More pages than any reading here may take.
-const MOST_PAGES: usize = 100_000;
+/// More pages than any read here may take.
+const MAX_PAGES: usize = 100_000;
 
 pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>) {
-    let name = |end: &str| bench.name(end);
+    let name = |suffix: &str| bench.name(suffix);
     bench
-        .put(&name("string"), b"value\x00\xff", Expiry::Never)
+        .put(&name("string"), b"value\x00\xff", Expiry::Persistent)
         .await;
     bench.put_field(&name("hash"), b"field", b"value").await;
     bench
@@ -22,7 +22,7 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
         .make_list(&name("list"), vec![b"value".to_vec()])
         .await;
     let has_set = bench.subject.make_set(&name("set")).await;
-    let ends = [
+    let suffixes = [
         "list",
         "absent",
         "string",
@@ -31,19 +31,23 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
         "absent too",
         "string",
     ];
-    let names: Vec<RecordName> = ends.iter().map(|end| name(end)).collect();
-    let held = bench
+    let names: Vec<RecordName> = suffixes.iter().map(|suffix| name(suffix)).collect();
+    let records = bench
         .store
         .read(&names)
         .await
         .expect("any records can be read in one call");
-    assert_eq!(held.len(), names.len(), "there is one answer for each name");
-    for (end, held) in ends.into_iter().zip(held) {
-        let kind = held.as_ref().map(Held::kind);
-        match end {
-            "absent" | "absent too" => assert_eq!(kind, None, "an absent record is none"),
+    assert_eq!(
+        records.len(),
+        names.len(),
+        "there is one answer for each name"
+    );
+    for (suffix, record) in suffixes.into_iter().zip(records) {
+        let kind = record.as_ref().map(Record::kind);
+        match suffix {
+            "absent" | "absent too" => assert_eq!(kind, None, "an absent record is read as none"),
             "string" => assert!(
-                held == Some(Held::String(b"value\x00\xff".to_vec())),
+                record == Some(Record::String(b"value\x00\xff".to_vec())),
                 "a string record is read with its bytes"
             ),
             "set" => {
@@ -52,7 +56,7 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
                     kind, expected,
                     "a record of a type without slots is named by its type"
                 );
-                let other = held.is_none_or(|held| matches!(held, Held::Other(_)));
+                let other = record.is_none_or(|record| matches!(record, Record::Other(_)));
                 assert!(other, "a set is neither string nor hash nor list");
             }
             other => assert_eq!(kind, Some(other), "answers come in the order of the names"),
@@ -62,33 +66,37 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
     assert!(none.is_empty(), "no names have no answers");
 }
 
-pub(super) async fn a_record_that_comes_twice_is_read_twice(bench: &Bench<'_>) {
+pub(super) async fn a_repeated_name_is_read_twice(bench: &Bench<'_>) {
     let names: Vec<RecordName> = (0..1500)
         .map(|n| bench.name(format!("{}", n % 500)))
         .collect();
     for (n, name) in names.iter().take(500).enumerate() {
         bench
-            .put(name, n.to_string().as_bytes(), Expiry::Never)
+            .put(name, n.to_string().as_bytes(), Expiry::Persistent)
             .await;
     }
-    let held = bench
+    let records = bench
         .store
         .read(&names)
         .await
         .expect("any records can be read in one call");
-    assert_eq!(held.len(), names.len(), "there is one answer for each name");
-    for (n, held) in held.into_iter().enumerate() {
-        let expected = Held::String((n % 500).to_string().into_bytes());
+    assert_eq!(
+        records.len(),
+        names.len(),
+        "there is one answer for each name"
+    );
+    for (n, record) in records.into_iter().enumerate() {
+        let expected = Record::String((n % 500).to_string().into_bytes());
         assert!(
-            held == Some(expected),
-            "a name may come twice, and is answered twice"
+            record == Some(expected),
+            "a repeated name is answered twice"
         );
     }
 }
 
 async fn slots(bench: &Bench<'_>, name: &RecordName, count: usize) -> Vec<(Slot, Vec<u8>)> {
     let (mut all, mut cursor) = (Vec::new(), Cursor::start());
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = bench.store.read_slots(name, &cursor, count).await;
         let page = page.unwrap_or_else(|error| panic!("a page of slots can be read: {error}"));
         all.extend(page.slots);
@@ -97,7 +105,7 @@ async fn slots(bench: &Bench<'_>, name: &RecordName, count: usize) -> Vec<(Slot,
             None => return all,
         }
     }
-    panic!("reading slots comes to an end");
+    panic!("reading slots ends");
 }
 
 pub(super) async fn three_thousand_fields_come_in_pages(bench: &Bench<'_>) {
@@ -117,13 +125,13 @@ pub(super) async fn three_thousand_fields_come_in_pages(bench: &Bench<'_>) {
         .await;
     for count in [100, 10_000] {
         let read = slots(bench, &hash, count).await;
-        assert!(read.len() >= expected.len(), "no field is left out");
+        assert!(read.len() >= expected.len(), "no field is missing");
         let read = read.into_iter().map(|(slot, value)| match slot {
             Slot::Field(field) => (field, value),
             other => panic!("a hash record has fields, not {other:?}"),
         });
         let read: BTreeMap<Vec<u8>, Vec<u8>> = read.collect();
-        assert!(read == expected, "every field comes, with what it holds");
+        assert!(read == expected, "every field is returned with its value");
     }
     let page = bench
         .store
@@ -145,13 +153,16 @@ pub(super) async fn three_thousand_elements_come_in_pages(bench: &Bench<'_>) {
     bench.subject.make_list(&list, expected.clone()).await;
     for count in [1, 100, 1000, 10_000] {
         let read = slots(bench, &list, count).await;
-        assert_eq!(read.len(), expected.len(), "every element comes once");
+        assert_eq!(read.len(), expected.len(), "every element is returned once");
         for ((n, expected), (slot, value)) in (0..).zip(&expected).zip(read) {
             assert!(
                 slot == Slot::Element(n),
-                "elements come in order, counted from the head"
+                "elements are in order, counted from the head"
             );
-            assert!(value == *expected, "every element comes with what it holds");
+            assert!(
+                value == *expected,
+                "every element is returned with its value"
+            );
         }
     }
     let page = bench
@@ -169,7 +180,7 @@ pub(super) async fn pages_of_other_records(bench: &Bench<'_>) {
     let absent = slots(bench, &bench.name("absent"), 10).await;
     assert!(absent.is_empty(), "an absent record has no slots");
     let string = bench.name("string");
-    bench.put(&string, b"value", Expiry::Never).await;
+    bench.put(&string, b"value", Expiry::Persistent).await;
     let page = bench.store.read_slots(&string, &Cursor::start(), 10).await;
     let refused = matches!(page, Err(StoreError::WrongType));
     assert!(refused, "a string record is not read in pages");

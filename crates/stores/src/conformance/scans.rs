@@ -9,40 +9,40 @@ use super::Bench;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, RecordName};
 
-/// More pages than any scan here may take: a scan that does not end is a finding, not a hang.
-const MOST_PAGES: usize = 1_000_000;
+/// More pages than any scan here may take: an endless scan is a finding, not a hang.
+const MAX_PAGES: usize = 1_000_000;
 
 fn pattern(text: &str) -> RecordPattern {
     let is_own = text.as_bytes().starts_with(RecordName::OWN_PREFIX);
     let pattern = match is_own {
-        true => RecordPattern::of_own(text),
+        true => RecordPattern::parse_own(text),
         false => RecordPattern::parse(text),
     };
-    pattern.expect("the suite's patterns are patterns")
+    pattern.expect("the suite's patterns are valid")
 }
 
 async fn scan(bench: &Bench<'_>, text: &str, count: usize) -> BTreeSet<RecordName> {
     let pattern = pattern(text);
     let mut found = BTreeSet::new();
     let mut cursor = Cursor::start();
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let page = bench.store.scan(&pattern, &cursor, count).await;
         let page = page.unwrap_or_else(|error| panic!("a page can be scanned: {error}"));
         found.extend(page.names);
-        // A checkpoint keeps the cursor as text.
+        // A checkpoint saves the cursor as text.
         match page.next {
             Some(next) => cursor = Cursor::from_text(next.as_str().to_owned()),
             None => return found,
         }
-        assert!(!cursor.is_start(), "a cursor that goes on is not the start");
+        assert!(!cursor.is_start(), "a cursor that resumes is not the start");
     }
-    panic!("a scan comes to an end");
+    panic!("a scan ends");
 }
 
 async fn fill(bench: &Bench<'_>, names: &[RecordName]) {
     let mut writes = Vec::with_capacity(names.len());
     for name in names {
-        writes.push(bench.put(name, b"value", Expiry::Never));
+        writes.push(bench.put(name, b"value", Expiry::Persistent));
     }
     stream::iter(writes)
         .buffer_unordered(256)
@@ -58,7 +58,7 @@ pub(super) async fn a_scan_finds_five_thousand_records(bench: &Bench<'_>) {
         let found = scan(bench, &format!("{}*", bench.prefix), count).await;
         assert!(
             found == all,
-            "a scan in pages of {count} names every record, and no other"
+            "a scan in pages of {count} returns every record, and no other"
         );
     }
     let pattern = pattern(&format!("{}*", bench.prefix));
@@ -67,16 +67,19 @@ pub(super) async fn a_scan_finds_five_thousand_records(bench: &Bench<'_>) {
         .scan(&pattern, &Cursor::start(), 100)
         .await
         .expect("a page");
-    assert!(page.names.len() < 1000, "a page of 100 names about as many");
+    assert!(
+        page.names.len() < 1000,
+        "a page of 100 returns about as many names"
+    );
     assert!(
         page.examined > 0,
-        "a page says how many records it looked at"
+        "a page reports how many records it examined"
     );
     assert!(page.next.is_some(), "a page of 100 is not the end of 5,000");
 }
 
-pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
-    let ends = [
+pub(super) async fn a_scan_returns_only_names_of_the_pattern(bench: &Bench<'_>) {
+    let suffixes = [
         "a:",
         "a:1",
         "a:2:state",
@@ -89,10 +92,10 @@ pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
         "c*d",
         "cxd",
     ];
-    fill(bench, &ends.map(|end| bench.name(end))).await;
+    fill(bench, &suffixes.map(|suffix| bench.name(suffix))).await;
     let cases: [(&str, &[&str]); 13] = [
         ("a:*", &["a:", "a:1", "a:2:state", "a:3:other", "a:state"]),
-        // A name without a user has the form, too.
+        // A name with an empty user has the form, too.
         (
             "a:{user}",
             &["a:", "a:1", "a:2:state", "a:3:other", "a:state"],
@@ -114,16 +117,17 @@ pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
     ];
     for (text, expected) in cases {
         let found = scan(bench, &format!("{}{text}", bench.prefix), 3).await;
-        let expected: BTreeSet<RecordName> = expected.iter().map(|end| bench.name(end)).collect();
+        let expected: BTreeSet<RecordName> =
+            expected.iter().map(|suffix| bench.name(suffix)).collect();
         assert!(
             found == expected,
-            "a scan for {text} names what has that form, and nothing else"
+            "a scan for {text} returns the names of that form, and no others"
         );
     }
 }
 
 pub(super) async fn a_scan_takes_names_with_odd_characters_literally(bench: &Bench<'_>) {
-    let ends = [
+    let suffixes = [
         &b"odd a?b"[..],
         b"odd a[bc]d",
         b"odd a\\*b",
@@ -133,7 +137,7 @@ pub(super) async fn a_scan_takes_names_with_odd_characters_literally(bench: &Ben
         b"odd ^$.",
         b"odd \r\n",
     ];
-    let names: Vec<RecordName> = ends.iter().map(|end| bench.name(end)).collect();
+    let names: Vec<RecordName> = suffixes.iter().map(|suffix| bench.name(suffix)).collect();
     fill(bench, &names).await;
     fill(bench, &[bench.name("Odd a"), bench.name("od")]).await;
     let found = scan(bench, &format!("{}odd *", bench.prefix), 2).await;
@@ -171,7 +175,7 @@ pub(super) async fn a_scan_finds_names_of_our_own(bench: &Bench<'_>) {
     }
     assert!(
         found == names.into_iter().collect(),
-        "names of our own are given like any other"
+        "our own names are returned like any other"
     );
 }
 
@@ -179,7 +183,7 @@ pub(super) async fn a_scan_without_a_match_ends_empty(bench: &Bench<'_>) {
     let found = scan(bench, &format!("{}*", bench.prefix), 1000).await;
     assert!(
         found.is_empty(),
-        "a scan that matches nothing names nothing, and ends"
+        "a scan that matches nothing returns nothing, and ends"
     );
 }
 
@@ -190,7 +194,7 @@ pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
     fill(bench, &going).await;
     let pattern = pattern(&format!("{}*", bench.prefix));
     let (mut found, mut cursor) = (BTreeSet::new(), Cursor::start());
-    for turn in 0..MOST_PAGES {
+    for turn in 0..MAX_PAGES {
         let page = bench
             .store
             .scan(&pattern, &cursor, 50)
@@ -205,9 +209,9 @@ pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
                 .expect("a record can be deleted");
         }
         if let Some(name) = staying.get(turn).filter(|_| turn < 100) {
-            let coming = [format!("comes {turn}"), format!("a {turn}")];
-            fill(bench, &coming.map(|end| bench.name(end))).await;
-            bench.put(name, b"another value", Expiry::Never).await;
+            let suffixes = [format!("comes {turn}"), format!("a {turn}")];
+            fill(bench, &suffixes.map(|suffix| bench.name(suffix))).await;
+            bench.put(name, b"another value", Expiry::Persistent).await;
         }
         match page.next {
             Some(next) => cursor = next,
@@ -217,14 +221,14 @@ pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
     for name in &staying {
         assert!(
             found.contains(name),
-            "what is there from the first page to the last is named"
+            "a record that exists from the first page to the last is returned"
         );
     }
-    let form = |name: &RecordName| pattern.names(name.as_bytes());
+    let form = |name: &RecordName| pattern.matches_form(name.as_bytes());
     assert!(found.iter().all(form), "and nothing that does not match");
 }
 
-pub(super) async fn a_scan_gives_nothing_that_has_expired(bench: &Bench<'_>) {
+pub(super) async fn a_scan_omits_expired_records(bench: &Bench<'_>) {
     let (stays, goes) = (bench.name("stays"), bench.name("goes"));
     bench
         .put(&stays, b"value", Expiry::After(Duration::from_secs(3600)))
@@ -236,6 +240,6 @@ pub(super) async fn a_scan_gives_nothing_that_has_expired(bench: &Bench<'_>) {
     let found = scan(bench, &format!("{}*", bench.prefix), 10).await;
     assert!(
         found == BTreeSet::from([stays]),
-        "what has expired is not named by a scan"
+        "a scan omits expired records"
     );
 }

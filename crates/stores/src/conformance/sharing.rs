@@ -6,14 +6,14 @@ use futures_util::future::join_all;
 
 use super::Bench;
 use crate::record::{Expiry, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore};
 
 const TASKS: u64 = 50;
 /// Of each task that increments: the whole record, and a field.
 const TURNS: u64 = 20;
 const FIELD_TURNS: u64 = 4;
 
-/// Adds one to the number in the slot, as often as it takes until nobody else was faster.
+/// Increments the number in the slot, retrying until no other task was faster.
 async fn increment(store: &dyn RecordStore, name: &RecordName, slot: &Slot) {
     loop {
         let before = store.get(name, slot).await.expect("a slot can be read");
@@ -58,7 +58,7 @@ pub(super) async fn concurrent_increments_lose_none(bench: &Bench<'_>) {
         })
     });
     for task in join_all(tasks).await {
-        task.expect("a task that increments comes to its end");
+        task.expect("a task that increments finishes");
     }
     for (name, slot, turns) in [(&string, &Slot::Whole, TURNS), (&hash, &field, FIELD_TURNS)] {
         let expected = (TASKS * turns).to_string().into_bytes();
@@ -69,7 +69,7 @@ pub(super) async fn concurrent_increments_lose_none(bench: &Bench<'_>) {
 
 pub(super) async fn one_of_many_moves_wins(bench: &Bench<'_>) {
     let from = bench.name("from");
-    bench.put(&from, b"value", Expiry::Never).await;
+    bench.put(&from, b"value", Expiry::Persistent).await;
     let tasks = (0..TASKS).map(|n| {
         let (store, from) = (Arc::clone(&bench.store), from.clone());
         let to = bench.name(format!("to {n}"));
@@ -92,12 +92,12 @@ pub(super) async fn one_of_many_moves_wins(bench: &Bench<'_>) {
         .await
         .into_iter()
         .map(|task| task.expect("a move ends"));
-    let won = moved.filter(|moved| *moved == Moved::Done).count();
+    let won = moved.filter(|moved| *moved == MoveOutcome::Done).count();
     assert_eq!(won, 1, "of many who move one record one succeeds");
     let names: Vec<RecordName> = (0..TASKS).map(|n| bench.name(format!("to {n}"))).collect();
-    let held = bench.store.read(&names).await.expect("records can be read");
+    let records = bench.store.read(&names).await.expect("records can be read");
     assert_eq!(
-        held.iter().flatten().count(),
+        records.iter().flatten().count(),
         1,
         "and there is one record in a new place"
     );
@@ -119,7 +119,7 @@ pub(super) async fn one_of_many_creations_wins(bench: &Bench<'_>) {
             let outcomes = store
                 .replace_if_unchanged(&[change])
                 .await
-                .expect("it can be made");
+                .expect("it can be created");
             (value, outcomes == [Outcome::Done])
         })
     });
@@ -139,22 +139,22 @@ pub(super) async fn one_of_many_creations_wins(bench: &Bench<'_>) {
     );
 }
 
-pub(super) async fn a_store_tells_about_itself(bench: &Bench<'_>) {
+pub(super) async fn a_store_reports_its_status(bench: &Bench<'_>) {
     let store = &bench.store;
     assert_eq!(store.ping().await, Ok(()), "a store that is there answers");
     assert!(!store.location().is_empty(), "a store says where it is");
     for n in 0..20 {
         bench
-            .put(&bench.name(format!("{n}")), b"value", Expiry::Never)
+            .put(&bench.name(format!("{n}")), b"value", Expiry::Persistent)
             .await;
     }
     let before = store.status().await.expect("a store tells its status");
     assert!(before.records >= 20, "a status counts the records");
     assert!(
         !before.generation.is_empty(),
-        "a status names the generation"
+        "a status reports the generation"
     );
-    assert!(!before.server.is_empty(), "a status names the server");
+    assert!(!before.server.is_empty(), "a status reports the server");
     let after = store.status().await.expect("a store tells its status");
     assert_eq!(
         before.generation, after.generation,

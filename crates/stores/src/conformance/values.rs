@@ -2,14 +2,14 @@
 
 use super::Bench;
 use crate::error::StoreError;
-use crate::record::{Expiry, Held, Lifetime, Slot};
+use crate::record::{Expiry, Lifetime, Record, Slot};
 
 fn every_byte() -> Vec<u8> {
     (0..=u8::MAX).collect()
 }
 
-pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
-    for end in [
+pub(super) async fn any_bytes_are_returned_unchanged(bench: &Bench<'_>) {
+    for suffix in [
         &b""[..],
         b"\x00",
         b"\xff\xfe",
@@ -17,18 +17,18 @@ pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
         b"{tag} and \"quotes\"",
         &every_byte(),
     ] {
-        let name = bench.name([end, b" string"].concat());
-        bench.put(&name, &every_byte(), Expiry::Never).await;
+        let name = bench.name([suffix, b" string"].concat());
+        bench.put(&name, &every_byte(), Expiry::Persistent).await;
         assert_eq!(
             bench.get(&name).await,
             Some(every_byte()),
             "names and values are any bytes"
         );
 
-        let hash = bench.name([end, b" hash"].concat());
-        bench.put_field(&hash, end, &every_byte()).await;
-        bench.put_field(&hash, b"another", end).await;
-        let field = Slot::Field(end.to_vec());
+        let hash = bench.name([suffix, b" hash"].concat());
+        bench.put_field(&hash, suffix, &every_byte()).await;
+        bench.put_field(&hash, b"another", suffix).await;
+        let field = Slot::Field(suffix.to_vec());
         assert_eq!(
             bench.slot(&hash, &field).await,
             Some(every_byte()),
@@ -37,7 +37,7 @@ pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
         let other = Slot::Field(b"another".to_vec());
         assert_eq!(
             bench.slot(&hash, &other).await.as_deref(),
-            Some(end),
+            Some(suffix),
             "fields are apart"
         );
     }
@@ -60,14 +60,14 @@ pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
 
 pub(super) async fn an_empty_value_is_a_value(bench: &Bench<'_>) {
     let (name, hash) = (bench.name("string"), bench.name("hash"));
-    bench.put(&name, b"", Expiry::Never).await;
+    bench.put(&name, b"", Expiry::Persistent).await;
     assert_eq!(
         bench.get(&name).await,
         Some(Vec::new()),
         "an empty value is not an absent one"
     );
     assert!(
-        bench.held(&name).await == Some(Held::String(Vec::new())),
+        bench.record(&name).await == Some(Record::String(Vec::new())),
         "a record with an empty value is read as a string"
     );
     bench.put_field(&hash, b"field", b"").await;
@@ -79,23 +79,23 @@ pub(super) async fn an_empty_value_is_a_value(bench: &Bench<'_>) {
     );
 }
 
-pub(super) async fn a_value_of_a_mebibyte_comes_back(bench: &Bench<'_>) {
+pub(super) async fn a_value_of_one_mebibyte_is_stored(bench: &Bench<'_>) {
     let value: Vec<u8> = every_byte().repeat(4096);
     let (name, hash) = (bench.name("string"), bench.name("hash"));
-    bench.put(&name, &value, Expiry::Never).await;
+    bench.put(&name, &value, Expiry::Persistent).await;
     assert!(
         bench.get(&name).await.as_ref() == Some(&value),
-        "a value of 1 MiB comes back"
+        "a value of 1 MiB is stored"
     );
     bench.put_field(&hash, b"field", &value).await;
     let field = Slot::Field(b"field".to_vec());
     assert!(
         bench.slot(&hash, &field).await == Some(value),
-        "a field of 1 MiB comes back"
+        "a field of 1 MiB is stored"
     );
 }
 
-pub(super) async fn what_is_absent_holds_nothing(bench: &Bench<'_>) {
+pub(super) async fn an_absent_slot_has_no_value(bench: &Bench<'_>) {
     let name = bench.name("absent");
     for slot in [
         Slot::Whole,
@@ -109,7 +109,7 @@ pub(super) async fn what_is_absent_holds_nothing(bench: &Bench<'_>) {
         );
     }
     assert!(
-        bench.held(&name).await.is_none(),
+        bench.record(&name).await.is_none(),
         "an absent record is read as none"
     );
     assert_eq!(
@@ -140,7 +140,7 @@ pub(super) async fn what_is_absent_holds_nothing(bench: &Bench<'_>) {
 pub(super) async fn a_put_replaces_what_the_slot_held(bench: &Bench<'_>) {
     let (name, hash, list) = (bench.name("string"), bench.name("hash"), bench.name("list"));
     for value in [&b"a first, long value"[..], b"second"] {
-        bench.put(&name, value, Expiry::Never).await;
+        bench.put(&name, value, Expiry::Persistent).await;
         assert_eq!(
             bench.get(&name).await.as_deref(),
             Some(value),
@@ -197,7 +197,7 @@ pub(super) async fn a_whole_value_replaces_a_record_of_any_type(bench: &Bench<'_
 
 pub(super) async fn slots_of_another_type_are_refused(bench: &Bench<'_>) {
     let (string, hash, list) = (bench.name("string"), bench.name("hash"), bench.name("list"));
-    bench.put(&string, b"value", Expiry::Never).await;
+    bench.put(&string, b"value", Expiry::Persistent).await;
     bench.put_field(&hash, b"field", b"value").await;
     bench
         .subject
@@ -248,7 +248,7 @@ pub(super) async fn slots_of_another_type_are_refused(bench: &Bench<'_>) {
     );
 }
 
-pub(super) async fn an_element_that_is_not_there_cannot_be_written(bench: &Bench<'_>) {
+pub(super) async fn a_missing_element_cannot_be_written(bench: &Bench<'_>) {
     let (list, absent) = (bench.name("list"), bench.name("absent"));
     bench
         .subject
@@ -264,12 +264,12 @@ pub(super) async fn an_element_that_is_not_there_cannot_be_written(bench: &Bench
     assert_eq!(
         bench.slot(&list, &Slot::Element(1)).await,
         None,
-        "the list was not made longer"
+        "the list did not grow"
     );
-    assert!(bench.held(&absent).await.is_none(), "no list was made");
+    assert!(bench.record(&absent).await.is_none(), "no list was created");
 }
 
-pub(super) async fn deleting_takes_a_record_of_any_type_and_says_whether_it_was_there(
+pub(super) async fn deleting_removes_a_record_of_any_type_and_returns_whether_it_existed(
     bench: &Bench<'_>,
 ) {
     let names = [
@@ -278,21 +278,24 @@ pub(super) async fn deleting_takes_a_record_of_any_type_and_says_whether_it_was_
         bench.name("list"),
         bench.name("set"),
     ];
-    bench.put(&names[0], b"value", Expiry::Never).await;
+    bench.put(&names[0], b"value", Expiry::Persistent).await;
     bench.put_field(&names[1], b"field", b"value").await;
     bench
         .subject
         .make_list(&names[2], vec![b"value".to_vec()])
         .await;
-    let made = if bench.subject.make_set(&names[3]).await {
+    let count = if bench.subject.make_set(&names[3]).await {
         4
     } else {
         3
     };
-    for name in &names[..made] {
+    for name in &names[..count] {
         let deleted = bench.store.delete(name).await;
         assert_eq!(deleted, Ok(true), "a record of any type can be deleted");
-        assert!(bench.held(name).await.is_none(), "a deleted record is gone");
+        assert!(
+            bench.record(name).await.is_none(),
+            "a deleted record is absent"
+        );
         assert_eq!(
             bench.store.delete(name).await,
             Ok(false),

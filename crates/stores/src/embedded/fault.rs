@@ -1,29 +1,29 @@
-//! What can go wrong with the file, and how it is told: what redb and the system say becomes a
+//! Failures of the file, and their mapping: errors of redb and of the system become a
 //! [`StoreError`] by culprit.
 
 use std::io::{self, ErrorKind};
 
 use waxseal_files::Refusal;
 
-use crate::contents::{Damaged, MAX_ENCODED, TooLarge};
+use crate::contents::{Damaged, MAX_ENCODED_LEN, TooLarge};
 use crate::error::StoreError;
 
-/// Why an operation on the file did not come to its end.
+/// Why an operation on the file failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// This operation was refused; others beside it were not.
+    /// This operation was refused; others in the transaction were not.
     Refused(StoreError),
-    /// What lies under the name cannot be read.
+    /// The record cannot be decoded.
     Record,
     /// The file failed, and with it everything in the transaction.
     File(Box<redb::Error>),
-    /// The file holds what cannot be there, and redb gave up on it.
+    /// The file holds invalid pages, over which redb panicked.
     Panicked,
 }
 
 impl Fault {
-    /// Whether it may be over once the file has been closed and opened again: redb refuses
-    /// everything after an I/O error until then.
+    /// True if closing and reopening the file may help: redb refuses everything after an I/O error
+    /// until then.
     pub(super) fn may_heal(&self) -> bool {
         use redb::Error::{DatabaseClosed, Io, LockPoisoned, PreviousIo};
         match self {
@@ -37,7 +37,7 @@ impl Fault {
         }
     }
 
-    /// The fault in the words of the contract.
+    /// The fault as the contract's error.
     pub(super) fn explain(&self, location: &str) -> StoreError {
         let damaged = |cause: &str| StoreError::Damaged {
             location: location.to_owned(),
@@ -85,7 +85,7 @@ impl From<TooLarge> for Fault {
     fn from(_: TooLarge) -> Self {
         Self::Refused(StoreError::TooLarge {
             bytes: None,
-            limit: Some(("largest record", MAX_ENCODED as u64)),
+            limit: Some(("largest record", MAX_ENCODED_LEN as u64)),
         })
     }
 }
@@ -147,7 +147,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         },
         ErrorKind::UnexpectedEof => StoreError::Damaged {
             location,
-            cause: cause("its end is gone"),
+            cause: cause("it is truncated"),
         },
         ErrorKind::IsADirectory => StoreError::Damaged {
             location,

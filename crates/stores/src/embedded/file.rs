@@ -1,5 +1,5 @@
-//! The store file: made, opened, opened again after a failure, closed. Knows which tables there
-//! must be, and nothing of what they hold.
+//! The store file: created, opened, reopened after a failure, closed. Knows which tables must
+//! exist, not what they hold.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -16,14 +16,14 @@ use super::fault::Fault;
 use super::tables;
 use crate::error::StoreError;
 
-/// How much of the file is kept in memory.
+/// The cache of the file's pages.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The file of a store, open for this process alone.
 pub(super) struct StoreFile {
     path: PathBuf,
     location: String,
-    /// `None` after a failure, until it could be opened again.
+    /// `None` after a failure, until it could be reopened.
     database: RwLock<Option<Database>>,
     broken: AtomicBool,
 }
@@ -54,8 +54,8 @@ impl StoreFile {
         Ok(database.begin_read()?)
     }
 
-    /// Opens the file again if it failed before, then begins. For the writer alone: nothing else
-    /// may hold a transaction that writes.
+    /// Reopens the file if it failed before, then begins. For the writer alone: nothing else may
+    /// hold a write transaction.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
         let begin = || -> Result<WriteTransaction, Fault> {
             let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
@@ -73,12 +73,12 @@ impl StoreFile {
         }
     }
 
-    /// Notes that the file must be closed and opened before anything else is written.
+    /// Marks the file to be closed and reopened before the next write.
     pub(super) fn mark_broken(&self) {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// Closes the file and opens it again. Readers wait meanwhile. For the writer alone.
+    /// Closes the file and reopens it. Readers wait meanwhile. For the writer alone.
     pub(super) fn reopen(&self) -> Result<(), Fault> {
         self.mark_broken();
         let mut database = self
@@ -91,7 +91,7 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Closes the file: it is free for others, whatever readers still hold.
+    /// Closes the file: other processes may open it, even if readers still hold snapshots.
     pub(super) fn close(&self) {
         close(
             self.database
@@ -102,13 +102,13 @@ impl StoreFile {
     }
 }
 
-/// Runs what may meet a damaged file: redb panics over some of what cannot be there.
+/// Runs code that may encounter a damaged file: redb panics over some invalid pages.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panicked))
 }
 
-/// Everything in it is committed already: an error means at most that the next opening looks
-/// through the whole file.
+/// Everything in it is committed already: an error means at most that the next opening checks the
+/// whole file.
 fn close(database: Option<Database>) {
     drop(guarded(|| Ok(database.map(Database::close).transpose()?)));
 }
@@ -123,14 +123,14 @@ fn open_or_create(path: &Path) -> Result<Database, Fault> {
     match open_file(file) {
         Ok(database) => {
             if is_created {
-                // The name of a new file is as durable as what will be in it.
+                // Sync the directory too: a new file's name must be as durable as its contents.
                 location.sync_directory()?;
             }
             Ok(database)
         }
         Err(fault) => {
-            // Half a file would be taken for a damaged store the next time. If somebody else was
-            // faster to lock it, it is theirs.
+            // Half a file would count as a damaged store the next time. If another process was
+            // faster to lock it, the file belongs to that process.
             if is_created && !matches!(fault.explain(""), StoreError::InUse { .. }) {
                 drop(location.remove());
             }

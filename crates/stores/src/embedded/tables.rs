@@ -1,5 +1,5 @@
-//! The tables of a store file: the records by name, the same records by the end of their lives, and
-//! what is known about the file. Every record that expires is in both of the first two.
+//! The tables of a store file: the records by name, the same records by expiry, and metadata of the
+//! file. Every record that expires is in both of the first two.
 
 use std::ops::Bound;
 
@@ -9,27 +9,27 @@ use redb::{
 };
 
 use super::fault::Fault;
-use crate::changes::{Shelf, Stored, is_over};
+use crate::changes::{RecordMap, Stored, has_expired};
 use crate::contents::{Contents, from_hex, to_hex};
 use crate::generation;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Lifetime, Page, RecordName};
 
 type Name = &'static [u8];
-/// The end of the record's life, and the encoded [`Contents`].
+/// The record's expiry, and the encoded [`Contents`].
 type Row = (u64, &'static [u8]);
 
 const RECORDS: TableDefinition<'_, Name, Row> = TableDefinition::new("records");
 const EXPIRIES: TableDefinition<'_, (u64, Name), ()> = TableDefinition::new("expiries");
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 
-/// Stands for no end in the first table; such records are not in the second.
-const FOREVER: u64 = u64::MAX;
+/// Marks a record without expiry in the first table; such records are not in the second.
+const NO_EXPIRY: u64 = u64::MAX;
 
 const FORMAT: (&str, &str) = ("format", "1");
 const GENERATION: &str = "generation";
 
-/// Whether the file has the tables of a store, in the format that is read here.
+/// Checks that the file has the tables of a store, in the format supported here.
 pub(super) fn check(transaction: &ReadTransaction) -> Result<(), Fault> {
     let meta = transaction.open_table(META)?;
     let format = meta.get(FORMAT.0)?;
@@ -41,7 +41,7 @@ pub(super) fn check(transaction: &ReadTransaction) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the tables in a file that has none yet. A database of something else is left alone.
+/// Creates the tables in a file that has none yet. Any other database is left unchanged.
 pub(super) fn create(database: &Database) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
     if transaction.list_tables()?.next().is_some() {
@@ -58,7 +58,7 @@ pub(super) fn create(database: &Database) -> Result<(), Fault> {
     Ok(transaction.commit()?)
 }
 
-/// The records at one moment, to be read.
+/// A read-only view of the records.
 pub(super) struct Snapshot {
     records: ReadOnlyTable<Name, Row>,
     expiries: ReadOnlyTable<(u64, Name), ()>,
@@ -89,17 +89,17 @@ impl Snapshot {
         Ok(generation.value().to_owned())
     }
 
-    /// How many records there are that have not expired.
+    /// The number of records that have not expired.
     pub(super) fn count(&self) -> Result<u64, Fault> {
-        let over = self.expiries.range(over(self.now_ms))?.count();
-        Ok(self.records.len()?.saturating_sub(over as u64))
+        let expired = self.expiries.range(expired_range(self.now_ms))?.count();
+        Ok(self.records.len()?.saturating_sub(expired as u64))
     }
 
-    /// Whether there is anything to be removed.
+    /// True if there are expired records to remove.
     pub(super) fn has_expired(&self) -> Result<bool, Fault> {
         Ok(self
             .expiries
-            .range(over(self.now_ms))?
+            .range(expired_range(self.now_ms))?
             .next()
             .transpose()?
             .is_some())
@@ -129,7 +129,7 @@ impl Snapshot {
                 break;
             }
             page.examined = page.examined.saturating_add(1);
-            if !is_over(expires(row.value().0), self.now_ms) && pattern.names(name) {
+            if !has_expired(expires(row.value().0), self.now_ms) && pattern.matches_form(name) {
                 page.names.push(RecordName::from(name));
             }
             if page.examined >= count.max(1) as u64 {
@@ -141,15 +141,15 @@ impl Snapshot {
     }
 }
 
-/// The records at one moment, to be changed.
-pub(super) struct Ledger<'t> {
+/// A writable view of the records, in one transaction.
+pub(super) struct WriteView<'t> {
     records: Table<'t, Name, Row>,
     expiries: Table<'t, (u64, Name), ()>,
     now_ms: u64,
     changed: bool,
 }
 
-impl<'t> Ledger<'t> {
+impl<'t> WriteView<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction, now_ms: u64) -> Result<Self, Fault> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
@@ -159,29 +159,29 @@ impl<'t> Ledger<'t> {
         })
     }
 
-    /// Whether there is anything to commit.
+    /// True if there is anything to commit.
     pub(super) fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// Removes at most so many records that have expired, those first that did so first.
-    pub(super) fn remove_expired(&mut self, most: usize) -> Result<usize, Fault> {
-        let mut ends = Vec::new();
-        for entry in self.expiries.range(over(self.now_ms))?.take(most) {
+    /// Removes at most `limit` expired records, the earliest first.
+    pub(super) fn remove_expired(&mut self, limit: usize) -> Result<usize, Fault> {
+        let mut expired = Vec::new();
+        for entry in self.expiries.range(expired_range(self.now_ms))?.take(limit) {
             let (key, ()) = entry.map(|(key, _)| (key, ()))?;
             let (end, name) = key.value();
-            ends.push((end, name.to_vec()));
+            expired.push((end, name.to_vec()));
         }
-        for (end, name) in &ends {
+        for (end, name) in &expired {
             self.changed = true;
             self.expiries.remove((*end, name.as_slice()))?;
             self.records.remove(name.as_slice())?;
         }
-        Ok(ends.len())
+        Ok(expired.len())
     }
 }
 
-impl Shelf for Ledger<'_> {
+impl RecordMap for WriteView<'_> {
     type Error = Fault;
 
     fn now_ms(&self) -> u64 {
@@ -196,17 +196,17 @@ impl Shelf for Ledger<'_> {
         lifetime(&self.records, name, self.now_ms)
     }
 
-    fn place(&mut self, name: &[u8], record: Stored) -> Result<(), Fault> {
+    fn insert(&mut self, name: &[u8], record: Stored) -> Result<(), Fault> {
         let bytes = record.contents.encode()?;
-        let end = record.expires.unwrap_or(FOREVER);
+        let end = record.expires.unwrap_or(NO_EXPIRY);
         self.changed = true;
         let before = self.records.insert(name, (end, bytes.as_slice()))?;
-        let before = before.map_or(FOREVER, |row| row.value().0);
+        let before = before.map_or(NO_EXPIRY, |row| row.value().0);
         if before != end {
-            if before != FOREVER {
+            if before != NO_EXPIRY {
                 self.expiries.remove((before, name))?;
             }
-            if end != FOREVER {
+            if end != NO_EXPIRY {
                 self.expiries.insert((end, name), ())?;
             }
         }
@@ -218,10 +218,10 @@ impl Shelf for Ledger<'_> {
             return Ok(false);
         };
         self.changed = true;
-        if end != FOREVER {
+        if end != NO_EXPIRY {
             self.expiries.remove((end, name))?;
         }
-        Ok(!is_over(expires(end), self.now_ms))
+        Ok(!has_expired(expires(end), self.now_ms))
     }
 }
 
@@ -235,7 +235,7 @@ fn find(
     };
     let (end, bytes) = row.value();
     let expires = expires(end);
-    if is_over(expires, now_ms) {
+    if has_expired(expires, now_ms) {
         return Ok(None);
     }
     Ok(Some(Stored {
@@ -251,18 +251,18 @@ fn lifetime(
 ) -> Result<Lifetime, Fault> {
     let end = records.get(name)?.map(|row| expires(row.value().0));
     Ok(match end {
-        Some(end) if is_over(end, now_ms) => Lifetime::Absent,
+        Some(end) if has_expired(end, now_ms) => Lifetime::Absent,
         Some(Some(end)) => Lifetime::Until(end),
-        Some(None) => Lifetime::Forever,
+        Some(None) => Lifetime::Persistent,
         None => Lifetime::Absent,
     })
 }
 
 fn expires(end: u64) -> Option<u64> {
-    (end != FOREVER).then_some(end)
+    (end != NO_EXPIRY).then_some(end)
 }
 
-/// The part of the second table whose records have expired.
-fn over(now_ms: u64) -> std::ops::Range<(u64, &'static [u8])> {
+/// The range of the second table whose records have expired.
+fn expired_range(now_ms: u64) -> std::ops::Range<(u64, &'static [u8])> {
     (0, &[])..(now_ms.saturating_add(1), &[])
 }

@@ -1,5 +1,5 @@
-//! Changes that are made only if nothing else changed the record: by one command of the server
-//! where it has one, else by a script, and where the server runs none, by a transaction.
+//! Conditional changes, carried out only if the record is unchanged: by one command of the server
+//! where it has one, else by a script, and where the server runs no scripts, by a transaction.
 
 use std::sync::atomic::Ordering;
 
@@ -10,19 +10,19 @@ use super::scripts::Script;
 use super::{RedisStore, milliseconds, reply};
 use crate::error::StoreError;
 use crate::record::{Expiry, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
-/// Records that one call of a script replaces. The server serves nobody else meanwhile, so this is
-/// well under a millisecond's work.
-const AT_ONCE: usize = 64;
+/// Records that one script call replaces. The server is blocked meanwhile, so this is well under a
+/// millisecond of work.
+const MAX_RECORDS: usize = 64;
 
-/// Bytes that one call of a script compares and writes, about.
-const BYTES_AT_ONCE: usize = 256 << 10;
+/// Approximate bytes that one script call compares and writes.
+const MAX_BYTES: usize = 256 << 10;
 
 /// The commands of a transaction.
-const TRANSACTION: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
+const TRANSACTION_COMMANDS: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
 
-/// A script to be run on some records with some arguments.
+/// A script call with its records and arguments.
 struct Call<'a> {
     script: &'a Script,
     names: Vec<&'a [u8]>,
@@ -39,8 +39,8 @@ impl Call<'_> {
         self.complete(self.script.cached(self.names.len()))
     }
 
-    fn in_full(&self) -> Cmd {
-        self.complete(self.script.in_full(self.names.len()))
+    fn from_source(&self) -> Cmd {
+        self.complete(self.script.from_source(self.names.len()))
     }
 
     fn complete(&self, mut command: Cmd) -> Cmd {
@@ -71,7 +71,7 @@ impl RedisStore {
         if changes.iter().all(is_plain_swap) && self.has_compare().await? {
             return self.swap_by_compare(changes).await;
         }
-        self.by_script_or(self.replace_by_script(changes), || {
+        self.script_or_transaction(self.replace_by_script(changes), || {
             self.swap_watched(changes)
         })
         .await
@@ -103,20 +103,20 @@ impl RedisStore {
             arguments: vec![Argument::Bytes(expected)],
         };
         let by_script = async { self.run_one(call).await.map(outcome) };
-        self.by_script_or(by_script, || self.delete_watched(name.as_bytes(), expected))
+        self.script_or_transaction(by_script, || self.delete_watched(name.as_bytes(), expected))
             .await
     }
 
-    pub(super) async fn transfer(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    pub(super) async fn transfer(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let largest = change.expected.len().max(change.value.len());
         self.check_fits(largest).await?;
-        self.by_script_or(self.transfer_by_script(change), || {
+        self.script_or_transaction(self.transfer_by_script(change), || {
             self.transfer_watched(change)
         })
         .await
     }
 
-    async fn transfer_by_script(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn transfer_by_script(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let mut arguments = vec![
             Argument::Bytes(change.expected),
             Argument::Bytes(change.value),
@@ -128,15 +128,15 @@ impl RedisStore {
             arguments,
         };
         Ok(match self.run_one(call).await? {
-            0 => Moved::Changed,
-            2 => Moved::Occupied,
-            _ => Moved::Done,
+            0 => MoveOutcome::Changed,
+            2 => MoveOutcome::Occupied,
+            _ => MoveOutcome::Done,
         })
     }
 
-    /// Makes a change by a script, and where the server runs none for this user, by a transaction. Where
-    /// that is not allowed either, the answer is that of the script.
-    async fn by_script_or<T, F: Future<Output = Result<T, StoreError>>>(
+    /// Makes a change by a script, or by a transaction if the server runs no scripts for this user.
+    /// If that is denied as well, the error is that of the script.
+    async fn script_or_transaction<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         by_script: impl Future<Output = Result<T, StoreError>>,
         by_transaction: impl FnOnce() -> F,
@@ -144,7 +144,7 @@ impl RedisStore {
         if !self.runs_scripts.load(Ordering::Relaxed) {
             return by_transaction().await;
         }
-        let answer = match self.try_script().await {
+        let answer = match self.probe_scripts().await {
             Ok(()) => by_script.await,
             Err(error) => Err(error),
         };
@@ -163,26 +163,31 @@ impl RedisStore {
         }
     }
 
-    /// Asks the server once whether it runs scripts, by one that is given nothing. A server without the command
-    /// repeats the arguments in its answer, and where those are values, that answer cannot be read.
-    async fn try_script(&self) -> Result<(), StoreError> {
-        if self.ran_script.load(Ordering::Relaxed) {
+    /// Probes once whether the server runs scripts, by a script without arguments. A server without
+    /// the command quotes the arguments in its error, and if those are values, that error cannot be
+    /// parsed.
+    async fn probe_scripts(&self) -> Result<(), StoreError> {
+        if self.has_run_script.load(Ordering::Relaxed) {
             return Ok(());
         }
-        for probe in [self.scripts.probe.cached(0), self.scripts.probe.in_full(0)] {
+        for probe in [
+            self.scripts.probe.cached(0),
+            self.scripts.probe.from_source(0),
+        ] {
             match self.link.send(&probe).await {
                 Err(error) if refuses_scripts(&error) || error.is_transient() => return Err(error),
-                // That it does not know the script yet. Whatever else goes wrong, the scripts will meet as well.
+                // Not cached yet, as expected. Any other failure will also occur for the real
+                // scripts.
                 Ok(_) | Err(_) => {}
             }
         }
-        self.ran_script.store(true, Ordering::Relaxed);
+        self.has_run_script.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Asks the server by a comparison that changes nothing whether it has `SET … IFEQ`. Whatever
-    /// else goes wrong with that, the scripts will meet as well, and report: then it is asked again
-    /// the next time.
+    /// Probes by a comparison that changes nothing whether the server has `SET … IFEQ`. Any other
+    /// failure will also occur for the scripts, and is reported there: then the probe is repeated
+    /// next time.
     async fn has_compare(&self) -> Result<bool, StoreError> {
         if let Some(&known) = self.compares.get() {
             return Ok(known);
@@ -195,7 +200,7 @@ impl RedisStore {
             Err(error) if error.is_transient() => return Err(error),
             Err(_) => return Ok(false),
         };
-        // Another call may have found out meanwhile: the same.
+        // Another call may have stored the same value meanwhile.
         let _ = self.compares.set(has);
         Ok(has)
     }
@@ -209,7 +214,7 @@ impl RedisStore {
             set
         });
         let answers = self.link.send_all(swaps.collect()).await?;
-        let told = |answer: Result<Value, redis::RedisError>| match answer {
+        let outcome_of = |answer: Result<Value, redis::RedisError>| match answer {
             Ok(Value::Nil) => Ok(Outcome::Changed),
             Ok(_) => Ok(Outcome::Done),
             Err(error) => match self.link.explain(&error) {
@@ -217,13 +222,13 @@ impl RedisStore {
                 error => Err(error),
             },
         };
-        answers.into_iter().map(told).collect()
+        answers.into_iter().map(outcome_of).collect()
     }
 
     async fn swap_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
-        let calls: Vec<_> = parts(changes)
+        let calls: Vec<_> = batches(changes)
             .into_iter()
-            .map(|part| self.swap_many(part))
+            .map(|batch| self.swap_many(batch))
             .collect();
         let mut outcomes = Vec::with_capacity(changes.len());
         for answer in self.run(&calls).await? {
@@ -234,14 +239,14 @@ impl RedisStore {
         Ok(outcomes)
     }
 
-    fn swap_many<'a>(&'a self, part: &[Change<'a>]) -> Call<'a> {
+    fn swap_many<'a>(&'a self, batch: &[Change<'a>]) -> Call<'a> {
         let pair = |change: &Change<'a>| {
             [change.expected.unwrap_or_default(), change.value].map(Argument::Bytes)
         };
         Call {
             script: &self.scripts.swap_many,
-            names: part.iter().map(|change| change.name.as_bytes()).collect(),
-            arguments: part.iter().flat_map(pair).collect(),
+            names: batch.iter().map(|change| change.name.as_bytes()).collect(),
+            arguments: batch.iter().flat_map(pair).collect(),
         }
     }
 
@@ -285,32 +290,32 @@ impl RedisStore {
         reply::number(&answer)
     }
 
-    /// Runs scripts from the server's cache. Those that it does not know are run from their source,
+    /// Runs scripts from the server's cache. Scripts that are not cached are run from their source,
     /// which is sent once for each script.
     async fn run(&self, calls: &[Call<'_>]) -> Result<Vec<Value>, StoreError> {
         let mut answers = vec![Value::Nil; calls.len()];
         let mut open: Vec<usize> = (0..calls.len()).collect();
-        // Each round answers one call at least.
+        // Each round resolves at least one call.
         while !open.is_empty() {
             let these = open.iter().filter_map(|&index| calls.get(index));
-            let told = self
+            let replies = self
                 .link
                 .send_all(these.map(Call::cached).collect())
                 .await?;
             let mut unknown = Vec::new();
-            for (&index, answer) in open.iter().zip(told) {
+            for (&index, answer) in open.iter().zip(replies) {
                 match (answer, answers.get_mut(index)) {
-                    (Ok(value), Some(place)) => *place = value,
+                    (Ok(value), Some(slot)) => *slot = value,
                     (Err(error), _) if error.code() == Some("NOSCRIPT") => unknown.push(index),
                     (Err(error), _) => return Err(self.link.explain(&error)),
                     (Ok(_), None) => return Err(unexpected()),
                 }
             }
-            if let Some((&first, rest)) = unknown.split_first()
-                && let (Some(call), Some(place)) = (calls.get(first), answers.get_mut(first))
+            if let Some((&first, remaining)) = unknown.split_first()
+                && let (Some(call), Some(slot)) = (calls.get(first), answers.get_mut(first))
             {
-                *place = self.link.send(&call.in_full()).await?;
-                unknown = rest.to_vec();
+                *slot = self.link.send(&call.from_source()).await?;
+                unknown = remaining.to_vec();
             }
             open = unknown;
         }
@@ -318,7 +323,7 @@ impl RedisStore {
     }
 }
 
-/// Whether an error says that no script can be run, whatever it does.
+/// True if the error means that no script can be run at all.
 fn refuses_scripts(error: &StoreError) -> bool {
     match error {
         StoreError::NoCommand { command } => ["EVAL", "EVALSHA"].contains(command),
@@ -330,41 +335,45 @@ fn refuses_scripts(error: &StoreError) -> bool {
     }
 }
 
-/// Whether an error says that records cannot be watched.
+/// True if the error means that records cannot be watched.
 fn refuses_transactions(error: &StoreError) -> bool {
     match error {
-        StoreError::NoCommand { command } => TRANSACTION.contains(command),
+        StoreError::NoCommand { command } => TRANSACTION_COMMANDS.contains(command),
         StoreError::Denied { right, .. } => {
             let right = right.as_deref().and_then(|right| right.strip_prefix('+'));
-            right.is_some_and(|right| TRANSACTION.iter().any(|it| it.eq_ignore_ascii_case(right)))
+            right.is_some_and(|right| {
+                TRANSACTION_COMMANDS
+                    .iter()
+                    .any(|it| it.eq_ignore_ascii_case(right))
+            })
         }
         _ => false,
     }
 }
 
-/// Changes in parts that one call of a script makes: few records, and not many bytes.
-pub(super) fn parts<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
+/// Splits changes into batches for one script call each: few records, and limited bytes.
+pub(super) fn batches<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
     let bytes = |change: &Change<'_>| {
         let expected = change.expected.map_or(0, <[u8]>::len);
         expected.saturating_add(change.value.len())
     };
-    let mut parts = Vec::new();
-    let mut rest = changes;
-    while !rest.is_empty() {
-        let mut room = BYTES_AT_ONCE;
-        let fitting = rest.iter().take(AT_ONCE).take_while(|change| {
-            let fits = room > 0;
-            room = room.saturating_sub(bytes(change));
+    let mut batches = Vec::new();
+    let mut remaining = changes;
+    while !remaining.is_empty() {
+        let mut capacity = MAX_BYTES;
+        let fitting = remaining.iter().take(MAX_RECORDS).take_while(|change| {
+            let fits = capacity > 0;
+            capacity = capacity.saturating_sub(bytes(change));
             fits
         });
-        let (part, others) = rest.split_at(fitting.count());
-        parts.push(part);
-        rest = others;
+        let (batch, others) = remaining.split_at(fitting.count());
+        batches.push(batch);
+        remaining = others;
     }
-    parts
+    batches
 }
 
-/// Whether a change is the one that sweeps make by the thousand: a whole record, its expiry kept.
+/// True for the change that sweeps make by the thousand: a whole record, its expiry kept.
 pub(super) fn is_plain_swap(change: &Change<'_>) -> bool {
     *change.slot == Slot::Whole && change.expected.is_some() && change.expiry == Expiry::Keep
 }
@@ -372,7 +381,7 @@ pub(super) fn is_plain_swap(change: &Change<'_>) -> bool {
 fn expiry_arguments(expiry: Expiry) -> [Argument<'static>; 2] {
     let (mode, time) = match expiry {
         Expiry::Keep => (&b"keep"[..], 0),
-        Expiry::Never => (&b"never"[..], 0),
+        Expiry::Persistent => (&b"never"[..], 0),
         Expiry::After(span) => (&b"PX"[..], milliseconds(span)),
         Expiry::At(time) => (&b"PXAT"[..], time.max(1)),
     };

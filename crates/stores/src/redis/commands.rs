@@ -1,19 +1,19 @@
-//! The commands that the store sends, and which of them a server lacks: renamed, switched off, or denied to
-//! the user. Each is tried in a form that changes nothing.
+//! The commands that the store sends, and which of them a server lacks: renamed, disabled, or
+//! denied to the user. Each is tried in a form that changes nothing.
 
 use std::sync::PoisonError;
 
 use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::RedisStore;
-use super::right::right_of;
+use super::acl::right_in;
 use crate::commands::{Effect, MissingCommand};
 use crate::error::StoreError;
 use crate::generation;
 
-/// All commands that are sent, scripts and connections included: no other word of a server's text is
-/// repeated.
-const NAMES: [&str; 38] = [
+/// All commands that are sent, by scripts and connections as well: no other word of a server's text
+/// is repeated.
+const COMMANDS: [&str; 38] = [
     "AUTH",
     "CLIENT",
     "CONFIG",
@@ -54,18 +54,19 @@ const NAMES: [&str; 38] = [
     "DISCARD",
 ];
 
-/// In place of the name where a script calls a command that the server lacks: it does not say which.
-const OF_A_SCRIPT: &str = "GET, SET, DEL or EXISTS";
+/// Used instead of the name when a script calls a command that the server lacks: the error does not
+/// say which.
+const SCRIPT_COMMANDS: &str = "GET, SET, DEL or EXISTS";
 
-/// The command of an error that says there is none of its name.
-pub(super) fn unknown(detail: &str) -> Option<&'static str> {
+/// The command named by an "unknown command" error.
+pub(super) fn unknown_command(detail: &str) -> Option<&'static str> {
     if detail.starts_with("Unknown Redis command called from") {
-        return Some(OF_A_SCRIPT);
+        return Some(SCRIPT_COMMANDS);
     }
-    let rest = detail.strip_prefix("unknown command ")?;
-    let rest = rest.strip_prefix(['\'', '`'])?;
-    let (name, _) = rest.split_once(['\'', '`'])?;
-    let known = NAMES.into_iter();
+    let tail = detail.strip_prefix("unknown command ")?;
+    let tail = tail.strip_prefix(['\'', '`'])?;
+    let (name, _) = tail.split_once(['\'', '`'])?;
+    let known = COMMANDS.into_iter();
     known.into_iter().find(|it| it.eq_ignore_ascii_case(name))
 }
 
@@ -77,129 +78,134 @@ enum Trial {
     Denied,
 }
 
-/// Needed, whatever is done. The word, its arguments behind the name of a record, and what fails without.
-const NEEDED: [(&str, &[&str], &str); 6] = [
+/// Always required. Command, arguments after the record name, and what fails without it.
+const REQUIRED: [(&str, &[&str], &str); 6] = [
     ("GET", &[], "reading records"),
     ("SET", &["", "XX"], "writing records"),
     (
         "TYPE",
         &[],
-        "telling hashes and lists apart from records that are gone",
+        "telling hashes and lists apart from absent records",
     ),
     ("DEL", &[], "deleting records, and quarantine"),
-    ("EXISTS", &[], "writing a record only where there is none"),
+    ("EXISTS", &[], "writing a record only if it is absent"),
     (
         "SCAN",
         &["COUNT", "1"],
-        "whatever looks for records: sweeps, audit, quarantine",
+        "everything that searches for records: sweeps, audit, quarantine",
     ),
 ];
 
-/// Done without. The word, its arguments behind the name of a record, and what is done then.
-const REPLACED: [(&str, &[&str], &str); 4] = [
+/// Optional. Command, arguments after the record name, and what happens without it.
+const OPTIONAL: [(&str, &[&str], &str); 4] = [
     ("MGET", &[], "each record is read with a GET of its own"),
     ("STRLEN", &[], "records are read a few at a time"),
     (
         "DBSIZE",
         &[],
-        "the progress of a sweep is told without an estimate",
+        "the progress of a sweep is reported without an estimate",
     ),
     (
         "INFO",
         &[],
-        "less is known of the server, and a sweep starts its scan again after a lost connection",
+        "less is known of the server, and a sweep restarts its scan after a lost connection",
     ),
 ];
 
-/// Needed where such records are; a user without the right may have none of them.
-const OF_SLOTS: [(&str, &[&str], &str); 6] = [
+/// Required for such records; a user without the right may have none of them.
+const SLOT_COMMANDS: [(&str, &[&str], &str); 6] = [
     ("HGET", &["field"], "values in hash records"),
     ("HSCAN", &["0"], "values in hash records"),
-    // Tells an unknown command without writing.
+    // Detects an unknown command without writing.
     ("HSET", &[], "values in hash records"),
     ("LINDEX", &["0"], "values in list records"),
     ("LRANGE", &["0", "0"], "values in list records"),
     ("LSET", &["0", ""], "values in list records"),
 ];
 
-const BY_SCRIPT: [(&str, &[&str]); 2] = [
+const SCRIPTING: [(&str, &[&str]); 2] = [
     ("EVAL", &["return 'waxseal'", "0"]),
     (
         "EVALSHA",
         &["0000000000000000000000000000000000000000", "0"],
     ),
 ];
-const BY_TRANSACTION: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
+const TRANSACTIONS: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
 
-/// Whether these can stand in an error of the server, which is text.
-pub(super) fn are_text<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
+/// True if these arguments can be quoted in an error of the server, which is text.
+pub(super) fn are_all_text<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
     let mut arguments = arguments.into_iter();
     arguments.all(|it| std::str::from_utf8(it).is_ok())
 }
 
-/// The name of a command that has arguments which are not text.
-pub(super) fn word_with_bytes(command: &Cmd) -> Option<&'static str> {
+/// The name of a command with arguments that are not text.
+pub(super) fn name_if_binary(command: &Cmd) -> Option<&'static str> {
     let mut arguments = command.args_iter().filter_map(|argument| match argument {
         Arg::Simple(bytes) => Some(bytes),
         _ => None,
     });
-    let word = arguments.next()?;
-    let known = NAMES.into_iter().find(|it| it.as_bytes() == word)?;
-    (!are_text(arguments)).then_some(known)
+    let name = arguments.next()?;
+    let known = COMMANDS.into_iter().find(|it| it.as_bytes() == name)?;
+    (!are_all_text(arguments)).then_some(known)
 }
 
 impl RedisStore {
-    /// Whether the server lacks a command that is to be sent arguments which may be no text. A server that does
-    /// repeats them, and its answer cannot be read: so it is asked once, without any.
+    /// True if the server lacks a command that is about to be sent with arguments that may not be
+    /// text. A server that lacks it quotes them, and its error cannot be parsed: so it is probed
+    /// once, without arguments.
     pub(super) async fn lacks(
         &self,
-        word: &'static str,
-        are_text: bool,
+        name: &'static str,
+        are_all_text: bool,
     ) -> Result<bool, StoreError> {
-        let known = || self.has.lock().unwrap_or_else(PoisonError::into_inner);
-        if are_text || known().contains(&word) {
+        let known = || {
+            self.known_commands
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if are_all_text || known().contains(&name) {
             return Ok(false);
         }
-        match self.link.send(&cmd(word)).await {
+        match self.link.send(&cmd(name)).await {
             Err(StoreError::NoCommand { .. }) => Ok(true),
             Err(error) if error.is_transient() => Err(error),
-            // Of the arguments that it misses.
+            // An error about the missing arguments.
             _ => {
-                known().push(word);
+                known().push(name);
                 Ok(false)
             }
         }
     }
 
-    /// Tries every command, and tells those that do not work.
+    /// Tries every command, and returns those that do not work.
     pub(super) async fn try_commands(&self) -> Result<Vec<MissingCommand>, StoreError> {
-        let name = format!("waxseal:probe:{}", generation::fresh());
-        let of_record = |word: &str, arguments: &[&str]| match word {
-            "DBSIZE" | "INFO" | "TIME" => cmd(word),
-            "SCAN" => cmd(word).arg("0").arg(arguments).clone(),
-            _ => cmd(word).arg(&name).arg(arguments).clone(),
+        let record = format!("waxseal:probe:{}", generation::fresh());
+        let probe_of = |name: &str, arguments: &[&str]| match name {
+            "DBSIZE" | "INFO" | "TIME" => cmd(name),
+            "SCAN" => cmd(name).arg("0").arg(arguments).clone(),
+            _ => cmd(name).arg(&record).arg(arguments).clone(),
         };
         let mut probes: Vec<(&str, Cmd)> = Vec::new();
-        for (word, arguments, _) in NEEDED.iter().chain(&REPLACED).chain(&OF_SLOTS) {
-            probes.push((word, of_record(word, arguments)));
+        for (name, arguments, _) in REQUIRED.iter().chain(&OPTIONAL).chain(&SLOT_COMMANDS) {
+            probes.push((name, probe_of(name, arguments)));
         }
-        for (word, arguments) in BY_SCRIPT {
-            probes.push((word, cmd(word).arg(arguments).clone()));
+        for (name, arguments) in SCRIPTING {
+            probes.push((name, cmd(name).arg(arguments).clone()));
         }
-        for word in ["PEXPIRETIME", "PTTL", "TIME"] {
-            probes.push((word, of_record(word, &[])));
+        for name in ["PEXPIRETIME", "PTTL", "TIME"] {
+            probes.push((name, probe_of(name, &[])));
         }
-        // In this order they are a transaction of nothing.
-        for word in BY_TRANSACTION {
-            let mut probe = cmd(word);
-            if word == "WATCH" {
-                probe.arg(&name);
+        // In this order they form an empty transaction.
+        for name in TRANSACTIONS {
+            let mut probe = cmd(name);
+            if name == "WATCH" {
+                probe.arg(&record);
             }
-            probes.push((word, probe));
+            probes.push((name, probe));
         }
         let trials = self.run_trials(&probes).await?;
-        let trial = |word: &str| {
-            let found = trials.iter().find(|(of, _)| *of == word);
+        let trial = |name: &str| {
+            let found = trials.iter().find(|(of, _)| *of == name);
             found.map_or(Trial::Works, |(_, trial)| *trial)
         };
         Ok(report(&trial))
@@ -216,30 +222,30 @@ impl RedisStore {
         let wire = self.link.exclusive().await;
         let mut session = self.link.session(&wire, 0).await?;
         let answers = session.send_all(&request).await;
-        // Where the server has no `EXEC`, the transaction is still open.
-        session.give_up();
+        // Without `EXEC` on the server, the transaction is still open.
+        session.abandon();
         let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
-        let words = probes.iter().map(|(word, _)| *word);
+        let names = probes.iter().map(|(name, _)| *name);
         let trials = answers.into_iter().map(Value::extract_error);
-        Ok(words.zip(trials.map(|it| of_answer(&it))).collect())
+        Ok(names.zip(trials.map(|it| classify(&it))).collect())
     }
 }
 
-fn of_answer(answer: &Result<Value, RedisError>) -> Trial {
+fn classify(answer: &Result<Value, RedisError>) -> Trial {
     let Err(error) = answer else {
         return Trial::Works;
     };
     let detail = error.detail().unwrap_or_default();
     match error.code() {
         Some("NOPERM") => Trial::Denied,
-        Some("ERR") if unknown(detail).is_some() => Trial::Unknown,
-        // Servers differ in how they spell what a user may not do.
-        Some("ERR") if right_of(detail).is_some() => Trial::Denied,
+        Some("ERR") if unknown_command(detail).is_some() => Trial::Unknown,
+        // Servers name denied rights differently.
+        Some("ERR") if right_in(detail).is_some() => Trial::Denied,
         _ => Trial::Works,
     }
 }
 
-/// The commands that do not work, and what follows.
+/// The commands that do not work, and the consequences.
 fn report(trial: &dyn Fn(&str) -> Trial) -> Vec<MissingCommand> {
     let mut missing = Vec::new();
     let mut add = |command: &'static str, effect| {
@@ -252,21 +258,19 @@ fn report(trial: &dyn Fn(&str) -> Trial) -> Vec<MissingCommand> {
             });
         }
     };
-    for (command, _, what) in NEEDED {
+    for (command, _, what) in REQUIRED {
         add(command, Effect::Fails(what));
     }
-    for (command, _, instead) in REPLACED {
+    for (command, _, instead) in OPTIONAL {
         add(command, Effect::Replaced(instead));
     }
-    for (command, _, what) in OF_SLOTS {
+    for (command, _, what) in SLOT_COMMANDS {
         if trial(command) == Trial::Unknown {
             add(command, Effect::Fails(what));
         }
     }
-    let transactions = BY_TRANSACTION
-        .iter()
-        .all(|word| trial(word) == Trial::Works);
-    for (command, _) in BY_SCRIPT {
+    let transactions = TRANSACTIONS.iter().all(|name| trial(name) == Trial::Works);
+    for (command, _) in SCRIPTING {
         add(
             command,
             match transactions {
@@ -280,12 +284,12 @@ fn report(trial: &dyn Fn(&str) -> Trial) -> Vec<MissingCommand> {
             },
         );
     }
-    // Redis 6.2 has no PEXPIRETIME, and needs none.
+    // Redis 6.2 has no PEXPIRETIME, and does not need it.
     let by_clock = trial("PTTL") == Trial::Works && trial("TIME") == Trial::Works;
     if !by_clock {
         add(
             "PEXPIRETIME",
-            Effect::Fails("telling until when records live (PTTL and TIME would do as well)"),
+            Effect::Fails("reading the expiry of records (PTTL and TIME would do as well)"),
         );
     }
     missing
@@ -314,17 +318,17 @@ mod tests {
             ("syntax error", None),
             (
                 "Unknown Redis command called from script script: 0f, on @user_script:2.",
-                Some(OF_A_SCRIPT),
+                Some(SCRIPT_COMMANDS),
             ),
         ] {
-            assert_eq!(unknown(detail), named, "{detail}");
+            assert_eq!(unknown_command(detail), named, "{detail}");
         }
     }
 
     #[test]
     fn scripts_are_replaced_only_where_transactions_work() {
-        let without = |words: &'static [&'static str]| {
-            report(&|word| match words.contains(&word) {
+        let without = |names: &'static [&'static str]| {
+            report(&|name| match names.contains(&name) {
                 true => Trial::Unknown,
                 false => Trial::Works,
             })

@@ -1,5 +1,4 @@
-//! The way to the server: TCP, TLS or unix socket, with reconnecting, time limits, and errors in
-//! our words.
+//! The connections to the server: TCP, TLS or unix socket, with reconnecting and time limits.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,24 +12,25 @@ use redis::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::acl::missing_right;
 use super::commands;
 use super::fault::ConnectionFault;
-use super::right::{missing_right, right_of};
+use super::server_error::explain;
 use super::wire::{Failure, Session, Wire, length};
-use crate::error::{MAX_CLIENTS, NO_DATABASE, StoreError};
+use crate::error::StoreError;
 use crate::url::{RedisUrl, TlsFiles};
 
 /// Time limits and retries of a Redis store.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisOptions {
-    /// How long a connection may take to come up.
+    /// The time a connection may take to be established.
     pub connect_timeout: Duration,
-    /// How long an answer may take; of large requests and replies longer, by their size.
+    /// The time an answer may take; longer for large requests and replies, by their size.
     pub response_timeout: Duration,
-    /// How often a lost connection is tried anew before the calls that wait for it fail. The pause
-    /// before each try doubles.
+    /// How often a lost connection is retried before the calls that wait for it fail. The delay
+    /// before each retry doubles.
     pub retries: usize,
-    /// The pause before the first of these tries.
+    /// The delay before the first retry.
     pub first_pause: Duration,
 }
 
@@ -46,42 +46,42 @@ impl Default for RedisOptions {
     }
 }
 
-/// Bytes of arguments and commands that go to the server at once, about. Larger calls are sent in
-/// parts: each has the whole response timeout, and less lies in memory once more.
-const BYTES_AT_ONCE: u64 = 4 << 20;
-/// A single command with more bytes than these waits with the bulk.
-const LARGE: u64 = 1 << 20;
-const COMMANDS_AT_ONCE: usize = 2_000;
+/// Approximate bytes of arguments, and commands, sent to the server at once. Larger calls are
+/// split: each part has the whole response timeout, and less is buffered twice.
+const MAX_BATCH_BYTES: u64 = 4 << 20;
+/// A single command larger than this goes over the bulk connection.
+const MAX_SINGLE_BYTES: u64 = 1 << 20;
+const MAX_BATCH_COMMANDS: usize = 2_000;
 
-/// Connections to one server that come back by themselves.
+/// Self-reconnecting connections to one server.
 pub(crate) struct Link {
     location: String,
     /// The number of the database.
     database: u32,
     /// For single commands: many calls share it, and their commands are pipelined.
     work: Wire,
-    /// For many commands at once, so that nobody's single command waits behind them, and the server
-    /// reads the one while it is sent the other.
+    /// For many commands at once, so that no single command waits behind them, and the server
+    /// parses one while the other is being sent.
     bulk: Wire,
-    /// For what must wait behind none of that: measuring how long the server lets another client
-    /// wait, and scanning ahead.
-    aside: Wire,
-    /// For one caller at a time: what is watched on it is the caller's.
+    /// For commands that must not wait behind either: measuring the server's latency for another
+    /// client, and scanning ahead.
+    uncontended: Wire,
+    /// For one caller at a time: records watched on it are watched for that caller.
     exclusive: Mutex<Wire>,
 }
 
 impl Link {
     pub(crate) fn open(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         let client = client(url, options)?;
-        let secured = url.tls.is_some().then(|| Arc::new(url.clone()));
+        let tls_url = url.tls.is_some().then(|| Arc::new(url.clone()));
         Ok(Self {
             location: url.location.clone(),
             database: u32::try_from(client.get_connection_info().redis_settings().db())
                 .unwrap_or(0),
-            work: Wire::new(client.clone(), secured.clone(), options),
-            bulk: Wire::new(client.clone(), secured.clone(), options),
-            exclusive: Mutex::new(Wire::new(client.clone(), secured.clone(), options)),
-            aside: Wire::new(client, secured, options),
+            work: Wire::new(client.clone(), tls_url.clone(), options),
+            bulk: Wire::new(client.clone(), tls_url.clone(), options),
+            exclusive: Mutex::new(Wire::new(client.clone(), tls_url.clone(), options)),
+            uncontended: Wire::new(client, tls_url, options),
         })
     }
 
@@ -89,45 +89,45 @@ impl Link {
         &self.location
     }
 
-    /// The number of the database that all commands are about.
+    /// The database that all commands act on.
     pub(crate) fn database(&self) -> u32 {
         self.database
     }
 
-    /// Another connection to the same server, for what must not concern the others.
+    /// A separate connection to the same server, for commands that must not affect the others.
     pub(crate) fn another(&self) -> Wire {
-        self.aside.another()
+        self.uncontended.another()
     }
 
-    /// How many connections there have been: another number can mean another server.
+    /// The number of connections so far: a change can mean another server.
     pub(crate) fn connections(&self) -> u64 {
         self.work.connections() + self.bulk.connections()
     }
 
-    /// One command; an error of the server is an error.
+    /// Sends one command; an error reply is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
         self.send_expecting(command, 0).await
     }
 
-    /// One command, with an answer of about so many bytes.
+    /// Sends one command whose reply has about this many bytes.
     pub(crate) async fn send_expecting(
         &self,
         command: &Cmd,
         bytes: u64,
     ) -> Result<Value, StoreError> {
-        let is_large = length(command).max(bytes) > LARGE;
+        let is_large = length(command).max(bytes) > MAX_SINGLE_BYTES;
         let wire = if is_large { &self.bulk } else { &self.work };
         let answer = wire.send(command, bytes).await;
-        self.answered(answer, command).await
+        self.finish(answer, command).await
     }
 
-    /// One command that waits behind no other work.
-    pub(crate) async fn send_aside(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = self.aside.send(command, 0).await;
-        self.answered(answer, command).await
+    /// Sends one command that does not wait behind other work.
+    pub(crate) async fn send_uncontended(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let answer = self.uncontended.send(command, 0).await;
+        self.finish(answer, command).await
     }
 
-    async fn answered(
+    async fn finish(
         &self,
         answer: Result<Value, Failure>,
         command: &Cmd,
@@ -139,24 +139,25 @@ impl Link {
         answer.map_err(|error| self.explain_of(&error, command))
     }
 
-    /// Why there is no answer to these commands. A server that does not have one of them repeats its arguments,
-    /// and where those are not text its answer cannot be read: so it is asked once more, without any.
+    /// Explains a missing reply to these commands. A server that lacks one of them quotes its
+    /// arguments, and if those are not text the reply cannot be parsed: so it is probed once more,
+    /// without arguments.
     pub(crate) async fn explain_unread<'a>(
         &self,
         failure: Failure,
-        asked: impl IntoIterator<Item = &'a Cmd>,
+        commands: impl IntoIterator<Item = &'a Cmd>,
     ) -> StoreError {
-        // An answer that cannot be read ends the connection, for all that are under way on it.
+        // A reply that cannot be parsed ends the connection, for all requests in flight on it.
         let is_unreadable = match &failure {
-            Failure::Asking(error) => {
+            Failure::Exchange(error) => {
                 error.kind() == redis::ErrorKind::Parse || error.is_connection_dropped()
             }
-            Failure::Connecting(_) => false,
+            Failure::Connect(_) => false,
         };
-        let words = asked.into_iter().filter_map(commands::word_with_bytes);
-        let words: BTreeSet<&'static str> = words.filter(|_| is_unreadable).collect();
-        for word in words {
-            let Ok(answer) = self.aside.send(&redis::cmd(word), 0).await else {
+        let names = commands.into_iter().filter_map(commands::name_if_binary);
+        let names: BTreeSet<&'static str> = names.filter(|_| is_unreadable).collect();
+        for name in names {
+            let Ok(answer) = self.uncontended.send(&redis::cmd(name), 0).await else {
                 break;
             };
             if let Err(error) = answer.extract_error()
@@ -168,7 +169,7 @@ impl Link {
         self.explain_failure(failure)
     }
 
-    /// Many commands at once; an error of the server stands in its place among the answers.
+    /// Sends many commands at once; error replies are items among the replies.
     pub(crate) async fn send_all(
         &self,
         commands: Vec<Cmd>,
@@ -176,20 +177,21 @@ impl Link {
         self.send_all_expecting(commands, 0).await
     }
 
-    /// The same, with answers of about so many bytes together.
+    /// The same, with replies of about this many bytes together.
     pub(crate) async fn send_all_expecting(
         &self,
         commands: Vec<Cmd>,
         expects: u64,
     ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
-        let is_large = commands.len() > 1 || commands.iter().map(length).sum::<u64>() > LARGE;
+        let is_large =
+            commands.len() > 1 || commands.iter().map(length).sum::<u64>() > MAX_SINGLE_BYTES;
         let wire = if is_large { &self.bulk } else { &self.work };
         let mut commands = commands.into_iter();
         while commands.len() > 0 {
             let (mut part, mut bytes) = (Pipeline::new(), 0_u64);
-            while bytes < BYTES_AT_ONCE
-                && part.len() < COMMANDS_AT_ONCE
+            while bytes < MAX_BATCH_BYTES
+                && part.len() < MAX_BATCH_COMMANDS
                 && let Some(command) = commands.next()
             {
                 bytes = bytes.saturating_add(length(&command));
@@ -208,13 +210,13 @@ impl Link {
         self.exclusive.lock().await
     }
 
-    /// A connection of that wire. What is watched on it ends with it.
+    /// A connection of that wire. Watches on it end with it.
     pub(crate) async fn session(&self, wire: &Wire, bytes: u64) -> Result<Session, StoreError> {
         let session = wire.session(bytes).await;
         session.map_err(|failure| self.explain_failure(failure))
     }
 
-    /// Many commands at once, of which none may fail.
+    /// Sends many commands at once; any error reply is an error.
     pub(crate) async fn send_each(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
         let answers = self.send_all(commands).await?.into_iter();
         answers
@@ -223,18 +225,18 @@ impl Link {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.send_aside(&redis::cmd("PING")).await.map(drop)
+        self.send_uncontended(&redis::cmd("PING")).await.map(drop)
     }
 
     pub(crate) fn explain(&self, error: &RedisError) -> StoreError {
         explain(&self.location, error)
     }
 
-    /// Why there is no answer.
+    /// Explains a missing reply.
     pub(crate) fn explain_failure(&self, failure: Failure) -> StoreError {
         match failure {
-            Failure::Connecting(error) => self.explain(&error),
-            Failure::Asking(error) => match self.explain(&error) {
+            Failure::Connect(error) => self.explain(&error),
+            Failure::Exchange(error) => match self.explain(&error) {
                 StoreError::Unavailable {
                     location, cause, ..
                 } => StoreError::Unavailable {
@@ -247,7 +249,8 @@ impl Link {
         }
     }
 
-    /// The same of one command: a right that the server does not name is that of the command.
+    /// Like [`explain`](Self::explain) for one command: if the server does not name the missing
+    /// right, it is that of the command.
     pub(crate) fn explain_of(&self, error: &RedisError, command: &Cmd) -> StoreError {
         match self.explain(error) {
             StoreError::Denied { code, needs, right } if code == "NOPERM" => {
@@ -274,14 +277,14 @@ pub(super) fn client(url: &RedisUrl, options: RedisOptions) -> Result<Client, St
 
 fn address(url: &RedisUrl, options: RedisOptions) -> Result<ConnectionInfo, RedisError> {
     let address = url.address.as_str().into_connection_info()?;
-    // With this version of the protocol we hear of a connection that is closed while it is idle.
+    // With this protocol version a connection that is closed while idle is noticed.
     let settings = address.redis_settings().clone();
     let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    // A user with few rights may not name the client, and the server would log the attempt.
+    // A user with few rights may not set the client's name, and the server would log the attempt.
     let settings = settings.set_skip_set_lib_name();
-    // Calls of one connection do not wait for each other's acknowledgements.
+    // Calls on one connection must not wait for each other's acknowledgements (Nagle).
     let tcp = TcpSettings::default().set_nodelay(true);
-    // A peer that vanished without a word is given up, and not only the calls to it.
+    // A peer that vanished silently ends the connection, not only the calls on it.
     #[cfg(target_os = "linux")]
     let tcp = tcp.set_user_timeout(
         options
@@ -293,10 +296,10 @@ fn address(url: &RedisUrl, options: RedisOptions) -> Result<ConnectionInfo, Redi
     Ok(address.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
-/// TLS with the library that the rest of Waxseal uses, unless the application chose another.
+/// Uses the TLS provider of the rest of Waxseal, unless the application installed another.
 fn choose_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing a race against another thread that installs one is fine.
+        // Losing a race against another thread that installs one is harmless.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
 }
@@ -320,186 +323,4 @@ fn certificates(location: &str, files: &TlsFiles) -> Result<TlsCertificates, Sto
         client_tls,
         root_cert,
     })
-}
-
-/// Says in our words what went wrong. Texts of the server are not passed on: they can quote the
-/// arguments of a command.
-fn explain(location: &str, error: &RedisError) -> StoreError {
-    let unavailable = |cause: String| StoreError::Unavailable {
-        location: location.to_owned(),
-        cause,
-        interrupted: false,
-    };
-    if error.is_timeout() {
-        return unavailable("no answer in time".to_owned());
-    }
-    if let Some(fault) = ConnectionFault::of(error, location.starts_with("unix:")) {
-        let location = location.to_owned();
-        return StoreError::Connection { location, fault };
-    }
-    if error.is_connection_refusal() {
-        return unavailable("the connection is refused".to_owned());
-    }
-    if let Some(code) = error.code() {
-        return answered(code, error.detail().unwrap_or_default());
-    }
-    match error.kind() {
-        redis::ErrorKind::AuthenticationFailed => denied("WRONGPASS", None),
-        redis::ErrorKind::Io if error.is_connection_dropped() => {
-            unavailable("the connection was lost".to_owned())
-        }
-        // An answer that breaks off half way cannot be read.
-        redis::ErrorKind::Parse => unavailable("the answer broke off".to_owned()),
-        // Texts of the operating system and of TLS: no arguments in them.
-        redis::ErrorKind::Io => unavailable(error.to_string()),
-        _ => StoreError::Other {
-            code: error.category().to_owned(),
-        },
-    }
-}
-
-/// What a server's error means: its code word, and what it says behind that.
-pub(super) fn answered(code: &str, detail: &str) -> StoreError {
-    if code == "ERR" {
-        if let Some(command) = commands::unknown(detail) {
-            return StoreError::NoCommand { command };
-        }
-        if TOO_LARGE.iter().any(|text| detail.starts_with(text)) {
-            return StoreError::TooLarge {
-                bytes: None,
-                limit: None,
-            };
-        }
-    }
-    if code == "EXECABORT"
-        && let Some(cause) = detail.strip_prefix("Transaction discarded because of: ")
-        && let Some((code, detail)) = cause.split_once(' ')
-        && code == "NOPERM"
-    {
-        return answered(code, detail);
-    }
-    let code = match code {
-        "ERR" => behind_general_error(detail).unwrap_or(code),
-        other => other,
-    };
-    // What does not look like a code word may be anything.
-    let plain = |c: char| c.is_ascii_uppercase() || c == '_';
-    let word = || match code {
-        code if code.len() <= 24 && code.chars().all(plain) => code.to_owned(),
-        NO_DATABASE | MAX_CLIENTS => code.to_owned(),
-        _ => "of an unknown kind".to_owned(),
-    };
-    match code {
-        "NOPERM" => denied(code, right_of(detail)),
-        "NOAUTH" | "WRONGPASS" | NO_PASSWORD_SET => denied(code, None),
-        "READONLY" => StoreError::ReadOnly {
-            code: word(),
-            why: "it is a read-only replica: use its primary",
-        },
-        "MISCONF" => StoreError::ReadOnly {
-            code: word(),
-            why: "it cannot save its data to disk: see its own log",
-        },
-        "NOREPLICAS" => StoreError::ReadOnly {
-            code: word(),
-            why: "it has fewer replicas than min-replicas-to-write asks for",
-        },
-        "OOM" => StoreError::Full {
-            what: "the server reached maxmemory and evicts nothing",
-        },
-        "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | MAX_CLIENTS => {
-            StoreError::NotReady { code: word() }
-        }
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => StoreError::Cluster { code: word() },
-        "WRONGTYPE" => StoreError::WrongType,
-        _ => StoreError::Other { code: word() },
-    }
-}
-
-/// What a server says to a request that exceeds its limits, before it hangs up; and to a value that would
-/// grow beyond them.
-const TOO_LARGE: [&str; 3] = [
-    "Protocol error: invalid bulk length",
-    "Protocol error: too big",
-    "string exceeds maximum allowed size",
-];
-
-/// The server has no password, and was given one.
-const NO_PASSWORD_SET: &str = "NOPASS";
-
-/// What a general error really is. Servers before 7.0 wrap errors inside a script so; and selecting
-/// a database while connecting loses the code.
-fn behind_general_error(detail: &str) -> Option<&'static str> {
-    const INSIDE: [&str; 5] = ["OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"];
-    const TEXTS: [(&str, &str); 10] = [
-        (
-            "The user executing the script can't run this command",
-            "NOPERM",
-        ),
-        ("ACL failure in script: ", "NOPERM"),
-        ("has no permissions to run the 'select' command", "NOPERM"),
-        (
-            "can't access at least one of the keys mentioned in the command arguments",
-            "NOPERM",
-        ),
-        ("Authentication required", "NOAUTH"),
-        ("without any password configured", NO_PASSWORD_SET),
-        ("invalid password", "WRONGPASS"),
-        ("DB index is out of range", NO_DATABASE),
-        ("SELECT is not allowed in cluster mode", "CLUSTERDOWN"),
-        (MAX_CLIENTS, MAX_CLIENTS),
-    ];
-    // Errors that quote arguments begin with what is wrong, and could quote any of these.
-    if detail.starts_with("unknown ") || detail.starts_with("Unknown ") {
-        return None;
-    }
-    let inside = INSIDE.into_iter();
-    let inside = inside.map(|word| (word, detail.contains(&format!("-{word} "))));
-    let texts = TEXTS
-        .into_iter()
-        .map(|(text, word)| (word, detail.contains(text)));
-    inside
-        .chain(texts)
-        .find_map(|(word, found)| found.then_some(word))
-}
-
-fn denied(code: &str, right: Option<String>) -> StoreError {
-    let needs = match code {
-        "NOAUTH" => "it wants a password",
-        "WRONGPASS" => "user or password is wrong, or the user is disabled",
-        NO_PASSWORD_SET => "it has no password, and the URL has one",
-        _ => "the user's ACL does not allow this command or this record name",
-    };
-    StoreError::Denied {
-        code: code.to_owned(),
-        needs,
-        right,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_a_login_are_told_apart_whatever_their_code() {
-        for (code, detail, told) in [
-            (
-                "ERR",
-                "AUTH <password> called without any password configured for the default user. Are you \
-                 sure your configuration is correct?",
-                NO_PASSWORD_SET,
-            ),
-            ("ERR", "invalid password", "WRONGPASS"),
-            ("WRONGPASS", "invalid username-password pair", "WRONGPASS"),
-            ("NOAUTH", "Authentication required.", "NOAUTH"),
-        ] {
-            match answered(code, detail) {
-                StoreError::Denied { code, .. } => assert_eq!(code, told),
-                other => panic!("{other:?}"),
-            }
-        }
-        let full = answered("ERR", "max number of clients reached");
-        assert!(matches!(full, StoreError::NotReady { .. }), "{full:?}");
-    }
 }

@@ -1,5 +1,5 @@
-//! Why a server cannot be talked to, told apart by what has to be done about it. What the operating
-//! system and TLS say is recognised here; what the server says, in `connection`.
+//! Causes for failing to connect to a server, distinguished by remedy. Errors of the operating
+//! system and of TLS are recognised here; errors of the server, in `server_error`.
 
 use std::error::Error;
 use std::fmt;
@@ -8,33 +8,33 @@ use std::sync::Arc;
 
 use redis::RedisError;
 
-/// Why there is no connection, where that is known.
+/// The cause of a failed connection, where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionFault {
-    /// The server's certificate is of an authority that is not trusted.
+    /// The server's certificate is signed by an authority that is not trusted.
     UntrustedCertificate(String),
-    /// The server shows the certificate of an authority, which is none for a server.
+    /// The server presents the certificate of an authority, which is not valid for a server.
     AuthorityCertificate(String),
     /// The certificate is for other names than the one in the URL.
     OtherName(String),
     /// The certificate is not valid at this time.
     CertificateTime(String),
-    /// Anything else about the server's certificate.
+    /// Any other defect of the server's certificate.
     Certificate(String),
-    /// The server wants a certificate of the client, or does not take this one.
+    /// The server requires a client certificate, or rejects this one.
     ClientCertificate(String),
-    /// The server ends the handshake, perhaps for want of a certificate of the client.
+    /// The server aborts the handshake, possibly because of a missing client certificate.
     Handshake(String),
     /// The URL asks for TLS, and the server does not speak it there.
     NotTls,
     /// The server speaks TLS there, and the URL does not ask for it.
     OnlyTls,
-    /// What answers is not a Redis server.
+    /// The peer is not a Redis server.
     NotRedis,
     /// The host has no address.
     UnknownHost(String),
-    /// There is no such unix socket.
+    /// The unix socket does not exist.
     NoSocket,
     /// This user may not use the unix socket.
     SocketDenied,
@@ -43,7 +43,7 @@ pub enum ConnectionFault {
 }
 
 impl ConnectionFault {
-    /// What an error of the operating system or of TLS is.
+    /// Classifies an error of the operating system or of TLS.
     pub(super) fn of(error: &RedisError, is_socket: bool) -> Option<Self> {
         let text = error.to_string();
         let kind = error
@@ -57,14 +57,14 @@ impl ConnectionFault {
             _ => {}
         }
         if let Some(cause) = text.strip_prefix("invalid peer certificate: ") {
-            let says = |word| cause.contains(word);
-            return Some(if says("CaUsedAsEndEntity") {
+            let mentions = |word| cause.contains(word);
+            return Some(if mentions("CaUsedAsEndEntity") {
                 Self::AuthorityCertificate(text)
-            } else if says("UnknownIssuer") || says("BadSignature") {
+            } else if mentions("UnknownIssuer") || mentions("BadSignature") {
                 Self::UntrustedCertificate(text)
-            } else if says("not valid for name") || says("NotValidForName") {
+            } else if mentions("not valid for name") || mentions("NotValidForName") {
                 Self::OtherName(text)
-            } else if says("xpired") || says("not valid yet") || says("NotValidYet") {
+            } else if mentions("xpired") || mentions("not valid yet") || mentions("NotValidYet") {
                 Self::CertificateTime(text)
             } else {
                 Self::Certificate(text)
@@ -80,18 +80,18 @@ impl ConnectionFault {
             .then_some(Self::UnknownHost(text))
     }
 
-    /// What is to be done about it.
+    /// The remedy.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::UntrustedCertificate(_) => {
                 "name the authority that signed the server's certificate: rediss://HOST:PORT?ca=/PATH/ca.pem; \
-                 of a certificate that signed itself, that certificate"
+                 for a self-signed certificate, that certificate itself"
             }
             Self::AuthorityCertificate(_) => {
                 "the server shows the certificate of an authority (CA:TRUE, as openssl req -x509 makes it): \
                  give it a certificate of its own, signed by that authority, and name the authority as ?ca=; \
-                 or make one that signs itself with -addext basicConstraints=critical,CA:FALSE, and name \
+                 or create a self-signed one with -addext basicConstraints=critical,CA:FALSE, and name \
                  that as ?ca="
             }
             Self::OtherName(_) => {
@@ -103,11 +103,11 @@ impl ConnectionFault {
             }
             Self::Certificate(_) => "give the server a certificate that is valid for its host",
             Self::ClientCertificate(_) => {
-                "the server asks for a certificate of the client that it trusts: \
+                "the server requires a client certificate that it trusts: \
                  rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key"
             }
             Self::Handshake(_) => {
-                "the server may ask for a certificate of the client, \
+                "the server may require a client certificate, \
                  rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key, or speak no TLS version or \
                  cipher that this program does: 1.2 or 1.3"
             }
@@ -131,8 +131,8 @@ impl ConnectionFault {
     }
 }
 
-/// The fault that a fatal alert of the server tells of, where the word does. rustls writes the names of
-/// alerts in its own spelling.
+/// The fault that a fatal TLS alert indicates, where its name is conclusive. rustls spells the
+/// names of alerts in its own way.
 fn of_alert(alert: &str) -> Option<fn(String) -> ConnectionFault> {
     match alert {
         "CertificateRequired" | "BadCertificate" | "UnknownCA" => {
@@ -157,7 +157,7 @@ impl fmt::Display for ConnectionFault {
             | Self::File(text) => f.write_str(text),
             Self::NotTls => f.write_str("the server does not speak TLS there"),
             Self::OnlyTls => f.write_str("the server speaks TLS there"),
-            Self::NotRedis => f.write_str("what answers there is not a Redis server"),
+            Self::NotRedis => f.write_str("something other than a Redis server answers there"),
             Self::NoSocket => f.write_str("there is no such socket"),
             Self::SocketDenied => f.write_str("this user may not use the socket"),
         }

@@ -1,30 +1,35 @@
-//! How long records live, by the server's clock: told by the server where it can (7.0 and later),
-//! else computed from what is left.
+//! Expiries of records, by the server's clock: reported by the server where it can (7.0 and later),
+//! else computed from the remaining time.
 
 use std::sync::atomic::Ordering;
 
 use redis::{Cmd, Value, cmd};
 
-use super::commands::are_text;
+use super::commands::are_all_text;
 use super::reply::{self, unexpected};
 use super::{RedisStore, command};
 use crate::error::StoreError;
 use crate::record::{Lifetime, RecordName};
 
-/// Records between two looks at the server's clock. Few enough that these mostly show the same
+/// Records between two readings of the server's clock. Few enough that both mostly show the same
 /// millisecond.
-const BETWEEN_LOOKS: usize = 50;
+const RECORDS_PER_CLOCK_READ: usize = 50;
 
-/// How often a record is asked for anew because the clock went on meanwhile.
-const ROUNDS: usize = 20;
+/// How often a record is read again because the clock advanced meanwhile.
+const MAX_ROUNDS: usize = 20;
 
 impl RedisStore {
-    pub(super) async fn ends(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        let are_text = are_text(names.iter().map(RecordName::as_bytes));
-        if self.tells_expiry.load(Ordering::Relaxed) && self.lacks("PEXPIRETIME", are_text).await? {
-            self.tells_expiry.store(false, Ordering::Relaxed);
+    pub(super) async fn fetch_expiries(
+        &self,
+        names: &[RecordName],
+    ) -> Result<Vec<Lifetime>, StoreError> {
+        let are_all_text = are_all_text(names.iter().map(RecordName::as_bytes));
+        if self.has_pexpiretime.load(Ordering::Relaxed)
+            && self.lacks("PEXPIRETIME", are_all_text).await?
+        {
+            self.has_pexpiretime.store(false, Ordering::Relaxed);
         }
-        if self.tells_expiry.load(Ordering::Relaxed) {
+        if self.has_pexpiretime.load(Ordering::Relaxed) {
             let ask = names
                 .iter()
                 .map(|name| command("PEXPIRETIME", &[name.as_bytes()]));
@@ -36,39 +41,42 @@ impl RedisStore {
                         .collect();
                 }
                 Err(error) if error.is_missing_command() => {
-                    self.tells_expiry.store(false, Ordering::Relaxed);
+                    self.has_pexpiretime.store(false, Ordering::Relaxed);
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.ends_by_the_clock(names).await
+        self.expiries_from_remaining_time(names).await
     }
 
-    /// Between two looks at the clock that show the same millisecond, what is left added to it is
-    /// exact. Where the clock goes on each time the end may be told too early, by as much as the
-    /// clock went on.
-    async fn ends_by_the_clock(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        let mut ends = vec![Lifetime::Absent; names.len()];
+    /// If two readings of the clock show the same millisecond, adding the remaining time in between
+    /// is exact. Where the clock advances every time, the result may be too early, by as much as
+    /// the clock advanced.
+    async fn expiries_from_remaining_time(
+        &self,
+        names: &[RecordName],
+    ) -> Result<Vec<Lifetime>, StoreError> {
+        let mut expiries = vec![Lifetime::Absent; names.len()];
         let mut open: Vec<usize> = (0..names.len()).collect();
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             if open.is_empty() {
                 break;
             }
             let mut asked = vec![cmd("TIME")];
-            for part in open.chunks(BETWEEN_LOOKS) {
+            for part in open.chunks(RECORDS_PER_CLOCK_READ) {
                 let names = part.iter().filter_map(|&index| names.get(index));
-                asked.extend(names.map(left));
+                asked.extend(names.map(pttl));
                 asked.push(cmd("TIME"));
             }
             let mut answers = self.link.send_each(asked).await?.into_iter();
             let mut next = || answers.next().ok_or_else(unexpected);
             let mut before = milliseconds(next()?)?;
             let mut inexact = Vec::new();
-            for part in open.chunks(BETWEEN_LOOKS) {
+            for part in open.chunks(RECORDS_PER_CLOCK_READ) {
                 for &index in part {
-                    if let Some(end) = ends.get_mut(index) {
+                    if let Some(end) = expiries.get_mut(index) {
                         *end = match reply::number(&next()?)? {
-                            left @ 0.. => lifetime(before.saturating_add(left)),
+                            remaining @ 0.. => lifetime(before.saturating_add(remaining)),
                             state => lifetime(state),
                         };
                     }
@@ -81,15 +89,15 @@ impl RedisStore {
             }
             open = inexact;
         }
-        Ok(ends)
+        Ok(expiries)
     }
 }
 
-fn left(name: &RecordName) -> Cmd {
+fn pttl(name: &RecordName) -> Cmd {
     command("PTTL", &[name.as_bytes()])
 }
 
-/// The answer to `TIME`: seconds and microseconds.
+/// The reply to `TIME`: seconds and microseconds.
 fn milliseconds(time: Value) -> Result<i64, StoreError> {
     let mut parts = reply::array(time)?.into_iter();
     let mut part = || -> Result<i64, StoreError> {
@@ -99,11 +107,11 @@ fn milliseconds(time: Value) -> Result<i64, StoreError> {
     Ok(part()?.saturating_mul(1000).saturating_add(part()? / 1000))
 }
 
-/// Redis' way of saying absent (-2) and for ever (-1).
+/// Redis reports absent as -2 and no expiry as -1.
 fn lifetime(time: i64) -> Lifetime {
     match u64::try_from(time) {
         Ok(time) => Lifetime::Until(time),
-        Err(_) if time == -1 => Lifetime::Forever,
+        Err(_) if time == -1 => Lifetime::Persistent,
         Err(_) => Lifetime::Absent,
     }
 }

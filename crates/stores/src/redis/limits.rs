@@ -1,5 +1,5 @@
-//! What a server takes and gives at once, as far as its settings may be read: asked for only where it
-//! matters, and never remembered to refuse.
+//! A server's limits on requests and replies, as far as its settings may be read: asked for only
+//! where it matters, and never cached to refuse a request.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -9,18 +9,18 @@ use redis::cmd;
 use super::RedisStore;
 use crate::error::StoreError;
 
-/// No server can be told to take less than this: smaller requests are sent without asking.
+/// The smallest value of these settings: smaller requests are sent without asking.
 const MIN_LIMIT: u64 = 1 << 20;
 /// The largest single value of a request or reply.
 pub(super) const BULK: &str = "proto-max-bulk-len";
 /// The unread bytes of one client.
 const QUERY: &str = "client-query-buffer-limit";
-/// The replies that a client has not read yet.
+/// The unread replies of one client.
 const OUTPUT: &str = "client-output-buffer-limit";
-/// Replies that are under way at the same time may each have this share of the limit.
+/// Several replies may be in flight at once; each may have this share of the limit.
 const SHARE_OF_OUTPUT: u64 = 6;
 
-/// The limits of a server; those that it does not tell are none.
+/// The limits of a server; unknown ones are `None`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Limits {
     bulk: Option<u64>,
@@ -42,24 +42,24 @@ impl Limits {
     }
 }
 
-/// No reply is asked for in smaller parts because one was lost.
+/// Replies are not split below this size after a loss.
 const MIN_REPLY: u64 = 64 << 10;
-/// Full replies in a row after which larger ones are tried again. Each loss doubles it, so that a limit that is
-/// really there costs ever fewer connections.
+/// Consecutive full replies after which larger ones are tried again. Each loss doubles it, so that
+/// a real limit costs ever fewer connections.
 const MIN_REPLIES: u32 = 16;
 
-/// What is known of a server's limits.
+/// The known limits of a server.
 #[derive(Default)]
 pub(super) struct KnownLimits {
-    told: RwLock<Option<Limits>>,
+    known: RwLock<Option<Limits>>,
     replies: Mutex<ReplyLimit>,
 }
 
-/// How many bytes of replies are asked for at once, since more of them were lost. A connection can end for any
-/// reason, so that this grows again.
+/// The bytes of replies requested at once, since larger ones were lost. A connection can end for
+/// any reason, so that this grows again.
 struct ReplyLimit {
     bytes: u64,
-    /// Replies of about so many bytes since the limit changed.
+    /// Replies of about this size since the limit changed.
     received: u32,
     /// Replies until it is raised.
     needed: u32,
@@ -84,7 +84,7 @@ impl ReplyLimit {
         };
     }
 
-    fn note(&mut self, received: u64) {
+    fn raise(&mut self, received: u64) {
         if received < self.bytes / 2 {
             return;
         }
@@ -98,21 +98,21 @@ impl ReplyLimit {
 
 impl KnownLimits {
     fn get(&self) -> Option<Limits> {
-        *self.told.read().unwrap_or_else(PoisonError::into_inner)
+        *self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, limits: Limits) {
-        *self.told.write().unwrap_or_else(PoisonError::into_inner) = Some(limits);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(limits);
     }
 
-    /// The connection ended while a reply of so many bytes was due.
-    pub(super) fn note_lost_reply(&self, bytes: u64) {
+    /// The connection ended while a reply of this size was due.
+    pub(super) fn reply_lost(&self, bytes: u64) {
         self.with_replies(|limit| limit.lower(bytes));
     }
 
-    /// A reply of so many bytes was received.
-    pub(super) fn note_reply(&self, bytes: u64) {
-        self.with_replies(|limit| limit.note(bytes));
+    /// A reply of this size was received.
+    pub(super) fn reply_received(&self, bytes: u64) {
+        self.with_replies(|limit| limit.raise(bytes));
     }
 
     fn with_replies<T>(&self, change: impl FnOnce(&mut ReplyLimit) -> T) -> T {
@@ -121,8 +121,8 @@ impl KnownLimits {
 }
 
 impl RedisStore {
-    /// Makes sure that the server takes a value of so many bytes, as far as it tells: one that it does
-    /// not take ends the connection, and with it whatever else is under way.
+    /// Checks that the server accepts a value of this size, as far as its settings can be read: a
+    /// value it does not accept ends the connection, and everything else in flight on it.
     pub(super) async fn check_fits(&self, bytes: usize) -> Result<(), StoreError> {
         let bytes = bytes as u64;
         if bytes < MIN_LIMIT {
@@ -132,50 +132,51 @@ impl RedisStore {
         if known.is_some_and(|known| known.refusal(bytes).is_none()) {
             return Ok(());
         }
-        // A setting may have been raised since.
-        let limits = self.ask_limits().await?;
+        // The setting may have been raised since.
+        let limits = self.fetch_limits().await?;
         limits.refusal(bytes).map_or(Ok(()), Err)
     }
 
-    /// How many bytes of replies to ask for at once, at most so many.
-    pub(super) async fn reply_budget(&self, wanted: u64, bytes: u64) -> Result<u64, StoreError> {
-        let wanted = wanted.min(self.limits.with_replies(|limit| limit.bytes));
+    /// The bytes of replies to request at once, at most `requested`.
+    pub(super) async fn reply_budget(&self, requested: u64, bytes: u64) -> Result<u64, StoreError> {
+        let requested = requested.min(self.limits.with_replies(|limit| limit.bytes));
         let limits = match self.limits.get() {
             Some(limits) => limits,
-            None if bytes < MIN_LIMIT => return Ok(wanted),
-            None => self.ask_limits().await?,
+            None if bytes < MIN_LIMIT => return Ok(requested),
+            None => self.fetch_limits().await?,
         };
         let output = limits.output.unwrap_or(u64::MAX);
-        Ok(wanted.min(output / SHARE_OF_OUTPUT))
+        Ok(requested.min(output / SHARE_OF_OUTPUT))
     }
 
-    async fn ask_limits(&self) -> Result<Limits, StoreError> {
-        // One setting each: servers before 7.0 take no more.
+    async fn fetch_limits(&self) -> Result<Limits, StoreError> {
+        // One setting each: servers before 7.0 accept no more.
         let ask = |setting: &str| cmd("CONFIG").arg("GET").arg(setting).clone();
         let answers = self
             .link
             .send_all([BULK, QUERY, OUTPUT].map(ask).into())
             .await?;
-        let mut told = HashMap::new();
+        let mut settings = HashMap::new();
         for answer in answers {
-            // A user may not ask, and a service may not have it.
+            // An ACL may deny it, and a service may not have it.
             let pairs = answer
                 .ok()
                 .and_then(|pairs| redis::from_redis_value::<HashMap<String, String>>(pairs).ok());
-            told.extend(pairs.unwrap_or_default());
+            settings.extend(pairs.unwrap_or_default());
         }
-        let number = |setting: &str| told.get(setting)?.parse().ok();
+        let number = |setting: &str| settings.get(setting)?.parse().ok();
         let limits = Limits {
             bulk: number(BULK),
             query: number(QUERY),
-            output: told.get(OUTPUT).and_then(|text| output_limit(text)),
+            output: settings.get(OUTPUT).and_then(|text| output_limit(text)),
         };
         self.limits.set(limits);
         Ok(limits)
     }
 }
 
-/// The smallest limit of normal clients in `normal 0 0 0 slave 268435456 67108864 60 …`; 0 is none.
+/// The smallest limit of normal clients in `normal 0 0 0 slave 268435456 67108864 60 …`; 0 means
+/// none.
 fn output_limit(text: &str) -> Option<u64> {
     let mut words = text.split_whitespace().skip_while(|word| *word != "normal");
     let limits = words.by_ref().skip(1).take(2);
@@ -209,8 +210,9 @@ mod tests {
     fn replies_that_were_made_smaller_after_a_loss_grow_again_and_later_after_another() {
         let known = KnownLimits::default();
         let limit = || known.with_replies(|limit| limit.bytes);
-        let receive = |replies: u32, bytes: u64| (0..replies).for_each(|_| known.note_reply(bytes));
-        known.note_lost_reply(8 << 20);
+        let receive =
+            |replies: u32, bytes: u64| (0..replies).for_each(|_| known.reply_received(bytes));
+        known.reply_lost(8 << 20);
         assert_eq!(limit(), 4 << 20);
         // Small ones prove nothing.
         receive(100, 1 << 20);
@@ -218,13 +220,13 @@ mod tests {
         assert_eq!(limit(), 4 << 20);
         receive(1, 3 << 20);
         assert_eq!(limit(), 8 << 20);
-        known.note_lost_reply(6 << 20);
+        known.reply_lost(6 << 20);
         assert_eq!(limit(), 3 << 20);
         receive(MIN_REPLIES * 2 - 1, 3 << 20);
         assert_eq!(limit(), 3 << 20);
         receive(1, 3 << 20);
         assert_eq!(limit(), 6 << 20);
-        known.note_lost_reply(1);
+        known.reply_lost(1);
         assert_eq!(limit(), MIN_REPLY);
     }
 
@@ -239,7 +241,7 @@ mod tests {
         let refused = limits.refusal(2_000_001).expect("it is larger");
         assert_eq!(
             refused.to_string(),
-            "the store takes no value so large (2000001 bytes): its proto-max-bulk-len is 2000000 bytes"
+            "the value is too large for the store (2000001 bytes): its proto-max-bulk-len is 2000000 bytes"
         );
     }
 }

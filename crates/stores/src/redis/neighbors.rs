@@ -1,5 +1,5 @@
-//! Looks into the other databases of the server, on a connection of its own: `SELECT` on a shared one
-//! would move everybody's calls.
+//! Surveys the other databases of the server, on a separate connection: `SELECT` on a shared one
+//! would affect every other call.
 
 use std::time::{Duration, Instant};
 
@@ -12,24 +12,28 @@ use crate::error::StoreError;
 use crate::neighbors::{Matches, Neighbor, Neighbors};
 use crate::pattern::RecordPattern;
 
-/// More databases than these are not looked into.
+/// Further databases are not surveyed.
 const MAX_DATABASES: usize = 64;
-/// Names that one request looks at.
-const PAGE: usize = 1000;
+/// Names that one request examines.
+const PAGE_SIZE: usize = 1000;
 /// Requests for one pattern in one database: 100,000 names.
 const MAX_PAGES: usize = 100;
-/// What was not looked at within this time is not known.
+/// The time limit of the survey; the rest is reported as unknown.
 const SURVEY_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl RedisStore {
-    pub(super) async fn look_around(
+    pub(super) async fn survey_neighbors(
         &self,
         patterns: &[RecordPattern],
     ) -> Result<Neighbors, StoreError> {
-        let info = match self.link.send_aside(cmd("INFO").arg("keyspace")).await {
+        let info = match self
+            .link
+            .send_uncontended(cmd("INFO").arg("keyspace"))
+            .await
+        {
             Ok(answer) => reply::text(answer)?,
             Err(error @ StoreError::Unavailable { .. }) => return Err(error),
-            // A user may be kept from it, and a service may not have it.
+            // An ACL may deny it, and a service may not have it.
             Err(_) => return Ok(Neighbors::Unknown),
         };
         let here = self.link.database();
@@ -37,15 +41,15 @@ impl RedisStore {
             databases(&info).filter(|(database, records)| *database != here && *records > 0);
         let others: Vec<_> = others.take(MAX_DATABASES).collect();
         let wire = self.link.another();
-        let until = Instant::now() + SURVEY_TIMEOUT;
-        let mut may_look = true;
+        let deadline = Instant::now() + SURVEY_TIMEOUT;
+        let mut is_allowed = true;
         let mut known = Vec::with_capacity(others.len());
         for (database, records) in others {
             let mut matches = Vec::with_capacity(patterns.len());
             for pattern in patterns {
-                matches.push(match may_look && Instant::now() < until {
+                matches.push(match is_allowed && Instant::now() < deadline {
                     true => {
-                        self.look_into(&wire, database, pattern, until, &mut may_look)
+                        self.survey_database(&wire, database, pattern, deadline, &mut is_allowed)
                             .await?
                     }
                     false => Matches::Unknown,
@@ -60,30 +64,33 @@ impl RedisStore {
         Ok(Neighbors::Known(known))
     }
 
-    async fn look_into(
+    async fn survey_database(
         &self,
         wire: &Wire,
         database: u32,
         pattern: &RecordPattern,
-        until: Instant,
-        may_look: &mut bool,
+        deadline: Instant,
+        is_allowed: &mut bool,
     ) -> Result<Matches, StoreError> {
         let mut at = "0".to_owned();
         for _ in 0..MAX_PAGES {
-            // Together: the connection may be another one than that of the page before.
+            // In one pipeline: the connection may be a different one than for the previous page.
             let mut request = Pipeline::new();
             request.cmd("SELECT").arg(database);
             let scan = request.cmd("SCAN").arg(&at);
-            scan.arg("MATCH").arg(pattern.glob()).arg("COUNT").arg(PAGE);
+            scan.arg("MATCH")
+                .arg(pattern.glob())
+                .arg("COUNT")
+                .arg(PAGE_SIZE);
             let answers = wire.send_all(&request, 0).await;
             let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
             let Ok([selected, page]) = <[Value; 2]>::try_from(answers) else {
                 return Err(reply::unexpected());
             };
-            // Where the database was not selected, the page is of another one. Who may not is not asked for
-            // each database again: servers log it.
+            // If `SELECT` failed, the page is of another database. A denied user does not try again
+            // for each database: servers log it.
             let (Ok(_), Ok(page)) = (selected.extract_error(), page.extract_error()) else {
-                *may_look = false;
+                *is_allowed = false;
                 return Ok(Matches::Unknown);
             };
             let (next, names) = reply::page(page)?;
@@ -95,7 +102,7 @@ impl RedisStore {
             if next == "0" {
                 return Ok(Matches::None);
             }
-            if Instant::now() >= until {
+            if Instant::now() >= deadline {
                 break;
             }
             at = next;
@@ -104,8 +111,8 @@ impl RedisStore {
     }
 }
 
-/// The lines `db0:keys=3,expires=1,avg_ttl=0` of `INFO keyspace`: numbers of databases, and how many
-/// records each holds.
+/// Parses the lines `db0:keys=3,expires=1,avg_ttl=0` of `INFO keyspace`: database numbers, and the
+/// number of records in each.
 fn databases(info: &str) -> impl Iterator<Item = (u32, u64)> {
     reply::info(info).filter_map(|(name, counts)| {
         let database = name.strip_prefix("db")?.parse().ok()?;
@@ -119,7 +126,7 @@ mod tests {
     use super::databases;
 
     #[test]
-    fn reads_the_databases_that_a_server_tells() {
+    fn reads_the_databases_that_a_server_reports() {
         let info = "# Keyspace\r\ndb0:keys=4012,expires=3,avg_ttl=0\r\ndb3:keys=2,expires=0,avg_ttl=0,subexpiry=0\r\n\
                     dbx:keys=1\r\ndb5:nothing\r\n";
         assert_eq!(databases(info).collect::<Vec<_>>(), [(0, 4012), (3, 2)]);

@@ -1,44 +1,47 @@
-//! Reading many records: strings by `MGET`, as many at a time as fit into a bound of bytes, and the types of
-//! the others. Whatever a server does not have is done without.
+//! Reading many records: strings by `MGET`, as many at a time as fit into a byte limit, and the
+//! types of the others. Every command except `GET` and `TYPE` is optional.
 
 use std::sync::atomic::Ordering;
 
 use redis::{RedisError, Value, cmd};
 
-use super::commands::are_text;
+use super::commands::are_all_text;
 use super::{RedisStore, command, reply};
 use crate::error::StoreError;
-use crate::record::{Held, RecordName};
+use crate::record::{Record, RecordName};
 
-/// Records whose sizes are asked for at once.
-const MAX_SIZED: usize = 500;
-/// Records that are read first where the server does not tell sizes.
-pub(super) const FIRST_COUNT: usize = 16;
-/// Records that are read at once at most where the server does not tell sizes.
-const MAX_COUNT: usize = 512;
-/// About so many bytes are read at once where the caller sets no bound.
+/// Records whose sizes are requested at once.
+const MAX_SIZES: usize = 500;
+/// Records in the first read where the server does not report sizes.
+pub(super) const FIRST_RECORDS: usize = 16;
+/// Maximum records per read where the server does not report sizes.
+const MAX_RECORDS: usize = 512;
+/// Approximate bytes per read where the caller sets no bound.
 const REPLY_BYTES: u64 = 64 << 20;
 
 impl RedisStore {
-    /// Reads all of these records, however many requests that takes.
+    /// Reads all of these records, in as many requests as needed.
     pub(super) async fn read_all(
         &self,
         names: &[RecordName],
-    ) -> Result<Vec<Option<Held>>, StoreError> {
-        let mut held = Vec::with_capacity(names.len());
-        while let Some(rest) = names.get(held.len()..).filter(|rest| !rest.is_empty()) {
-            held.extend(self.read_some(rest, REPLY_BYTES).await?);
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut records = Vec::with_capacity(names.len());
+        while let Some(remaining) = names
+            .get(records.len()..)
+            .filter(|remaining| !remaining.is_empty())
+        {
+            records.extend(self.read_within_bytes(remaining, REPLY_BYTES).await?);
         }
-        Ok(held)
+        Ok(records)
     }
 
-    /// Reads the first of these records, about so many bytes of values, and at least one record.
-    pub(super) async fn read_some(
+    /// Reads the first of these records, about `max_bytes` of values, and at least one record.
+    pub(super) async fn read_within_bytes(
         &self,
         names: &[RecordName],
         max_bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
-        let names = names.get(..MAX_SIZED).unwrap_or(names);
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let names = names.get(..MAX_SIZES).unwrap_or(names);
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -50,29 +53,29 @@ impl RedisStore {
             None => (self.count.load(Ordering::Relaxed).min(names.len()), 0),
         };
         let names = names.get(..count).unwrap_or(names);
-        let held = self.read_page(names, bytes).await;
-        match &held {
-            Ok(_) => self.limits.note_reply(bytes),
+        let records = self.read_page(names, bytes).await;
+        match &records {
+            Ok(_) => self.limits.reply_received(bytes),
             Err(error) if error.is_interruption() && count > 1 && bytes > 0 => {
-                self.limits.note_lost_reply(bytes);
+                self.limits.reply_lost(bytes);
             }
             Err(_) => {}
         }
-        let held = held?;
+        let records = records?;
         if bytes == 0 {
-            self.adjust_count(max_bytes, &held);
+            self.adjust_count(max_bytes, &records);
         }
-        Ok(held)
+        Ok(records)
     }
 
-    /// The bytes of each record's value, those of hashes and lists as none; `None` where the server does
-    /// not tell.
+    /// The size of each record's value, 0 for hashes and lists; `None` where the server does not
+    /// report it.
     async fn sizes(&self, names: &[RecordName]) -> Result<Option<Vec<u64>>, StoreError> {
-        if !self.tells_size.load(Ordering::Relaxed) {
+        if !self.reports_size.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        if self.lacks("STRLEN", text(names)).await? {
-            self.tells_size.store(false, Ordering::Relaxed);
+        if self.lacks("STRLEN", are_names_text(names)).await? {
+            self.reports_size.store(false, Ordering::Relaxed);
             return Ok(None);
         }
         let ask = names
@@ -83,9 +86,10 @@ impl RedisStore {
             match answer.map_err(|error| self.link.explain(&error)) {
                 Ok(size) => sizes.push(u64::try_from(reply::number(&size)?).unwrap_or_default()),
                 Err(StoreError::WrongType) => sizes.push(0),
-                // Also of a single record that the user may not read: reading it will tell.
+                // Possibly because of a single record that the user may not read: reading it will
+                // report that.
                 Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => {
-                    self.tells_size.store(false, Ordering::Relaxed);
+                    self.reports_size.store(false, Ordering::Relaxed);
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -94,50 +98,52 @@ impl RedisStore {
         Ok(Some(sizes))
     }
 
-    /// Fewer records at a time where they turn out to be large.
-    fn adjust_count(&self, max_bytes: u64, held: &[Option<Held>]) {
-        let bytes = |held: &Option<Held>| match held {
-            Some(Held::String(bytes)) => bytes.len() as u64,
+    /// Adapts the number of records per read to their size.
+    fn adjust_count(&self, max_bytes: u64, records: &[Option<Record>]) {
+        let bytes = |record: &Option<Record>| match record {
+            Some(Record::String(bytes)) => bytes.len() as u64,
             _ => 0,
         };
-        let bytes: u64 = held.iter().map(bytes).sum();
+        let bytes: u64 = records.iter().map(bytes).sum();
         let count = match bytes {
-            _ if bytes > max_bytes => held.len() / 2,
-            _ if bytes.saturating_mul(4) < max_bytes => held.len().saturating_mul(2),
-            _ => held.len(),
+            _ if bytes > max_bytes => records.len() / 2,
+            _ if bytes.saturating_mul(4) < max_bytes => records.len().saturating_mul(2),
+            _ => records.len(),
         };
         self.count
-            .store(count.clamp(1, MAX_COUNT), Ordering::Relaxed);
+            .store(count.clamp(1, MAX_RECORDS), Ordering::Relaxed);
     }
 
     async fn read_page(
         &self,
         names: &[RecordName],
         bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
-        let mut held = Vec::with_capacity(names.len());
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut records = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
         for (index, answer) in self.strings(names, bytes).await?.into_iter().enumerate() {
             let bytes = reply::bytes(answer)?;
             if bytes.is_none() {
                 missing.push(index);
             }
-            held.push(bytes.map(Held::String));
+            records.push(bytes.map(Record::String));
         }
         if !missing.is_empty() {
             let others = self.read_others(names, &missing).await?;
             for (index, other) in missing.into_iter().zip(others) {
-                if let Some(place) = held.get_mut(index) {
-                    *place = other;
+                if let Some(slot) = records.get_mut(index) {
+                    *slot = other;
                 }
             }
         }
-        Ok(held)
+        Ok(records)
     }
 
-    /// What the string records among these hold, and nothing for the others.
+    /// The values of the string records among these, nil for the others.
     async fn strings(&self, names: &[RecordName], bytes: u64) -> Result<Vec<Value>, StoreError> {
-        if self.has_mget.load(Ordering::Relaxed) && self.lacks("MGET", text(names)).await? {
+        if self.has_mget.load(Ordering::Relaxed)
+            && self.lacks("MGET", are_names_text(names)).await?
+        {
             self.has_mget.store(false, Ordering::Relaxed);
         }
         if self.has_mget.load(Ordering::Relaxed) {
@@ -154,22 +160,22 @@ impl RedisStore {
         }
         let ask = names.iter().map(|name| command("GET", &[name.as_bytes()]));
         let answers = self.link.send_all_expecting(ask.collect(), bytes).await?;
-        let told = answers.into_iter().map(|answer| match answer {
+        let values = answers.into_iter().map(|answer| match answer {
             Ok(value) => Ok(value),
             Err(error) => match self.link.explain(&error) {
                 StoreError::WrongType => Ok(Value::Nil),
                 error => Err(error),
             },
         });
-        told.collect()
+        values.collect()
     }
 
-    /// Tells the types of records that are not strings, or gone.
+    /// Reads the types of records that are not strings, or absent.
     async fn read_others(
         &self,
         names: &[RecordName],
         missing: &[usize],
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let missing_names = || missing.iter().filter_map(|&index| names.get(index));
         let types = missing_names().map(|name| command("TYPE", &[name.as_bytes()]));
         let types = self.link.send_each(types.collect()).await?;
@@ -177,15 +183,15 @@ impl RedisStore {
         for (answer, name) in types.into_iter().zip(missing_names()) {
             others.push(match reply::text(answer)?.as_str() {
                 "none" => None,
-                "hash" => Some(Held::Hash),
-                "list" => Some(Held::List),
-                // It became a string in between.
+                "hash" => Some(Record::Hash),
+                "list" => Some(Record::List),
+                // It became a string meanwhile.
                 "string" => match self.read_string(name).await {
-                    Ok(bytes) => bytes.map(Held::String),
+                    Ok(bytes) => bytes.map(Record::String),
                     Err(StoreError::WrongType) => None,
                     Err(error) => return Err(error),
                 },
-                other => Some(Held::Other(other.to_owned())),
+                other => Some(Record::Other(other.to_owned())),
             });
         }
         Ok(others)
@@ -195,24 +201,24 @@ impl RedisStore {
         reply::bytes(self.link.send(&command("GET", &[name.as_bytes()])).await?)
     }
 
-    /// How many elements or fields a record has; `None` where the server does not tell.
+    /// The number of elements or fields of a record; `None` where the server does not report it.
     pub(super) async fn count_slots(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
-        if !self.tells_count.load(Ordering::Relaxed) {
+        if !self.reports_count.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        for word in ["LLEN", "HLEN"] {
-            if self.lacks(word, are_text([name.as_bytes()])).await? {
+        for count in ["LLEN", "HLEN"] {
+            if self.lacks(count, are_all_text([name.as_bytes()])).await? {
                 return Ok(None);
             }
         }
-        let ask = ["LLEN", "HLEN"].map(|word| command(word, &[name.as_bytes()]));
+        let ask = ["LLEN", "HLEN"].map(|count| command(count, &[name.as_bytes()]));
         let answers = self.link.send_all(ask.into()).await?;
         let is_refused = |answer: &Result<Value, RedisError>| {
             let error = answer.as_ref().err().map(|error| self.link.explain(error));
             error.is_some_and(|error| error != StoreError::WrongType)
         };
         if answers.iter().all(is_refused) {
-            self.tells_count.store(false, Ordering::Relaxed);
+            self.reports_count.store(false, Ordering::Relaxed);
         }
         let counts = answers.into_iter().filter_map(Result::ok);
         let counts = counts.filter_map(|count| reply::number(&count).ok());
@@ -220,11 +226,11 @@ impl RedisStore {
     }
 }
 
-fn text(names: &[RecordName]) -> bool {
-    are_text(names.iter().map(RecordName::as_bytes))
+fn are_names_text(names: &[RecordName]) -> bool {
+    are_all_text(names.iter().map(RecordName::as_bytes))
 }
 
-/// How many of the first records are about so many bytes together, at least one; and how many they are.
+/// How many of the first records fit into the budget, at least one; and their total size.
 fn fitting(sizes: &[u64], budget: u64) -> (usize, u64) {
     let (mut count, mut bytes) = (0, 0_u64);
     for size in sizes {

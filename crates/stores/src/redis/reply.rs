@@ -1,11 +1,10 @@
-//! What the server's answers are expected to look like. An answer of another shape is an error, not
-//! a panic.
+//! The expected shapes of the server's replies. A reply of another shape is an error, not a panic.
 
 use redis::Value;
 
 use crate::error::StoreError;
 
-/// The answer has another shape than the command promises.
+/// The reply has another shape than the command promises.
 pub(crate) fn unexpected() -> StoreError {
     StoreError::Other {
         code: "unexpected answer".to_owned(),
@@ -42,7 +41,7 @@ pub(crate) fn array(value: Value) -> Result<Vec<Value>, StoreError> {
     }
 }
 
-/// The answer of `TIME`, in milliseconds.
+/// The reply to `TIME`, in milliseconds.
 pub(crate) fn time_ms(value: Value) -> Result<u64, StoreError> {
     let [seconds, micros] = <[Value; 2]>::try_from(array(value)?).map_err(|_| unexpected())?;
     let parsed = |value| text(value)?.parse::<u64>().map_err(|_| unexpected());
@@ -50,7 +49,7 @@ pub(crate) fn time_ms(value: Value) -> Result<u64, StoreError> {
     Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
 
-/// An answer of `SCAN` and its like: the next cursor and the items.
+/// A reply to `SCAN` and its variants: the next cursor and the items.
 pub(crate) fn page(value: Value) -> Result<(String, Vec<Value>), StoreError> {
     let [cursor, items] = <[Value; 2]>::try_from(array(value)?).map_err(|_| unexpected())?;
     Ok((text(cursor)?, array(items)?))

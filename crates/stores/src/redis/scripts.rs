@@ -1,9 +1,9 @@
-//! The Lua scripts: changes that a server has no single command for. No other client sees a script
-//! half done. Each takes its record names as `KEYS`, so that it runs in a cluster as well.
+//! The Lua scripts: changes for which a server has no single command. No other client sees a script
+//! half done. Each takes its record names as `KEYS`, so that it also runs in a cluster.
 
 use redis::Cmd;
 
-/// How the end of a record's life is written: `mode` and `time` of the scripts below.
+/// Writes a record with an expiry: `mode` and `time` of the scripts below.
 const SET: &str = "
 local function set(name, value, mode, time)
   if mode == 'keep' then redis.call('SET', name, value, 'KEEPTTL')
@@ -12,8 +12,8 @@ local function set(name, value, mode, time)
 end
 ";
 
-/// Whether a reading command gives the expected bytes. A record of another type does not hold them;
-/// any other error (a right that is missing) is one of the whole script.
+/// Compares the result of a read command with the expected bytes. A record of another type does not
+/// match; any other error (a missing right) fails the whole script.
 const HOLDS: &str = "
 local function holds(expected, ...)
   local held = redis.pcall(...)
@@ -23,7 +23,7 @@ local function holds(expected, ...)
 end
 ";
 
-/// For each record in turn: replaces it if it still holds the expected bytes, and keeps its expiry.
+/// Replaces each record that still holds the expected bytes, keeping its expiry.
 const SWAP_MANY: &str = "
 local done = {}
 for i, name in ipairs(KEYS) do
@@ -47,9 +47,9 @@ set(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 return 1
 ";
 
-/// `HSET` takes away a field's own expiry, where fields have one (Redis 7.4, Valkey 9). Servers that
-/// can leave it (Redis 8, Valkey 9) are asked to; on the others it is put back. A user who may not do
-/// either is told so before anything is written.
+/// `HSET` removes a field's own expiry, where fields have one (Redis 7.4, Valkey 9). Servers that
+/// can keep it (Redis 8, Valkey 9) are asked to; on the others it is restored. A missing right for
+/// either fails before anything is written.
 const SWAP_FIELD: &str = "
 if not holds(ARGV[2], 'HGET', KEYS[1], ARGV[1]) then return 0 end
 local function unknown(answer)
@@ -97,10 +97,10 @@ redis.call('DEL', KEYS[1])
 return 1
 ";
 
-/// Needs no right but that to run scripts, and no record.
+/// Needs only the right to run scripts, and no record.
 const PROBE: &str = "return 'waxseal'";
 
-/// A script, and the name under which servers cache it.
+/// A script, and the hash under which servers cache it.
 pub(crate) struct Script {
     source: String,
     sha: String,
@@ -120,14 +120,14 @@ impl Script {
     }
 
     /// Runs the script from its source, which also caches it.
-    pub(crate) fn in_full(&self, names: usize) -> Cmd {
+    pub(crate) fn from_source(&self, names: usize) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.source).arg(names);
         command
     }
 }
 
-/// All of them, with their hashes computed once.
+/// All scripts, with their hashes computed once.
 pub(crate) struct Scripts {
     pub(crate) probe: Script,
     pub(crate) swap_many: Script,

@@ -1,37 +1,37 @@
-//! The changes of the scripts for servers that run none: what is expected is compared here, between `WATCH`
-//! and `EXEC`, on a connection that nobody else uses meanwhile. The server makes the change only if nobody
-//! wrote a watched record in between.
+//! The conditional changes for servers that run no scripts: the expected bytes are compared here,
+//! between `WATCH` and `EXEC`, on a connection that nothing else uses meanwhile. The server carries
+//! out the change only if no watched record was written in between.
 //!
 //! ```text
 //! WATCH name, GET name            one request
 //! compare; differs: UNWATCH, done
-//! MULTI                           one request; refused: UNWATCH, the refusal
-//! SET name … KEEPTTL, EXEC        one request; nil: written by others, once more
+//! MULTI                           one request; refused: UNWATCH, return the error
+//! SET name … KEEPTTL, EXEC        one request; nil: written by others, retry
 //! ```
 
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
-use super::changes::{is_plain_swap, parts};
-use super::commands::are_text;
+use super::changes::{batches, is_plain_swap};
+use super::commands::are_all_text;
 use super::reply::{self, unexpected};
 use super::wire::Session;
 use super::{RedisStore, command};
 use crate::error::StoreError;
 use crate::record::{Expiry, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 /// How often a change is tried while others write the same record.
-const ATTEMPTS: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
-/// What follows from what was read.
+/// The decision after reading.
 enum Step<T> {
-    /// Nothing is to be changed.
-    Answer(T),
-    /// These changes are to be made, all or none.
+    /// Change nothing.
+    Keep(T),
+    /// Send these writes, all or none.
     Write(Vec<Cmd>, T),
 }
 
-/// What was read while the records were watched.
+/// The replies read while the records were watched.
 type Answers = Vec<Result<Value, RedisError>>;
 
 impl RedisStore {
@@ -41,7 +41,7 @@ impl RedisStore {
         changes: &[Change<'_>],
     ) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::with_capacity(changes.len());
-        for part in parts(changes) {
+        for part in batches(changes) {
             let together = match part.iter().all(is_plain_swap) {
                 true => self.swap_together(part).await?,
                 false => None,
@@ -50,7 +50,7 @@ impl RedisStore {
                 outcomes.extend(together);
                 continue;
             }
-            // One by one: the record that others keep writing stands in nobody's way.
+            // One by one: a record that others keep writing must not block the rest.
             for change in part {
                 outcomes.push(self.swap_one_watched(change).await?);
             }
@@ -58,7 +58,7 @@ impl RedisStore {
         Ok(outcomes)
     }
 
-    /// Replaces the whole of several records in one transaction; `None` where others keep writing one.
+    /// Replaces several whole records in one transaction; `None` if others keep writing one.
     async fn swap_together(
         &self,
         changes: &[Change<'_>],
@@ -72,19 +72,19 @@ impl RedisStore {
             let (mut sets, mut outcomes) = (Vec::new(), Vec::with_capacity(changes.len()));
             let mut answers = answers.into_iter();
             for change in changes {
-                let held = self.told(answers.next())?;
-                let holds = matches!(held, Some(Value::BulkString(held)) if Some(&*held) == change.expected);
-                outcomes.push(if holds {
+                let value = self.read_reply(answers.next())?;
+                let is_unchanged = matches!(value, Some(Value::BulkString(value)) if Some(&*value) == change.expected);
+                outcomes.push(if is_unchanged {
                     Outcome::Done
                 } else {
                     Outcome::Changed
                 });
-                if holds {
+                if is_unchanged {
                     sets.extend(writes(change, None));
                 }
             }
             Ok(match sets.is_empty() {
-                true => Step::Answer(Some(outcomes)),
+                true => Step::Keep(Some(outcomes)),
                 false => Step::Write(sets, Some(outcomes)),
             })
         };
@@ -103,31 +103,31 @@ impl RedisStore {
             Slot::Whole if change.expected.is_none() => ask = vec![command("EXISTS", &[name])],
             Slot::Field(field)
                 if !self
-                    .lacks("HPEXPIRETIME", are_text([name, field.as_slice()]))
+                    .lacks("HPEXPIRETIME", are_all_text([name, field.as_slice()]))
                     .await? =>
             {
-                let mut ends = command("HPEXPIRETIME", &[name]);
-                ask.push(ends.arg("FIELDS").arg(1).arg(field).clone());
+                let mut expires_at = command("HPEXPIRETIME", &[name]);
+                ask.push(expires_at.arg("FIELDS").arg(1).arg(field).clone());
             }
             _ => {}
         }
         let decide = |answers: Answers| {
             let mut answers = answers.into_iter();
-            let first = self.told(answers.next())?;
-            let holds = match change.expected {
+            let first = self.read_reply(answers.next())?;
+            let is_unchanged = match change.expected {
                 None => matches!(first, Some(Value::Int(0))),
                 Some(expected) => {
-                    matches!(&first, Some(Value::BulkString(held)) if held == expected)
+                    matches!(&first, Some(Value::BulkString(value)) if value == expected)
                 }
             };
-            if !holds {
-                return Ok(Step::Answer(Outcome::Changed));
+            if !is_unchanged {
+                return Ok(Step::Keep(Outcome::Changed));
             }
-            let ends = match answers.next() {
-                Some(answer) => self.end_of_field(answer)?,
+            let expires_at = match answers.next() {
+                Some(answer) => self.field_expiry(answer)?,
                 None => None,
             };
-            Ok(Step::Write(writes(change, ends), Outcome::Done))
+            Ok(Step::Write(writes(change, expires_at), Outcome::Done))
         };
         let bytes = change.expected.map_or(0, <[u8]>::len) + change.value.len();
         self.watched(&[name], ask, bytes, Outcome::Changed, decide)
@@ -141,18 +141,21 @@ impl RedisStore {
     ) -> Result<Outcome, StoreError> {
         let ask = vec![command("GET", &[name])];
         let decide = |answers: Answers| {
-            Ok(match self.told(answers.into_iter().next())? {
-                Some(Value::BulkString(held)) if held == expected => {
+            Ok(match self.read_reply(answers.into_iter().next())? {
+                Some(Value::BulkString(value)) if value == expected => {
                     Step::Write(vec![command("DEL", &[name])], Outcome::Done)
                 }
-                _ => Step::Answer(Outcome::Changed),
+                _ => Step::Keep(Outcome::Changed),
             })
         };
         self.watched(&[name], ask, expected.len(), Outcome::Changed, decide)
             .await
     }
 
-    pub(super) async fn transfer_watched(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    pub(super) async fn transfer_watched(
+        &self,
+        change: Move<'_>,
+    ) -> Result<MoveOutcome, StoreError> {
         let (from, to) = (change.from.as_bytes(), change.to.as_bytes());
         let ask = vec![
             command("GET", &[from]),
@@ -161,33 +164,36 @@ impl RedisStore {
         ];
         let decide = |answers: Answers| {
             let mut answers = answers.into_iter();
-            let held = self.told(answers.next())?;
-            let occupied = self.told(answers.next())?;
-            if !matches!(held, Some(Value::BulkString(held)) if held == change.expected) {
-                return Ok(Step::Answer(Moved::Changed));
+            let value = self.read_reply(answers.next())?;
+            let occupied = self.read_reply(answers.next())?;
+            if !matches!(value, Some(Value::BulkString(value)) if value == change.expected) {
+                return Ok(Step::Keep(MoveOutcome::Changed));
             }
             if occupied != Some(Value::Int(0)) {
-                return Ok(Step::Answer(Moved::Occupied));
+                return Ok(Step::Keep(MoveOutcome::Occupied));
             }
             let mut set = command("SET", &[to, change.value]);
             match change.expiry {
                 Expiry::Keep => {
-                    let left = self.told(answers.next())?.ok_or_else(unexpected)?;
-                    if let left @ 1.. = reply::number(&left)? {
-                        set.arg("PX").arg(left);
+                    let remaining = self.read_reply(answers.next())?.ok_or_else(unexpected)?;
+                    if let remaining @ 1.. = reply::number(&remaining)? {
+                        set.arg("PX").arg(remaining);
                     }
                 }
                 expiry => super::set_expiry(&mut set, expiry),
             }
-            Ok(Step::Write(vec![set, command("DEL", &[from])], Moved::Done))
+            Ok(Step::Write(
+                vec![set, command("DEL", &[from])],
+                MoveOutcome::Done,
+            ))
         };
         let bytes = change.expected.len() + change.value.len();
-        self.watched(&[from, to], ask, bytes, Moved::Changed, decide)
+        self.watched(&[from, to], ask, bytes, MoveOutcome::Changed, decide)
             .await
     }
 
-    /// Reads under `WATCH`, decides, and writes if nobody wrote meanwhile; `contended` after too many
-    /// attempts.
+    /// Reads under `WATCH`, decides, and writes unless a watched record was written meanwhile.
+    /// Returns `contended` after too many attempts.
     async fn watched<T>(
         &self,
         names: &[&[u8]],
@@ -197,23 +203,23 @@ impl RedisStore {
         decide: impl Fn(Answers) -> Result<Step<T>, StoreError>,
     ) -> Result<T, StoreError> {
         let wire = self.link.exclusive().await;
-        for _ in 0..ATTEMPTS {
-            // Of one connection: what another one watches protects nothing.
+        for _ in 0..MAX_ATTEMPTS {
+            // All on one connection: watches of another one protect nothing.
             let mut session = self.link.session(&wire, 2 * bytes as u64).await?;
             let mut request = Pipeline::new();
             request.add_command(command("WATCH", names));
             ask.iter().for_each(|it| {
                 request.add_command(it.clone());
             });
-            let answers = self.answers_of(&mut session, &request).await?;
+            let answers = self.send_request(&mut session, &request).await?;
             let mut answers = answers.into_iter().map(Value::extract_error);
-            self.told_of("WATCH", answers.next())?;
+            self.check_reply("WATCH", answers.next())?;
             let (commands, done) = match decide(answers.collect()) {
                 Ok(Step::Write(commands, done)) => (commands, done),
                 decided => {
                     self.unwatch(&mut session).await?;
                     match decided? {
-                        Step::Answer(answer) => return Ok(answer),
+                        Step::Keep(answer) => return Ok(answer),
                         Step::Write(..) => return Err(unexpected()),
                     }
                 }
@@ -226,10 +232,10 @@ impl RedisStore {
         Ok(contended)
     }
 
-    /// Begins a transaction. Its writes follow only once the server says that it has begun: where `MULTI` is
-    /// refused, they would be made one by one, whatever others wrote meanwhile.
+    /// Begins a transaction. Its writes are sent only once the server has confirmed `MULTI`: where
+    /// that is refused, they would be carried out individually, whatever others wrote meanwhile.
     async fn begin(&self, session: &mut Session) -> Result<(), StoreError> {
-        let refusal = match self.one_of(session, "MULTI").await? {
+        let refusal = match self.send_one(session, "MULTI").await? {
             Ok(Value::Okay) => return Ok(()),
             Ok(_) => unexpected(),
             Err(error) => self.link.explain_of(&error, &cmd("MULTI")),
@@ -238,24 +244,24 @@ impl RedisStore {
         Err(refusal)
     }
 
-    /// Makes the writes of a transaction that has begun; whether they were made.
+    /// Sends the writes of a transaction that has begun. Returns whether they were carried out.
     async fn execute(&self, session: &mut Session, writes: Vec<Cmd>) -> Result<bool, StoreError> {
         let mut request = Pipeline::new();
         for it in writes {
             request.add_command(it);
         }
         request.add_command(cmd("EXEC"));
-        let answers = self.answers_of(session, &request).await?;
+        let answers = self.send_request(session, &request).await?;
         if let Some(Value::ServerError(error)) = answers.last()
             && error.code() != "EXECABORT"
         {
-            // A server without `EXEC` goes on collecting what it is sent.
-            session.give_up();
+            // A server without `EXEC` keeps queueing whatever it is sent.
+            session.abandon();
         }
         self.is_executed(answers)
     }
 
-    async fn answers_of(
+    async fn send_request(
         &self,
         session: &mut Session,
         request: &Pipeline,
@@ -267,29 +273,29 @@ impl RedisStore {
     }
 
     async fn unwatch(&self, session: &mut Session) -> Result<(), StoreError> {
-        // Where that is refused, what is watched ends with the next transaction or the connection.
-        self.one_of(session, "UNWATCH").await.map(drop)
+        // If that is refused, the watch ends with the next transaction or the connection.
+        self.send_one(session, "UNWATCH").await.map(drop)
     }
 
-    /// One command without arguments, and what the server says to it.
-    async fn one_of(
+    /// Sends one command without arguments, and returns its reply.
+    async fn send_one(
         &self,
         session: &mut Session,
-        word: &str,
+        name: &str,
     ) -> Result<Result<Value, RedisError>, StoreError> {
         let mut request = Pipeline::new();
-        request.add_command(cmd(word));
+        request.add_command(cmd(name));
         let answers = session.send_all(&request).await;
         let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
         let answer = answers.into_iter().next().ok_or_else(unexpected)?;
         Ok(answer.extract_error())
     }
 
-    /// Whether a transaction was carried out; not, if a watched record was written.
+    /// True if the transaction was carried out; false if a watched record was written.
     fn is_executed(&self, answers: Vec<Value>) -> Result<bool, StoreError> {
         let mut executed = Value::Nil;
         for answer in answers {
-            // The first error says why; that the transaction was discarded follows from it.
+            // The first error is the cause; the discarded transaction only follows from it.
             executed = answer
                 .extract_error()
                 .map_err(|error| self.link.explain(&error))?;
@@ -308,8 +314,11 @@ impl RedisStore {
         }
     }
 
-    /// What a reading command told; nothing where the record is of another type.
-    fn told(&self, answer: Option<Result<Value, RedisError>>) -> Result<Option<Value>, StoreError> {
+    /// The reply to a read command; `None` where the record is of another type.
+    fn read_reply(
+        &self,
+        answer: Option<Result<Value, RedisError>>,
+    ) -> Result<Option<Value>, StoreError> {
         match answer.ok_or_else(unexpected)? {
             Ok(value) => Ok(Some(value)),
             Err(error) => match self.link.explain(&error) {
@@ -319,7 +328,7 @@ impl RedisStore {
         }
     }
 
-    fn told_of(
+    fn check_reply(
         &self,
         command: &str,
         answer: Option<Result<Value, RedisError>>,
@@ -331,13 +340,13 @@ impl RedisStore {
         Err(error)
     }
 
-    /// When a field expires, on servers where fields do.
-    fn end_of_field(&self, answer: Result<Value, RedisError>) -> Result<Option<i64>, StoreError> {
+    /// The expiry of a field, on servers where fields have one.
+    fn field_expiry(&self, answer: Result<Value, RedisError>) -> Result<Option<i64>, StoreError> {
         match answer.map_err(|error| self.link.explain(&error)) {
             Ok(answer) => {
-                let ends = reply::array(answer)?.into_iter().next();
-                let ends = ends.map_or(Ok(0), |end| reply::number(&end))?;
-                Ok((ends > 0).then_some(ends))
+                let expires_at = reply::array(answer)?.into_iter().next();
+                let expires_at = expires_at.map_or(Ok(0), |end| reply::number(&end))?;
+                Ok((expires_at > 0).then_some(expires_at))
             }
             Err(StoreError::NoCommand { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -345,8 +354,8 @@ impl RedisStore {
     }
 }
 
-/// The commands that make a change whose condition holds.
-fn writes(change: &Change<'_>, ends: Option<i64>) -> Vec<Cmd> {
+/// The commands of a change whose condition holds.
+fn writes(change: &Change<'_>, expires_at: Option<i64>) -> Vec<Cmd> {
     let name = change.name.as_bytes();
     match change.slot {
         Slot::Whole => {
@@ -362,10 +371,14 @@ fn writes(change: &Change<'_>, ends: Option<i64>) -> Vec<Cmd> {
         }
         Slot::Field(field) => {
             let mut writes = vec![command("HSET", &[name, field, change.value])];
-            // Writing a field takes its own expiry away.
-            if let Some(ends) = ends {
+            // Writing a field removes its own expiry.
+            if let Some(expires_at) = expires_at {
                 let mut expire = command("HPEXPIREAT", &[name]);
-                expire.arg(ends).arg("FIELDS").arg(1).arg(field.as_slice());
+                expire
+                    .arg(expires_at)
+                    .arg("FIELDS")
+                    .arg(1)
+                    .arg(field.as_slice());
                 writes.push(expire);
             }
             writes

@@ -1,6 +1,6 @@
-//! One connection that many calls share and that comes back by itself: it is opened when a call
-//! needs it, and anew when it was lost. No command is ever sent twice; whether a call that was under
-//! way can be repeated is not known here.
+//! One self-reconnecting connection that many calls share: it is opened when a call needs it, and
+//! reopened when it was lost. No command is ever sent twice; whether an interrupted call can be
+//! repeated is not known here.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,48 +14,49 @@ use redis::{
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::connection::{RedisOptions, answered, client};
+use super::connection::{RedisOptions, client};
+use super::server_error::from_server;
 use crate::error::StoreError;
 use crate::url::RedisUrl;
 
-/// Between two connections that are given up because of what the server's role is: a replica says so every time.
+/// The minimum time between two connections that are abandoned because of the server's role: a
+/// replica reports it every time.
 const SWITCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The slowest link that is waited for: large requests and replies have so much longer than the
-/// response timeout.
+/// The slowest link supported: large requests and replies extend the response timeout accordingly.
 const BYTES_PER_SECOND: u64 = 4 << 20;
 
-/// Why there is no answer.
+/// Why there is no reply.
 pub(super) enum Failure {
-    /// There is no connection.
-    Connecting(RedisError),
-    /// There was one, and it ended or was silent.
-    Asking(RedisError),
+    /// No connection could be established.
+    Connect(RedisError),
+    /// The connection ended or was silent.
+    Exchange(RedisError),
 }
 
-/// The way to a server for many calls at once.
+/// A shared connection to a server.
 pub(super) struct Wire {
     client: Client,
-    /// Where certificates are needed: their files are read again for each connection, since they may have
-    /// been renewed.
-    secured: Option<Arc<RedisUrl>>,
+    /// Set if TLS certificates are needed: their files are read again for each connection, since
+    /// they may have been renewed.
+    tls_url: Option<Arc<RedisUrl>>,
     options: RedisOptions,
     live: RwLock<Option<Live>>,
-    /// Held by the call that connects; the others wait for what comes of it.
+    /// Held by the call that connects; the others wait for its result.
     connecting: Mutex<Option<RedisError>>,
     /// How often connecting has failed.
     failures: AtomicU64,
-    /// How often it has not.
+    /// How often it has succeeded.
     connections: AtomicU64,
-    /// Bytes of the requests and replies that are under way.
+    /// Bytes of the requests and replies in flight.
     in_flight: Arc<AtomicU64>,
-    switched: Switched,
+    last_switch: LastSwitch,
 }
 
-/// When a connection was last given up because of the server's role.
-type Switched = Arc<std::sync::Mutex<Option<Instant>>>;
+/// The time a connection was last abandoned because of the server's role.
+type LastSwitch = Arc<std::sync::Mutex<Option<Instant>>>;
 
-/// Bytes that are under way until this is dropped.
+/// Bytes in flight until this is dropped.
 struct InFlight(Arc<AtomicU64>, u64);
 
 impl Drop for InFlight {
@@ -64,32 +65,33 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection for one caller, which does not come back: what was said on it is gone with it.
+/// A connection for one caller, which does not reconnect: its state on the server ends with it.
 pub(super) struct Session(Live);
 
 impl Session {
-    /// Many commands, and an answer to each.
+    /// Sends many commands, and returns the reply to each.
     pub(super) async fn send_all(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
         self.0.send_all(pipeline).await
     }
 
-    /// The next session has another connection: this one may be in the middle of a transaction.
-    pub(super) fn give_up(&self) {
+    /// Abandons the connection: it may be in the middle of a transaction, so the next session opens
+    /// another one.
+    pub(super) fn abandon(&self) {
         self.0.lost.store(true, Ordering::Release);
     }
 }
 
-/// A connection that is up, as far as anybody knows.
+/// A connection that is up, as far as is known.
 #[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
-    /// Set as soon as the server hangs up, even while nobody asks it anything.
+    /// Set as soon as the server hangs up, even while no request is in flight.
     lost: Arc<AtomicBool>,
-    switched: Switched,
+    last_switch: LastSwitch,
 }
 
 impl Live {
-    fn note<T>(&self, answer: &RedisResult<T>) {
+    fn observe<T>(&self, answer: &RedisResult<T>) {
         if answer
             .as_ref()
             .is_err_and(RedisError::is_unrecoverable_error)
@@ -98,15 +100,18 @@ impl Live {
         }
     }
 
-    /// Gives a connection up on which the server says that it is no primary with its data at hand: after a failover,
-    /// its address may lead to the one that is.
-    fn note_role(&self, answer: &Value) {
-        if !is_of_another_role(answer) {
+    /// Abandons a connection if the server reports that it is not a primary with its data loaded:
+    /// after a failover, the address may lead to the new primary.
+    fn observe_role(&self, answer: &Value) {
+        if !is_wrong_role(answer) {
             return;
         }
-        let mut switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner);
-        if switched.is_none_or(|at| at.elapsed() >= SWITCH_INTERVAL) {
-            *switched = Some(Instant::now());
+        let mut last_switch = self
+            .last_switch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last_switch.is_none_or(|at| at.elapsed() >= SWITCH_INTERVAL) {
+            *last_switch = Some(Instant::now());
             self.lost.store(true, Ordering::Release);
         }
     }
@@ -116,9 +121,9 @@ impl Live {
         let answers = connection
             .send_packed_commands(pipeline, 0, pipeline.len())
             .await;
-        self.note(&answers);
-        let answers = answers.map_err(Failure::Asking)?;
-        answers.iter().for_each(|answer| self.note_role(answer));
+        self.observe(&answers);
+        let answers = answers.map_err(Failure::Exchange)?;
+        answers.iter().for_each(|answer| self.observe_role(answer));
         Ok(answers)
     }
 }
@@ -127,57 +132,57 @@ impl Wire {
     /// Opens nothing yet.
     pub(super) fn new(
         client: Client,
-        secured: Option<Arc<RedisUrl>>,
+        tls_url: Option<Arc<RedisUrl>>,
         options: RedisOptions,
     ) -> Self {
         Self {
             client,
-            secured,
+            tls_url,
             options,
             live: RwLock::default(),
             connecting: Mutex::default(),
             failures: AtomicU64::default(),
             connections: AtomicU64::default(),
             in_flight: Arc::default(),
-            switched: Arc::default(),
+            last_switch: Arc::default(),
         }
     }
 
-    /// Another one to the same server. Opens nothing yet.
+    /// A separate wire to the same server. Opens nothing yet.
     pub(super) fn another(&self) -> Self {
-        Self::new(self.client.clone(), self.secured.clone(), self.options)
+        Self::new(self.client.clone(), self.tls_url.clone(), self.options)
     }
 
-    /// One command, and its answer of about so many bytes: an error of the server is a value here.
+    /// Sends one command with a reply of about this many bytes: an error reply is a value here.
     pub(super) async fn send(&self, command: &Cmd, expects: u64) -> Result<Value, Failure> {
-        let (mut live, _bytes) = self.take_up(length(command), expects).await?;
+        let (mut live, _bytes) = self.acquire(length(command), expects).await?;
         let answer = live.connection.send_packed_command(command).await;
-        live.note(&answer);
-        let answer = answer.map_err(Failure::Asking)?;
-        live.note_role(&answer);
+        live.observe(&answer);
+        let answer = answer.map_err(Failure::Exchange)?;
+        live.observe_role(&answer);
         Ok(answer)
     }
 
-    /// Many commands, and an answer to each, of about so many bytes together.
+    /// Sends many commands, with replies of about this many bytes together.
     pub(super) async fn send_all(
         &self,
         pipeline: &Pipeline,
         expects: u64,
     ) -> Result<Vec<Value>, Failure> {
-        let asked = pipeline.cmd_iter().map(length).sum();
-        let (mut live, _bytes) = self.take_up(asked, expects).await?;
+        let bytes = pipeline.cmd_iter().map(length).sum();
+        let (mut live, _bytes) = self.acquire(bytes, expects).await?;
         live.send_all(pipeline).await
     }
 
-    /// The connection for one caller: nobody else may use this wire meanwhile.
+    /// The connection for one caller: nothing else may use this wire meanwhile.
     pub(super) async fn session(&self, bytes: u64) -> Result<Session, Failure> {
-        let (live, _) = self.take_up(bytes, bytes).await?;
+        let (live, _) = self.acquire(bytes, bytes).await?;
         Ok(Session(live))
     }
 
-    /// The connection, with a time limit that leaves room for all that is under way on it.
-    async fn take_up(&self, asks: u64, expects: u64) -> Result<(Live, InFlight), Failure> {
-        let mut live = self.connected().await.map_err(Failure::Connecting)?;
+    /// The connection, with a timeout that leaves room for everything in flight on it.
+    async fn acquire(&self, asks: u64, expects: u64) -> Result<(Live, InFlight), Failure> {
+        let mut live = self.connected().await.map_err(Failure::Connect)?;
         let bytes = asks.saturating_add(expects);
         let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
         let bytes = InFlight(Arc::clone(&self.in_flight), bytes);
@@ -188,7 +193,7 @@ impl Wire {
         Ok((live, bytes))
     }
 
-    /// How many connections there have been, one after another.
+    /// The number of connections so far.
     pub(super) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Acquire)
     }
@@ -202,7 +207,7 @@ impl Wire {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        // The call that this one waited for tried in vain: trying again for each would add up.
+        // The call that this one waited for failed: a retry by each waiting call would add up.
         if self.failures.load(Ordering::Acquire) != failures
             && let Some(error) = &*failure
         {
@@ -228,7 +233,7 @@ impl Wire {
             .filter(|live| !live.lost.load(Ordering::Acquire))
     }
 
-    /// Tries again only if nobody answered: a server that refuses says the same the next time.
+    /// Retries only if there was no answer: a server that refuses will refuse again.
     async fn connect(&self) -> RedisResult<Live> {
         let mut pause = self.options.first_pause;
         for _ in 0..self.options.retries {
@@ -242,50 +247,51 @@ impl Wire {
         self.open().await
     }
 
-    /// Opens a connection, with certificates as their files are now. Where those cannot be used, half
-    /// written for example, it is opened with those of the start.
+    /// Opens a connection, with certificates as their files are now. If those cannot be used, for
+    /// example half written, the ones read at start are used.
     async fn open(&self) -> RedisResult<Live> {
-        let secured = self.secured.as_deref();
-        let renewed = secured.and_then(|url| client(url, self.options).ok());
+        let tls_url = self.tls_url.as_deref();
+        let renewed = tls_url.and_then(|url| client(url, self.options).ok());
         let Some(renewed) = renewed else {
-            return self.open_by(&self.client).await;
+            return self.open_with(&self.client).await;
         };
-        match self.open_by(&renewed).await {
+        match self.open_with(&renewed).await {
             Err(error) if error.kind() == ErrorKind::InvalidClientConfig => {
-                self.open_by(&self.client).await
+                self.open_with(&self.client).await
             }
             opened => opened,
         }
     }
 
-    async fn open_by(&self, client: &Client) -> RedisResult<Live> {
+    async fn open_with(&self, client: &Client) -> RedisResult<Live> {
         let lost = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&lost);
+        let hung_up = Arc::clone(&lost);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.options.connect_timeout))
             .set_response_timeout(Some(self.options.response_timeout))
-            .set_push_sender(move |news: PushInfo| {
-                if news.kind == PushKind::Disconnection {
-                    told.store(true, Ordering::Release);
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    hung_up.store(true, Ordering::Release);
                 }
                 Ok::<(), SendError>(())
             });
-        let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = opening.await?;
+        let connect = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connect.await?;
         Ok(Live {
             connection,
             lost,
-            switched: self.switched.clone(),
+            last_switch: self.last_switch.clone(),
         })
     }
 }
 
-/// Whether an answer says that the server takes no writes because of its role, or has not its data at hand.
-fn is_of_another_role(answer: &Value) -> bool {
+/// True if the reply means that the server accepts no writes because of its role, or has not loaded
+/// its data.
+fn is_wrong_role(answer: &Value) -> bool {
     let Value::ServerError(error) = answer else {
         return false;
     };
-    match answered(error.code(), error.details().unwrap_or_default()) {
+    match from_server(error.code(), error.details().unwrap_or_default()) {
         StoreError::ReadOnly { code, .. } => code == "READONLY",
         StoreError::NotReady { code } => code == "LOADING" || code == "MASTERDOWN",
         _ => false,

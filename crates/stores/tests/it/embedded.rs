@@ -1,4 +1,4 @@
-//! The store in a file passes the suite; and what only a file can do to it.
+//! The embedded store passes the suite; and behaviour that is specific to a file.
 
 mod damage;
 mod limits;
@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use waxseal_stores::conformance::{self, Subject};
 use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Move, Moved, RecordName, RecordPattern,
+    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Move, MoveOutcome, RecordName, RecordPattern,
     RecordStore, Slot, StoreError,
 };
 
@@ -46,7 +46,7 @@ fn name(n: usize) -> RecordName {
 
 async fn put(store: &EmbeddedStore, name: &RecordName, value: &[u8]) {
     store
-        .put(name, &Slot::Whole, value, Expiry::Never)
+        .put(name, &Slot::Whole, value, Expiry::Persistent)
         .await
         .unwrap();
 }
@@ -78,7 +78,7 @@ async fn keeps_data_and_expiry_over_reopening() {
     put(&store, &name(0), b"value\x00\xff").await;
     let field = Slot::Field(b"field".to_vec());
     store
-        .put(&name(1), &field, b"of a hash", Expiry::Never)
+        .put(&name(1), &field, b"of a hash", Expiry::Persistent)
         .await
         .unwrap();
     store
@@ -113,7 +113,7 @@ async fn keeps_data_and_expiry_over_reopening() {
     );
     let lifetimes = store.lifetimes(&[name(0), name(3), name(4)]).await.unwrap();
     let expected = [
-        Lifetime::Forever,
+        Lifetime::Persistent,
         Lifetime::Until(4_102_444_800_123),
         Lifetime::Absent,
     ];
@@ -172,7 +172,7 @@ fn refuses_a_file_that_is_open_already() {
 }
 
 #[test]
-fn a_missing_directory_is_named_as_such_and_nothing_is_left_behind() {
+fn a_missing_directory_is_reported_and_nothing_is_left_behind() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("missing").join("store");
     assert!(matches!(refused(&path), StoreError::Unavailable { .. }));
@@ -213,16 +213,16 @@ async fn five_thousand_puts_at_once_are_all_durable() {
 }
 
 #[tokio::test]
-async fn what_is_refused_in_a_group_does_not_touch_its_neighbours() {
+async fn a_refused_change_does_not_affect_others_in_its_group() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory.path().join("store"));
     let names = [name(0), name(1), name(2)];
     put(&store, &names[0], b"a string").await;
     let field = Slot::Field(b"field".to_vec());
     let (good, bad, also_good) = tokio::join!(
-        store.put(&names[1], &Slot::Whole, b"value", Expiry::Never),
-        store.put(&names[0], &field, b"value", Expiry::Never),
-        store.put(&names[2], &Slot::Whole, b"value", Expiry::Never),
+        store.put(&names[1], &Slot::Whole, b"value", Expiry::Persistent),
+        store.put(&names[0], &field, b"value", Expiry::Persistent),
+        store.put(&names[2], &Slot::Whole, b"value", Expiry::Persistent),
     );
     assert_eq!(
         (good, bad, also_good),
@@ -245,9 +245,12 @@ async fn operations_of_a_group_see_each_other_in_order() {
         expiry: Expiry::Keep,
     };
     let (put, moved, deleted) = tokio::join!(
-        store.put(&from, &Slot::Whole, b"value", Expiry::Never),
+        store.put(&from, &Slot::Whole, b"value", Expiry::Persistent),
         store.move_if_unchanged(step),
         store.delete(&from),
     );
-    assert_eq!((put, moved, deleted), (Ok(()), Ok(Moved::Done), Ok(false)));
+    assert_eq!(
+        (put, moved, deleted),
+        (Ok(()), Ok(MoveOutcome::Done), Ok(false))
+    );
 }

@@ -1,4 +1,5 @@
-//! Every store, from outside: the suite that all of them pass, and what each promises besides.
+//! Tests of every store through its public interface: the common suite, and what each promises
+//! beyond it.
 
 mod embedded;
 mod memory;

@@ -1,4 +1,5 @@
-//! The reference store passes the suite, with the system's clock and with one that is turned.
+//! The reference store passes the suite, with the system's clock and with one that the test
+//! advances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +44,7 @@ async fn passes_the_suite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_the_suite_with_a_clock_that_is_turned() {
+async fn passes_the_suite_with_a_clock_that_is_advanced() {
     let turned = Arc::new(AtomicU64::new(1_700_000_000_000));
     let clock = Arc::clone(&turned);
     let clock = Clock::from_fn(move || clock.load(Ordering::Relaxed));
@@ -56,14 +57,14 @@ async fn passes_the_suite_with_a_clock_that_is_turned() {
 }
 
 #[tokio::test]
-async fn counts_only_what_has_not_expired() {
+async fn counts_only_records_that_have_not_expired() {
     let turned = Arc::new(AtomicU64::new(1_000));
     let clock = Arc::clone(&turned);
     let store = MemoryStore::new(Clock::from_fn(move || clock.load(Ordering::Relaxed)));
     for n in 0..3000 {
         let name = RecordName::from(format!("{n}"));
         let expiry = if n % 3 == 0 {
-            Expiry::Never
+            Expiry::Persistent
         } else {
             Expiry::At(2_000)
         };

@@ -1,5 +1,5 @@
-//! The Redis store against real servers: Redis 7, Redis 6.2 and Valkey. That it keeps the contract
-//! is the suite's business (`suite`); the rest is what only a server far away can do to a client.
+//! The Redis store against real servers: Redis 7, Redis 6.2 and Valkey. The contract is covered by
+//! the suite (`suite`); the other modules cover what only a remote server can do to a client.
 
 mod access;
 mod commands;
@@ -16,15 +16,16 @@ use std::future::Future;
 use std::time::Duration;
 
 use waxseal_stores::{
-    Change, Expiry, Move, Moved, Outcome, RecordName, RecordStore, RedisOptions, RedisStore, Slot,
-    StoreError, StoreUrl,
+    Change, Expiry, Move, MoveOutcome, Outcome, RecordName, RecordStore, RedisOptions, RedisStore,
+    Slot, StoreError, StoreUrl,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
-/// Far longer than any call may take: a call that has not come back by then hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far longer than any call may take: a call that has not returned by then hangs.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Limits that let a test meet a failure soon, and are still long for a server on this machine.
+/// Limits that let a test encounter a failure soon, and are still long for a server on this
+/// machine.
 fn short_limits() -> RedisOptions {
     RedisOptions {
         connect_timeout: Duration::from_secs(2),
@@ -34,7 +35,7 @@ fn short_limits() -> RedisOptions {
     }
 }
 
-/// For a server that answers: a busy machine may take seconds over it.
+/// For a server that answers: a busy machine may take seconds to do so.
 fn generous_limits() -> RedisOptions {
     RedisOptions {
         connect_timeout: Duration::from_secs(60),
@@ -59,20 +60,20 @@ async fn connect(server: &RedisServer) -> RedisStore {
     connected.expect("the server is there")
 }
 
-/// Why a connection is refused.
+/// The error of a refused connection.
 async fn refusal(url: &str) -> StoreError {
     let connected = try_connect(url, short_limits()).await;
     connected.err().expect("the server must not let this in")
 }
 
-/// A call that comes back, whatever it says.
+/// Awaits a call that must return, whatever its result.
 async fn in_time<T>(call: impl Future<Output = T>) -> T {
-    let ended = tokio::time::timeout(PATIENCE, call).await;
+    let ended = tokio::time::timeout(CALL_TIMEOUT, call).await;
     ended.expect("no call of a store hangs")
 }
 
-/// Repeats a call until it succeeds: a store comes back by itself, but not at once.
-async fn at_last<T, F: Future<Output = Result<T, StoreError>>>(call: impl Fn() -> F) -> T {
+/// Repeats a call until it succeeds: a store reconnects on its own, but not at once.
+async fn retry_until_ok<T, F: Future<Output = Result<T, StoreError>>>(call: impl Fn() -> F) -> T {
     let tries = async {
         loop {
             match call().await {
@@ -88,7 +89,9 @@ async fn at_last<T, F: Future<Output = Result<T, StoreError>>>(call: impl Fn() -
 }
 
 async fn put(store: &RedisStore, name: &RecordName, value: &[u8]) {
-    let put = store.put(name, &Slot::Whole, value, Expiry::Never).await;
+    let put = store
+        .put(name, &Slot::Whole, value, Expiry::Persistent)
+        .await;
     assert_eq!(put, Ok(()));
 }
 
@@ -134,10 +137,10 @@ struct Prepared {
 }
 
 impl Prepared {
-    /// How many records are made.
+    /// The number of records created.
     const COUNT: u64 = 6;
 
-    /// Makes the records through a client of their own.
+    /// Creates the records through a separate client.
     fn new(server: &RedisServer) -> Self {
         let mut client = server.client();
         for name in ["wa:whole", "wa:moving", "wa:hourly", "wa:put"] {
@@ -153,7 +156,7 @@ impl Prepared {
         }
     }
 
-    /// Makes all the calls, and says of each whether it wrote.
+    /// Makes all the calls, and returns for each whether it wrote.
     async fn write(&self, store: &RedisStore) -> Vec<(&'static str, Result<bool, StoreError>)> {
         let swap = async |name, slot, expected, expiry| {
             let change = Change {
@@ -178,7 +181,7 @@ impl Prepared {
             value: b"new",
             expiry: Expiry::Keep,
         });
-        let moved = moved.await.map(|moved| moved == Moved::Done);
+        let moved = moved.await.map(|moved| moved == MoveOutcome::Done);
         let (old, keep) = (Some(&b"old"[..]), Expiry::Keep);
         let hour = Expiry::After(Duration::from_secs(3600));
         let (whole, hourly) = (&Slot::Whole, &"wa:hourly".into());

@@ -1,5 +1,5 @@
-//! Audit as a task: what it tells from the header, what only a deep one finds, and of what it asks
-//! for lifetimes.
+//! Audit as a task: verdicts by the header, verdicts of a deep audit only, and the values whose
+//! expiries it needs.
 
 use waxseal_core::{Defect, Format, OpenError, Sealer};
 use waxseal_stores::Slot;
@@ -60,7 +60,7 @@ fn only_a_deep_audit_finds_that_a_sealed_value_does_not_open() {
 }
 
 #[test]
-fn asks_for_lifetimes_of_what_is_under_an_older_key_and_of_nothing_else() {
+fn needs_expiries_of_values_under_an_older_key_only() {
     for audit in audits() {
         for (class, wanted) in [
             (Class::Classic(id(B)), true),
@@ -73,7 +73,7 @@ fn asks_for_lifetimes_of_what_is_under_an_older_key_and_of_nothing_else() {
             (Class::Plain, false),
             (Class::Empty, false),
         ] {
-            assert_eq!(audit.wants_lifetime(class), wanted, "{class:?}");
+            assert_eq!(audit.needs_expiry(class), wanted, "{class:?}");
         }
     }
 }
@@ -84,7 +84,7 @@ fn without_a_keyring_an_audit_knows_no_key() {
     let sealed = under(A, Format::Sealed, &Slot::Whole);
     let verdict = judge(&audit, &Slot::Whole, &sealed);
     assert!(matches!(verdict, Verdict::Fault(Class::UnknownKey(key), _) if key == id(A)));
-    assert!(!audit.wants_lifetime(Class::Sealed(id(A))));
+    assert!(!audit.needs_expiry(Class::Sealed(id(A))));
     assert_eq!(
         judge(&audit, &Slot::Whole, PLAIN),
         Verdict::Keep(Class::Plain)

@@ -1,4 +1,4 @@
-//! Other writers, at the worst moment: between what a sweep has read and what it writes.
+//! Other writers at the worst moment: between a sweep's read and its write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use super::gate::{Call, Gate, Rule};
 use super::records::{contents, plain, plain_store, record};
 use super::{A, assert_adds_up, batches_of, damaged, envelope, migrate, run, sealer, sweep, whole};
 
-/// Migrates 100 records while `other` changes the store before each replacement; the counts, and
-/// the causes that were found.
+/// Migrates 100 records while `other` changes the store before each replacement. Returns the counts and
+/// the causes of the findings.
 async fn against(
     store: Arc<MemoryStore>,
     other: impl Fn(usize, &MemoryStore) + Send + Sync + 'static,
@@ -59,7 +59,7 @@ fn open(stored: &[u8], i: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_value_that_was_sealed_meanwhile_is_counted_as_raced_and_left() {
+async fn a_value_that_was_sealed_meanwhile_is_counted_as_raced_and_kept() {
     let store = plain_store(100).await;
     let newer = envelope(
         A,
@@ -112,7 +112,7 @@ async fn a_value_that_is_deleted_emptied_or_damaged_meanwhile_is_left_so() {
 }
 
 #[tokio::test]
-async fn a_value_that_changes_at_every_look_is_told_and_left_as_its_writer_left_it() {
+async fn a_value_that_changes_at_every_attempt_is_reported_and_not_changed() {
     let store = plain_store(100).await;
     let other = |before, store: &MemoryStore| {
         write(store, 3, format!("{{\"version\":{before}}}").as_bytes());
@@ -121,20 +121,20 @@ async fn a_value_that_changes_at_every_look_is_told_and_left_as_its_writer_left_
     assert_eq!((tally.total, tally.done, tally.failed), (100, 99, 1));
     assert_eq!(
         causes,
-        ["changed by other writers again and again: left as it is"]
+        ["changed by other writers again and again: skipped"]
     );
     assert!(held(&store, 3).starts_with(b"{\"version\":"));
 }
 
 #[tokio::test]
-async fn elements_that_are_pushed_along_while_they_are_replaced_are_sealed_once_each() {
+async fn elements_that_are_moved_by_pushes_while_they_are_replaced_are_sealed_once_each() {
     let store = Arc::new(MemoryStore::default());
     let element = |n: usize| format!("{{\"element\":{n}}}").into_bytes();
     let elements: Vec<_> = (0..1_200).map(element).collect();
     store.append(&record(0), &elements).unwrap();
     let pushed = AtomicBool::new(false);
     let other = move |_, store: &MemoryStore| {
-        // A new head: the list is written anew, one longer.
+        // A new head: the list is rewritten, one longer.
         if !pushed.swap(true, Ordering::Relaxed) {
             store.delete(&record(0)).now_or_never().unwrap().unwrap();
             store
@@ -157,7 +157,7 @@ async fn elements_that_are_pushed_along_while_they_are_replaced_are_sealed_once_
     }
 }
 
-/// Writes a list anew, as it is after others have pushed to it or taken from it.
+/// Rewrites a list, as after pushes and pops of others.
 fn rewrite(store: &MemoryStore, change: impl Fn(&mut Vec<Vec<u8>>)) {
     let name = record(0);
     let read = store
@@ -171,9 +171,9 @@ fn rewrite(store: &MemoryStore, change: impl Fn(&mut Vec<Vec<u8>>)) {
 }
 
 #[tokio::test]
-async fn elements_that_move_to_where_the_sweep_was_already_are_found_and_counted_once() {
+async fn elements_that_move_to_pages_that_were_read_before_are_found_and_counted_once() {
     let element = |n: usize| format!("{{\"element\":{n}}}").into_bytes();
-    // Before a page is read: a queue is worked off. Before a page is replaced: a new head.
+    // Before a page is read: a queue is consumed. Before a page is replaced: a new head.
     for (at, pages) in [(Call::ReadSlots, 4), (Call::Replace, 1)] {
         for length in [400, 1_700] {
             let store = Arc::new(MemoryStore::default());

@@ -1,5 +1,5 @@
-//! The counts of a whole sweep over records of every kind, to the last one; and that a dry run, an
-//! audit and findings give nothing away and change nothing.
+//! The counts of a whole sweep over records of every kind, exactly; and that a dry run, an
+//! audit and findings reveal nothing and change nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{
     A, B, C, assert_adds_up, batches_of, damaged, envelope, id, migrate, run, sealer, sweep, whole,
 };
 
-/// Records; each tenth is of another kind, and has so many values.
+/// Records; each tenth is of another kind, with this number of values.
 const RECORDS: u64 = 5_000;
 const TENTH: u64 = RECORDS / 10;
 const VALUES: u64 = 15 * TENTH;
@@ -180,14 +180,14 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
     assert_eq!(tally.count(|class| class == Class::Plain), 5 * TENTH);
 
     let older = tally.groups[&(Class::Sealed(id(B)), string)];
-    assert_eq!((older.last_expiry, older.forever), (None, TENTH));
+    assert_eq!((older.last_expiry, older.without_expiry), (None, TENTH));
     assert_eq!(older.bytes, TENTH * 248);
     let expiring = Group {
         values: 1,
         bytes: old.len() as u64,
         first_expiry: Some(FAR),
         last_expiry: Some(FAR),
-        forever: 0,
+        without_expiry: 0,
     };
     assert_eq!(tally.groups[&(Class::Classic(id(B)), string)], expiring);
     let expiries: Vec<_> = tally.expiries[&id(B)].buckets().collect();
@@ -195,7 +195,7 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
     assert_eq!(tally.expiries.len(), 1);
     // Of what is under the sealing key it is not asked.
     let current = tally.groups[&(Class::Sealed(id(A)), string)];
-    assert_eq!((current.last_expiry, current.forever), (None, 0));
+    assert_eq!((current.last_expiry, current.without_expiry), (None, 0));
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn an_audit_asks_for_the_lifetimes_of_a_large_record_in_pages() {
     let audit = Arc::new(Audit::new(sealer(Format::Sealed), false));
     let tally = whole(&sweep(gate.clone(), audit, SweepOptions::default())).await;
     let group = tally.groups[&(Class::Sealed(id(B)), ValueLocation::HashField)];
-    assert_eq!((group.values, group.forever), (2_000, 2_000));
+    assert_eq!((group.values, group.without_expiry), (2_000, 2_000));
     assert_eq!(gate.calls(Call::Lifetimes), gate.calls(Call::ReadSlots));
     assert!(gate.calls(Call::Lifetimes) >= 4);
 }

@@ -1,4 +1,4 @@
-//! Names that are excepted from a pattern: what each task does with their values, and how it counts them.
+//! Names that are excepted from a pattern: the effect of each task on their values, and the counts.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn over(store: &Arc<MemoryStore>, task: impl Task + 'static) -> Sweep {
     }
 }
 
-/// Classic is what the applications write: Base64 that does not open would be damaged.
+/// Applications write the classic format, so Base64 that does not open counts as damaged.
 fn tried(task: fn(waxseal_core::Sealer) -> Box<dyn Task>) -> Box<dyn Task> {
     task(sealer(Format::Sealed))
 }
@@ -118,7 +118,7 @@ async fn audit_counts_plain_ones_apart_and_sealed_ones_under_their_keys() {
         assert_eq!(tally.count(|class| class.key() == Some(id(B))), 3);
         assert_eq!(tally.count(|class| class == waxseal_sweep::Class::Plain), 1);
     }
-    // Nothing but excepted values is not nothing.
+    // Excepted values alone count as found.
     let store = MemoryStore::default();
     put(&store, &name("wa:1_LOCK"), &Slot::Whole, TOKEN).await;
     let tally = whole(&over(
@@ -126,7 +126,7 @@ async fn audit_counts_plain_ones_apart_and_sealed_ones_under_their_keys() {
         Audit::new(sealer(Format::Sealed), true),
     ))
     .await;
-    assert!(tally.total == 0 && tally.has_seen_any());
+    assert!(tally.total == 0 && tally.has_found_any());
 }
 
 #[tokio::test]
@@ -148,10 +148,10 @@ async fn decrypt_opens_all_or_only_them() {
 }
 
 #[tokio::test]
-async fn no_task_is_held_up_by_what_an_excepted_value_looks_like() {
+async fn no_task_fails_because_of_the_form_of_an_excepted_value() {
     let store = store().await;
     let classic = |sealer: waxseal_core::Sealer| {
-        sealer.judging_as(waxseal_core::Mode::Required, Format::Classic)
+        sealer.classifying_as(waxseal_core::Mode::Required, Format::Classic)
     };
     let expects_classic = || classic(sealer(Format::Classic));
     for task in [

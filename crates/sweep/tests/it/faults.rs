@@ -21,7 +21,7 @@ const FULL: StoreError = StoreError::Full {
     what: "the server reached maxmemory",
 };
 
-/// What a sweep ended with, how long it took, and how often it began to wait.
+/// The result of a sweep, its duration, and the number of waits.
 async fn interrupted(sweep: &Sweep) -> (Interrupted, Duration, u32) {
     let (started, mut waits) = (Instant::now(), 0);
     let end = sweep
@@ -157,7 +157,7 @@ async fn a_store_that_is_another_one_after_every_pass_ends_the_sweep_with_a_reas
         if matches!(event, Event::Progress { .. }) {
             // Each has a generation of its own.
             let other = plain_store(10).now_or_never();
-            gate.exchange(other.expect("the reference store does not wait"));
+            gate.replace_sealing_key(other.expect("the reference store does not wait"));
         }
     };
     let stop = Stop::default();

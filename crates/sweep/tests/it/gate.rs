@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Lifetime, MemoryStore, Move, Moved, Outcome, Page, RecordName,
-    RecordPattern, RecordStore, Slot, SlotPage, Status, StoreError,
+    Change, Cursor, Expiry, Lifetime, MemoryStore, Move, MoveOutcome, Outcome, Page, Record,
+    RecordName, RecordPattern, RecordStore, Slot, SlotPage, Status, StoreError,
 };
 
 /// The calls that a sweep makes.
@@ -24,7 +24,7 @@ pub(super) enum Call {
     Lifetimes,
 }
 
-/// What becomes of a call.
+/// The treatment of a call.
 pub(super) enum Rule {
     Pass,
     /// It takes so long.
@@ -57,11 +57,11 @@ impl Gate {
         })
     }
 
-    pub(super) fn exchange(&self, store: Arc<MemoryStore>) {
+    pub(super) fn replace_sealing_key(&self, store: Arc<MemoryStore>) {
         *self.store.lock().unwrap() = store;
     }
 
-    /// How many calls of a kind there were.
+    /// The number of calls of a kind.
     pub(super) fn calls(&self, call: Call) -> usize {
         self.calls.lock().unwrap().get(&call).copied().unwrap_or(0)
     }
@@ -124,7 +124,7 @@ impl RecordStore for Gate {
             .await
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         self.pass(Call::Read, self.behind().read(names)).await
     }
 
@@ -174,7 +174,7 @@ impl RecordStore for Gate {
         self.behind().delete(name).await
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.behind().move_if_unchanged(change).await
     }
 

@@ -37,7 +37,7 @@ fn id(key: &str) -> KeyId {
 /// A sealer under A that also opens what is under B, over the values of applications that write classic.
 fn sealer(format: Format) -> Sealer {
     let keyring = Keyring::from_hex(A, B).expect("a keyring");
-    Sealer::new(Arc::new(keyring), Mode::On, format).judging_as(Mode::On, Format::Classic)
+    Sealer::new(Arc::new(keyring), Mode::On, format).classifying_as(Mode::On, Format::Classic)
 }
 
 /// An envelope under this key.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, Format};
 use waxseal_stores::{
-    Cursor, Expiry, Held, Lifetime, MemoryStore, RecordName, RecordPattern, RecordStore, Slot,
+    Cursor, Expiry, Lifetime, MemoryStore, Record, RecordName, RecordPattern, RecordStore, Slot,
 };
 use waxseal_testing::{state_json_sized, state_name};
 
@@ -76,7 +76,7 @@ pub(super) async fn mixed_store(count: u64) -> Arc<MemoryStore> {
         };
         let expiry = match i % 10 {
             9 => Expiry::At(FAR + i),
-            _ => Expiry::Never,
+            _ => Expiry::Persistent,
         };
         let written = store.put(&name, &Slot::Whole, &stored, expiry).await;
         written.expect("the store takes it");
@@ -96,7 +96,7 @@ pub(super) async fn contents(store: &MemoryStore) -> Contents {
     let mut found = BTreeMap::new();
     for ((name, held), lifetime) in page.names.iter().zip(held).zip(lifetimes) {
         let slots = match held.expect("nothing expires meanwhile") {
-            Held::String(value) => vec![(Slot::Whole, value)],
+            Record::String(value) => vec![(Slot::Whole, value)],
             _ => {
                 let page = store.read_slots(name, &Cursor::start(), usize::MAX).await;
                 page.unwrap().slots

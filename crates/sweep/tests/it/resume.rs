@@ -1,4 +1,4 @@
-//! Stopping, going on, and starting again: each value is counted once, whatever happens in between.
+//! Stopping, resuming, and starting again: each value is counted once, whatever happens in between.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::gate::{Call, Gate, Rule, unavailable};
 use super::records::{assert_sealed, mixed_store, plain_store, record};
 use super::{assert_adds_up, batches_of, migrate, run, sweep, whole};
 
-/// Runs until so many batches are done, and is then told to stop.
+/// Runs until this many batches are done, and is then told to stop.
 async fn run_for(sweep: &Sweep, from: Position, batches: usize) -> Report {
     let stop = Stop::default();
     let (mut left, halt) = (batches, stop.clone());
@@ -27,7 +27,7 @@ async fn run_for(sweep: &Sweep, from: Position, batches: usize) -> Report {
     report.expect("nothing interrupts it")
 }
 
-/// A position as it comes back out of a checkpoint.
+/// A position after a round trip through a checkpoint.
 fn kept(position: &Position) -> Position {
     let text = serde_json::to_string(position).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -39,7 +39,7 @@ async fn copy(from: &MemoryStore, count: u64) -> Arc<MemoryStore> {
     for i in 0..count {
         if let Some(value) = from.get(&record(i), &Slot::Whole).await.unwrap() {
             store
-                .put(&record(i), &Slot::Whole, &value, Expiry::Never)
+                .put(&record(i), &Slot::Whole, &value, Expiry::Persistent)
                 .await
                 .unwrap();
         }
@@ -53,7 +53,7 @@ fn done_and_already(tally: &Tally) -> (u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn a_sweep_that_is_stopped_tells_up_to_where_it_came_and_another_goes_on_from_there() {
+async fn a_sweep_that_is_stopped_returns_its_position_and_another_continues_from_there() {
     let store = mixed_store(1_000).await;
     let expected = whole(&sweep(mixed_store(1_000).await, migrate(), batches_of(20))).await;
     let sweep = sweep(store, migrate(), batches_of(20));
@@ -72,7 +72,7 @@ async fn a_sweep_that_is_stopped_tells_up_to_where_it_came_and_another_goes_on_f
     assert!(second.complete && second.position.finished);
     assert_eq!(second.position.examined, 1_000);
     let counts = second.position.counts();
-    // What was seen of classes is not kept in a checkpoint.
+    // The counts by class are not kept in a checkpoint.
     let expected = Tally {
         groups: counts.groups.clone(),
         ..expected
@@ -81,7 +81,7 @@ async fn a_sweep_that_is_stopped_tells_up_to_where_it_came_and_another_goes_on_f
 }
 
 #[tokio::test]
-async fn stopping_again_and_again_loses_nothing_and_counts_nothing_twice() {
+async fn stopping_repeatedly_loses_nothing_and_counts_nothing_twice() {
     let store = plain_store(500).await;
     let sweep = sweep(store.clone(), migrate(), batches_of(10));
     let (mut position, mut runs) = (Position::default(), 0);
@@ -129,7 +129,7 @@ async fn the_end_of_a_sweep_is_not_taken_for_its_beginning() {
         })
         .await;
     let report = report.unwrap();
-    // The checkpoint that was kept last is the end, and says so.
+    // The last checkpoint is the end, and says so.
     assert_eq!(kept(&last), kept(&report.position));
     assert!(last.finished && last.cursor.is_empty());
     let scans = gate.calls(Call::Scan);
@@ -183,11 +183,11 @@ async fn a_position_in_another_generation_of_the_store_starts_again_and_counts_n
 }
 
 #[tokio::test]
-async fn a_finished_position_in_another_generation_goes_through_everything_once_more() {
+async fn a_finished_position_in_another_generation_starts_again() {
     let first = sweep(plain_store(50).await, migrate(), batches_of(20));
     let finished = run(&first, Position::default(), &mut |_| {}).await.position;
     assert!(finished.finished);
-    // As from a backup that is older than the sweep.
+    // As restored from a backup that is older than the sweep.
     let restored = plain_store(60).await;
     let second = sweep(restored.clone(), migrate(), batches_of(20));
     let report = run(&second, finished, &mut |_| {}).await;
@@ -196,7 +196,7 @@ async fn a_finished_position_in_another_generation_goes_through_everything_once_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the_beginning() {
+async fn a_store_that_is_replaced_under_a_running_sweep_is_swept_from_the_beginning() {
     for fails in [Call::Scan, Call::Read, Call::Replace] {
         let first = plain_store(400).await;
         let gate = Gate::new(first.clone(), move |call, before, _| {
@@ -209,10 +209,10 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the
         let (mut second, mut restarts) = (None, 0);
         let mut watch = |event: Event<'_>| match event {
             Event::Waiting(_) => {
-                // What was written until now has reached the store that comes after.
+                // Writes until now have reached the new store.
                 let copied = copy(&first, 400).now_or_never();
                 let copied = copied.expect("the reference store does not wait");
-                gate.exchange(copied.clone());
+                gate.replace_sealing_key(copied.clone());
                 second = Some(copied);
             }
             Event::Restarted => restarts += 1,
@@ -226,17 +226,17 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_replaced_between_two_calls_is_noticed_at_the_end() {
+async fn a_store_that_is_replaced_between_two_calls_is_detected_at_the_end() {
     let first = plain_store(400).await;
     let gate = Gate::new(first.clone(), |_, _, _| Rule::Pass);
     let sweep = sweep(gate.clone(), migrate(), batches_of(20));
     let (mut second, mut restarts) = (None, 0);
     let mut watch = |event: Event<'_>| match event {
         Event::Progress { position, .. } if second.is_none() && position.tally.done >= 100 => {
-            // As from a backup of before the sweep: nothing in it is sealed, and no call fails.
+            // As restored from a backup of before the sweep: nothing in it is sealed, and no call fails.
             let restored = plain_store(400).now_or_never();
             let restored = restored.expect("the reference store does not wait");
-            gate.exchange(restored.clone());
+            gate.replace_sealing_key(restored.clone());
             second = Some(restored);
         }
         Event::Restarted => restarts += 1,

@@ -12,14 +12,14 @@ use waxseal_sweep::{Keys, Sweep, Task};
 
 use super::{A, C, batches_of, sweep};
 
-/// What processes share.
+/// The state that processes share.
 #[derive(Default)]
 pub(super) struct Shared {
     place: Arc<MemoryDocumentStore>,
     pub(super) keys: Arc<MemoryUserKeys>,
 }
 
-/// One process, as it knows the ring and the users.
+/// One process with its view of the ring and the users.
 pub(super) struct Process {
     pub(super) ring: LiveRing,
     pub(super) users: UserKeys,
@@ -40,7 +40,7 @@ fn options() -> LiveOptions {
 }
 
 impl Shared {
-    /// The first process: makes the ring. Its sealing key is A, adopted from the environment.
+    /// The first process, which creates the ring. Its sealing key is A, adopted from the environment.
     pub(super) async fn first(&self) -> Process {
         let adopted = [SecretKey::from_hex(A).expect("a key")];
         let (now, settings) = (Clock::system().now_ms(), Settings::default());
@@ -52,7 +52,7 @@ impl Shared {
         self.process(ring.await.expect("it is created"))
     }
 
-    /// Another process, which opens it.
+    /// Another process, which opens the ring.
     pub(super) async fn another(&self) -> Process {
         let custodians = Custodians::default().with(custodian());
         let ring = LiveRing::open(self.place.clone(), custodians, options());
@@ -87,7 +87,7 @@ impl Process {
         }
     }
 
-    /// An envelope under the key of a user, who gets one where there is none.
+    /// An envelope under the key of a user, which is created if it does not exist.
     pub(super) async fn seal(&self, user: &[u8], value: &[u8], place: Binding<'_>) -> Vec<u8> {
         let keys = self.users.read_or_create(&[user]).await;
         let key = keys.expect("a key").remove(0);
@@ -102,7 +102,7 @@ impl Process {
         self.users.destroy(user).await.expect("it is destroyed");
     }
 
-    /// Puts a new key in the place of the sealing one.
+    /// Replaces the sealing key by a new one.
     pub(super) async fn rotate(&self) -> KeyId {
         let instead_of = self.ring.ring().sealing().id;
         let ring = self.ring.change(&Change::Add { instead_of }).await;

@@ -1,5 +1,5 @@
-//! Sweeps on real servers: what other clients write meanwhile, what must stay as it is, and names
-//! that a scan gives twice.
+//! Sweeps on real servers: writes of other clients meanwhile, parts that must not change, and names
+//! that a scan returns twice.
 
 mod kept;
 mod large;
@@ -52,7 +52,7 @@ fn is_sealed(stored: &[u8]) -> bool {
     stored.starts_with(&[0xF5, 0x57])
 }
 
-/// The value of what is stored in a place, whether it is sealed or plain.
+/// Opens the stored bytes of a place, sealed or plain.
 #[track_caller]
 fn open(stored: &[u8], place: Binding<'_>) -> Vec<u8> {
     let opened = sealer(Format::Sealed).open(stored, place);

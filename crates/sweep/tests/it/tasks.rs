@@ -1,4 +1,4 @@
-//! Migrate, Rotate and Decrypt as what they are: from one stored value and its place to a verdict.
+//! Migrate, Rotate and Decrypt as pure tasks: from one stored value and its place to a verdict.
 
 use waxseal_core::{Binding, Defect, Format, OpenError, SealError, Sealer, Shape};
 use waxseal_stores::{RecordName, Slot};
@@ -60,14 +60,14 @@ fn replaced(verdict: Verdict) -> (Class, Vec<u8>) {
     }
 }
 
-/// What is wrong, whatever the task is.
+/// Values that are wrong for every task.
 #[track_caller]
-fn assert_leaves_alone_what_does_not_open(task: &impl Task) {
+fn assert_keeps_values_that_do_not_open(task: &impl Task) {
     for slot in slots() {
         assert_eq!(judge(task, &slot, b""), Verdict::Keep(Class::Empty));
         let refused = Verdict::Fault(Class::Unopenable, OpenError::Refused);
         for format in FORMATS {
-            // Under the key of somebody else, and damaged.
+            // Under a foreign key, and damaged.
             let mut bad = under(B, format, &slot);
             let last = bad.len() - 5;
             bad[last] = if bad[last] == b'A' { b'B' } else { b'A' };
@@ -92,7 +92,7 @@ fn assert_leaves_alone_what_does_not_open(task: &impl Task) {
     }
 }
 
-/// Whether an envelope opens in a place, and to what it shall.
+/// Returns true if an envelope opens in a place to the expected value.
 fn opens(envelope: &[u8], place: Binding<'_>) -> bool {
     match sealer(Format::Sealed).open(envelope, place) {
         Ok(opened) => opened.is_some_and(|opened| *opened.value == *PLAIN),
@@ -101,11 +101,11 @@ fn opens(envelope: &[u8], place: Binding<'_>) -> bool {
 }
 
 #[test]
-fn every_task_leaves_alone_what_is_empty_or_does_not_open() {
+fn every_task_keeps_values_that_are_empty_or_do_not_open() {
     for format in FORMATS {
-        assert_leaves_alone_what_does_not_open(&Migrate::new(sealer(format)));
-        assert_leaves_alone_what_does_not_open(&Rotate::new(sealer(format)));
-        assert_leaves_alone_what_does_not_open(&Decrypt::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Migrate::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Rotate::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Decrypt::new(sealer(format)));
     }
 }
 
@@ -123,7 +123,7 @@ fn migrate_binds_an_envelope_to_its_record_and_field_but_not_to_its_place_in_a_l
         let other = Slot::Field(b"otro".to_vec());
         assert!(!opens(&new, binding(&here, &other)));
         assert_eq!(opens(&new, binding(&here, &Slot::Element(77))), !is_field);
-        // Once more, and there is nothing to do.
+        // A second pass has nothing to do.
         let keep = Verdict::Keep(Class::Sealed(id(A)));
         assert_eq!(judge(&task, &slot, &new), keep);
     }
@@ -145,7 +145,7 @@ fn migrate_writes_the_format_and_the_armor_that_its_sealer_writes() {
 }
 
 #[test]
-fn migrate_lifts_classic_values_only_where_the_sealed_format_is_written() {
+fn migrate_converts_classic_values_only_if_the_sealed_format_is_written() {
     for (slot, key) in slots().iter().flat_map(|slot| [(slot, A), (slot, B)]) {
         let old = under(key, Format::Classic, slot);
         let classic = Class::Classic(id(key));
@@ -208,7 +208,7 @@ fn rotate_keeps_the_sealed_format_and_the_armor_whatever_its_sealer_writes() {
 }
 
 #[test]
-fn rotate_brings_classic_and_plain_values_under_the_sealing_key() {
+fn rotate_reseals_classic_and_plain_values_under_the_sealing_key() {
     for (slot, format) in slots().iter().flat_map(|slot| FORMATS.map(|f| (slot, f))) {
         let task = Rotate::new(sealer(format));
         let old = under(B, Format::Classic, slot);
@@ -226,7 +226,7 @@ fn rotate_brings_classic_and_plain_values_under_the_sealing_key() {
 }
 
 #[test]
-fn rotate_keeps_what_is_under_the_sealing_key_already() {
+fn rotate_keeps_values_under_the_sealing_key() {
     for slot in slots() {
         let task = Rotate::new(sealer(Format::Classic));
         let classic = under(A, Format::Classic, &slot);
@@ -236,7 +236,7 @@ fn rotate_keeps_what_is_under_the_sealing_key_already() {
             let keep = Verdict::Keep(Class::Sealed(id(A)));
             assert_eq!(judge(&task, &slot, &sealed), keep);
         }
-        // Where the sealed format is written, the classic one is not good enough.
+        // If the sealed format is written, classic values are replaced.
         let lifted = replaced(judge(&Rotate::new(sealer(Format::Sealed)), &slot, &classic));
         assert_eq!(lifted.0, Class::Classic(id(A)));
         assert!(Shape::of_header(&lifted.1).is_some());
@@ -244,7 +244,7 @@ fn rotate_keeps_what_is_under_the_sealing_key_already() {
 }
 
 #[test]
-fn decrypt_gives_back_what_was_sealed_and_keeps_what_is_plain() {
+fn decrypt_restores_sealed_values_and_keeps_plain_ones() {
     let task = Decrypt::new(sealer(Format::Sealed));
     for (slot, key) in slots().iter().flat_map(|slot| [(slot, A), (slot, B)]) {
         let plain = |class| Verdict::Replace(class, PLAIN.to_vec());

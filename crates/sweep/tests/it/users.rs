@@ -1,5 +1,5 @@
-//! Sweeps where users have keys of their own and the ring changes: what comes under which key, what
-//! stays, and how often keys are asked for.
+//! Sweeps with keys of users and a ring that changes: which values are resealed under which key, which
+//! stay, and how often keys are read.
 
 mod lookups;
 
@@ -63,7 +63,7 @@ fn user_key(stored: &[u8]) -> Option<KeyId> {
     header.flags.per_user_key().then_some(header.key)
 }
 
-/// Asserts that every value in the store is under the key of its user, and opens to what it was.
+/// Asserts that every value in the store is under the key of its user, and opens to its plaintext.
 async fn assert_under_users(process: &Process, store: &MemoryStore, count: u64) {
     let found = contents(store).await;
     for i in 0..count {
@@ -103,7 +103,7 @@ async fn causes(sweep: &Sweep) -> (Tally, Vec<String>) {
 }
 
 #[tokio::test]
-async fn migrate_and_rotate_bring_everything_of_a_user_under_the_key_of_the_user() {
+async fn migrate_and_rotate_reseal_everything_of_a_user_under_the_key_of_the_user() {
     for format in [Format::Classic, Format::Sealed] {
         for rotates in [false, true] {
             let process = Shared::default().first().await;
@@ -117,7 +117,7 @@ async fn migrate_and_rotate_bring_everything_of_a_user_under_the_key_of_the_user
             assert_adds_up(&tally);
             assert_eq!((tally.total, tally.done, tally.already), (60, 50, 10));
             assert_under_users(&process, &store, 50).await;
-            // An armored envelope stays one.
+            // An armored envelope stays armored.
             assert!(get(&store, 2).await.starts_with(b"ws2:"));
             let after = contents(&store).await;
             let tally = whole(&sweep()).await;
@@ -128,7 +128,7 @@ async fn migrate_and_rotate_bring_everything_of_a_user_under_the_key_of_the_user
 }
 
 #[tokio::test]
-async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_anew() {
+async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_resealed() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -141,7 +141,7 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
     assert_eq!((tally.total, tally.already), (60, 60));
     assert_eq!(contents(&store).await, before);
 
-    // The records of the keys, where they lie in a store beside the canary.
+    // The records of the keys in a store beside the canary.
     let own = Arc::new(MemoryStore::default());
     let canary = RecordName::from("waxseal:canary");
     let sealed = envelope(A, Format::Sealed, b"canary", here(&canary));
@@ -155,12 +155,12 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
         ("waxseal:canary", "waxseal*", 1),
     ] {
         let sweep = Sweep {
-            pattern: RecordPattern::of_own(pattern).unwrap(),
+            pattern: RecordPattern::parse_own(pattern).unwrap(),
             ..process.sweep(own.clone(), rotate())
         };
         let tally = whole(&sweep).await;
         assert_eq!((tally.total, tally.done), (count, count), "{pattern}");
-        // An ordinary pattern does not mean them.
+        // An ordinary pattern does not match them.
         let sweep = Sweep {
             pattern: RecordPattern::parse(ordinary).unwrap(),
             ..process.sweep(own.clone(), rotate())
@@ -170,7 +170,7 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
     let mut rotated = backup.clone();
     for (name, stored) in &mut rotated {
         if !name.starts_with("waxseal:user:") {
-            // The mark of the store is no envelope.
+            // The mark of the store is not an envelope.
             continue;
         }
         let read = own
@@ -184,18 +184,18 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
 }
 
 #[tokio::test]
-async fn the_keys_of_a_page_are_asked_for_at_once_and_made_at_once() {
+async fn the_keys_of_a_page_are_read_together_and_created_together() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
     for i in 0..40 {
         put(&store, &record(i), &Slot::Whole, &plain(i)).await;
     }
-    // Nothing is under a user's key: no key is needed to see that.
+    // Nothing is under a user's key: no key is read to find that out.
     let audit = || Audit::new(process.sealer(Format::Sealed), true);
     whole(&process.sweep(store.clone(), audit())).await;
     assert_eq!(shared.keys.calls(), 0);
-    // Four pages: read, and read and made for those who have none.
+    // Four pages: read, and read and created for users without one.
     let migrate = || Migrate::new(process.sealer(Format::Sealed));
     assert_eq!(
         whole(&process.sweep(store.clone(), migrate())).await.done,
@@ -214,7 +214,7 @@ async fn the_keys_of_a_page_are_asked_for_at_once_and_made_at_once() {
 }
 
 #[tokio::test]
-async fn a_dry_run_counts_what_would_be_done_and_makes_no_key() {
+async fn a_dry_run_counts_what_would_be_done_and_creates_no_key() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -239,11 +239,11 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
     process.erase(&user(3)).await;
-    // Erased and come back: the old value stays what it is, the new one is the user's.
+    // Erased and returned: the old value stays erased, the new one is the user's.
     process.erase(&user(8)).await;
     let renewed = process.users.read_or_create(&[&user(8)]).await.unwrap();
     assert!(user_key(&get(&store, 8).await) != renewed[0].id());
-    // Under a key that is nowhere.
+    // Under a key that does not exist.
     let lost = process.users.record_name(&user(13));
     let mut keys = shared.keys.backup();
     assert!(keys.remove(&lost).is_some());
@@ -254,7 +254,7 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
         let (tally, found) = causes(&process.sweep(store.clone(), audit)).await;
         let count = |class| tally.count(|it| it == class);
         assert_eq!((tally.erased, count(Class::Erased)), (2, 2));
-        // The lost one is among them, and is a finding.
+        // The value with the lost key is among them, and is a finding.
         assert_eq!((count(Class::OfUser), tally.failed), (8, 1));
         assert_eq!(found.len(), 1);
         assert!(
@@ -265,7 +265,7 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
         assert_eq!(count(Class::Classic(id(A))), 10);
         assert_eq!(count(Class::Sealed(id(A))), 10);
     }
-    // Another key would not open it: a sweep that seals makes none.
+    // Another key would not open it: a sweep that seals creates none.
     let keys = shared.keys.backup();
     let rotate = Rotate::new(another.sealer(Format::Sealed));
     let sweep = another.sweep(store.clone(), rotate);
@@ -273,7 +273,7 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
     assert_eq!((tally.failed, found.len()), (1, 1));
     assert!(!shared.keys.backup().contains_key(&lost));
     assert!(shared.keys.backup().len() > keys.len());
-    // Without the keys of users, the header tells what it can.
+    // Without the keys of users, only the header is known.
     let audit = Audit::new(process.sealer(Format::Sealed), false);
     let mut sweep = process.sweep(store, audit);
     sweep.keys.users = None;
@@ -283,7 +283,7 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
 }
 
 #[tokio::test]
-async fn nobody_is_brought_back_by_a_sweep() {
+async fn a_sweep_does_not_restore_an_erased_user() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 5).await;
@@ -299,7 +299,7 @@ async fn nobody_is_brought_back_by_a_sweep() {
             true => process.sweep(store.clone(), Rotate::new(sealer)),
             false => process.sweep(store.clone(), Migrate::new(sealer)),
         };
-        // What was sealed for the user is gone as it shall be; the rest should not be there.
+        // Values sealed for the user are erased as intended; the others should not exist.
         let (tally, found) = causes(&sweep).await;
         assert_eq!((tally.total, tally.erased, tally.failed), (6, 1, 5));
         assert_eq!(found, [gone; 4]);

@@ -1,5 +1,5 @@
 """A bot with aiogram: states and data of conversations in RedisStorage, updates of one chat one after the
-other by RedisEventIsolation. Updates are fed in; nothing is asked of Telegram."""
+other by RedisEventIsolation. Updates are injected; Telegram is never contacted."""
 
 import asyncio
 import datetime
@@ -33,7 +33,7 @@ async def named(message: Message, state: FSMContext):
 
 @router.message(Order.counting)
 async def counted(message: Message, state: FSMContext):
-    # Lost updates would show: each reads, waits and writes.
+    # Detects lost updates: each handler reads, waits and writes.
     count = (await state.get_data()).get("count", 0)
     await asyncio.sleep(0.02)
     await state.update_data(count=count + 1)

@@ -1,5 +1,5 @@
 // Bull 4 as an application uses it: jobs that are plain, delayed, prioritised, failing, repeated and many at once. A job
-// names a record; what is confidential is in that record, not in the job: Bull writes its own records by scripts.
+// names a record; confidential data is in that record, not in the job: Bull writes its own records by scripts.
 
 import Queue from 'bull';
 import Redis from 'ioredis';
@@ -72,7 +72,7 @@ await step('paused', async () => {
 await step('repeated', async () => {
   await queue.add('count', { i: 'tick' }, { repeat: { every: 50 } });
   await until(() => done.filter((i) => i === 'tick').length >= 2);
-  // A tick that is taken while its repetition is removed adds the next one: so remove until none comes back.
+  // A tick that is processed while its repetition is removed adds the next one: so remove until none is left.
   await until(async () => {
     for (const { key } of await queue.getRepeatableJobs()) await queue.removeRepeatableByKey(key);
     await new Promise((resolve) => setTimeout(resolve, 500));

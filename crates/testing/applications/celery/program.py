@@ -1,5 +1,5 @@
 """Celery with Redis as its broker and as its backend: a worker as `celery worker` starts it, a task, one
-that is retried, one that fails, one with a time of its own, a chain, a group and a chord that finishes."""
+that is retried, one that fails, one with an expiry, a chain, a group and a chord that finishes."""
 
 import pathlib
 import subprocess
@@ -18,7 +18,7 @@ def worker():
              "--without-gossip", "--without-mingle", "--without-heartbeat"]
     program = "import sys; from celery.__main__ import main; sys.exit(main())"
     arguments = [sys.executable, "-c", program, *words]
-    # The tasks read the address where this program has it.
+    # The tasks read the address from this program's environment.
     return subprocess.Popen(arguments, cwd=directory, env=tasks.environment(), stdout=sys.stderr)
 
 

@@ -12,7 +12,7 @@ if ADDRESS not in os.environ:
 
 app = Celery("tasks", broker=os.environ[ADDRESS], backend=os.environ[ADDRESS])
 app.conf.update(
-    # Messages that a worker has taken and not ended are put back by another after so long.
+    # Messages that a worker has taken and not finished are requeued by another after this long.
     broker_transport_options={"visibility_timeout": 600},
     task_acks_late=True,
     result_expires=600,
@@ -35,7 +35,7 @@ def add(a, b):
 
 @app.task
 def label(number):
-    # What a part of a chord returns is stored in a sorted set, which is not sealed.
+    # The result of a part of a chord is stored in a sorted set, which is not sealed.
     return f"obsidiana {number} ciguena"
 
 

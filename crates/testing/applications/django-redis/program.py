@@ -1,5 +1,5 @@
 """Django with django-redis as the cache: sessions, values, a counter that several processes increment, a
-lock, in the way of an application with several workers."""
+lock, as in an application with several workers."""
 
 import multiprocessing
 
@@ -43,7 +43,7 @@ def sessions():
     saw("session", again["user"], secret("Ana"))
     again["user"] = secret("Luis")
     again.save()
-    # As a login does: the same data under another identifier.
+    # As at a login: the same data under another identifier.
     before = again.session_key
     again.cycle_key()
     saw("another identifier", again.session_key != before, True)

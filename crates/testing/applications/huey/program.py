@@ -62,7 +62,7 @@ def failures():
 
 
 def schedules():
-    # What is scheduled is in a sorted set, which is not sealed.
+    # Scheduled tasks are in a sorted set, which is not sealed.
     saw("scheduled", ask(greet.schedule((plain("Paz"),), delay=1)), plain("Paz"))
     later = greet.schedule((plain("Luis"),), delay=3600)
     # The consumer puts it into the schedule.

@@ -1,4 +1,4 @@
-// Takes a lock with redlock through the proxy, over and over, and says so at the server itself.
+// Takes a lock with redlock through the proxy, repeatedly, and records that directly at the server.
 //
 // node holder.mjs HOST PROXY SERVER NAME LIFETIME
 //
@@ -23,7 +23,7 @@ const redlock = new Redlock([proxy], { retryCount: 0 });
 const sleep = (time) => new Promise((done) => setTimeout(done, time));
 const oneIn = (count) => Math.random() * count < 1;
 
-/** Resolves to nothing when the lock is another's; every other failure is passed on. */
+/** Resolves to undefined if another holder has the lock; rethrows every other failure. */
 const unlessLocked = async (promise) => {
   try {
     return await promise;
@@ -31,7 +31,7 @@ const unlessLocked = async (promise) => {
     const attempts = await Promise.all(error.attempts ?? []);
     const votes = attempts.flatMap(({ votesAgainst }) => [...votesAgainst.values()]);
     if (votes.length > 0 && votes.every((vote) => vote instanceof ResourceLockedError)) return null;
-    // It refuses to extend a lock whose time is over without asking.
+    // It refuses to extend an expired lock without contacting the server.
     if (/already-expired/.test(error.message)) return null;
     console.error(votes.map(String).join('\n'));
     throw error;
@@ -58,7 +58,7 @@ for (let turn = 1; (await server.exists('stop')) === 0; turn += 1) {
     }
     // Some hold it long enough to be killed meanwhile.
     await sleep(oneIn(5) ? 20 + Math.random() * 40 : 1 + Math.random() * 9);
-    // Too slow: the lock is another's when this one releases it.
+    // Too slow: another holder has the lock by the time this one releases it.
     if (oneIn(40)) await sleep(Math.max(0, until - Date.now()) + Math.random() * 20);
   }
   await server.leave(...records, me, until);

@@ -1,5 +1,5 @@
 <?php
-// Takes the lock of one PHP session through the proxy, over and over, and says so at the server itself.
+// Takes the lock of one PHP session through the proxy, repeatedly, and records that directly at the server.
 //
 // php holder.php HOST PROXY SERVER ID LIFETIME
 //
@@ -17,7 +17,7 @@ $settings = [
     'session.cache_limiter' => '',
     'redis.session.locking_enabled' => '1',
     'redis.session.lock_expire' => (string) intdiv($lifetime, 1000),
-    // One more attempt, at once: none waits longer.
+    // One more attempt, immediately.
     'redis.session.lock_retries' => '1',
     'redis.session.lock_wait_time' => '1',
 ];
@@ -44,8 +44,8 @@ function milliseconds(): int
     return (int) (microtime(true) * 1000);
 }
 
-// A lock that is another's is a notice: the session is read all the same and will not be written. That its time
-// was over before the session was written is a warning. Anything else ends the process.
+// A lock held by another process raises a notice: the session is read but will not be written. A lock that
+// expired before the session was written raises a warning. Anything else ends the process.
 set_error_handler(function (int $_, string $message): bool {
     global $is_locked;
     if (str_contains($message, 'Acquire of session lock was not successful')) {
@@ -71,12 +71,12 @@ for ($turn = 1; !$redis->exists('stop'); $turn += 1) {
     $_SESSION['turns'] = ($_SESSION['turns'] ?? 0) + 1;
     // Some hold it long enough to be killed meanwhile.
     usleep(random_int(1, 5) === 1 ? random_int(20000, 60000) : random_int(1000, 10000));
-    // Too slow: the lock is another's when this one releases it.
+    // Too slow: another holder has the lock by the time this one releases it.
     $is_slow = $entered && random_int(1, 40) === 1;
     if ($is_slow) {
         usleep(max(0, $until - milliseconds()) * 1000 + random_int(0, 20000));
     }
     say('leave', $me, $until);
-    // Both release the lock; without writing the session it is not asked first whose the lock is.
+    // Both release the lock; without writing the session, its owner is not checked first.
     $is_slow ? session_abort() : session_write_close();
 }

@@ -1,4 +1,4 @@
-"""Takes a lock with redis-py's Lock through the proxy, over and over, and says so at the server itself.
+"""Takes a lock with redis-py's Lock through the proxy, repeatedly, and records that directly at the server.
 
 python holder.py HOST PROXY SERVER NAME LIFETIME [broken]
 
@@ -19,7 +19,7 @@ HOST, PROXY, SERVER, NAME, LIFETIME = sys.argv[1:6]
 BROKEN = sys.argv[6:] == ["broken"]
 LIFETIME = int(LIFETIME)
 DIRECTORY = Path(__file__).parent
-# One in so many is too slow.
+# One in this many is too slow.
 SLOW = 4 if BROKEN else 40
 RECORDS = ["witness", "overlaps", "counts"]
 
@@ -34,7 +34,7 @@ def milliseconds():
 
 
 def hold(me, lock, until):
-    """What is done within the lock; returns until when it lasts."""
+    """The work within the lock; returns its expiry."""
     if enter(RECORDS, [me, until]) != b"entered":
         return until
     if random.randrange(6) == 0:
@@ -45,7 +45,7 @@ def hold(me, lock, until):
     # Some hold it long enough to be killed meanwhile.
     time.sleep(random.uniform(0.02, 0.06) if random.randrange(5) == 0 else random.uniform(0.001, 0.01))
     if random.randrange(SLOW) == 0:
-        # Too slow: the lock is another's when this one releases it.
+        # Too slow: another holder has the lock by the time this one releases it.
         time.sleep(max(0, until - milliseconds()) / 1000 + random.uniform(0, 0.02))
     return until
 
@@ -59,7 +59,7 @@ def attempt(me):
     try:
         until = hold(me, lock, until)
     except LockError:
-        # Not extended: its time was over.
+        # Not extended: it had expired.
         pass
     leave(RECORDS, [me, until])
     if BROKEN:

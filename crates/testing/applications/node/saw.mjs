@@ -1,6 +1,6 @@
-// What every program of a framework in Node does with its arguments and with what it saw. Each step prints lines of
-// JSON: no times, no identifiers made up by chance, so that two runs against servers that behave alike print the same
-// bytes. A step that fails does not end the program: the steps behind it show what else does not work.
+// Common to all programs of frameworks in Node: their arguments and their observations. Each step prints lines of
+// JSON: no times, no random identifiers, so that two runs against servers that behave alike print the same
+// bytes. A step that fails does not end the program: the steps after it show what else fails.
 //
 // Arguments: host, port.
 // Environment: STEP_TIMEOUT, seconds that a step may wait for something.
@@ -13,9 +13,9 @@ export const port = Number(process.argv[3]);
 const STEP_TIMEOUT = Number(process.env.STEP_TIMEOUT ?? 30) * 1000;
 const failures = [];
 
-/** In every value that the recipe seals, and nowhere else. */
+/** Marks every value that the recipe seals, and nothing else. */
 export const secret = (text) => `amatista ${text} Ñandú «corazón» 😀`;
-/** In every value that stays in clear. */
+/** Marks every value that stays in clear. */
 export const open = (text) => `obsidiana ${text} Cigüeña`;
 
 /** Prints the versions of these packages, as the page names them. */
@@ -27,7 +27,7 @@ export const versions = (...names) => {
   console.log(JSON.stringify({ versions: names.map((name) => `${name} ${version(name)}`).join(', ') }));
 };
 
-/** Prints what was seen; the program fails in the end if it is not what it must be. */
+/** Prints an observation; the program fails at the end if it is not the expected one. */
 export const saw = (what, seen, wanted) => {
   const plain = (value) => JSON.parse(JSON.stringify(value ?? null));
   if (!isDeepStrictEqual(plain(seen), plain(wanted))) {
@@ -38,7 +38,7 @@ export const saw = (what, seen, wanted) => {
 
 export const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** Gives up after the time that a step may wait. */
+/** Rejects after the time that a step may wait. */
 export const within = async (promise) => {
   let timer;
   const late = new Promise((_, fail) => {
@@ -51,7 +51,7 @@ export const within = async (promise) => {
   }
 };
 
-/** Resolves as soon as it holds. */
+/** Resolves as soon as the condition holds. */
 export const until = async (condition) => {
   const giveUp = Date.now() + STEP_TIMEOUT;
   while (!(await condition())) {
@@ -60,7 +60,7 @@ export const until = async (condition) => {
   }
 };
 
-/** Notes a failure, and lets the program go on. */
+/** Records a failure, and lets the program continue. */
 export const step = async (what, body) => {
   try {
     await within(body());
@@ -70,11 +70,11 @@ export const step = async (what, body) => {
   }
 };
 
-/** Ends the program: with what failed on stderr and status 1, if something did. */
+/** Ends the program: with the failures on stderr and status 1, if there were any. */
 export const finish = () => {
   if (failures.length > 0) console.error(failures.join('\n'));
   process.exit(failures.length > 0 ? 1 : 0);
 };
 
-// A framework may drop what it does in the background.
+// A framework may ignore failures of background work.
 process.on('unhandledRejection', (error) => failures.push(`in the background: ${error?.stack ?? error}`));

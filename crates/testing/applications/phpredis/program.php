@@ -14,7 +14,7 @@ $step_timeout = (int) (getenv('STEP_TIMEOUT') ?: 30);
 $failures = [];
 const BURST = 25;
 
-/** In every value that the recipe seals, and nowhere else. */
+/** Marks every value that the recipe seals, and nothing else. */
 function secret(string $text): string
 {
     return "amatista $text Ñandú «corazón» 😀";
@@ -45,7 +45,7 @@ function start(string $id, string $action): array
     return [$process, $pipes];
 }
 
-/** Waits for it and returns what it printed, and what PHP complained about. */
+/** Waits for it and returns its output, and PHP's warnings. */
 function finish(array $started): array
 {
     [$process, $pipes] = $started;
@@ -55,7 +55,7 @@ function finish(array $started): array
     return [json_decode($output, true), preg_replace('/ in \/.*/s', '', $complaints)];
 }
 
-/** Prints what was seen; the program fails in the end if it is not what it must be. */
+/** Prints an observation; the program fails at the end if it is not the expected one. */
 function saw(string $what, array $seen, array $wanted): void
 {
     global $failures;
@@ -65,13 +65,13 @@ function saw(string $what, array $seen, array $wanted): void
     echo json_encode(['saw' => $what, 'value' => $seen], JSON_UNESCAPED_UNICODE), "\n";
 }
 
-/** A request that is to show this and have no complaints. */
+/** A request that must show this without warnings. */
 function ask(string $what, string $id, string $action, array $wanted): void
 {
     saw($what, finish(start($id, $action)), [$wanted, '']);
 }
 
-/** What one request does. */
+/** Handles one request. */
 function act(string $action): array
 {
     session_start();
@@ -83,7 +83,7 @@ function act(string $action): array
             $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;
             break;
         case 'burst':
-            // Updates are lost unless the lock holds: others do the same at the same time.
+            // Updates are lost unless the lock works: other requests do the same concurrently.
             for ($i = 1; $i < BURST; $i += 1) {
                 $before = $_SESSION['visits'];
                 usleep(1000);
@@ -95,7 +95,7 @@ function act(string $action): array
             session_write_close();
             return ['burst' => true];
         case 'new id':
-            // What is done at login against session fixation: the old record is deleted.
+            // As at a login, against session fixation: the old record is deleted.
             $old = session_id();
             session_regenerate_id(true);
             $new = session_id();

@@ -1,5 +1,5 @@
-"""What every program of a framework in Python does with its arguments and with what it saw. Each step
-prints one line of JSON: no times, no identifiers made up by chance, so that two runs against servers that
+"""Common to all programs of frameworks in Python: their arguments and their observations. Each step
+prints one line of JSON: no times, no random identifiers, so that two runs against servers that
 behave alike print the same bytes. A step that fails does not end the program: the steps behind it show
 what else does not work.
 
@@ -21,12 +21,12 @@ _failures = []
 
 
 def secret(text):
-    """In every value that the recipe seals, and nowhere else. ASCII, so that every serializer keeps it."""
+    """Marks every value that the recipe seals, and nothing else. ASCII, so that every serializer keeps it."""
     return f"amatista {text} corazon"
 
 
 def plain(text):
-    """In every value that stays in clear."""
+    """Marks every value that stays in clear."""
     return f"obsidiana {text} ciguena"
 
 
@@ -41,7 +41,7 @@ def versions(*packages):
 
 
 def saw(what, seen, wanted):
-    """Prints what was seen; the program fails in the end if it is not what it must be."""
+    """Prints an observation; the program fails at the end if it is not the expected one."""
     if seen != wanted:
         _failures.append(f"{what}: saw {seen!r}, wanted {wanted!r}")
     line = {"saw": what, "value": seen}
@@ -50,7 +50,7 @@ def saw(what, seen, wanted):
 
 @contextlib.contextmanager
 def step(what):
-    """Notes an exception, and lets the program go on."""
+    """Records an exception, and lets the program continue."""
     try:
         yield
     except Exception as error:
@@ -59,7 +59,7 @@ def step(what):
 
 
 def wait_until(happened):
-    """Whether it happened in time."""
+    """True if it happened in time."""
     give_up = time.monotonic() + STEP_TIMEOUT
     while time.monotonic() < give_up:
         if happened():
@@ -69,7 +69,7 @@ def wait_until(happened):
 
 
 def finish():
-    """Ends the program: with what failed on stderr and status 1, if something did."""
+    """Ends the program: with the failures on stderr and status 1, if there were any."""
     sys.stdout.flush()
     if _failures:
         sys.exit("\n".join(_failures))

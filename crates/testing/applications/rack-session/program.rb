@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A Rack application with its sessions in Redis (redis-rack), asked by several browsers.
+# A Rack application with its sessions in Redis (redis-rack), used by several browsers.
 
 require_relative '../ruby/saw'
 require 'rack'
@@ -30,14 +30,14 @@ def stack
   Rack::Session::Redis.new(APPLICATION, redis_server: SERVER, expire_after: 3600)
 end
 
-# Keeps its cookie.
+# A browser that keeps its cookie.
 class Browser
   def initialize(application, cookie = nil)
     @request = Rack::MockRequest.new(application)
     @cookie = cookie
   end
 
-  # The page, and whether the session has another id now.
+  # Returns the page, and whether the session has a new id.
   def get(path)
     response = @request.get(path, @cookie ? { 'HTTP_COOKIE' => @cookie } : {})
     before = @cookie

@@ -1,6 +1,6 @@
 // rate-limiter-flexible as a web application uses it: the limiters of two processes share their counters in Redis,
-// beside the users' sessions under one prefix. An insurance limiter, which many have, hides that Redis refuses: then
-// each process counts for itself.
+// beside the users' sessions under one prefix. An insurance limiter, which many applications have, hides that Redis refuses:
+// then each process counts separately.
 
 import Redis from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
@@ -18,7 +18,7 @@ const limiters = (name, options) =>
       }),
   );
 
-/** What a limiter says: how many points are left, or that none are. */
+/** The result of a limiter: the remaining points, or that there are none. */
 const ask = async (limiter, user) => {
   try {
     return (await limiter.consume(user)).remainingPoints;
@@ -32,7 +32,7 @@ const [one, other] = limiters('login', { points: 5, duration: 60 });
 
 versions('rate-limiter-flexible', 'ioredis');
 await step('session', async () => {
-  // Why the prefix is protected.
+  // The reason to protect the prefix.
   await clients[0].setex('app:session:ana', 3600, secret('Ana'));
   saw('session', await clients[1].get('app:session:ana'), secret('Ana'));
 });

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import Redis from 'ioredis';
 import { finish, host, port, saw, secret, sleep, step, until, versions } from './saw.mjs';
 
-// What it has for `import` cannot be loaded by Node.
+// Its ES module entry point cannot be loaded by Node.
 const { default: Redlock, ResourceLockedError } = createRequire(import.meta.url)('redlock');
 
 const clients = [0, 1].map(() => new Redis({ host, port }));
@@ -15,7 +15,7 @@ const impatient = new Redlock([clients[1]], { ...options, retryCount: 0 });
 const name = 'app:lock:order:1';
 const LONG = 60_000;
 
-/** Whether it was done or the lock is another's; every other failure is passed on. */
+/** True if it was done, false if another holder has the lock; rethrows every other failure. */
 const attempt = async (promise) => {
   try {
     await promise;
@@ -75,7 +75,7 @@ await step('a holder that is gone', async () => {
 });
 await step('using', async () => {
   const seen = await one.using([name], 6000, async (signal) => {
-    // Extended once before its time is over.
+    // Extended once before it expires.
     let left = await clients[0].pttl(name);
     await until(async () => {
       const before = left;

@@ -1,5 +1,5 @@
 """RQ: jobs with a result, a job that depends on another, one that fails and is retried, one that is
-scheduled, all by a worker in burst mode in the way of `rq worker --burst`."""
+scheduled, all by a worker in burst mode like `rq worker --burst`."""
 
 import datetime
 import logging

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-# What every program of a framework in Ruby does with its arguments and with what it saw. Each step prints lines of
-# JSON: no times, no identifiers made up by chance, so that two runs against servers that behave alike print the same
-# bytes. A step that fails does not end the program: the steps behind it show what else does not work.
+# Common to all programs of frameworks in Ruby: their arguments and their observations. Each step prints lines of
+# JSON: no times, no random identifiers, so that two runs against servers that behave alike print the same
+# bytes. A step that fails does not end the program: the steps after it show what else fails.
 #
 # Arguments: host, port.
 # Environment: STEP_TIMEOUT, seconds that a step may wait for something.
@@ -15,12 +15,12 @@ STEP_TIMEOUT = Float(ENV.fetch('STEP_TIMEOUT', '30'))
 FAILURES = []
 $stdout.sync = true
 
-# In every value that the recipe seals, and nowhere else.
+# Marks every value that the recipe seals, and nothing else.
 def secret(text)
   "amatista #{text} Ñandú «corazón» 😀"
 end
 
-# In every value that stays in clear.
+# Marks every value that stays in clear.
 def open_text(text)
   "obsidiana #{text} Cigüeña"
 end
@@ -30,7 +30,7 @@ def versions(found)
   puts JSON.generate({ versions: found.map { |name, version| "#{name} #{version}" }.join(', ') })
 end
 
-# Prints what was seen; the program fails in the end if it is not what it must be.
+# Prints an observation; the program fails at the end if it is not the expected one.
 def saw(what, seen, wanted)
   FAILURES << "#{what}: saw #{seen.inspect}, wanted #{wanted.inspect}" if seen != wanted
   puts JSON.generate({ saw: what, value: seen })
@@ -45,7 +45,7 @@ def wait_until
   end
 end
 
-# Notes a failure, and lets the program go on.
+# Records a failure, and lets the program continue.
 def step(what, &body)
   Timeout.timeout(STEP_TIMEOUT, &body)
 rescue StandardError => e
@@ -53,7 +53,7 @@ rescue StandardError => e
   puts JSON.generate({ failed: what, with: e.class.name })
 end
 
-# Ends the program: with what failed on stderr and status 1, if something did.
+# Ends the program: with the failures on stderr and status 1, if there were any.
 def finish
   abort(FAILURES.join("\n")) unless FAILURES.empty?
 end

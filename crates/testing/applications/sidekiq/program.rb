@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # Sidekiq as an application uses it: jobs are enqueued one by one and in bulk, one fails and is retried, one is
-# scheduled, a queue is looked through and cleared. A worker process of Sidekiq's own does the jobs.
+# scheduled, a queue is listed and cleared. A separate worker process of Sidekiq runs the jobs.
 
 require_relative '../ruby/saw'
 
@@ -12,13 +12,13 @@ require 'sidekiq/scheduled'
 
 Sidekiq.logger.level = Logger::ERROR
 QUEUE = Sidekiq::Queue.new('default')
-# From version 7 on it is told whose it is.
+# From version 7 on it needs the configuration.
 SCHEDULER = Sidekiq::Scheduled::Enq.new(
   *(Sidekiq.default_configuration if Sidekiq.respond_to?(:default_configuration))
 )
 WORKER = []
 
-# What the jobs have reported since, once there is as much of it.
+# The reports of the jobs since, once there are as many as expected.
 def report(size)
   lines = []
   wait_until { (lines = Sidekiq.redis { |redis| redis.lrange('report', 0, -1) }).size >= size }
@@ -50,7 +50,7 @@ end
 def watch
   Letter.perform_async('waits', secret('seis'))
   jobs = []
-  # A worker process tells of its jobs every few seconds: at first of those that are done.
+  # A worker process reports its jobs every few seconds: first those that are done.
   wait_until do
     payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }
     jobs = payloads.map { |payload| payload.is_a?(String) ? JSON.parse(payload) : payload }
@@ -69,7 +69,7 @@ def fail_once
   failed = retries.first
   why = [failed['error_message'], failed.args, failed['retry_count']]
   saw('failed', why, ['the printer is on fire', ['fails once', open_text('dos')], 0])
-  # Its time comes now; the scheduler moves it back to its queue.
+  # It is due now; the scheduler moves it back to its queue.
   failed.reschedule(Time.now.to_f)
   SCHEDULER.enqueue_jobs
   saw('retried', report(1), [line('fails once', open_text('dos'))])
@@ -79,7 +79,7 @@ def schedule
   Letter.perform_in(60, 'scheduled', open_text('tres'))
   scheduled = Sidekiq::ScheduledSet.new
   saw('scheduled', scheduled.map(&:args), [['scheduled', open_text('tres')]])
-  # Its time comes now.
+  # It is due now.
   scheduled.first.reschedule(Time.now.to_f)
   wait_until do
     SCHEDULER.enqueue_jobs
@@ -95,7 +95,7 @@ def stop
   saw('worker', Process.wait2(WORKER.shift).last.exitstatus, 0)
   left = [QUEUE.size, Sidekiq::RetrySet.new.size, Sidekiq::DeadSet.new.size]
   saw('left', left, [0, 0, 0])
-  # What no worker has begun stays in its queue.
+  # Jobs that no worker has begun stay in their queue.
   Letter.perform_async('later', secret('cuatro'))
   saw('stays', QUEUE.map(&:args), [['later', secret('cuatro')]])
 end
@@ -107,6 +107,6 @@ step('watch') { watch }
 step('fail once') { fail_once }
 step('schedule') { schedule }
 step('stop') { stop }
-# Where a step before has failed.
+# If an earlier step has failed.
 WORKER.each { |worker| Process.kill('KILL', worker) }
 finish

@@ -1,5 +1,5 @@
-// socket.io with the streams adapter: two servers share broadcasts through a stream, and a client that comes back to
-// the other server finds its session and what it missed.
+// socket.io with the streams adapter: two servers share broadcasts through a stream, and a client that reconnects to
+// the other server recovers its session and the missed events.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -38,7 +38,7 @@ const connect = async (at, name) => {
   await once(socket, 'connect');
   return socket;
 };
-/** The connection breaks, and is not made again until it is asked for. */
+/** Breaks the connection, which is not reopened until requested. */
 const cut = async (socket) => {
   socket.io.reconnection(false);
   const gone = once(socket, 'disconnect');

@@ -1,5 +1,5 @@
-// A WhatsApp bot in small: conversation states, temporary passwords, locks, a rate limit, a queue,
-// and the clean-up job of another process that reads all states as they lie there.
+// A small WhatsApp bot: conversation states, temporary passwords, locks, a rate limit, a queue,
+// and the clean-up job of another process that reads all states as they are stored.
 
 import Redis from 'ioredis';
 import { host, open, port, saw, secret } from './saw.mjs';
@@ -14,7 +14,7 @@ const state = {
   write: (user, value) => redis.setex(`wa:${user}`, HOUR, JSON.stringify(value)),
 };
 
-/** One message of a user; the answer of the bot. */
+/** Handles one message of a user; returns the bot's answer. */
 async function message(user, text, at) {
   const token = open(`dueño ${user}`);
   if ((await redis.set(`lock:wa:${user}`, token, 'PX', 30_000, 'NX')) === null) return 'busy';
@@ -58,7 +58,7 @@ async function answer(user, text, at) {
   return next ?? `¿correcto, ${known.data.nombre_completo}?`;
 }
 
-/** Another process: reads every state, drops those that nobody has touched for long. */
+/** Another process: reads every state, deletes those that have not been touched for long. */
 async function cleanUp(before) {
   const outcome = { seen: 0, dropped: 0, byStatus: {} };
   const seen = new Set();
@@ -102,7 +102,7 @@ for (const [at, user] of users.slice(0, 10).entries()) {
 const used = `whatsapp:temp_password:${users[0]}`;
 saw('used once', [await redis.getdel(used), await redis.get(used)], [secret('clave 0'), null]);
 
-// Every fourth of forty is stale, but for the impatient one.
+// Every fourth of forty is stale, except the impatient one.
 const outcome = await cleanUp(STALE);
 saw('clean-up', outcome, {
   seen: 40,

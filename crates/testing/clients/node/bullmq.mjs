@@ -14,7 +14,7 @@ const heard = { completed: 0, failed: 0 };
 events.on('completed', () => (heard.completed += 1));
 events.on('failed', () => (heard.failed += 1));
 
-// Jobs name a record; what is confidential lies there.
+// Jobs name a record; the confidential data is in the record.
 const names = Array.from({ length: 5 }, (_, i) => `wa:b:${i}`);
 for (const name of names) await redis.setex(name, 3600, JSON.stringify({ nombre: secret(name) }));
 
@@ -35,7 +35,7 @@ const worker = new Worker(
 );
 await worker.waitUntilReady();
 
-// One after another: a job's answer comes by an event.
+// One after another: a job's result arrives as an event.
 for (const [at, name] of names.entries()) {
   const job = await queue.add(`send ${at}`, { record: name, open: open(`datos ${at}`) });
   saw('job', await job.waitUntilFinished(events), open(`hecho send ${at}`));

@@ -1,8 +1,8 @@
 // The same as `chaos.py` beside the Python clients, with ioredis: keeps writing and reading while servers
 // fail, until its input ends, and then prints as JSON which write of each record was acknowledged last.
-// A write whose answer is not known ends its record.
+// A write without a known reply ends the use of its record.
 //
-// Arguments: host, port, a word that its record names begin with.
+// Arguments: host, port, the prefix of its record names.
 
 import Redis from 'ioredis';
 
@@ -10,10 +10,10 @@ import { host, port } from './saw.mjs';
 
 const word = process.argv[4];
 const WORKERS = 5;
-/** Milliseconds until a client gives up a request, and between its requests. */
+/** Milliseconds until a client abandons a request, and between its requests. */
 const TIMEOUT = 3000;
 const PAUSE = 4;
-/** Writes until a record is left alone. */
+/** Writes per record. */
 const WRITES = 150;
 
 const errors = {};
@@ -54,11 +54,11 @@ class Worker {
       commandTimeout: TIMEOUT,
       connectTimeout: TIMEOUT,
       maxRetriesPerRequest: 0,
-      // An answer that is lost must be seen by this program.
+      // A lost reply must be visible to this program.
       autoResendUnfulfilledCommands: false,
       retryStrategy: () => null,
     });
-    // Requests fail as well, and say so.
+    // The requests fail as well, and report it.
     this.client.on('error', () => {});
   }
 
@@ -71,7 +71,7 @@ class Worker {
 
   async read() {
     const value = await this.client.get(this.name);
-    // A replica that has not caught up may answer with an older one.
+    // A replica that has not caught up may return an older value.
     if (value === null) return;
     const [first, name, sequence] = value.split(' ');
     const known = Number(sequence) >= 1 && Number(sequence) <= this.attempted;

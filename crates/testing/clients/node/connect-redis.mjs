@@ -1,5 +1,5 @@
 // A small web application with express-session and connect-redis: login, requests that change the
-// session, one that only reads it, another user beside, logout.
+// session, one that only reads it, another user, logout.
 
 import { RedisStore } from 'connect-redis';
 import express from 'express';

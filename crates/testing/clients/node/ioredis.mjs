@@ -64,7 +64,7 @@ saw('rpop count', await redis.rpop('wa:i:l', 2), [secret('c'), secret('b')]);
 saw('open list', await redis.rpush('open:i:l', open('a'), open('b')), 2);
 saw('lmove', await redis.lmove('open:i:l', 'open:i:l2', 'LEFT', 'RIGHT'), open('a'));
 
-// Others than session data.
+// Records other than session data.
 saw('lock', await redis.set('lock:wa:i:1', open('dueño'), 'PX', 60000, 'NX'), 'OK');
 saw('lock taken', await redis.set('lock:wa:i:1', open('otro'), 'PX', 60000, 'NX'), null);
 saw('incr', [await redis.incr('rate:i'), await redis.incr('rate:i')], [1, 2]);

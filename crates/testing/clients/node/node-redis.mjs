@@ -78,7 +78,7 @@ saw('lpush', await redis.lPush('wa:n:l', ['e', 'f'].map(secret)), 2);
 saw('ltrim', await redis.lTrim('wa:n:l', 0, 0), 'OK');
 saw('lindex', await redis.lIndex('wa:n:l', 0), secret('f'));
 
-// Others than session data.
+// Records other than session data.
 const lock = { condition: 'NX', expiration: { type: 'PX', value: 60000 } };
 saw('lock', await redis.set('lock:wa:n:1', open('dueño'), lock), 'OK');
 saw('lock taken', await redis.set('lock:wa:n:1', open('otro'), lock), null);
@@ -103,7 +103,7 @@ saw('eval', await redis.eval(script, { keys: ['open:n:1'], arguments: [open('arg
 ]);
 saw('error', await redis.lPush('open:n:1', 'x').catch((error) => error), new Error('WRONGTYPE'));
 
-// Many at once: what is sent in one turn goes out together.
+// Many at once: commands sent in one tick are written together.
 const numbers = Array.from({ length: 60 }, (_, i) => i);
 const written = numbers.map((i) => redis.set(`wa:n:p${i}`, secret(`p${i}`), set));
 const read = numbers.map((i) => redis.get(`wa:n:p${i}`));
@@ -161,7 +161,7 @@ saw('blmpop', await blocked.blmPop(1, ['wa:n:q'], 'RIGHT', { COUNT: 2 }), [
 ]);
 saw('blpop of nothing', await blocked.blPop('wa:n:q', 0.01), null);
 
-// Subscriptions. With RESP3 the same connection goes on with other commands meanwhile.
+// Subscriptions. With RESP3 the same connection accepts other commands meanwhile.
 const subscriber = await connect();
 const heard = [];
 await subscriber.subscribe('noticias', (message, channel) => heard.push([channel, message]));
@@ -176,7 +176,7 @@ saw('heard', heard, [
 if (RESP === 3) saw('beside', await subscriber.get('wa:n:1'), secret('dos'));
 await subscriber.unsubscribe('noticias');
 await subscriber.pUnsubscribe('av*');
-// Of a connection that was subscribed, the library hands out buffers for a while.
+// On a connection that was subscribed, the library returns buffers for a while.
 saw('after the subscription', String(await subscriber.get('wa:n:1')), secret('dos'));
 
 // Another database.

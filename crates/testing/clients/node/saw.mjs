@@ -1,5 +1,5 @@
-// What every client program does with its arguments and with what it saw: each step compares what
-// the client read with what it must be, and prints it as one line of JSON. No times, no chance: two
+// Common to all client programs: their arguments and their observations. Each step compares what the
+// client read with the expected value, and prints it as one line of JSON. No times, nothing random: two
 // runs against servers that behave alike print the same bytes.
 
 import assert from 'node:assert/strict';
@@ -8,25 +8,25 @@ export const host = process.argv[2];
 export const port = Number(process.argv[3]);
 export const url = `redis://${host}:${port}`;
 
-/** In every value of a protected record, and nowhere else. */
+/** Marks every value of a protected record, and nothing else. */
 export const secret = (text) => `amatista ${text} Ñandú «corazón» 😀`;
-/** In every value of any other record. */
+/** Marks every value of any other record. */
 export const open = (text) => `obsidiana ${text} Cigüeña`;
 
-/** Fails unless `seen` is what it must be, and says so. */
+/** Prints `seen`, and fails unless it is the expected value. */
 export function saw(what, seen, wanted) {
   assert.deepStrictEqual(plain(seen), plain(wanted), what);
   console.log(JSON.stringify({ saw: what, value: plain(seen) }));
 }
 
-/** Every byte there is, line breaks and the magic of an envelope among them. */
+/** Every byte, line breaks and the magic of an envelope among them. */
 export const everyByte = Buffer.concat([
   Buffer.from('amatista '),
   Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
   Buffer.from([0x0d, 0x0a, 0xf5, 0x57, 0x02, 0x00]),
 ]);
 
-/** Maps, objects without prototype and buffers as what JSON can say. */
+/** Converts maps, objects without prototype and buffers to JSON types. */
 function plain(value) {
   if (value instanceof Uint8Array) return `hex:${Buffer.from(value).toString('hex')}`;
   if (value instanceof Map) return plain(Object.fromEntries(value));
@@ -39,7 +39,7 @@ function plain(value) {
   return value === undefined ? null : value;
 }
 
-/** Resolves as soon as it holds; the test that runs the program limits how long. */
+/** Resolves as soon as the condition holds; the test that runs the program limits the time. */
 export async function until(condition) {
   while (!(await condition())) await new Promise((done) => setTimeout(done, 5));
 }

@@ -1,4 +1,4 @@
-// Keeps a status page open while its process ends and another one takes its place, and prints what it said
+// Keeps a status page open while its process ends and another one takes its place, and prints its text
 // before, between and after as one JSON object. Arguments: host and port of the page, its URL, the id of
 // the process.
 import { existsSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Looks at a status page as a person does, in Chromium: light and dark, wide and narrow, with and without
-// scripts, and while values go through the proxy. Prints what it saw as one JSON object. Arguments: host and
+// Views a status page as a person does, in Chromium: light and dark, wide and narrow, with and without
+// scripts, and while values go through the proxy. Prints its observations as one JSON object. Arguments: host and
 // port of the proxy, the URL of the page, a directory for screenshots.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -18,7 +18,7 @@ const executablePath = places.find(existsSync);
 if (!executablePath) throw new Error("chromium is missing: `cargo xtask tools` installs it");
 const browser = await chromium.launch({ executablePath, chromiumSandbox: false, args: flags });
 
-/** A page in a context of its own, with everything noted that goes wrong. */
+/** A page in a context of its own, which records every error. */
 async function open(options) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -51,7 +51,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.screenshot({ path: join(directory, `status-${colorScheme}-${name}.png`), fullPage: true });
     const size = await page.evaluate(() => [document.scrollingElement.scrollWidth, window.innerWidth]);
     if (size[0] > size[1]) seen.overflows.push({ colorScheme, name, size });
-    // The page's policy keeps scripts of others out: this one comes in by the debugger.
+    // The page's policy blocks foreign scripts: this one is injected by the debugger.
     await page.evaluate(axe);
     const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
     for (const it of found.violations) {
@@ -62,7 +62,7 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
-// What must be seen without scrolling: the verdict, the state of the first key, and the values under it.
+// Visible without scrolling: the verdict, the state of the first key, and the values under it.
 seen.above_the_fold = {};
 for (const width of [1280, 800]) {
   const page = await open({ viewport: { width, height: 800 } });
@@ -81,14 +81,14 @@ seen.without_scripts = {
   sealed: await figure(still, "sealed"),
   live: (await still.locator("#live").textContent()).trim(),
 };
-// The button is a form: it leads back to the page.
+// The button is a form: it redirects back to the page.
 await still.locator("form button").click();
 await still.waitForLoadState();
 seen.without_scripts.checked = still.url() === url && (await still.locator("#banner").count()) === 1
   ? "Checking" : await still.content();
 await still.context().close();
 
-// Live: what goes through the proxy arrives on an open page, and a selection of the reader's is left alone.
+// Live: traffic through the proxy appears on an open page, and the reader's selection is preserved.
 const page = await open({});
 await page.goto(url);
 await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
@@ -97,7 +97,7 @@ const client = await createClient({ socket: { host, port: Number(port) } }).conn
 for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
 await page.waitForFunction(
   (text) => document.querySelector("[data-figure=sealed]").textContent.trim() !== text, before, { timeout: 20_000 });
-// Time goes on where nothing else happens: the start of the process is further away than it was.
+// Times advance even without events: the age of the process grows.
 const age = () => page.locator("header [data-at]").textContent();
 const first = await age();
 await page.waitForFunction(
@@ -110,7 +110,7 @@ seen.levels = [
 seen.sign = await page.evaluate(() => document.querySelector("link[rel=icon]").href);
 seen.links = await page.evaluate(() => Array.from(document.links, (link) => link.href));
 seen.live = { before, after: await figure(page, "sealed") };
-// While something is selected it stays; afterwards what came meanwhile is shown.
+// The selection stays while it exists; afterwards the latest figures are shown.
 await page.evaluate(() => document.getSelection().selectAllChildren(document.getElementById("figures")));
 for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
 await page.waitForTimeout(5_000);

@@ -1,4 +1,4 @@
-"""redis-py with asyncio: the same kinds of use as its synchronous sibling, many at a time."""
+"""redis-py with asyncio: the same uses as the synchronous program, many at a time."""
 
 import asyncio
 

@@ -2,7 +2,7 @@
 write of each record was acknowledged last. A write whose answer is not known ends its record: nothing
 else is written there, so in the end it holds one of two values.
 
-Arguments: host, port, a word that its record names begin with.
+Arguments: host, port, the prefix of its record names.
 """
 
 import json
@@ -18,12 +18,12 @@ from redis.retry import Retry
 
 HOST, PORT, WORD = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 WORKERS = 5
-# Seconds until a client gives up a request, and between its requests.
+# Seconds until a client abandons a request, and between its requests.
 TIMEOUT = 3
 PAUSE = 0.004
-# Writes until a record is left alone.
+# Writes per record.
 WRITES = 150
-# Errors of a server that did not carry the request out.
+# Errors of a server that did not execute the request.
 NOT_DONE = ("READONLY", "OOM", "NOREPLICAS", "LOADING", "MASTERDOWN", "MISCONF", "BUSY")
 
 ended = threading.Event()
@@ -68,7 +68,7 @@ class Worker:
 
     def read(self):
         value = self.client.get(self.name)
-        # A replica that has not caught up may answer with an older one.
+        # A replica that has not caught up may return an older value.
         if value is None:
             return
         words = value.split(" ")

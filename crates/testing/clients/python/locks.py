@@ -1,4 +1,4 @@
-"""Locks of redis-py: taken, prolonged, released, and never held twice.
+"""Locks of redis-py: acquired, extended, released, and never held twice.
 
 Arguments: host, port, the lock's name, how many hold it, how often each.
 """

@@ -1,15 +1,15 @@
-//! What a server shall be like, written down as the settings file that it starts with. Starts the
-//! process through `launch` and knows nothing of what happens to it afterwards.
+//! The settings of a server to be started, as the file that it starts with. Starts the process
+//! through `launch` and does not follow it afterwards.
 
 use std::fs;
 use std::path::Path;
 
 use super::launch::{free_node_port, free_port, launch};
-use super::{RedisServer, START_ATTEMPTS, unix_path};
+use super::{MAX_START_ATTEMPTS, RedisServer, unix_path};
 use crate::tls::Certificates;
 use crate::tools::Flavor;
 
-/// What a server shall be like. Made by [`RedisServer::builder`].
+/// The settings of a server to be started. Created by [`RedisServer::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
     pub(super) flavor: Flavor,
@@ -30,14 +30,14 @@ impl Builder {
         }
     }
 
-    /// Which server program; the system's unless told.
+    /// Selects the server program; the system's by default.
     #[must_use]
     pub fn flavor(mut self, flavor: Flavor) -> Self {
         self.flavor = flavor;
         self
     }
 
-    /// One setting, as on the command line: `.arg("--maxmemory", "5mb")`.
+    /// Adds one setting, as on the command line: `.arg("--maxmemory", "5mb")`.
     #[must_use]
     pub fn arg(mut self, name: &str, value: &str) -> Self {
         let value = if value.is_empty() { "\"\"" } else { value };
@@ -46,7 +46,7 @@ impl Builder {
         self
     }
 
-    /// Without these commands, as where an operator has renamed them.
+    /// Removes these commands, as if an operator had renamed them.
     #[must_use]
     pub fn without(self, commands: &[&str]) -> Self {
         commands.iter().fold(self, |builder, command| {
@@ -54,20 +54,20 @@ impl Builder {
         })
     }
 
-    /// Every write reaches the disk before its reply: [`RedisServer::kill`] loses nothing.
+    /// Syncs every write to the disk before its reply: [`RedisServer::kill`] loses nothing.
     #[must_use]
     pub fn append_only(self) -> Self {
         self.arg("appendonly", "yes").arg("appendfsync", "always")
     }
 
-    /// A second port with TLS. A client certificate is welcome, but not needed.
+    /// Adds a second port with TLS. Client certificates are optional.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = Tls::Offered;
         self
     }
 
-    /// A second port with TLS that refuses clients without a certificate.
+    /// Adds a second port with TLS that refuses clients without a certificate.
     #[must_use]
     pub fn tls_with_client_certificate(mut self) -> Self {
         self.tls = Tls::ClientCertificateRequired;
@@ -81,20 +81,22 @@ impl Builder {
         self
     }
 
-    /// A password for the default user. [`RedisServer::client`] knows it; the URLs do not hold it.
+    /// Sets a password for the default user. [`RedisServer::client`] uses it; the URLs do not
+    /// contain it.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
     }
 
-    /// Follows `primary`. [`RedisServer::wait_for_replica_link`] says when it has caught up.
+    /// Makes the server a replica of `primary`. [`RedisServer::wait_for_replica_link`] waits until
+    /// it has caught up.
     #[must_use]
     pub fn replica_of(self, primary: &RedisServer) -> Self {
         self.arg("replicaof", &format!("127.0.0.1 {}", primary.port))
     }
 
-    /// One more user: `.user_acl("user support on >pw ~* +@read")`.
+    /// Adds a user: `.user_acl("user support on >pw ~* +@read")`.
     #[must_use]
     pub fn user_acl(mut self, rule: &str) -> Self {
         self.settings.push(rule.to_owned());
@@ -105,7 +107,7 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// When it does not come up, with what it wrote to its log.
+    /// If it does not start, with its log.
     #[must_use]
     pub fn start(self) -> RedisServer {
         let directory = tempfile::Builder::new()
@@ -115,7 +117,7 @@ impl Builder {
         let certificates =
             (self.tls != Tls::None).then(|| Certificates::create_in(directory.path()));
         let mut last = String::new();
-        for _ in 0..START_ATTEMPTS {
+        for _ in 0..MAX_START_ATTEMPTS {
             let is_node = self.settings.iter().any(|it| it == "cluster-enabled yes");
             let port = if is_node {
                 free_node_port()
@@ -145,7 +147,7 @@ impl Builder {
                 Err(reason) => last = reason,
             }
         }
-        panic!("no server came up after {START_ATTEMPTS} attempts; the last one: {last}");
+        panic!("no server came up after {MAX_START_ATTEMPTS} attempts; the last one: {last}");
     }
 
     fn settings(

@@ -1,5 +1,5 @@
-//! Starting a server process and waiting until it answers. Knows one port and one directory; who owns
-//! the process, and what it was told to be, is the business of its callers.
+//! Starts a server process and waits until it answers. Knows one port and one directory, not the
+//! owner of the process or its settings.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::Instant;
 
-use super::{PAUSE, START_LIMIT, info_field};
+use super::{CHECK_INTERVAL, START_TIMEOUT, info_field};
 use crate::client::{Client, Reply};
 use crate::tools::Flavor;
 
@@ -20,19 +20,19 @@ use crate::tools::Flavor;
 const PORTS: Range<u16> = 20_000..32_000;
 const NODE_PORTS: Range<u16> = 20_000..22_000;
 
-/// A port that nobody listens on right now. Another process may still take it before the server
-/// does, hence the attempts in [`Builder::start`].
+/// A free port. Another process may still take it before the server does, hence the attempts in
+/// [`Builder::start`].
 ///
 /// # Panics
 ///
-/// When there is none.
+/// If there is none.
 #[must_use]
 pub fn free_port() -> u16 {
     free_port_in(PORTS, is_free)
 }
 
-/// A port for a node of a cluster, with the one 10,000 above it, where other nodes look for it. That
-/// one, too, is below those that a busy machine's connections come from.
+/// A port for a node of a cluster, with the one 10,000 above it free as well, where other nodes
+/// expect the bus. That one, too, is below the range of outgoing connections.
 pub(crate) fn free_node_port() -> u16 {
     free_port_in(NODE_PORTS, |port| is_free(port) && is_free(port + 10_000))
 }
@@ -56,7 +56,7 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// Starts the server whose settings lie in `directory` and waits until it answers on `port`.
+/// Starts the server whose settings are in `directory` and waits until it answers on `port`.
 pub(super) fn launch(
     flavor: Flavor,
     directory: &Path,
@@ -77,7 +77,7 @@ pub(super) fn launch(
         .spawn()
         .map_err(|error| format!("{}: {error}", flavor.program().display()))?;
 
-    let give_up = Instant::now() + START_LIMIT;
+    let give_up = Instant::now() + START_TIMEOUT;
     let failure = loop {
         if answers(&mut process, port, password) {
             return Ok(process);
@@ -86,9 +86,9 @@ pub(super) fn launch(
             break format!("it ended with {status}");
         }
         if Instant::now() > give_up {
-            break format!("it did not answer within {} s", START_LIMIT.as_secs());
+            break format!("it did not answer within {} s", START_TIMEOUT.as_secs());
         }
-        sleep(PAUSE);
+        sleep(CHECK_INTERVAL);
     };
     let _ = process.kill();
     let _ = process.wait();
@@ -100,8 +100,8 @@ pub(super) fn launch(
     ))
 }
 
-/// Whether the server on this port is up, and is the one that was started: a foreign server that
-/// took the port a moment earlier would answer just as well.
+/// True if the server on this port is up and is the one that was started: another server that took
+/// the port a moment earlier would answer just as well.
 fn answers(process: &mut Child, port: u16, password: Option<&str>) -> bool {
     let Ok(mut client) = Client::connect(port) else {
         return false;
@@ -118,7 +118,7 @@ fn answers(process: &mut Child, port: u16, password: Option<&str>) -> bool {
         return false;
     };
     match info {
-        // A server without INFO: one that does not get its port ends.
+        // A server without INFO: it would have ended without its port.
         Reply::Error(text) if text.contains("unknown command") => {
             matches!(process.try_wait(), Ok(None))
         }

@@ -1,5 +1,5 @@
-//! What the other crates' tests rely on: servers that start, die and come back, certificates that
-//! are checked, a Node that agrees with itself.
+//! Tests of what the other crates' tests rely on: servers that start, end and come back,
+//! certificates that are verified, a Node that agrees with itself.
 
 mod node;
 mod servers;

@@ -15,7 +15,7 @@ fn a_script_gets_its_arguments_and_its_input() {
 }
 
 #[test]
-fn a_script_that_fails_fails_the_test_with_its_own_words() {
+fn a_script_that_fails_fails_the_test_with_its_message() {
     let outcome = catch_unwind(|| node::run("throw new Error('bad luck')", &[], b""));
     let message = *outcome.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("bad luck"), "{message}");
@@ -44,7 +44,7 @@ fn node_opens_a_thousand_values_that_node_sealed() {
 }
 
 #[test]
-fn an_iv_that_is_given_stands_in_front() {
+fn a_given_iv_comes_first() {
     let request = ClassicSeal {
         key: &[7; 32],
         iv: Some(&[0; 16]),
@@ -52,7 +52,7 @@ fn an_iv_that_is_given_stands_in_front() {
     };
     let stored = node::classic_seal(&[request, request]);
     assert_eq!(stored[0], stored[1]);
-    // 16 zero bytes in Base64, as far as they fill whole letters.
+    // 16 zero bytes in Base64, as far as they fill whole characters.
     assert!(stored[0].starts_with(&"A".repeat(21)), "{}", stored[0]);
     assert_eq!(stored[0].len(), (16 + 16 + 4_usize).div_ceil(3) * 4);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use waxseal_testing::{Client, Flavor, RedisServer, Reply, load_states, state_json, state_name};
 
 #[test]
-fn every_flavor_starts_and_says_its_version() {
+fn every_flavor_starts_and_reports_its_version() {
     for (flavor, field) in [
         (Flavor::System, "redis_version:"),
         (Flavor::Redis62, "redis_version:6.2."),
@@ -35,7 +35,7 @@ fn a_restart_after_a_kill_keeps_what_was_written() {
 }
 
 #[test]
-fn a_restart_without_persistence_forgets() {
+fn a_restart_without_persistence_loses_everything() {
     let mut server = RedisServer::start();
     server.cli(&["SET", "wa:1", "hola"]);
     server.restart();
@@ -58,7 +58,7 @@ fn no_server_survives_a_test_that_panics() {
 }
 
 #[test]
-fn a_stopped_server_keeps_silent_until_it_goes_on() {
+fn a_stopped_server_is_silent_until_it_resumes() {
     let server = RedisServer::start();
     let mut client = server.client();
     server.stop_process();
@@ -100,7 +100,7 @@ fn a_user_may_do_only_what_the_rule_allows() {
 }
 
 #[test]
-fn a_server_with_a_password_refuses_whoever_does_not_know_it() {
+fn a_server_with_a_password_refuses_clients_without_it() {
     let server = RedisServer::builder().password("abrete").start();
     assert_eq!(server.cli(&["SET", "wa:1", "hola"]), "OK");
     let stranger = Client::connect(server.port())
@@ -184,7 +184,7 @@ fn snapshots_are_equal_only_while_nothing_changes() {
 }
 
 #[test]
-fn loaded_states_lie_under_their_names_and_expire_at_different_times() {
+fn loaded_states_have_their_names_and_expire_at_different_times() {
     let server = RedisServer::start();
     load_states(&server, 1_000, Duration::from_secs(3600));
     assert_eq!(server.client().cmd(&["DBSIZE"]), Reply::Int(1_000));

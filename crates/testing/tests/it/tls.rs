@@ -1,10 +1,10 @@
-//! Certificates, as seen by a client that has nothing to do with Rust: Node's TLS.
+//! Certificates, verified by a client independent of Rust: Node's TLS.
 
 use std::path::Path;
 
 use waxseal_testing::{Certificates, RedisServer, node};
 
-/// Sends PING over TLS, prints the answer or the code of the error.
+/// Sends PING over TLS, prints the reply or the code of the error.
 const PING: &str = r"
 const fs = require('node:fs');
 const [port, ca, cert, key] = process.argv.slice(2);
@@ -49,7 +49,7 @@ fn a_client_that_trusts_another_authority_refuses_the_server() {
 }
 
 #[test]
-fn a_server_that_wants_a_client_certificate_refuses_who_has_none() {
+fn a_server_that_requires_a_client_certificate_refuses_clients_without_one() {
     let server = RedisServer::builder().tls_with_client_certificate().start();
     let ca = server.ca_path();
     let (certificate, key) = (server.client_certificate_path(), server.client_key_path());

@@ -11,8 +11,8 @@ use waxseal_sessions::{OnRefused, Options, StateManager};
 use crate::gate::GateState;
 use crate::world::{Clock, World, calm, key_of, until};
 
-/// Settings under which no process looks at the document during a test, unless it has a reason to.
-fn seldom() -> Settings {
+/// Settings under which no process polls the document during a test without a reason.
+fn rare_polls() -> Settings {
     Settings {
         every_ms: None,
         refresh_ms: 60 * 60_000,
@@ -20,8 +20,8 @@ fn seldom() -> Settings {
     }
 }
 
-/// Puts a new key in the place of the sealing one, at once.
-async fn exchange(ring: &LiveRing) -> KeyId {
+/// Replaces the sealing key by a new one at once.
+async fn replace_sealing_key(ring: &LiveRing) -> KeyId {
     let instead_of = ring.ring().sealing().id;
     let pending = ring.change(&Change::Add { instead_of }).await.unwrap();
     let id = pending.in_state(KeyState::Pending).next().unwrap().id;
@@ -36,7 +36,7 @@ fn milliseconds(ms: u64) -> i64 {
 }
 
 #[tokio::test]
-async fn a_process_that_was_suspended_asks_before_it_seals_and_seals_under_the_current_key() {
+async fn a_process_that_was_suspended_reads_the_ring_before_it_seals_under_the_current_key() {
     let world = World::new();
     world.init(calm()).await;
     let (clock, settings) = (Clock::default(), calm());
@@ -44,9 +44,9 @@ async fn a_process_that_was_suspended_asks_before_it_seals_and_seals_under_the_c
     let other = world.process(false).await;
     assert!(sleeper.ring.is_confirmed());
     sleeper.gate.set(GateState::Shut);
-    let new = exchange(&other.ring).await;
+    let new = replace_sealing_key(&other.ring).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
-    // What it had begun before it was suspended does not count.
+    // A poll from before the suspension does not count.
     assert!(!sleeper.ring.is_confirmed());
     assert_ne!(sleeper.ring.ring().sealing().id, new);
     sleeper.gate.set(GateState::Open);
@@ -58,16 +58,16 @@ async fn a_process_that_was_suspended_asks_before_it_seals_and_seals_under_the_c
 }
 
 #[tokio::test]
-async fn a_look_that_a_suspension_interrupted_confirms_nothing() {
+async fn a_poll_that_a_suspension_interrupted_confirms_nothing() {
     let world = World::new();
     world.init(calm()).await;
     let (clock, settings) = (Clock::default(), calm());
     let sleeper = world.process_with(world.start().clock(&clock)).await;
     let other = world.process(false).await;
-    // The answer has left the server when the process is suspended; it wakes up and goes on with it.
+    // The answer has left the server when the process is suspended; it wakes up and continues with it.
     sleeper.gate.set(GateState::AnswersHeld);
     sleeper.gate.holds_an_answer().await;
-    let new = exchange(&other.ring).await;
+    let new = replace_sealing_key(&other.ring).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
     sleeper.gate.set(GateState::Shut);
     tokio::task::yield_now().await;
@@ -81,7 +81,7 @@ async fn a_look_that_a_suspension_interrupted_confirms_nothing() {
 }
 
 #[tokio::test]
-async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_again_afterwards() {
+async fn a_process_without_the_ring_seals_until_its_key_may_be_destroyed_and_again_afterwards() {
     let world = World::new();
     world.init(calm()).await;
     let (clock, settings) = (Clock::default(), calm());
@@ -100,7 +100,7 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
         matches!(lapsed, Err(RingError::Lapsed { .. })),
         "{lapsed:?}"
     );
-    // What is there stays readable.
+    // Stored values stay readable.
     assert_eq!(process.read("somebody").await, "a state");
     process.gate.set(GateState::Open);
     process.ring.confirm().await.unwrap();
@@ -108,11 +108,11 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
 }
 
 #[tokio::test]
-async fn a_value_under_a_key_that_a_process_has_not_heard_of_makes_it_ask() {
+async fn a_value_under_an_unknown_key_makes_a_process_read_the_ring() {
     let world = World::new();
-    world.init(seldom()).await;
+    world.init(rare_polls()).await;
     let (stale, other) = (world.process(false).await, world.process(false).await);
-    let new = exchange(&other.ring).await;
+    let new = replace_sealing_key(&other.ring).await;
     other.write("somebody", "a state").await;
     let stored = stale.stored("somebody").await;
     let place = Binding::record(b"wa:somebody");
@@ -125,9 +125,9 @@ async fn a_value_under_a_key_that_a_process_has_not_heard_of_makes_it_ask() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_nowhere_is_looked_for_once_in_a_while_and_not_with_each_value() {
+async fn a_key_that_does_not_exist_is_looked_up_at_intervals_and_not_for_each_value() {
     let world = World::new();
-    world.init(seldom()).await;
+    world.init(rare_polls()).await;
     let process = world.process(false).await;
     let reads = || world.server.command_counts()["get"];
     let nowhere = KeyId::from_u32(0x0BAD_CAFE);
@@ -139,9 +139,9 @@ async fn a_key_that_is_nowhere_is_looked_for_once_in_a_while_and_not_with_each_v
 }
 
 #[tokio::test]
-async fn the_states_of_an_application_follow_a_ring_that_it_has_not_looked_at() {
+async fn the_states_of_an_application_follow_a_ring_that_it_has_not_polled() {
     let world = World::new();
-    world.init(seldom()).await;
+    world.init(rare_polls()).await;
     let (stale, other) = (world.process(false).await, world.process(false).await);
     let mut managers = Vec::new();
     for process in [&stale, &other] {
@@ -152,7 +152,7 @@ async fn the_states_of_an_application_follow_a_ring_that_it_has_not_looked_at() 
         let manager = StateManager::start(process.store.clone(), sealer, options).await;
         managers.push(Arc::new(manager.unwrap()));
     }
-    let new = exchange(&other.ring).await;
+    let new = replace_sealing_key(&other.ring).await;
     managers[1].set("somebody", "a state").await.unwrap();
     assert_eq!(other.key_of("somebody").await, new);
     assert_ne!(stale.ring.ring().sealing().id, new);

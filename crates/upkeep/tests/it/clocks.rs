@@ -12,7 +12,7 @@ use crate::world::{Clock, Process, Start, World, calm, compressed_once, now_ms, 
 
 const MINUTE: u64 = 60_000;
 const USERS: usize = 50;
-/// How much faster time passes where ten minutes must be short against everything else.
+/// The factor by which time passes faster in tests where ten minutes must be short.
 const SPEED: u64 = 2_000;
 
 async fn write_all(processes: &[&Process]) {
@@ -30,7 +30,7 @@ async fn read_all(processes: &[&Process]) {
     }
 }
 
-/// A leader whose clock is off leads alone; the others' clocks are right.
+/// A leader with a wrong clock leads alone; the clocks of the others are right.
 async fn a_leader_off_by(minutes: i64) {
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
@@ -64,7 +64,7 @@ async fn a_leader_ten_minutes_behind_all_others_completes_a_rotation_and_nothing
     a_leader_off_by(-10).await;
 }
 
-/// Time that passes fast, by a clock that is off.
+/// Fast time by a wrong clock.
 fn fast(world: &World, base: Instant, start_ms: u64, minutes: i64) -> Start {
     let mut start = world.start();
     start.options.now_ms = Arc::new(move || {
@@ -74,7 +74,7 @@ fn fast(world: &World, base: Instant, start_ms: u64, minutes: i64) -> Start {
     start
 }
 
-/// The delays are longer than the clocks differ, as they are by default.
+/// Delays that are longer than the difference of the clocks, as by default.
 fn longer_than_clocks_differ() -> Settings {
     let settings = Settings {
         every_ms: None,
@@ -86,7 +86,7 @@ fn longer_than_clocks_differ() -> Settings {
     settings.checked().unwrap()
 }
 
-/// Three processes lead in turn, one right, one ahead and one behind; `begins` is who begins.
+/// Three processes lead in turn, one right, one ahead and one behind; `begins` is the index of the first one.
 async fn leaders_in_turn(begins: usize) {
     let world = World::new();
     let (base, start_ms) = (Instant::now(), now_ms());
@@ -139,7 +139,7 @@ async fn leaders_whose_clocks_differ_by_twenty_minutes_complete_a_rotation_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_others_know_it() {
+async fn a_leader_that_is_ahead_does_not_promote_a_new_key_before_others_know_it() {
     let world = World::new();
     let settings = Settings {
         propagation_ms: 2_000,
@@ -169,7 +169,7 @@ async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_other
     running.await.unwrap();
 }
 
-/// A key is archived for an hour, and everything before is quick.
+/// Settings with an archive time of an hour, and short times before.
 fn archived_for_long() -> Settings {
     let settings = Settings {
         retention_ms: 60 * MINUTE,
@@ -206,7 +206,7 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
         assert!(error.to_string().contains("400 days"), "{error}");
     }
     assert_eq!(right.ring.refresh().await.unwrap().keys().len(), 1);
-    // They run beside one with the right time, which leads all the same.
+    // They run beside one with the right time, which leads nevertheless.
     let running: Vec<_> = off
         .iter()
         .map(|process| {
@@ -221,7 +221,7 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
         right.ring.ring().entry(first).unwrap().state == KeyState::Archived
     })
     .await;
-    // For one that is ahead its time is over long ago.
+    // By a clock that is ahead, its time has long passed.
     for _ in 0..10 {
         off[0].ring.refresh().await.unwrap();
         assert_eq!(
@@ -245,9 +245,9 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
 }
 
 #[tokio::test]
-async fn times_that_a_wrong_clock_wrote_are_found_and_set_right() {
+async fn times_that_a_wrong_clock_wrote_are_found_and_corrected() {
     let world = World::new();
-    // A key that is let seal before its time is none of a wrong clock.
+    // A key that was promoted early is not a sign of a wrong clock.
     let calm = world.made(calm(), &[], now_ms()).await;
     let custodians = [world.custodian()];
     let pending = calm.with_new_key(&custodians, now_ms()).await.unwrap();
@@ -265,7 +265,7 @@ async fn times_that_a_wrong_clock_wrote_are_found_and_set_right() {
     let ring = process.ring.ring();
     assert_eq!(ring.wrong_times(process.ring.now_ms()), []);
     assert!(ring.sealing().created <= now_ms());
-    // Nothing is left to do, and nothing is written.
+    // There is nothing left to do, and nothing is written.
     process.ring.change(&Change::RepairTimes).await.unwrap();
     assert_eq!(process.ring.ring().version(), ring.version());
 }

@@ -1,4 +1,4 @@
-//! Keys of users in records, and users who are erased: whatever is lost or dies on the way.
+//! Keys of users in records, and erased users: whatever is lost or dies meanwhile.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use waxseal_keys::{CacheLookup, Receipt, Signed, UserKeyError};
 use waxseal_sessions::{OnRefused, Options, StateError, StateManager};
 use waxseal_stores::RecordPattern;
 use waxseal_testing::RedisServer;
-use waxseal_upkeep::{ScopeHandle, UpkeepError, forget, traces};
+use waxseal_upkeep::{ScopeHandle, UpkeepError, find_traces, forget};
 
 use crate::world::{Process, Start, World, calm, key_of, name, until};
 
@@ -37,7 +37,7 @@ async fn manager(process: &Process, on_refused: OnRefused) -> StateManager {
 }
 
 #[tokio::test]
-async fn a_value_whose_user_key_was_lost_is_told_of_and_kept_and_a_new_session_gets_a_new_key() {
+async fn a_value_whose_user_key_was_lost_is_reported_and_kept_and_a_new_session_gets_a_new_key() {
     let world = World::new();
     world.init(calm()).await;
     let writer = world.process(true).await;
@@ -91,7 +91,7 @@ async fn a_write_under_a_cached_key_after_the_erasure_lands_and_is_unreadable_on
     let receipt = erase(&eraser, "somebody").await.unwrap();
     assert!(receipt.key_destroyed);
     assert_eq!(receipt.records_deleted, 1);
-    // The session goes on in another process, which has the key at hand.
+    // The session continues in another process, which has cached the key.
     writer
         .write_as_user("somebody", "while it was erased")
         .await;
@@ -112,11 +112,11 @@ async fn a_write_under_a_cached_key_after_the_erasure_lands_and_is_unreadable_on
 }
 
 #[tokio::test]
-async fn a_process_that_has_not_heard_of_an_erasure_makes_a_key_that_is_not_void() {
+async fn a_process_that_does_not_know_of_an_erasure_creates_a_valid_key() {
     let world = World::new();
-    let mut seldom = calm();
-    seldom.refresh_ms = 60 * 60_000;
-    world.init(seldom).await;
+    let mut rare_polls = calm();
+    rare_polls.refresh_ms = 60 * 60_000;
+    world.init(rare_polls).await;
     let (eraser, stale) = (world.process(true).await, world.process(true).await);
     eraser.write_as_user("somebody", "before").await;
     for _ in 0..3 {
@@ -157,13 +157,13 @@ async fn a_user_can_be_erased_twice_or_without_a_key_and_each_time_there_is_a_re
     }
     let read = process.read_as_user("another").await;
     assert_eq!(read.as_deref(), Ok("a state"));
-    // A user who had no key and was erased can begin.
+    // A user who had no key and was erased can start.
     process.write_as_user("nobody", "a state").await;
     let read = process.read_as_user("nobody").await;
     assert_eq!(read.as_deref(), Ok("a state"));
 }
 
-/// The same receipt with one part of it changed, or left out, or one added.
+/// The receipt with one part changed, removed or added.
 fn forgeries(receipt: &Map<String, Value>) -> Vec<(String, Map<String, Value>)> {
     let mut forged = Vec::new();
     for (part, value) in receipt {
@@ -190,7 +190,7 @@ fn forgeries(receipt: &Map<String, Value>) -> Vec<(String, Map<String, Value>)> 
 }
 
 #[tokio::test]
-async fn a_receipt_verifies_and_none_does_with_any_part_changed() {
+async fn a_receipt_verifies_and_does_not_with_any_part_changed() {
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
@@ -208,7 +208,7 @@ async fn a_receipt_verifies_and_none_does_with_any_part_changed() {
         assert!(Receipt::verify(&bytes, Some(&signer)).is_err(), "{what}");
         assert!(Receipt::verify(&bytes, None).is_err(), "{what}");
     }
-    // Signed as it should be, by the key of another ring.
+    // Signed correctly, by the key of another ring.
     let others = World::new();
     let stranger = receipt.signed(&others.init(calm()).await);
     let bytes = serde_json::to_vec(&stranger).unwrap();
@@ -233,7 +233,7 @@ async fn an_erasure_during_which_the_server_dies_is_finished_by_running_it_again
     assert_eq!(process.ring.ring().erasure(&hash).unwrap().epoch, 1);
 
     world.server.restart();
-    // The key and the value are still there, and the ledger keeps both shut.
+    // The key and the value still exist, and the ledger prevents their use.
     assert!(exists(&process, "somebody").await);
     for reader in [&process, &world.process(true).await] {
         assert!(is_erased(&reader.read_as_user("somebody").await));
@@ -247,7 +247,7 @@ async fn an_erasure_during_which_the_server_dies_is_finished_by_running_it_again
 }
 
 #[tokio::test]
-async fn something_else_in_the_place_of_a_user_key_is_told_of_and_goes_only_with_its_user() {
+async fn a_record_that_is_not_a_user_key_is_reported_and_deleted_only_with_its_user() {
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
@@ -256,7 +256,7 @@ async fn something_else_in_the_place_of_a_user_key_is_told_of_and_goes_only_with
     let made = process.keys().read_or_create(&[b"somebody"]).await;
     assert!(matches!(made, Err(UserKeyError::Record { .. })));
     assert_eq!(world.server.cli(&["GET", &record]), "hello");
-    // Another user's key, moved there.
+    // The key of another user, moved there.
     let other = process.keys().record_name(b"another");
     process.write_as_user("another", "a state").await;
     world.server.cli(&["COPY", &other, &record, "REPLACE"]);
@@ -291,7 +291,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
     for name in theirs.iter().chain(&others) {
         world.server.cli(&["SET", name, "a"]);
     }
-    // What was moved aside from a record that is gone is the user's as well.
+    // A quarantined value of a deleted record is the user's as well.
     let aside = "waxseal:quarantine:{wa:{tag}:1:gone}:19a1b2c3";
     let of_others = "waxseal:quarantine:{wa:{tag}:2:gone}:19a1b2c3";
     for name in [aside, of_others] {
@@ -303,7 +303,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
         ..process.scope()
     };
     let scopes = [scope];
-    let found = traces(b"1", &process.ring, process.users.as_ref(), &scopes)
+    let found = find_traces(b"1", &process.ring, process.users.as_ref(), &scopes)
         .await
         .unwrap();
     assert_eq!((found.records, found.quarantined), (4, 1));
@@ -314,7 +314,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
     let left = |name: &&str| world.server.cli(&["EXISTS", name]) == "1";
     assert!(!theirs.iter().any(left) && others.iter().all(left));
     assert!(!left(&aside) && left(&of_others));
-    // A user whose name looks like a wildcard is no wildcard.
+    // A user whose name looks like a wildcard is not a wildcard.
     let receipt = forget(b"*", &process.ring, process.users.as_ref(), &scopes)
         .await
         .unwrap();

@@ -1,17 +1,17 @@
-//! A gate before a place: shut, calls wait as in a process that is suspended; out of reach, they fail
-//! as where the network is cut.
+//! A gate before a document store: while it is shut, calls wait as in a suspended process; while it is unreachable, they fail
+//! as with a broken network.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use waxseal_keys::{Document, DocumentStore, DocumentStoreError};
 
-/// What becomes of calls.
+/// The treatment of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GateState {
     Open,
-    /// Calls wait before they ask.
+    /// Calls wait before the request.
     Shut,
-    /// Calls ask, and the answer waits.
+    /// Calls send the request, and the answer waits.
     AnswersHeld,
     OutOfReach,
 }
@@ -19,9 +19,9 @@ pub(crate) enum GateState {
 pub(crate) struct Gate<P> {
     place: P,
     way: watch::Sender<GateState>,
-    /// How many answers are held at present.
+    /// The number of answers held at present.
     held: watch::Sender<usize>,
-    /// Whether the server's clock can be asked: most tests have clocks of their own making.
+    /// True if the server's clock can be read: most tests use artificial clocks.
     tells_time: bool,
 }
 

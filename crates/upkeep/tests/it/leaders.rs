@@ -1,4 +1,4 @@
-//! Leaders that are killed: at each step of a rotation, and at any moment. Another one goes on.
+//! Leaders that are killed: at each step of a rotation, and at any moment. Another one continues.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::world::{Process, Start, World, compressed, compressed_once, now_ms, u
 
 const USERS: usize = 200;
 
-/// How a killed leader ends.
+/// The end of a killed leader.
 struct Killed;
 
-/// When a leader is killed.
+/// The moment at which a leader is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Begins(fn(Step) -> bool),
@@ -44,7 +44,7 @@ impl Moment {
     }
 }
 
-/// Leads again and again, and says what it does.
+/// Leads repeatedly, and reports its steps.
 fn lead(
     process: Process,
     begin: bool,
@@ -65,7 +65,7 @@ fn lead(
 async fn killed_at(world: &World, moment: Moment, begin: bool) {
     let task = lead(world.process(false).await, begin, move |told| {
         if moment.is(told) {
-            // At once: an abort would let it go on to its next wait.
+            // At once: an abort would let it continue to its next wait.
             std::panic::resume_unwind(Box::new(Killed));
         }
     });
@@ -136,7 +136,7 @@ async fn a_rotation_whose_leaders_all_die_at_their_step_is_finished_by_the_next_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_whose_leaders_die_in_its_middle_comes_to_its_end() {
+async fn a_sweep_whose_leaders_die_is_completed() {
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let reader = world.process(false).await;
@@ -171,7 +171,7 @@ async fn a_sweep_whose_leaders_die_in_its_middle_comes_to_its_end() {
     read_all(&reader).await;
 }
 
-/// How many values are under another key than this one.
+/// The number of values under another key.
 async fn under_others(process: &Process, id: KeyId) -> usize {
     let mut count = 0;
     for user in 0..USERS {
@@ -181,7 +181,7 @@ async fn under_others(process: &Process, id: KeyId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_cannot_do_what_is_due_stands_aside_for_one_that_can() {
+async fn a_leader_that_cannot_carry_out_the_step_yields_to_one_that_can() {
     let world = World::new();
     let secret = SecretKey::generate().unwrap();
     let second: Arc<dyn Custodian> = Arc::new(LocalCustodian::new("env:SECOND", &secret).unwrap());
@@ -220,7 +220,7 @@ async fn a_leader_that_cannot_do_what_is_due_stands_aside_for_one_that_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rotations_go_on_though_processes_die_at_any_moment_and_no_value_is_lost() {
+async fn rotations_continue_although_processes_die_at_any_moment_and_no_value_is_lost() {
     let world = World::new();
     let first = world.init(compressed()).await.sealing().id;
     let client = world.process(false).await;
@@ -242,7 +242,7 @@ async fn rotations_go_on_though_processes_die_at_any_moment_and_no_value_is_lost
             running.push(tokio::spawn(async move {
                 process.upkeep.run(&Stop::default()).await;
             }));
-            // A moment at random: sometimes too short to come to lead, sometimes long enough to sweep.
+            // A random moment: sometimes too short to become the leader, sometimes long enough to sweep.
             let moment = KeyId::random().to_u32() % 1_500;
             sleep(Duration::from_millis(u64::from(moment))).await;
             for _ in 0..20 {

@@ -1,6 +1,6 @@
-//! Rings that are removed, damaged, rolled back or exchanged where they lie. Each process keeps its last
-//! good ring, values stay readable and writable, and the ring is put back where that is right, and only
-//! there.
+//! Rings that are removed, damaged, rolled back or replaced in their store. Each process keeps its last
+//! good ring, values stay readable and writable, and the ring is restored if that is right, and only
+//! then.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::world::{Process, RING, World, calm, compressed_once, now_ms, until};
 const PUT_BACK: &str = "THE KEYRING WAS PUT BACK";
 const STAYS: &str = "stays in use";
 
-/// The bytes of the ring where it lies.
+/// The stored bytes of the ring.
 fn lies(server: &RedisServer) -> Option<Vec<u8>> {
     server.client().cmd(&["GET", RING]).bytes()
 }
 
-fn lay(server: &RedisServer, bytes: &[u8]) {
+fn put_stored(server: &RedisServer, bytes: &[u8]) {
     let reply = server
         .client()
         .cmd(&[b"SET".as_slice(), RING.as_bytes(), bytes]);
     assert_eq!(reply.error(), None);
 }
 
-/// A document with the byte changed that comes so far after the first occurrence of a text.
+/// A document with a byte changed at an offset after the first occurrence of a text.
 fn changed(bytes: &[u8], after: &str, by: usize) -> Vec<u8> {
     let text = std::str::from_utf8(bytes).unwrap();
     let at = text.find(after).expect(after) + after.len() + by;
@@ -40,7 +40,7 @@ fn changed(bytes: &[u8], after: &str, by: usize) -> Vec<u8> {
     changed
 }
 
-/// What becomes of the bytes where the ring lies, by what it is called. `old` is an older version.
+/// The ways to lose the document of the ring, by name. `old` is an older version.
 fn losses(good: &[u8], old: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let part = |len| Some(good[..len].to_vec());
     vec![
@@ -84,7 +84,7 @@ fn losses(good: &[u8], old: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     ]
 }
 
-/// Documents of others, which nobody of this ring may replace.
+/// Foreign documents, which no process of this ring may replace.
 async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
     let custodians = [world.custodian()];
     let secret = SecretKey::generate().unwrap();
@@ -107,7 +107,7 @@ async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
 
 fn damage(server: &RedisServer, bytes: Option<&[u8]>) {
     match bytes {
-        Some(bytes) => lay(server, bytes),
+        Some(bytes) => put_stored(server, bytes),
         None => assert_eq!(server.cli(&["DEL", RING]), "1"),
     }
 }
@@ -128,7 +128,7 @@ async fn grown(process: &Process) -> (Vec<u8>, Vec<u8>) {
     (old, process.ring.ring().to_bytes())
 }
 
-/// Reads what is there, writes, and reads that.
+/// Reads the stored values, writes new ones, and reads those.
 async fn use_values(processes: &[Process], round: &str) {
     for (index, writer) in processes.iter().enumerate() {
         for reader in processes {
@@ -141,7 +141,7 @@ async fn use_values(processes: &[Process], round: &str) {
 }
 
 #[tokio::test]
-async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_loudly() {
+async fn a_ring_that_is_lost_under_running_processes_is_restored_and_reported() {
     let world = World::new();
     world.init(calm()).await;
     let processes = [world.process(false).await, world.process(false).await];
@@ -164,7 +164,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_lou
         let text = lines.take();
         let said = text.lines().filter(|line| line.contains(PUT_BACK));
         let said: Vec<_> = said.collect();
-        // One of them did it.
+        // One of the processes did it.
         assert_eq!(said.len(), 1, "{what}: {text}");
         assert!(
             said[0].contains("ERROR") && said[0].contains("(version 3)"),
@@ -174,7 +174,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_lou
 }
 
 #[tokio::test]
-async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_loudly() {
+async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
     let world = World::new();
     world.init(calm()).await;
     let processes = [world.process(false).await, world.process(false).await];
@@ -183,7 +183,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     processes[1].ring.refresh().await.unwrap();
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in of_others(&world).await {
-        lay(&world.server, &bytes);
+        put_stored(&world.server, &bytes);
         until(what, async || {
             processes.iter().all(|it| it.ring.degraded().is_some())
         })
@@ -196,7 +196,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
             assert_eq!(process.ring.ring().to_bytes(), good, "{what}");
         }
         assert_eq!(lies(&world.server), Some(bytes), "{what}");
-        lay(&world.server, &good);
+        put_stored(&world.server, &good);
         until("it is in order again", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
         })
@@ -209,7 +209,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     }
 }
 
-/// A directory with the last good copy of a ring that was changed twice, and the bytes of it.
+/// A directory with the cached copy of a ring that was changed twice, and its bytes.
 async fn with_copy(world: &World) -> (TempDir, PathBuf, Vec<u8>, Vec<u8>) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("copy");
@@ -221,7 +221,7 @@ async fn with_copy(world: &World) -> (TempDir, PathBuf, Vec<u8>, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy() {
+async fn a_ring_that_was_lost_before_a_start_is_restored_from_the_cached_copy() {
     let world = World::new();
     world.init(calm()).await;
     let (_directory, path, old, good) = with_copy(&world).await;
@@ -237,12 +237,12 @@ async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy
 }
 
 #[tokio::test]
-async fn a_process_does_not_start_over_a_document_of_others_and_leaves_it_and_its_copy_alone() {
+async fn a_process_does_not_start_over_a_foreign_document_and_keeps_it_and_its_copy() {
     let world = World::new();
     world.init(calm()).await;
     let (_directory, path, _, good) = with_copy(&world).await;
     for (what, bytes) in of_others(&world).await {
-        lay(&world.server, &bytes);
+        put_stored(&world.server, &bytes);
         let started = world.try_process(world.start().copy(&path)).await;
         assert!(started.is_err(), "{what}");
         assert_eq!(lies(&world.server), Some(bytes), "{what}");
@@ -251,7 +251,7 @@ async fn a_process_does_not_start_over_a_document_of_others_and_leaves_it_and_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_processes_that_start_with_copies_at_once_one_puts_the_ring_back_and_all_start() {
+async fn of_many_processes_that_start_with_copies_at_once_one_restores_the_ring_and_all_start() {
     const MANY: usize = 12;
     let world = Arc::new(World::new());
     world.init(calm()).await;
@@ -275,7 +275,7 @@ async fn of_many_processes_that_start_with_copies_at_once_one_puts_the_ring_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_by_many_processes_at_once_succeed_though_the_ring_was_just_lost() {
+async fn changes_by_many_processes_at_once_succeed_although_the_ring_was_just_lost() {
     const MANY: usize = 12;
     let world = World::new();
     world.init(calm()).await;
@@ -302,7 +302,7 @@ async fn changes_by_many_processes_at_once_succeed_though_the_ring_was_just_lost
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_process() {
+async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
     let mut world = World::new();
     world.init(calm()).await;
     let process = world.process(false).await;
@@ -323,8 +323,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_proces
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_starts_with_a_copy()
-{
+async fn a_server_that_restarts_empty_gets_its_ring_from_a_process_that_starts_with_a_copy() {
     let mut world = World::new();
     world.init(calm()).await;
     let (_directory, path, _, good) = with_copy(&world).await;
@@ -342,11 +341,11 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_s
 }
 
 #[tokio::test]
-async fn a_rotation_goes_on_after_the_server_lost_the_ring_and_the_lease_with_it() {
+async fn a_rotation_continues_after_the_server_lost_the_ring_and_the_lease() {
     let mut world = World::new();
     world.init(compressed_once()).await;
     let stop = Stop::default();
-    // Three leaders one after the other: the last one's token is 3.
+    // Three leaders in turn: the token of the last one is 3.
     for _ in 0..3 {
         let leader = world.process(false).await;
         leader.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
@@ -382,7 +381,7 @@ async fn a_rotation_goes_on_after_the_server_lost_the_ring_and_the_lease_with_it
 }
 
 #[tokio::test]
-async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
+async fn a_ring_that_a_full_server_evicts_is_restored_and_remaining_values_open() {
     let server = RedisServer::builder()
         .arg("--maxmemory", "4mb")
         .arg("--maxmemory-policy", "allkeys-lru")
@@ -394,7 +393,7 @@ async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let mut client = world.server.client();
     let filler = vec![b'x'; 20_000];
-    // In one go, so that no poll at the ring comes between.
+    // Atomically, so that no poll of the ring comes between.
     for round in 0..1_000 {
         for record in 0..50 {
             let name = format!("filler:{round}:{record}").into_bytes();

@@ -1,5 +1,5 @@
-//! What the crate promises, on real servers: rings and keys of users in records, rotations that finish
-//! by themselves whatever happens to the processes, users who stay erased.
+//! The promises of the crate, on real servers: rings and keys of users in records, rotations that finish
+//! whatever happens to the processes, users who stay erased.
 
 mod behind;
 mod clocks;

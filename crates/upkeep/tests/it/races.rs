@@ -14,7 +14,7 @@ use crate::world::{Process, World, calm, now_ms, until};
 const MANY: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_processes_that_create_a_ring_at_once_one_does_and_all_have_that_one() {
+async fn of_several_processes_that_create_a_ring_at_once_one_succeeds_and_all_use_that_one() {
     for count in [2, 5] {
         let world = World::new();
         let barrier = Arc::new(Barrier::new(count));
@@ -54,7 +54,7 @@ async fn of_several_processes_that_create_a_ring_at_once_one_does_and_all_have_t
     }
 }
 
-/// A ring whose sealing key is old, and processes that all see that at once. A new key waits for longer
+/// A ring whose sealing key is old, and processes that all see that at once. A new key stays pending for longer
 /// than the test takes.
 async fn aged(world: &World) -> Vec<Arc<Process>> {
     let settings = Settings {
@@ -73,7 +73,7 @@ async fn aged(world: &World) -> Vec<Arc<Process>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forty_processes_that_find_the_sealing_key_too_old_make_one_new_key() {
+async fn forty_processes_that_find_the_sealing_key_too_old_add_one_new_key() {
     let world = World::new();
     let processes = aged(&world).await;
     let stop = Stop::default();
@@ -94,7 +94,7 @@ async fn forty_processes_that_find_the_sealing_key_too_old_make_one_new_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forty_operators_who_begin_a_rotation_at_once_make_one_new_key() {
+async fn forty_operators_who_begin_a_rotation_at_once_add_one_new_key() {
     let world = World::new();
     let processes = aged(&world).await;
     let barrier = Arc::new(Barrier::new(MANY));

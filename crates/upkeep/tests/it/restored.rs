@@ -11,7 +11,7 @@ use crate::world::{Process, RING, World, calm, until};
 
 const USER: &str = "somebody";
 
-/// A backup of all that a server holds.
+/// A backup of all data of a server.
 struct Backup {
     lies: PathBuf,
     bytes: Vec<u8>,
@@ -62,7 +62,7 @@ async fn write_both(process: &Process) {
 }
 
 #[tokio::test]
-async fn a_value_that_is_restored_after_the_erasure_of_its_user_opens_nowhere() {
+async fn a_value_that_is_restored_after_the_erasure_of_its_user_does_not_open() {
     let world = World::new();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -93,7 +93,7 @@ async fn a_value_that_is_restored_after_the_erasure_of_its_user_opens_nowhere() 
             "the value, and no record of a key"
         );
     }
-    // The user comes back, and what was restored stays shut.
+    // The user returns, and the restored values stay closed.
     two.write_as_user(USER, "back again").await;
     for process in [&one, &two, &world.process(true).await] {
         assert_eq!(
@@ -106,8 +106,7 @@ async fn a_value_that_is_restored_after_the_erasure_of_its_user_opens_nowhere() 
 }
 
 #[tokio::test]
-async fn a_backup_of_values_and_user_keys_brings_no_erased_user_back_while_the_ring_lies_elsewhere()
-{
+async fn a_backup_of_values_and_user_keys_restores_no_erased_user_if_the_ring_is_elsewhere() {
     let mut world = World::new().with_ring_apart();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -123,7 +122,7 @@ async fn a_backup_of_values_and_user_keys_brings_no_erased_user_back_while_the_r
 }
 
 #[tokio::test]
-async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_under_running_processes() {
+async fn a_backup_with_the_ring_restores_no_erased_user_under_running_processes() {
     let mut world = World::new();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -151,15 +150,14 @@ async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_under_r
         text.contains("was rolled back") && text.contains("PUT BACK"),
         "{text}"
     );
-    // Who starts now finds the ledger.
+    // A process that starts now finds the ledger.
     for process in [&one, &two, &world.process(true).await] {
         assert!(is_shut_to(process).await);
     }
 }
 
 #[tokio::test]
-async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_where_a_last_good_copy_is()
-{
+async fn a_backup_with_the_ring_restores_no_erased_user_if_there_is_a_cached_copy() {
     let mut world = World::new();
     world.init(calm()).await;
     let directory = TempDir::new().unwrap();

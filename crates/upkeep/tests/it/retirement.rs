@@ -1,4 +1,4 @@
-//! What keeps a key from being retired, and what begins an exchange.
+//! The conditions that keep a key from being retired, and those that begin a rotation.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use waxseal_sweep::Stop;
 use crate::world::{Process, World, calm, compressed_once, key_of, name, now_ms, until};
 
 /// Lets another key seal at once.
-async fn exchange(process: &Process) {
+async fn replace_sealing_key(process: &Process) {
     let instead_of = process.ring.ring().sealing().id;
     let change = Change::Add { instead_of };
     let ring = process.ring.change(&change).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_key_stays_while_records_of_another_process_were_not_looked_at() {
     let other = world.process_with(elsewhere).await;
     leader.upkeep.register().await.unwrap();
     other.upkeep.register().await.unwrap();
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let protected_scope = ProtectedScope {
         store: leader.store.location(),
         records: "wb:{user}".to_owned(),
@@ -94,7 +94,7 @@ async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
     // As after a renaming: it names the key, and opens at another name only.
     let moved = leader.stored("somebody").await;
     leader.put("somebody else", &moved).await;
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let expected = Block::InUse {
         id: first,
         values: 1,
@@ -124,9 +124,9 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
     let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
     let put = leader
         .store
-        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Persistent);
     put.await.unwrap();
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let expected = Block::Quarantined {
         id: first,
         values: 1,
@@ -153,9 +153,9 @@ async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
     let parcel = vec![b'x'; 3 << 20];
     let put = leader
         .store
-        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Persistent);
     put.await.unwrap();
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let expected = Block::Unreadable {
         id: first,
         values: 1,
@@ -181,7 +181,7 @@ async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
     let stranger = Sealer::new(Arc::new(stranger), Mode::Required, Format::Classic);
     let sealed = stranger.seal(b"{}", Binding::record(b"wa:lost")).unwrap();
     leader.put("lost", &sealed).await;
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let expected = Block::Unreadable {
         id: first,
         values: 1,
@@ -201,7 +201,7 @@ async fn a_value_that_is_restored_under_an_archived_key_comes_under_the_new_one_
     let leader = world.process(false).await;
     leader.write("somebody", "a state").await;
     let backup = leader.stored("somebody").await;
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     until("the first key is archived", async || {
         once(&leader).await;
         state(&leader, first) == KeyState::Archived
@@ -223,7 +223,7 @@ async fn a_leader_looks_again_before_it_destroys_a_key_that_it_found_unused_befo
     let leader = world.process(false).await;
     leader.write("somebody", "a state").await;
     let backup = leader.stored("somebody").await;
-    exchange(&leader).await;
+    replace_sealing_key(&leader).await;
     let stop = Stop::default();
     let (upkeep, stopped) = (leader.upkeep.clone(), stop.clone());
     let running = tokio::spawn(async move { upkeep.run(&stopped).await });

@@ -53,12 +53,12 @@ pub(crate) fn calm() -> Settings {
 
 pub(crate) struct World {
     pub(crate) server: RedisServer,
-    /// Where the ring lies, if not in `server`.
+    /// The store of the ring, if not in `server`.
     pub(crate) ring_server: Option<RedisServer>,
     pub(crate) secret: String,
 }
 
-/// How one process starts.
+/// The start of one process.
 pub(crate) struct Start {
     pub(crate) per_user: bool,
     pub(crate) bounds: CacheBounds,
@@ -67,11 +67,11 @@ pub(crate) struct Start {
     pub(crate) sweep: SweepOptions,
     pub(crate) options: LiveOptions,
     pub(crate) custodians: Custodians,
-    /// Whether its clock is compared with the server's.
+    /// True if its clock is compared with the server's.
     pub(crate) compares_clocks: bool,
 }
 
-/// What one process has.
+/// The state of one process.
 pub(crate) struct Process {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) gate: Arc<Gate<RecordDocumentStore>>,
@@ -283,12 +283,12 @@ impl Process {
 
     pub(crate) async fn put(&self, user: &str, stored: &[u8]) {
         self.store
-            .put(&name(user), &Slot::Whole, stored, Expiry::Never)
+            .put(&name(user), &Slot::Whole, stored, Expiry::Persistent)
             .await
             .unwrap();
     }
 
-    /// What lies there for a user.
+    /// The stored value of a user.
     pub(crate) async fn stored(&self, user: &str) -> Vec<u8> {
         let stored = self.store.get(&name(user), &Slot::Whole).await.unwrap();
         stored.expect("a record of the user")
@@ -299,7 +299,7 @@ impl Process {
         key_of(&self.stored(user).await)
     }
 
-    /// What the value of a user opens to; a key that is not known is looked for.
+    /// Opens the value of a user. An unknown key is looked up.
     pub(crate) async fn read(&self, user: &str) -> String {
         let stored = self.stored(user).await;
         self.open(user, &stored).await.unwrap()
@@ -316,7 +316,7 @@ impl Process {
         Ok(text(opened?.unwrap().value.into_owned()))
     }
 
-    /// What the value of a user opens to under the user's own key, past the cache.
+    /// Opens the value of a user under the user's own key, without the cache.
     pub(crate) async fn read_as_user(&self, user: &str) -> Result<String, OpenError> {
         let stored = self.stored(user).await;
         self.open_as_user(user, &stored).await

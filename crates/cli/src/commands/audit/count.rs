@@ -57,6 +57,6 @@ pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Cou
 /// The patterns under which nothing was seen, not even a record of another type.
 fn unmatched<'a>(resources: &'a Resources, tallies: &[Tally]) -> Vec<&'a Protected> {
     let each = resources.configuration.protected.iter().zip(tallies);
-    let nothing = each.filter(|(_, tally)| !tally.has_seen_any());
+    let nothing = each.filter(|(_, tally)| !tally.has_found_any());
     nothing.map(|(protected, _)| protected).collect()
 }

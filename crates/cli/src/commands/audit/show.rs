@@ -1,7 +1,8 @@
-//! A report as text.
+//! Prints a report as text.
 
 use waxseal_page::format::percent;
-use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
+use waxseal_page::report::{Group, Key, Report};
+use waxseal_service::audit::text::{excepted, shares, summary};
 
 use crate::output::{self, thousands};
 use waxseal_service::Failure;
@@ -38,59 +39,7 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Records of types whose values cannot be sealed, by type: `3 records (stream 1, zset 2)`.
-pub(super) fn other_types(counts: &Counts) -> String {
-    let records = match counts.other_type_records() {
-        1 => "1 record".to_owned(),
-        records => format!("{} records", thousands(records)),
-    };
-    let types = counts.other_types.iter();
-    let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
-    format!("{records} ({})", types.collect::<Vec<_>>().join(", "))
-}
-
-/// Records excepted from a pattern: `excepted: 3 plain, 1 sealed`.
-pub(super) fn excepted(excepted: &ExceptCounts) -> String {
-    let (plain, sealed) = (thousands(excepted.plain), thousands(excepted.sealed));
-    let others = match excepted.other_types {
-        0 => String::new(),
-        1 => ", 1 record of another type".to_owned(),
-        records => format!(", {} records of other types", thousands(records)),
-    };
-    format!("excepted: {plain} plain, {sealed} sealed{others}")
-}
-
-/// What lies there, in one line.
-pub(super) fn summary(counts: &Counts) -> String {
-    format!(
-        "{} sealed, {} plain, {} cannot be opened",
-        thousands(counts.sealed),
-        thousands(counts.plain),
-        thousands(counts.unopenable)
-    )
-}
-
-/// The same in percent, without what there is nothing of.
-pub(super) fn shares(counts: &Counts) -> String {
-    let of = |word: &str, part: u64| {
-        (part > 0).then(|| format!("{} {word}", percent(part, counts.total)))
-    };
-    let parts = [
-        of("sealed", counts.sealed.saturating_sub(counts.classic)),
-        of("classic", counts.classic),
-        of("plain", counts.plain),
-        of("cannot be opened", counts.unopenable),
-        of("empty", counts.empty),
-        of("erased", counts.erased),
-    ];
-    let parts: Vec<_> = parts.into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => "no values".to_owned(),
-        false => parts.join(", "),
-    }
-}
-
-/// What becomes of the values under a key that seals no more.
+/// Describes when the values under a key that no longer seals expire.
 pub(super) fn end(key: &Key) -> String {
     let lifetime = &key.lifetime;
     match (&lifetime.unused_from, lifetime.without_expiry) {

@@ -1,23 +1,22 @@
-//! `audit verify`: whether a report is as it was signed, by whom, and what it says. Of a page also
-//! whether it shows what was signed: it is made again from what it carries.
+//! `audit verify`: verifies the signature of a report, and prints the signer and the report. A page is also rendered again
+//! and compared with the report that it contains.
 
 use serde::Serialize;
 use waxseal_keys::{Signed, SignedError};
-use waxseal_page::report::{Report, Signature, embedded_json, page};
+use waxseal_page::report::{Report, embedded_json};
+use waxseal_service::audit::{PageCheck, SignedReport, text};
 use waxseal_service::{Ended, Failure};
 
-use super::paper::Paper;
 use super::show;
 use crate::args::{AuditCommand, Common};
 use crate::commands::signed::{self, Expected};
 use crate::output::{self, sanitize_for_terminal, thousands};
 
-/// No report is longer.
+/// The largest report that is read.
 const LIMIT: u64 = 16 * 1024 * 1024;
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct VerifyReport<'a> {
     verified: bool,
     /// Whether the signer is the expected one; `null` where none was expected.
     expected_signer: Option<bool>,
@@ -26,19 +25,6 @@ struct Told<'a> {
     page_shows_it: Option<bool>,
     error: Option<String>,
     audit: Option<&'a Report>,
-}
-
-/// What becomes of a page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    /// It is no page.
-    NoPage,
-    /// It shows what was signed.
-    Same,
-    /// It does not.
-    Other,
-    /// Another version made it, perhaps in other words.
-    OfAnotherVersion,
 }
 
 pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended, Failure> {
@@ -50,88 +36,69 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
     let json = match is_page {
         true => match embedded_json(&text) {
             Some(json) => json.as_bytes(),
-            None => return unsigned(common, &name),
+            None => return unsigned(&name),
         },
         false => &bytes,
     };
-    let paper = match Paper::verify(json, expected.key()) {
-        Ok(paper) => paper,
-        Err(error) => return refuse(common, &name, &error),
+    let signed = match SignedReport::verify(json, expected.key()) {
+        Ok(signed) => signed,
+        Err(error) => return refuse(&name, &error),
     };
-    let shown = match is_page {
-        true => shown(&paper, &text),
-        false => Shown::NoPage,
-    };
-    if shown == Shown::Other {
+    let page = is_page.then(|| signed.check_page(&text));
+    if page == Some(PageCheck::Changed) {
         let text = "the page does not show what was signed: it was changed";
         return refused(
-            common,
             &name,
             text,
             None,
-            "read the figures of the signed JSON in it, or ask \
-            whoever issued it for the original",
+            "read the figures of the signed JSON in it, or ask the issuer for the original",
         );
     }
-    if common.json {
-        output::json(&Told {
+    if output::is_json() {
+        output::json(&VerifyReport {
             verified: true,
             expected_signer: expected.key().map(|_| true),
-            signer: Some(paper.signer()),
-            page_shows_it: (shown == Shown::Same).then_some(true),
+            signer: Some(signed.signer()),
+            page_shows_it: (page == Some(PageCheck::Same)).then_some(true),
             error: None,
-            audit: Some(&paper.audit),
+            audit: Some(&signed.audit),
         })?;
     } else {
-        print(&paper, &expected, shown)?;
+        print(&signed, &expected, page)?;
     }
-    if shown == Shown::OfAnotherVersion {
-        output::warn("the page was made by another version of waxseal");
+    if page == Some(PageCheck::OtherVersion) {
+        output::warn("the page was written by another version of waxseal");
         output::hint(&format!(
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
-            sanitize_for_terminal(&paper.audit.waxseal)
+            sanitize_for_terminal(&signed.audit.waxseal)
         ));
         return Ok(Ended::Findings);
     }
     Ok(Ended::Done)
 }
 
-fn shown(paper: &Paper, text: &str) -> Shown {
-    let (signer, json) = (paper.signer(), paper.to_json());
-    let signature = Signature {
-        signer: &signer,
-        json: &json,
-    };
-    match page(&paper.audit, Some(signature)) == text {
-        true => Shown::Same,
-        false if paper.audit.waxseal == VERSION => Shown::Other,
-        false => Shown::OfAnotherVersion,
-    }
-}
-
-fn unsigned(common: &Common, name: &str) -> Result<Ended, Failure> {
+fn unsigned(name: &str) -> Result<Ended, Failure> {
     let hint = "waxseal audit --html signs where a keyring is configured";
-    refused(common, name, "the page holds no signed report", None, hint)
+    refused(name, "the page holds no signed report", None, hint)
 }
 
-fn refuse(common: &Common, name: &str, error: &SignedError) -> Result<Ended, Failure> {
+fn refuse(name: &str, error: &SignedError) -> Result<Ended, Failure> {
     let hint = match error {
         SignedError::Form { .. } => "it must be what waxseal audit --report or --html wrote, whole",
         other => signed::advice(other),
     };
     let is_expected = matches!(error, SignedError::Signer).then_some(false);
-    refused(common, name, &error.to_string(), is_expected, hint)
+    refused(name, &error.to_string(), is_expected, hint)
 }
 
 fn refused(
-    common: &Common,
     name: &str,
     text: &str,
     expected_signer: Option<bool>,
     hint: &str,
 ) -> Result<Ended, Failure> {
-    if common.json {
-        output::json(&Told {
+    if output::is_json() {
+        output::json(&VerifyReport {
             verified: false,
             expected_signer,
             signer: None,
@@ -145,17 +112,21 @@ fn refused(
     Ok(Ended::Findings)
 }
 
-fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure> {
-    let report = &paper.audit;
-    let verified = match shown {
-        Shown::Same => "the report is as it was signed, and the page shows it",
+fn print(
+    signed: &SignedReport,
+    expected: &Expected,
+    page: Option<PageCheck>,
+) -> Result<(), Failure> {
+    let report = &signed.audit;
+    let verified = match page {
+        Some(PageCheck::Same) => "the report is as it was signed, and the page shows it",
         _ => "the report is as it was signed",
     };
     let ring = report.keyring.as_ref();
     let ring = ring.map(|it| format!("{}, version {}", it.ring, it.version));
     let opened = match report.deep {
         true => "every value",
-        false => "values in the classic format; sealed ones were told by their headers",
+        false => "values in the classic format; sealed ones were recognized by their headers",
     };
     let clean = match report.clean {
         true => "yes",
@@ -163,7 +134,7 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
     };
     for (word, text) in [
         ("verified", verified.to_owned()),
-        ("signed by", expected.describe(&paper.signer())),
+        ("signed by", expected.describe(&signed.signer())),
         ("keyring", ring.unwrap_or_else(|| "none".to_owned())),
         ("environment", report.environment.clone()),
         ("store", report.store.clone()),
@@ -182,8 +153,8 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
             "{} ({}): {} ({}), {} records of other types",
             pattern.name,
             pattern.records,
-            show::summary(counts),
-            show::shares(counts),
+            text::summary(counts),
+            text::shares(counts),
             thousands(types)
         );
         output::line(format!(

@@ -1,95 +1,37 @@
-//! `demo --proxy`: a proxy under load on a Redis server, with a rotation in the middle; and which metrics
-//! of the proxy moved. Writes names of its own, and removes them.
+//! `demo --proxy`: a proxy in front of a Redis server, load through it, and a key that is rotated under the load. Writes
+//! records of its own, and removes them.
 
 mod child;
-mod misuse;
 mod wire;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use waxseal_metrics::names::KEYRING_KEYS;
-use waxseal_metrics::{Kind, Movement, Snapshot};
+use waxseal_service::resources::open_store;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
 
 use self::child::Child;
 use self::wire::Wire;
-use waxseal_service::resources::open_store;
-use waxseal_service::{Ended, Failure};
-
-use super::{TTL, people, title, unique};
+use super::{TTL, excerpt, people, unique};
 use crate::args::{Common, DemoArgs};
 use crate::output::{self, thousands};
-use crate::signals::told_to_stop;
+use crate::signals::stop_requested;
 
-/// What Waxseal itself keeps in a store, under a name that is the same for all.
+/// The record of Waxseal's own in each database.
 const CANARY: &str = "waxseal:canary";
-/// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 15] = [
-    (
-        "waxseal_trial_refusals_total",
-        "the demo's proxy is not a trial",
-    ),
-    ("waxseal_client_tls_failures_total", "the demo has no TLS"),
-    (
-        "waxseal_upstream_errors_total",
-        "the server is not the demo's to break",
-    ),
-    (
-        "waxseal_client_buffer_bytes",
-        "0 all the while: its clients read their replies",
-    ),
-    (
-        "waxseal_upstream_connections_suspect",
-        "0 all the while: no reply of the server is late",
-    ),
-    (
-        "waxseal_upstream_switches_total",
-        "the server is a primary all the while",
-    ),
-    (
-        "waxseal_ready",
-        "1 all the while; 0 when the server is away",
-    ),
-    (
-        "waxseal_keyring_trouble",
-        "0 all the while: nothing is wrong with the keyring",
-    ),
-    (
-        "waxseal_quarantined_values_total",
-        "the library moves values aside, a proxy does not",
-    ),
-    (
-        "waxseal_mode",
-        "the mode is that of the start, and the demo seals",
-    ),
-    (
-        "waxseal_certificate_expiry_timestamp_seconds",
-        "the demo has no TLS",
-    ),
-    (
-        "waxseal_log_lines_lost_total",
-        "0 all the while: its log is a file with room",
-    ),
-    ("waxseal_panics_total", "0 all the while: it met no bug"),
-    (
-        "waxseal_custodian_threads_hung",
-        "its custodian is in the process",
-    ),
-    (
-        "waxseal_keyring_clock_offset_seconds",
-        "the server has the clock of this machine",
-    ),
-];
 const CLIENTS: u64 = 4;
 /// Requests that a client sends before it reads replies.
-const AT_ONCE: u64 = 16;
+const PIPELINED: u64 = 16;
 const RECORDS: u64 = 400;
-/// How long a rotation may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time that a rotation takes.
+const ROTATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time between two checks whether the rotation is done.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 struct Live {
     store: Arc<dyn RecordStore>,
@@ -97,10 +39,10 @@ struct Live {
     seconds: u64,
 }
 
-/// What the clients did.
+/// The load of all clients.
 #[derive(Default)]
 struct Load {
-    over: AtomicBool,
+    stop: AtomicBool,
     requests: AtomicU64,
     failed: AtomicU64,
 }
@@ -113,10 +55,10 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     }
     let store = open_store(&StoreUrl::parse(text)?).await?;
     if store.get(&canary(), &Slot::Whole).await?.is_some() {
-        return Err(Failure::usage(
-            "this database is sealed already, under a key of somebody else's",
-        )
-        .hint("nothing was changed; give another one, for example with /15 behind the URL"));
+        return Err(
+            Failure::usage("this database is sealed already, under another key")
+                .hint("nothing was changed; give another one, for example with /15 after the URL"),
+        );
     }
     let live = Live {
         store,
@@ -127,9 +69,9 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     let mut child = None;
     let shown = tokio::select! {
         shown = live.show(text, directory.path(), &mut child) => shown,
-        stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
+        stopped = stop_requested() => stopped.and(Err(Failure::failed("stopped by a signal"))),
     };
-    // It writes until it has ended.
+    // The proxy writes until it has ended.
     if let Some(child) = child {
         child.end().await;
     }
@@ -143,10 +85,9 @@ impl Live {
     async fn show(
         &self,
         url: &str,
-        directory: &std::path::Path,
+        directory: &Path,
         running: &mut Option<Child>,
     ) -> Result<Ended, Failure> {
-        title(1, "Plain records, then a proxy with a keyring of its own")?;
         for index in 0..RECORDS {
             let state = people::state(index);
             self.store
@@ -154,65 +95,65 @@ impl Live {
                 .await?;
         }
         child::make_keyring(url, directory, &self.prefix).await?;
-        // The proxy holds the file of users' keys while it runs.
-        child::run(url, directory, &["decoy", "plant"]).await?;
         let child = running.insert(Child::start(url, directory)?);
         child.wait().await?;
-        let at = child.admin().to_owned();
-        output::line(format!("  status page: http://{at}/"))?;
-        let mut movement = Movement::begin(&look(&at).await?);
+        let (proxy, admin) = (child.address().to_owned(), child.admin().to_owned());
+        output::line(format!("Proxy: {proxy}, status page: http://{admin}/"))?;
 
-        title(2, "Load, and what should not happen")?;
         let load = Arc::new(Load::default());
         let (mut clients, began) = (JoinSet::new(), Instant::now());
         for number in 0..CLIENTS {
-            let (load, prefix) = (load.clone(), self.prefix.clone());
-            let proxy = child.address().to_owned();
+            let (load, prefix, proxy) = (load.clone(), self.prefix.clone(), proxy.clone());
             clients.spawn(async move { load.run(&proxy, &prefix, number).await });
         }
-        misuse::all(self, child.address()).await?;
-
-        title(3, "A rotation under load")?;
         sleep(Duration::from_secs(1)).await;
-        child::run(url, directory, &["keyring", "add"]).await?;
-        let added = Instant::now();
-        let mut took = None;
-        while took.is_none() || began.elapsed() < Duration::from_secs(self.seconds) {
-            let now = look(&at).await?;
-            movement.note(&now);
-            let gone = [("state", "archived"), ("state", "destroyed")];
-            if took.is_none() && gone.iter().any(|it| now.sum(&KEYRING_KEYS, &[*it]) > 0.0) {
-                took = Some(added.elapsed());
-            }
-            if took.is_none() && added.elapsed() > PATIENCE {
-                return Err(Failure::failed("the rotation did not come to its end"));
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        load.over.store(true, Ordering::Relaxed);
+        let rotated = self.rotate(url, directory).await?;
+        sleep(Duration::from_secs(self.seconds).saturating_sub(began.elapsed())).await;
+        load.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = clients.join_next().await {
             ended.map_err(Failure::failed)??;
         }
-        let lasted = began.elapsed();
-        movement.note(&look(&at).await?);
-        let took = took.unwrap_or_default().as_secs_f64();
-        output::line(format!("  the old key was retired {took:.1} s after"))?;
-        let (requests, failed) = (
-            load.requests.load(Ordering::Relaxed),
-            load.failed.load(Ordering::Relaxed),
-        );
-        let rate = requests as f64 / lasted.as_secs_f64();
+        let lasted = began.elapsed().as_secs_f64();
+        let requests = load.requests.load(Ordering::Relaxed);
+        let failed = load.failed.load(Ordering::Relaxed);
         output::line(format!(
-            "  requests: {} ({}/s), failed or wrong: {failed}",
+            "Load: {} requests of {CLIENTS} clients in {lasted:.1} s ({}/s)",
             thousands(requests),
-            thousands(rate as u64)
+            thousands((requests as f64 / lasted) as u64)
         ))?;
-        title(4, "Metrics of the proxy")?;
-        let all_moved = table(&movement)?;
-        Ok(match failed == 0 && all_moved {
-            true => Ended::Done,
-            false => Ended::Findings,
+        output::line(format!("Failed or wrong: {failed}"))?;
+        output::line(format!(
+            "Key rotated under this load: the old one was retired after {:.1} s",
+            rotated.as_secs_f64()
+        ))?;
+        self.show_stored().await?;
+        Ok(match failed {
+            0 => Ended::Done,
+            _ => Ended::Findings,
         })
+    }
+
+    /// Adds a key, and waits until the old one is archived or destroyed.
+    async fn rotate(&self, url: &str, directory: &Path) -> Result<Duration, Failure> {
+        child::run(url, directory, &["keyring", "add"]).await?;
+        let added = Instant::now();
+        while !child::has_retired_key(url, directory).await? {
+            if added.elapsed() > ROTATION_TIMEOUT {
+                return Err(Failure::failed("the rotation did not finish"));
+            }
+            sleep(CHECK_INTERVAL).await;
+        }
+        Ok(added.elapsed())
+    }
+
+    /// Shows a record as the server stores it, next to what clients read.
+    async fn show_stored(&self) -> Result<(), Failure> {
+        let stored = self.store.get(&self.name(1), &Slot::Whole).await?;
+        output::line(format!(
+            "Clients read {}\nThe server stores {}",
+            excerpt(&people::state(1)),
+            excerpt(&stored.unwrap_or_default())
+        ))
     }
 
     fn name(&self, index: u64) -> RecordName {
@@ -224,16 +165,16 @@ impl Live {
         ))
     }
 
-    async fn clean_up(&self, url: &str, directory: &std::path::Path) -> Result<(), Failure> {
+    async fn clean_up(&self, url: &str, directory: &Path) -> Result<(), Failure> {
         self.remove(&RecordPattern::parse(&format!("{}*", self.prefix))?)
             .await?;
-        // Ours is under a key of our keyring, which nobody else has; one that takes its place stays.
+        // The demo's canary is under a key of its keyring, which no other process has. Another one is not deleted.
         if let Some(stored) = self.store.get(&canary(), &Slot::Whole).await?
-            && child::made_canary(url, directory).await?
+            && child::is_own_canary(url, directory).await?
         {
             self.store.delete_if_unchanged(&canary(), &stored).await?;
         }
-        output::line("\nEverything that the demo wrote is removed.")
+        output::line("Everything that the demo wrote is removed.")
     }
 
     async fn remove(&self, pattern: &RecordPattern) -> Result<(), Failure> {
@@ -259,12 +200,12 @@ fn kind(index: u64) -> &'static str {
 }
 
 impl Load {
-    /// One client: reads what was plain before, writes it anew, and reads it again.
+    /// One client: reads values that were plain at first, writes them, and reads them again.
     async fn run(&self, proxy: &str, prefix: &str, number: u64) -> Result<(), Failure> {
         let mut wire = Wire::connect(proxy).await?;
-        let mut at = number * AT_ONCE;
-        while !self.over.load(Ordering::Relaxed) {
-            let indices = (at..at + AT_ONCE).map(|it| it % RECORDS);
+        let mut at = number * PIPELINED;
+        while !self.stop.load(Ordering::Relaxed) {
+            let indices = (at..at + PIPELINED).map(|it| it % RECORDS);
             for index in indices.clone() {
                 let (name, state) = (
                     format!("{prefix}{}{}", kind(index), people::phone(index)),
@@ -279,39 +220,9 @@ impl Load {
                 self.failed.fetch_add(wrong, Ordering::Relaxed);
                 self.requests.fetch_add(2, Ordering::Relaxed);
             }
-            at += CLIENTS * AT_ONCE;
+            at += CLIENTS * PIPELINED;
             sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
-}
-
-async fn look(admin: &str) -> Result<Snapshot, Failure> {
-    Ok(Snapshot::parse(&wire::ask(admin, "/metrics").await?))
-}
-
-/// Prints what each metric did; whether all moved that can.
-fn table(movement: &Movement) -> Result<bool, Failure> {
-    let mut all_moved = true;
-    for it in movement.metrics() {
-        let (from, to) = match it.metric.kind {
-            Kind::Gauge => (it.lowest, it.highest),
-            Kind::Counter | Kind::Histogram => (it.before, it.after),
-        };
-        let name = it.metric.name.trim_start_matches("waxseal_");
-        let kind = format!("{:?}", it.metric.kind).to_lowercase();
-        let why = STILL.iter().find(|(still, _)| *still == it.metric.name);
-        let (word, why) = match (it.moved, why) {
-            (true, _) => ("moved", ""),
-            (false, Some((_, why))) => ("still", *why),
-            (false, None) => ("STILL", "it should have moved"),
-        };
-        all_moved &= it.moved || !why.starts_with("it should");
-        let text = format!("  {word}  {name:<40} {kind:<9} {from:.0} → {to:.0}  {why}");
-        output::line(text.trim_end())?;
-    }
-    let still = movement.metrics().iter().filter(|it| !it.moved).count();
-    let all = movement.metrics().len();
-    output::line(format!("  {} of {all} metrics moved", all - still))?;
-    Ok(all_moved)
 }

@@ -12,7 +12,7 @@ use crate::output;
 use crate::signals::stop_on_signal;
 use waxseal_service::Failure;
 
-/// Fails unless this key may come into this state and nothing is left under it.
+/// Fails unless this key may change to this state and no value is under it.
 pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Result<(), Failure> {
     let ring = resources.opened_ring()?.ring.ring();
     let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
@@ -26,12 +26,12 @@ pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Res
     wait_for_those_behind(&ring, entry, to)?;
     let upkeep = scopes::upkeep(resources, "operator").await?;
     let audit = upkeep.audit(&stop_on_signal()?).await?;
-    // Others may use it, and status tells it.
+    // Other processes may use the result, and status shows it.
     resources.opened_ring()?.ring.report_audit(&audit).await?;
     refuse(&ring, id, &audit)
 }
 
-/// A process that is cut off from the ring seals for the whole rest under the key that it knows; one
+/// A process that is cut off from the ring seals for the whole retention under the key that it knows; one
 /// that is merely behind, until new keys are known everywhere.
 fn wait_for_those_behind(ring: &Ring, entry: &Entry, to: KeyState) -> Result<(), Failure> {
     let (id, now) = (entry.id, now_ms());

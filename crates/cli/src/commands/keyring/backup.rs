@@ -1,4 +1,4 @@
-//! `keyring export`, `import` and `rehearse`: backups of a keyring with its keys. What is in one, and how
+//! `keyring export`, `import` and `rehearse`: backups of a keyring with its keys. The content of a backup, and how
 //! it is sealed, is decided in `waxseal-keys`.
 
 mod export;
@@ -16,7 +16,7 @@ pub(super) use export::run as export;
 pub(super) use import::run as import;
 pub(super) use rehearse::run as rehearse;
 
-/// A backup that was opened, and what names its file.
+/// A backup that was opened, and its id.
 struct Opened {
     backup: Backup,
     id: String,

@@ -1,4 +1,4 @@
-//! The changes of a keyring that an operator makes by hand: each prints what happened and what comes
+//! The changes of a keyring by an operator: each prints what was done and what comes
 //! next.
 
 use std::sync::Arc;
@@ -73,7 +73,7 @@ pub(super) async fn promote(resources: &Resources, id: KeyId, now: bool) -> Resu
     tell(resources, &ring, &done, next)
 }
 
-/// Processes that do not know the present ring cannot open what a key of it seals.
+/// Warns of processes that do not know the present ring, and cannot open what its newest key seals.
 async fn warn_of_those_behind(live: &LiveRing) -> Result<(), Failure> {
     let version = live.ring().version();
     let reports = live.reports().await?;
@@ -190,7 +190,7 @@ pub(super) async fn release(
     };
     let shown = shown_pattern(records);
     if !live.ring().protected_scopes().contains(&protected_scope) {
-        // It may have been a name, and not a pattern.
+        // The operator may have given a name instead of a pattern.
         return Err(Failure::failed(format!(
             "the keyring does not know of records {shown} at {}",
             protected_scope.store

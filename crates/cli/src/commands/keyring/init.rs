@@ -1,5 +1,5 @@
-//! `keyring init`: a keyring where there is none. Where the store is sealed under keys of the
-//! environment, these are adopted: applications that know nothing else continue reading and writing.
+//! `keyring init`: creates a keyring. Where the store is sealed under keys of the
+//! environment, these are adopted: applications that know only them can still read and write.
 
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
 }
 
 /// True if the store holds anything that is sealed under these keys. What is sealed under others is
-/// an error: no keyring that is made here would open it.
+/// an error: a keyring that is created here could not open it.
 async fn sealed_under(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
@@ -164,7 +164,7 @@ async fn sealed_under(
         }
         Err(error) => return Err(error.into()),
     }
-    // Without a canary every value must be asked: one that was missed could never be opened again.
+    // Without a canary every value must be checked: one that was missed could never be opened again.
     for protected in resources.configuration.all_protected() {
         let sweep = Sweep {
             store: store.clone(),
@@ -186,7 +186,7 @@ async fn sealed_under(
             return Ok(true);
         }
     }
-    // Few classic values among plain ones stop no start. A new ring would never open them.
+    // A few classic values among plain ones do not prevent a start. A new ring would never open them.
     let under = Canary::of(store.clone()).sealed_under(&guarded).await?;
     under.map_or(Ok(false), |under| Err(not_at_hand(&under.to_string())))
 }

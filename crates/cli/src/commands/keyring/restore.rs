@@ -1,4 +1,4 @@
-//! `keyring restore`: puts a copy of the keyring back where the place has lost it. A newer keyring,
+//! `keyring restore`: puts a copy of the keyring back where its store has lost it. A newer keyring,
 //! or that of another party, is never overwritten.
 
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
                 .hint("waxseal keyring status tells what it holds now"),
         );
     }
-    // As every process will: it must open, and this machine keeps it.
+    // As in every process: it must open, and this machine keeps it.
     let live = configured
         .open(&resources.configuration.environment, false)
         .await?;
@@ -74,7 +74,7 @@ async fn open(
     Ok(Ring::open(bytes, &location, environment, &custodians, None).await?)
 }
 
-/// A copy from elsewhere that is older than this machine's own would be replaced by that at once.
+/// Refuses a copy from elsewhere that is older than this machine's own, which would replace it at once.
 async fn check_own_copy(
     resources: &Resources,
     configured: &KeyringConfiguration,

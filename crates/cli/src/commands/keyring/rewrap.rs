@@ -1,7 +1,7 @@
 //! `keyring rewrap`: the keys of the keyring under other custodians, or again under the present ones.
 //! Values are untouched.
 
-use waxseal_keys::{Change, Custodian, Custodians, Pkcs11Custodian, Rewrap};
+use waxseal_keys::{Change, Custodian, CustodianScheme, Custodians, Pkcs11Custodian, Rewrap};
 use waxseal_service::configuration::keyring::variables;
 use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure};
@@ -21,7 +21,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     }
     let configured = resources.configuration.keyring()?.and_custodians(added);
     let variables = variables(&resources.configuration.environment);
-    // As they are in the document: without what is this machine's alone.
+    // As they are in the document: without the parts that hold for this machine alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
     let custodians = opened.iter().cloned().fold(
@@ -30,9 +30,13 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     );
     let rewrap = Rewrap {
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
-        remove: args.remove.iter().map(|url| written_out(url)).collect(),
+        remove: args
+            .remove
+            .iter()
+            .map(|url| Custodians::canonical_url(url))
+            .collect(),
         only: !args.to.is_empty(),
-        anew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
+        renew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
     };
     let live = configured.open_with(custodians, false).await?;
     let before = live.ring();
@@ -71,21 +75,10 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     tell(resources, &ring, &done, &next)
 }
 
-/// A custodian's URL as the document has it.
-fn written_out(url: &str) -> String {
-    match url {
-        "env:" => format!("env:{}", waxseal_keys::DEFAULT_VARIABLE),
-        _ => match url.strip_prefix("file://") {
-            Some(path) => format!("file:{path}"),
-            None => waxseal_keys::Pkcs11Uri::parse(url)
-                .map_or_else(|_| url.to_owned(), |uri| uri.to_string()),
-        },
-    }
-}
-
-/// Makes the keys of those custodians that let them be made from here.
+/// Creates the keys of those custodians that allow it from here.
 pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Result<(), Failure> {
-    let tokens: Vec<_> = urls.iter().filter(|it| it.starts_with("pkcs11:")).collect();
+    let is_token = |url: &&String| CustodianScheme::of(url) == Some(CustodianScheme::Pkcs11);
+    let tokens: Vec<_> = urls.iter().filter(is_token).collect();
     if tokens.is_empty() {
         return Err(Failure::usage(
             "--create-key makes the key of a pkcs11: custodian, and none is named",

@@ -1,4 +1,4 @@
-//! `keyring status`: where the keyring lies, its keys, the processes that use it, and what comes next.
+//! `keyring status`: the location of the keyring, its keys, the processes that use it, and what comes next.
 
 use serde::Serialize;
 use waxseal_keys::rotation::{self, Block, Facts, RotationPlan, Step};
@@ -33,7 +33,7 @@ struct Status<'a> {
     due: Option<Coming>,
     next: Vec<Coming>,
     blocked: Vec<Blocked>,
-    /// Times that no right clock can have written.
+    /// Times that no correct clock can have written.
     wrong_times: Vec<String>,
     trouble: Option<String>,
 }
@@ -363,7 +363,7 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Records as a report may tell them.
+/// Records as a report may show them.
 fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
     ProtectedScope {
         store: protected_scope.store.clone(),

@@ -1,4 +1,4 @@
-//! `keyring repair-times`: times that a wrong clock wrote into the keyring, listed and set right.
+//! `keyring repair-times`: lists and corrects times that a wrong clock wrote into the keyring.
 
 use waxseal_keys::Change;
 use waxseal_service::keyring_text::wrong_time_correction;
@@ -10,7 +10,7 @@ use crate::output;
 
 pub(super) async fn repair(resources: &Resources, yes: bool) -> Result<Ended, Failure> {
     let live = &resources.opened_ring()?.ring;
-    // Where this clock is wrong, nothing that it says about others is true.
+    // A wrong clock cannot judge other times.
     live.check_clock().await?;
     let before = live.ring();
     let wrong = before.wrong_times(live.now_ms());

@@ -1,4 +1,4 @@
-//! `keyring adopt-users`: the store of users' keys is accepted as the one of this keyring, though its keys are gone.
+//! `keyring adopt-users`: accepts the store of users' keys as the one of this keyring, although its keys are lost.
 
 use waxseal_keys::UserStoreMark;
 use waxseal_service::resources::Resources;

@@ -1,5 +1,5 @@
-//! At the start of a proxy: are values under excepted names still sealed? Commands that the proxy forwards there would
-//! move or change them, and they would not open any longer.
+//! The check at the start of a proxy whether values under excepted names are still sealed. Commands that the proxy forwards there would
+//! move or change them, and make them unreadable.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use waxseal_service::resources::Resources;
 use crate::output::thousands;
 use waxseal_service::Failure;
 
-/// Samples what is excepted, beside the running proxy, and logs where values are sealed.
+/// Samples excepted records while the proxy runs, and logs where values are sealed.
 pub(super) fn look_for_sealed(resources: &Arc<Resources>) {
     let has_excepts = resources
         .configuration

@@ -1,5 +1,5 @@
-//! Mode off, told: at the start, every hour in the log, in the metrics and so on the status page. A proxy that
-//! seals nothing looks like one that does to everybody but its operator.
+//! Warnings about the mode off: at the start, every hour in the log, in the metrics and so on the status page. A proxy that
+//! seals nothing looks like one that does to everyone but its operator.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use waxseal_service::panics::spawn_restarting;
 
 use crate::output;
 
-/// Between two lines of the log.
+/// The interval between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(3600);
 const OFF: &str = "the mode is off: new values of protected records are stored in plaintext";
 
 const TRIAL: &str = "this is a trial: nothing is sealed, new values of protected records are stored in plaintext, and \
                      what would be refused is forwarded and recorded";
 
-/// Tells the mode of a proxy that starts.
+/// Reports the mode of a proxy that starts.
 pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
     if is_counted {
         let word = match is_trial {
@@ -36,7 +36,7 @@ pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
     });
 }
 
-/// Reminds again and again.
+/// Repeats the warning.
 async fn remind(interval: Duration, mut log: impl FnMut()) {
     let mut tick = interval_at(Instant::now() + interval, interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn mode_off_is_told_again_and_again() {
+    async fn mode_off_is_reported_again_and_again() {
         let (sender, mut told) = unbounded_channel();
         let task = tokio::spawn(remind(Duration::from_millis(1), move || {
             // The test may have seen enough.

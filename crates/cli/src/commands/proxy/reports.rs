@@ -1,43 +1,35 @@
 //! The log lines of a running proxy about values: those that do not open, and decoys that did; and at its start
 //! about scripts. Lines about values are bounded, so that a flood of one kind neither fills the disk nor hides the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, LineLimit, OpenedDecoy, Report};
+use waxseal_log_limit::SharedLineLimit;
+use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, OpenedDecoy, Report};
 
 use waxseal_service::resources::Resources;
 
-/// Lines of one kind: at most so many in a period.
+/// The maximum number of lines of one kind in a period.
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// The lines of one kind.
-struct RateLimitedLog(Mutex<LineLimit>);
-
-impl RateLimitedLog {
-    fn new() -> Self {
-        Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
+/// Counts one event. Returns true if it is logged; `report_suppressed` is called before with the number of events since
+/// the last line that were not, if there are any.
+fn is_logged(limit: &SharedLineLimit, report_suppressed: impl FnOnce(u64)) -> bool {
+    let suppressed = limit.admit();
+    if let Some(suppressed @ 1..) = suppressed {
+        report_suppressed(suppressed);
     }
-
-    /// True if one more line is written. `missing` tells how many were not in the period before.
-    fn may_say(&self, missing: impl FnOnce(u64)) -> bool {
-        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = limit.admit(Instant::now());
-        if let Some(left_out @ 1..) = admitted {
-            missing(left_out);
-        }
-        admitted.is_some()
-    }
+    suppressed.is_some()
 }
 
-/// Writes what does not open.
+/// Logs values that do not open.
 pub(super) fn reporter() -> Report {
-    let bounded = RateLimitedLog::new();
+    let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |broken: &BrokenValue<'_>| {
         let missing =
             |missing| tracing::error!("{missing} more values were not opened in the last period");
-        if bounded.may_say(missing) {
+        if is_logged(&limit, missing) {
             tracing::error!(
                 record = broken.shown,
                 command = broken.command,
@@ -66,13 +58,13 @@ pub(super) fn tell_of_scripts(resources: &Resources) {
     }
 }
 
-/// Writes which decoys were opened.
+/// Logs decoys that were opened.
 pub(super) fn alarm() -> Alarm {
-    let bounded = RateLimitedLog::new();
+    let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |decoy: &OpenedDecoy| {
         let missing =
             |missing| tracing::error!("{missing} more decoys were opened in the last period");
-        if bounded.may_say(missing) {
+        if is_logged(&limit, missing) {
             tracing::error!(
                 record = decoy.shown,
                 command = decoy.command,
@@ -84,7 +76,7 @@ pub(super) fn alarm() -> Alarm {
     })
 }
 
-/// The address of a client that is still known.
+/// Returns the address of a client that is still connected.
 fn address(client: &ClientLabel) -> Option<&str> {
     (!client.address.is_empty()).then_some(client.address.as_str())
 }

@@ -149,7 +149,7 @@ fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
 }
 
 #[test]
-fn another_key_is_told_from_a_broken_chain() {
+fn another_key_is_distinguished_from_a_broken_chain() {
     let program = with_entries();
     let other = program.clone().env("TRAIL_KEY", OTHER_KEY);
     let text = "no entry of the audit log was written under this key\nhint: ";

@@ -49,7 +49,7 @@ fn what_cannot_be_recorded_is_not_done() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_leaves_a_chain_that_goes_on() {
+fn a_full_disk_refuses_and_leaves_a_chain_that_continues() {
     let server = RedisServer::start();
     let program = recording(&server, "");
     program.run_with(&["put", NAME], STATE.as_bytes()).done();

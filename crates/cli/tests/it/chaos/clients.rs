@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
-use waxseal_testing::clients::{Started, start_node, start_python};
+use waxseal_testing::clients::{RunningProgram, start_node, start_python};
 
 use super::rust_client::RustClient;
 use super::stage::Stage;
@@ -15,7 +15,7 @@ const NAMES: usize = 500;
 
 /// All programs.
 pub(super) struct Load {
-    others: Vec<(String, Started)>,
+    others: Vec<(String, RunningProgram)>,
     rust: Vec<(String, RustClient)>,
 }
 

@@ -43,7 +43,7 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
     from_nothing_to_sealed(&program, &url);
 
     let proxy = Proxy::start_as(&program, &server, &[]);
-    relay.behave(Behaviour::Down);
+    relay.set_behaviour(Behaviour::Down);
     let set = proxy.client().cmd(&["SET", "wa:2", "{\"n\":2}"]);
     assert_eq!(set.to_text(), "OK");
     assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
@@ -51,7 +51,7 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
     output.failed(2, "cannot be reached");
     proxy.stop();
     let body = "{\"__type\":\"ExpiredTokenException\",\"message\":\"ana\"}";
-    relay.behave(Behaviour::status(400, body));
+    relay.set_behaviour(Behaviour::status(400, body));
     let output = program.run(&["get", "wa:1"]);
     let output = output.failed(2, "the credentials have expired");
     assert!(
@@ -59,7 +59,7 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
         "{}",
         output.stderr
     );
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     program.run(&["get", "wa:1"]).done();
 }
 
@@ -86,7 +86,7 @@ fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
     from_nothing_to_sealed(&program, url);
 
     let proxy = Proxy::start_as(&program, &server, &[]);
-    relay.behave(Behaviour::Stall);
+    relay.set_behaviour(Behaviour::Stall);
     let set = proxy.client().cmd(&["SET", "wa:2", "{\"n\":2}"]);
     assert_eq!(set.to_text(), "OK");
     assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
@@ -97,7 +97,7 @@ fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
         "{}",
         output.stderr
     );
-    relay.behave(Behaviour::matching("/transit/decrypt/", 403, "{}"));
+    relay.set_behaviour(Behaviour::matching("/transit/decrypt/", 403, "{}"));
     let output = program.run(&["get", "wa:1"]);
     let output = output.failed(2, "denies unwrap: permission denied");
     assert!(
@@ -105,7 +105,7 @@ fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
         "{}",
         output.stderr
     );
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     program.run(&["get", "wa:2"]).done();
     proxy.stop();
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use waxseal_testing::softhsm::{Fickle, Mood};
+use waxseal_testing::softhsm::{FaultMode, FaultyModule};
 
 use super::{HSM, QUICK, World, configured};
 use crate::program::{Program, wait_until};
@@ -12,21 +12,21 @@ use crate::proxy::Proxy;
 use crate::status_page::Page;
 
 /// The same machine, whose token fails on demand.
-fn fickle(world: &World) -> (Program, Fickle) {
-    let fickle = Fickle::new(&world.token);
+fn faulty(world: &World) -> (Program, FaultyModule) {
+    let faulty = FaultyModule::new(&world.token);
     let directory = world.program.directory().display().to_string();
     // In the same directory: another machine would not have its keyring.
     let mut program = Program::at(&world.server).env(
         "STATE_DIRECTORY",
         &format!("{directory}/state-of-the-other"),
     );
-    for (name, value) in world.token.env().into_iter().chain(fickle.env()) {
+    for (name, value) in world.token.env().into_iter().chain(faulty.env()) {
         program = program.env(&name, &value);
     }
     let program = program
-        .env("PKCS11_MODULE_PATH", fickle.module().to_str().unwrap())
+        .env("PKCS11_MODULE_PATH", faulty.module().to_str().unwrap())
         .env("PKCS11_PIN", world.token.pin());
-    (here(program, world, &[HSM], ""), fickle)
+    (here(program, world, &[HSM], ""), faulty)
 }
 
 /// A machine that uses the keyring of the world.
@@ -38,9 +38,9 @@ fn here(program: Program, world: &World, custodians: &[&str], more: &str) -> Pro
 }
 
 #[test]
-fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
+fn a_proxy_that_has_its_keyring_continues_whatever_the_token_does() {
     let world = World::sealed_by_the_token();
-    let (program, fickle) = fickle(&world);
+    let (program, faulty) = faulty(&world);
     let proxy = Proxy::start_as(&program, &world.server, &[]);
     let mut client = proxy.client();
     let mut works = |round: usize| {
@@ -51,22 +51,22 @@ fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
     works(0);
     let troubles = || proxy.said().matches("the last good keyring").count();
     let moods = [
-        Mood::Gone,
-        Mood::Busy,
-        Mood::NoUnwrap,
-        Mood::Garbage,
-        Mood::Hang,
+        FaultMode::Removed,
+        FaultMode::Busy,
+        FaultMode::NoUnwrap,
+        FaultMode::Garbage,
+        FaultMode::Hang,
     ];
-    for (round, mood) in moods.into_iter().enumerate() {
+    for (round, mode) in moods.into_iter().enumerate() {
         let before = troubles();
-        fickle.feel(mood);
+        faulty.set_mode(mode);
         // Another process changes the keyring meanwhile: a key that only the token can unwrap.
         let id = add(&world);
         wait_until(|| {
             works(round);
             troubles() > before
         });
-        fickle.feel(Mood::Well);
+        faulty.set_mode(FaultMode::None);
         // When the token is back, the proxy gets to know the key on its own.
         wait_until(|| {
             works(round);
@@ -76,7 +76,7 @@ fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
     }
     // A restart is not noticed: a new connection is made.
     let before = troubles();
-    fickle.feel(Mood::Restart);
+    faulty.set_mode(FaultMode::Restart);
     let id = add(&world);
     wait_until(|| {
         works(9);
@@ -117,8 +117,8 @@ fn names_key(value: &[u8], id: &str) -> bool {
 #[test]
 fn a_proxy_that_starts_while_the_token_hangs_says_so_and_can_be_stopped() {
     let world = World::sealed_by_the_token();
-    let (program, fickle) = fickle(&world);
-    fickle.feel(Mood::Hang);
+    let (program, faulty) = faulty(&world);
+    faulty.set_mode(FaultMode::Hang);
     let any = "127.0.0.1:0";
     let mut proxy = program.start(&["proxy", "--listen", any, "--admin", any]);
     proxy.wait_until_stderr(|said| said.contains("waiting for the store before taking clients"));
@@ -144,12 +144,12 @@ fn one_of_two_custodians_is_enough_to_start_and_none_is_not() {
         .run_with(&["put", "wa:1"], b"{\"n\":1}")
         .done();
 
-    let (program, fickle) = fickle(&world);
+    let (program, faulty) = faulty(&world);
     let kek = world.program.path("kek").display().to_string();
     let both = [HSM, "file:kek"];
     let program = here(program, &world, &both, "");
     fs::copy(&kek, program.path("kek")).unwrap();
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     let output = program.run(&["get", "wa:1"]).done();
     assert_eq!(output.text().trim(), "{\"n\":1}");
     assert!(
@@ -178,7 +178,7 @@ fn one_of_two_custodians_is_enough_to_start_and_none_is_not() {
         output.stderr
     );
     assert!(output.stdout.is_empty());
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     alone.run(&["get", "wa:1"]).done();
 }
 
@@ -189,7 +189,7 @@ fn a_start_without_any_custodian_is_a_decision() {
         .program
         .run_with(&["put", "wa:1"], b"{\"n\":1}")
         .done();
-    let (program, fickle) = fickle(&world);
+    let (program, faulty) = faulty(&world);
     let get = |program: &Program, flags: &[&str]| program.run(&[flags, &["get", "wa:1"]].concat());
 
     // Not provided for.
@@ -204,12 +204,12 @@ fn a_start_without_any_custodian_is_a_decision() {
         &[HSM],
         "offline_key = \"file:offline.key\"\n",
     );
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     get(&program, &["--allow-offline"]).failed(2, "no custodian of the keyring opens it");
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     get(&program, &[]).done();
 
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     get(&program, &[]).failed(2, "no custodian of the keyring opens it");
     let output = get(&program, &["--allow-offline"]).done();
     assert_eq!(output.text().trim(), "{\"n\":1}");
@@ -221,7 +221,7 @@ fn a_start_without_any_custodian_is_a_decision() {
     // A proxy as well; it continues when the token is back.
     let proxy = Proxy::start_as(&program, &world.server, &["--allow-offline"]);
     assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     let id = add(&world);
     world.run(&["keyring", "promote", &id, "--now"]).done();
     wait_until(|| {
@@ -242,7 +242,7 @@ fn a_start_without_any_custodian_is_a_decision() {
         &[HSM],
         "offline_key = \"file:another.key\"\n",
     );
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     get(&program, &["--allow-offline"]).failed(2, "no custodian of the keyring opens it");
 }
 
@@ -258,7 +258,7 @@ fn a_wrong_pin_ends_with_the_status_that_is_not_tried_again() {
         output.stderr
     );
     assert!(!output.stderr.contains("00000000"), "{}", output.stderr);
-    assert!(world.token.has_seen_a_wrong_pin());
+    assert!(world.token.has_counted_a_wrong_pin());
     for words in [
         &["keyring", "status"][..],
         &["proxy", "--listen", "127.0.0.1:0"],
@@ -284,7 +284,7 @@ fn a_wrong_pin_beside_a_custodian_that_is_away_is_not_tried_again_either() {
     let words = [&["keyring", "init", "--create-key"], &QUICK[..]].concat();
     world.run(&words).done();
     // Another machine has the token alone, and a wrong PIN.
-    let (program, _fickle) = fickle(&world);
+    let (program, _fickle) = faulty(&world);
     let wrong = program.env("PKCS11_PIN", "00000000");
     for words in [
         &["keyring", "status"][..],
@@ -300,7 +300,7 @@ fn a_wrong_pin_beside_a_custodian_that_is_away_is_not_tried_again_either() {
 }
 
 #[test]
-fn a_custodian_that_cannot_be_used_is_told_though_another_one_can() {
+fn a_custodian_that_cannot_be_used_is_reported_though_another_one_can() {
     let world = World::new(&[HSM, "file:kek"]);
     world.run(&["key", "generate", "--file", "kek"]).done();
     let words = ["keyring", "init", "--custodian", HSM, "--create-key"];
@@ -356,9 +356,9 @@ fn a_custodian_that_comes_while_a_process_waits_is_used() {
     world.run(&["key", "generate", "--file", "kek"]).done();
     let words = [&["keyring", "init", "--create-key"], &QUICK[..]].concat();
     world.run(&words).done();
-    let (program, fickle) = fickle(&world);
+    let (program, faulty) = faulty(&world);
     let program = here(program, &world, &[HSM, "file:kek"], "");
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     let words = ["proxy", "--listen", "127.0.0.1:0", "--store"];
     let url = world.server.url();
     let mut waiting = program.start(&[&words[..], &[&url]].concat());

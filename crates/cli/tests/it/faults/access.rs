@@ -25,7 +25,7 @@ fn a_replica_refuses_a_migration_and_answers_everything_else() {
     for command in [&["migrate"][..], &["rotate"]] {
         let output = program
             .run(command)
-            .failed(2, "error: the store takes no writes (READONLY)");
+            .failed(2, "error: the store accepts no writes (READONLY)");
         assert!(
             output
                 .stderr
@@ -65,7 +65,7 @@ fn a_user_who_may_only_read_audits_and_gets_and_migrates_nothing() {
 }
 
 #[test]
-fn a_user_without_rights_and_a_wrong_password_are_told() {
+fn a_user_without_rights_and_a_wrong_password_are_reported() {
     let (server, program) = with_user("user support on >s3cret");
     let before = server.snapshot();
     for command in [&["migrate"][..], &["audit"], &["get", NAME]] {
@@ -83,13 +83,13 @@ fn a_user_without_rights_and_a_wrong_password_are_told() {
 }
 
 #[test]
-fn a_server_that_wants_a_password_is_told_and_served_with_it() {
+fn a_server_that_wants_a_password_is_reported_and_served_with_it() {
     let server = RedisServer::builder().password("s3cret").start();
     waxseal_testing::load_states(&server, 42, std::time::Duration::from_secs(3600));
     let program = Program::at(&server);
     program
         .run(&["migrate"])
-        .failed(2, "(NOAUTH): it wants a password");
+        .failed(2, "(NOAUTH): it requires a password");
     let url = format!("redis://:s3cret@127.0.0.1:{}", server.port());
     let output = program.env("REDIS_URL", &url).run(&["migrate"]).done();
     assert!(

@@ -14,7 +14,7 @@ use crate::records::{
 };
 
 #[test]
-fn a_server_that_is_full_is_told_and_nothing_is_damaged() {
+fn a_server_that_is_full_is_reported_and_nothing_is_damaged() {
     const STATES: u64 = 10_000;
     let server = server_with_states(STATES);
     let before = expiries(&server);
@@ -70,7 +70,7 @@ fn fill(program: &Program, states: u64) {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_the_file_loses_nothing() {
+fn a_disk_that_is_full_is_reported_and_the_file_loses_nothing() {
     const STATES: u64 = 5_000;
     let program = Program::with_file();
     fill(&program, STATES);
@@ -103,7 +103,7 @@ fn a_disk_that_is_full_is_told_and_the_file_loses_nothing() {
 }
 
 #[test]
-fn an_embedded_store_that_another_process_has_open_is_told() {
+fn an_embedded_store_that_another_process_has_open_is_reported() {
     let program = Program::with_file();
     fill(&program, 10);
     let path = program.path("states.waxseal");
@@ -185,7 +185,8 @@ fn a_record_that_the_server_does_not_take_fails_alone_and_the_sweep_says_which_a
     );
     assert!(!program.path("at.json").exists());
     let put = program.run_with(&["put", crate::records::NAME], value.as_bytes());
-    let told = "error: the store takes no value so large (1066724 bytes): its proto-max-bulk-len";
+    let told =
+        "error: the value is too large for the store (1066724 bytes): its proto-max-bulk-len";
     assert!(
         put.failed(2, told)
             .stderr

@@ -141,7 +141,7 @@ fn connections_that_break_are_made_again() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_with_advice() {
+fn a_server_that_is_not_there_is_reported_with_advice() {
     let program = Program::at(&RedisServer::start());
     for command in ["migrate", "rotate", "audit"] {
         let output = program

@@ -6,7 +6,7 @@ use crate::program::{KEY, OLD_KEY, Program};
 use crate::records::{NAME, STATE, assert_states_sealed, put, server_with_states};
 
 #[test]
-fn a_report_that_nobody_reads_is_no_failure() {
+fn a_report_that_no_one_reads_is_not_a_failure() {
     let server = server_with_states(42);
     put(&server, NAME, STATE.as_bytes());
     let program = Program::at(&server);
@@ -30,7 +30,7 @@ fn a_report_that_nobody_reads_is_no_failure() {
 }
 
 #[test]
-fn a_sweep_goes_to_its_end_though_nobody_reads_its_report() {
+fn a_sweep_goes_to_its_end_although_no_one_reads_its_report() {
     let server = server_with_states(42);
     Program::at(&server)
         .keys(OLD_KEY, "")
@@ -48,7 +48,7 @@ fn a_sweep_goes_to_its_end_though_nobody_reads_its_report() {
 }
 
 #[test]
-fn a_gate_says_no_though_nobody_reads_why() {
+fn a_gate_says_no_although_no_one_reads_why() {
     let server = server_with_states(42);
     let output = Program::at(&server)
         .start_unread(&["audit", "--require-clean"])

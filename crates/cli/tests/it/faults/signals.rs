@@ -25,7 +25,7 @@ fn stopped(program: &Program, server: &waxseal_testing::RedisServer, signal: &st
     let output = run
         .end()
         .failed(2, "error: stopped by a signal before the end\n");
-    let hint = "hint: what was done stays; go on with the same command and --resume";
+    let hint = "hint: what was done stays; continue with the same command and --resume";
     assert!(output.stderr.contains(hint), "{}", output.stderr);
     let counts = counts(&output);
     assert!(!counts.complete && counts.done > 0 && counts.done < STATES);

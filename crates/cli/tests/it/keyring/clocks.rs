@@ -61,7 +61,7 @@ fn a_proxy_whose_clock_is_wrong_says_so_on_its_page() {
 }
 
 #[test]
-fn times_that_a_wrong_clock_wrote_are_told_and_set_right_by_hand() {
+fn times_that_a_wrong_clock_wrote_are_reported_and_set_right_by_hand() {
     // In a file: there is no other clock to compare with.
     let world = World::with_ring(Lies::InAFile);
     let skew = Skew::of_days(400);
@@ -71,7 +71,7 @@ fn times_that_a_wrong_clock_wrote_are_told_and_set_right_by_hand() {
     let pending = world.keys("pending").pop().unwrap();
     let status = world.ring(&["status"]).done().text();
     for text in [
-        format!("key {pending} was made "),
+        format!("key {pending} was created "),
         format!("key {pending} may seal "),
         "waxseal keyring repair-times sets these times right".to_owned(),
     ] {

@@ -29,7 +29,7 @@ fn assert_found(findings: &[Value], check: &str, grade: &str, text: &str) {
 }
 
 #[test]
-fn a_ring_in_order_is_told() {
+fn a_ring_in_order_is_reported() {
     for lies in PLACES {
         let world = World::new(lies);
         world.ring(&["init"]).done();

@@ -240,7 +240,7 @@ fn a_run_that_was_cut_off_says_where_and_goes_on_there() {
     let output = forget_all(&world).with_status(2);
     for told in [
         "line 2: the user is erased, and the receipt could not be written",
-        "the same command goes on where this one stopped",
+        "the same command continues where this one stopped",
         "2 not done",
     ] {
         assert!(output.stderr.contains(told), "{}", output.stderr);
@@ -298,7 +298,7 @@ fn users_can_come_from_stdin_and_a_list_without_any_is_refused() {
             "file",
             "--yes",
         ])
-        .failed(2, "file cannot be made");
+        .failed(2, "file cannot be created");
     assert!(get(&world.server, NAME).is_some());
 }
 

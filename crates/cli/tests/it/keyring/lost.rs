@@ -88,7 +88,7 @@ fn a_damaged_ring_is_put_back() {
 }
 
 #[test]
-fn a_ring_that_was_rolled_back_is_put_back_by_whoever_knows_the_newer_one() {
+fn a_ring_that_was_rolled_back_is_put_back_by_a_process_that_knows_the_newer_one() {
     for lies in PLACES {
         let (world, first, present) = world_with_two_versions(lies);
         world.set_document(Some(&first));
@@ -192,7 +192,7 @@ fn a_ring_that_a_newer_version_wrote_is_never_overwritten() {
 }
 
 #[test]
-fn a_ring_that_is_out_of_reach_is_told_by_status_and_does_not_stop_readers() {
+fn a_ring_that_is_out_of_reach_is_reported_by_status_and_does_not_stop_readers() {
     let records = waxseal_testing::RedisServer::start();
     let mut world = World::with_ring(Lies::InTheServer);
     let store = ["--store", &records.url()];
@@ -219,5 +219,5 @@ fn a_ring_that_is_out_of_reach_is_told_by_status_and_does_not_stop_readers() {
     assert_eq!(read.text(), STATE);
     fs::remove_file(world.copy().unwrap()).unwrap();
     let output = world.program.run(&["keyring", "status"]);
-    output.failed(2, "the place of the keyring, redis://127.0.0.1:");
+    output.failed(2, "the store of the keyring, redis://127.0.0.1:");
 }

@@ -169,7 +169,7 @@ fn a_keyring_that_is_out_of_reach() {
 }
 
 #[test]
-fn a_rotation_that_nobody_can_carry_out() {
+fn a_rotation_that_no_one_can_carry_out() {
     let world = World::with_ring(Lies::InTheServer);
     let proxy = world.proxy();
     world

@@ -125,7 +125,7 @@ fn other_key(key: &str) -> String {
 }
 
 #[test]
-fn a_report_tells_what_lies_there_by_pattern_key_and_end() {
+fn a_report_tells_what_is_stored_by_pattern_key_and_end() {
     for lies in super::PLACES {
         let world = mixed(lies);
         let before = world.server.snapshot();
@@ -236,7 +236,7 @@ fn a_report_verifies_by_itself_by_its_ring_and_by_the_key_that_is_given() {
         assert!(said.text().contains("(the expected one)"));
         assert!(!said.stderr.contains("warning"), "{}", said.stderr);
         let unsure = auditor.run_with(&["audit", "verify", "-"], content).done();
-        let warning = "warning: nothing says that this signer is the right one\nhint: ";
+        let warning = "warning: it is not known whether this signer is the right one\nhint: ";
         assert!(unsure.stderr.contains(warning), "{}", unsure.stderr);
         let told = auditor.run_with(&["audit", "--json", "verify", "-"], content);
         let told = told.done().json();
@@ -309,7 +309,7 @@ fn one_changed_byte_does_not_verify() {
     ] {
         auditor
             .run_with(&["audit", "verify", "-"], broken.as_bytes())
-            .failed(1, "it is no audit report");
+            .failed(1, "it is not a valid audit report");
     }
     let unknown = json.replace("\"report\": \"audit\"", "\"report\": \"census\"");
     auditor

@@ -49,7 +49,7 @@ fn everything_is_told_to_programs() {
 }
 
 #[test]
-fn what_comes_next_and_what_is_in_the_way_is_told() {
+fn what_comes_next_and_what_is_in_the_way_is_reported() {
     let world = World::with_ring(Lies::InAFile);
     world
         .program

@@ -174,7 +174,7 @@ fn a_users_key_that_is_not_there_is_not_looked_for_in_the_environment() {
 }
 
 #[test]
-fn users_keys_in_two_stores_are_told() {
+fn users_keys_in_two_stores_are_reported() {
     let keys = waxseal_testing::RedisServer::start();
     let more = format!("user_keys = \"{}\"\n{CONFIG}", keys.url());
     let world = World::with(Lies::InAFile, &more);
@@ -203,7 +203,7 @@ fn users_keys_in_two_stores_are_told() {
 }
 
 #[test]
-fn a_user_whose_name_is_no_text_is_forgotten_and_one_who_was_never_there_is_told() {
+fn a_user_whose_name_is_not_text_is_forgotten_and_one_who_was_never_there_is_reported() {
     let world = world(Lies::InAFile);
     let name = b"wa:\xff\xfe";
     let set = [&b"SET"[..], name, STATE.as_bytes()];
@@ -297,7 +297,7 @@ fn verify(world: &World, receipt: &[u8]) {
     assert!(
         unsure
             .stderr
-            .contains("warning: nothing says that this signer")
+            .contains("warning: it is not known whether this signer")
     );
     let json = auditor
         .run_with(&["receipt", "verify", "--json"], receipt)
@@ -339,7 +339,7 @@ fn verify(world: &World, receipt: &[u8]) {
     for broken in [&b""[..], b"{}", &receipt[..receipt.len() / 2]] {
         auditor
             .run_with(&["receipt", "verify"], broken)
-            .failed(1, "it is no receipt");
+            .failed(1, "it is not a valid receipt");
     }
     auditor
         .run(&["receipt", "verify", "missing.json"])
@@ -409,7 +409,7 @@ fn what_the_configuration_cannot_mean_is_refused() {
 }
 
 #[test]
-fn a_receipt_that_could_not_be_written_is_told_and_the_user_is_erased() {
+fn a_receipt_that_could_not_be_written_is_reported_and_the_user_is_erased() {
     let world = world(Lies::InAFile);
     put(&world.server, NAME, STATE.as_bytes());
     let forget = ["forget", USER, "--yes"];

@@ -182,7 +182,7 @@ fn configurations() -> Vec<String> {
 }
 
 #[test]
-fn no_error_of_the_configuration_repeats_what_stands_there() {
+fn no_error_of_the_configuration_repeats_what_is_there() {
     let watch = Watch::new();
     let program = Program::with_file().env("TRAIL", KEY);
     let texts = configurations();

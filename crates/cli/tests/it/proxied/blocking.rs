@@ -111,7 +111,7 @@ fn is_answered(wire: &mut Wire, context: &str) {
 }
 
 #[test]
-fn reading_a_stream_that_has_no_new_entries_holds_up_nobody_else() {
+fn reading_a_stream_that_has_no_new_entries_blocks_no_other_client() {
     for words in READS {
         for upstream in UPSTREAMS {
             let pair = pair_of(upstream);
@@ -179,7 +179,7 @@ fn in_a_transaction_requests_that_would_wait_are_refused_at_once() {
 }
 
 #[test]
-fn a_refusal_that_is_not_given_at_once_delays_nobody_else() {
+fn a_refusal_that_is_not_given_at_once_delays_no_other_client() {
     const TIMES: usize = 8;
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1"]);

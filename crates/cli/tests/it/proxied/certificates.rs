@@ -78,7 +78,7 @@ fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_told_in_the_log_on_the_page_and_by_doctor() {
+fn a_certificate_that_has_expired_is_reported_in_the_log_on_the_page_and_by_doctor() {
     let redis = RedisServer::start();
     let directory = TempDir::new().unwrap();
     let made = Certificates::create_in(directory.path());

@@ -159,7 +159,7 @@ fn a_client_is_killed_and_none_that_shares_its_lane() {
 }
 
 #[test]
-fn filters_that_do_not_fit_kill_nobody() {
+fn filters_that_do_not_fit_kill_no_client() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1"]);
         let mut operator = pair.wire();
@@ -218,7 +218,7 @@ fn a_shared_connection_is_killed_by_no_client() {
 }
 
 #[test]
-fn nobody_is_killed_or_named_where_the_server_does_not_allow_it() {
+fn no_client_is_killed_or_named_where_the_server_does_not_allow_it() {
     for upstream in UPSTREAMS {
         let redis = RedisServer::builder()
             .user_acl("user proxy on >open-sesame ~* &* +@all -client|kill -client|setname")
@@ -292,7 +292,7 @@ fn clients_are_killed_by_name_where_the_server_knows_that() {
 }
 
 #[test]
-fn filters_that_all_shared_connections_pass_kill_nobody() {
+fn filters_that_all_shared_connections_pass_kill_no_client() {
     for upstream in UPSTREAMS {
         let redis = RedisServer::builder().flavor(Flavor::Valkey).start();
         let pair = Pair::before(redis, upstream, &["--workers", "2"]);

@@ -35,7 +35,7 @@ fn values_are_sealed_in_every_database() {
 }
 
 #[test]
-fn a_pushed_message_between_replies_is_no_reply() {
+fn a_pushed_message_between_replies_is_not_a_reply() {
     let invalidated = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\nwa:1\r\n";
     for upstream in UPSTREAMS {
         let pair = Pair::start(upstream);

@@ -36,7 +36,7 @@ fn serves(proxy: &Proxy) -> bool {
 }
 
 #[test]
-fn a_lane_whose_path_died_is_closed_and_whoever_waits_for_nothing_there_goes_on() {
+fn a_lane_whose_path_died_is_closed_and_a_client_that_waits_for_nothing_there_continues() {
     for upstream in LANES {
         let redis = RedisServer::start();
         let relay = Relay::before(redis.port());
@@ -195,7 +195,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
             // For longer than connecting may take: a client that needs nothing is not concerned.
             std::thread::sleep(Duration::from_secs(6));
         }
-        network.mend();
+        network.restore();
         // Who waited for nothing on a lane continues; a connection of one client is as dead as it would be without.
         if upstream != "own" {
             assert_eq!(idle.ask(&["PING"]), "+PONG\r\n", "{upstream}");

@@ -70,7 +70,7 @@ fn a_lane_that_waits_for_the_reader_of_a_large_reply_is_read_for_another_client(
 }
 
 #[test]
-fn a_client_that_reads_slowly_holds_up_nobody_for_long() {
+fn a_client_that_reads_slowly_blocks_no_one_for_long() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1", "--max-stall", "1"]);
         let mut other = pair.wire();

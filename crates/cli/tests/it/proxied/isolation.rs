@@ -81,7 +81,7 @@ fn a_transaction_that_could_not_be_ended_stays_with_its_client() {
 }
 
 #[test]
-fn a_transaction_goes_on_after_an_end_with_too_many_arguments() {
+fn a_transaction_continues_after_an_end_with_too_many_arguments() {
     for wrong in [&["DISCARD", "x"][..], &["MULTI", "x"], &["RESET", "x"]] {
         for upstream in UPSTREAMS {
             let context = format!("{upstream}, {wrong:?}");

@@ -74,7 +74,7 @@ fn a_store_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn waiting_for_the_store_ends_when_told() {
+fn waiting_for_the_store_ends_when_stopped() {
     let mut redis = RedisServer::start();
     redis.kill();
     let mut running =

@@ -89,7 +89,7 @@ fn a_line_without_end_is_cut_early() {
 }
 
 #[test]
-fn a_request_of_very_many_arguments_is_refused_and_the_connection_goes_on() {
+fn a_request_of_very_many_arguments_is_refused_and_the_connection_continues() {
     const ARGUMENTS: usize = 1_000_000;
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--max-value", "1MiB"]);

@@ -4,7 +4,7 @@ use super::wire::{Raw, Wire, bulk, request};
 use super::{Pair, UPSTREAMS};
 
 #[test]
-fn a_deeply_nested_reply_passes_as_it_is_and_disconnects_nobody() {
+fn a_deeply_nested_reply_passes_as_it_is_and_disconnects_no_client() {
     for upstream in UPSTREAMS {
         for depth in [10, 1000, 7000] {
             let context = format!("{upstream}, {depth}");

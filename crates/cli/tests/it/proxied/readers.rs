@@ -18,7 +18,7 @@ const LIMIT_KIB: u64 = 64 * 1024;
 const BOUNDED: [&str; 4] = ["--workers", "1", "--max-value", "1MiB"];
 
 #[test]
-fn replies_that_a_client_does_not_read_are_bounded_and_hold_up_nobody() {
+fn replies_that_a_client_does_not_read_are_bounded_and_block_no_one() {
     let value = vec![b'x'; 1 << 20];
     for upstream in UPSTREAMS {
         let pair = Pair::with(
@@ -65,7 +65,7 @@ fn replies_that_a_client_does_not_read_are_bounded_and_hold_up_nobody() {
 }
 
 #[test]
-fn answers_of_the_proxys_own_that_nobody_reads_are_bounded_and_their_memory_is_given_back() {
+fn answers_of_the_proxys_own_that_no_one_reads_are_bounded_and_their_memory_is_given_back() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(
             upstream,
@@ -226,7 +226,7 @@ fn blocked_clients(pair: &Pair) -> String {
 }
 
 #[test]
-fn clients_that_leave_before_their_replies_come_harm_nobody() {
+fn clients_that_leave_before_their_replies_come_harm_no_one() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1"]);
         let mut other = pair.wire();

@@ -87,7 +87,7 @@ fn excepts(log: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_refusal_is_told_with_a_remedy_that_makes_the_program_work() {
+fn every_refusal_is_reported_with_a_remedy_that_makes_the_program_work() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(&redis, &protect());
     let mut client = proxy.client();
@@ -157,7 +157,7 @@ fn every_refusal_is_told_with_a_remedy_that_makes_the_program_work() {
 }
 
 #[test]
-fn refusals_without_a_pattern_are_told_as_well() {
+fn refusals_without_a_pattern_are_reported_as_well() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1"]);
         let mut wire = pair.wire();

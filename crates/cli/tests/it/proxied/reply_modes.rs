@@ -105,7 +105,7 @@ fn replies_belong_to_their_requests_where_a_subscriber_may_not_switch_them() {
 }
 
 #[test]
-fn replies_belong_to_their_requests_where_nobody_has_logged_in() {
+fn replies_belong_to_their_requests_where_no_client_has_logged_in() {
     let unauthenticated = "-NOAUTH Authentication required.\r\n";
     for mode in ["SKIP", "OFF"] {
         for upstream in UPSTREAMS {

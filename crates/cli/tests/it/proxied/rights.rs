@@ -102,7 +102,7 @@ fn a_wrong_password_leaves_a_client_who_it_was() {
 }
 
 #[test]
-fn clients_that_must_log_in_themselves_are_nobody_before() {
+fn clients_that_must_log_in_themselves_are_unauthenticated_before() {
     let unauthenticated = "-NOAUTH Authentication required.\r\n";
     for upstream in UPSTREAMS {
         let redis = server();

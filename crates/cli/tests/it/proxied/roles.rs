@@ -78,7 +78,7 @@ fn a_replica_is_not_connected_to_for_each_write_that_it_refuses() {
 }
 
 #[test]
-fn a_switch_disconnects_nobody_whose_next_request_finds_the_server_again() {
+fn a_switch_disconnects_no_client_whose_next_request_finds_the_server_again() {
     for upstream in ["auto", "shared"] {
         for how in ["maxclients", "port"] {
             let redis = RedisServer::start();

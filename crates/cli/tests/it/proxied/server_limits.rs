@@ -97,7 +97,7 @@ fn where_the_server_limits_the_memory_of_clients_they_share_no_connection() {
 }
 
 #[test]
-fn a_value_that_the_server_would_not_take_is_refused_and_disconnects_nobody() {
+fn a_value_that_the_server_would_not_take_is_refused_and_disconnects_no_client() {
     for (name, most) in [
         ("proto-max-bulk-len", 1_048_576),
         ("client-query-buffer-limit", 1_048_574),

@@ -105,7 +105,7 @@ fn tls_on_both_sides_carries_everything() {
 }
 
 #[test]
-fn a_server_with_a_certificate_of_nobody_known_is_not_used() {
+fn a_server_with_a_certificate_of_an_unknown_authority_is_not_used() {
     let redis = RedisServer::builder().tls().start();
     let directory = TempDir::new().unwrap();
     let foreign = Certificates::create_in(directory.path());

@@ -100,7 +100,7 @@ fn what_another_user_can_write_does_not_count() {
 }
 
 #[test]
-fn links_count_only_where_nobody_else_can_make_one() {
+fn links_count_only_where_no_one_else_can_make_one() {
     for (name, text, mark) in MARKS {
         let place = Place::new();
         let (own, shared) = (

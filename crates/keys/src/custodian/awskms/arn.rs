@@ -1,11 +1,11 @@
-//! The ARN of a key or of an alias of AWS KMS ("Service Authorization Reference", AWS Key Management
-//! Service: `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`, `…:alias/NAME`). What stands behind it is not
-//! known here.
+//! The ARN of a key or of an alias of AWS KMS ("Service Authorization Reference", AWS Key
+//! Management Service: `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`, `…:alias/NAME`). Whether it
+//! exists is not known here.
 
 const ACCOUNT_LEN: usize = 12;
-const LONGEST: usize = 2048;
+const MAX_ARN_LEN: usize = 2048;
 
-/// The region of an ARN; else what is wrong with it.
+/// The region of an ARN, or the defect of the ARN.
 pub(super) fn region(arn: &str) -> Result<&str, &'static str> {
     let mut parts = arn.splitn(6, ':');
     let mut next = || parts.next().unwrap_or_default();
@@ -14,13 +14,13 @@ pub(super) fn region(arn: &str) -> Result<&str, &'static str> {
     if start != "arn" {
         return Err("awskms: is followed by the ARN of a key, which starts with arn:");
     }
-    if !(partition == "aws" || partition.starts_with("aws-")) || !is_word(partition) {
+    if !(partition == "aws" || partition.starts_with("aws-")) || !is_name(partition) {
         return Err("the ARN's partition is aws, aws-cn, aws-us-gov or the like");
     }
     if service != "kms" {
         return Err("the ARN is not one of the service kms");
     }
-    if region.is_empty() || !is_word(region) {
+    if region.is_empty() || !is_name(region) {
         return Err("the ARN names no region");
     }
     if account.len() != ACCOUNT_LEN || !account.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -35,13 +35,13 @@ pub(super) fn region(arn: &str) -> Result<&str, &'static str> {
         Some(("alias", name)) => is_name(name, b"-_/"),
         _ => false,
     };
-    if !is_resource || arn.len() > LONGEST {
+    if !is_resource || arn.len() > MAX_ARN_LEN {
         return Err("the ARN ends in key/ID or alias/NAME");
     }
     Ok(region)
 }
 
-fn is_word(text: &str) -> bool {
+fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     text.bytes().all(fits)
 }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_arn_of_a_key_is_told_by_what_is_wrong() {
+    fn an_invalid_arn_is_refused_with_its_defect() {
         for (arn, word) in [
             ("", "arn:"),
             ("alias/waxseal", "arn:"),

@@ -1,31 +1,30 @@
-//! What an error of AWS KMS means for us, told by its code ("Common Error Types" and the errors of each
-//! operation, AWS KMS API Reference). None of its texts is passed on: they name accounts, roles and keys.
+//! Maps errors of AWS KMS, by their codes ("Common Error Types" and the errors of each operation,
+//! AWS KMS API Reference). None of its texts is passed on: they name accounts, roles and keys.
 
 use std::error::Error;
 
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 
-/// Why an operation did not succeed.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// What it was given is not what this key made for this context.
+    /// The input was not wrapped by this key for this context.
     Refused,
-    /// It answers, and will go on answering so.
+    /// A permanent refusal.
     Denied(&'static str),
-    /// It may pass by itself.
-    Passing(String),
+    /// It may be temporary.
+    Transient(String),
 }
 
-/// Codes about what was given.
+/// Codes about the input.
 const REFUSED: &[&str] = &[
     "InvalidCiphertextException",
     "IncorrectKeyException",
     "ValidationException",
 ];
 
-/// Codes that somebody has to do something about. Those with words of ours are told apart by none but
-/// their readers.
+/// Codes that require an operator's action, with the text shown.
 const DENIED: &[(&str, &str)] = &[
     ("AccessDeniedException", "AccessDeniedException"),
     ("NotAuthorized", "NotAuthorized"),
@@ -73,8 +72,8 @@ const DENIED: &[(&str, &str)] = &[
     ("RequestTimeTooSkewed", "the clock of this machine is wrong"),
 ];
 
-/// Codes of a service that is not well, or busy.
-const PASSING: &[(&str, &str)] = &[
+/// Codes of a service that is unhealthy or busy.
+const TRANSIENT: &[(&str, &str)] = &[
     ("ThrottlingException", "rate-limited"),
     ("Throttling", "rate-limited"),
     ("ThrottledException", "rate-limited"),
@@ -97,61 +96,63 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match &error {
-        SdkError::TimeoutError(_) => passing("no answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => passing("no answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_io() => passing("no connection"),
-        SdkError::ServiceError(answer) => {
-            of_answer(answer.err().code(), answer.raw().status().as_u16())
+        SdkError::TimeoutError(_) => transient("no answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            transient("no answer in time")
         }
-        SdkError::ResponseError(_) => passing("answers something that cannot be read"),
-        _ => of_credentials(&error),
+        SdkError::DispatchFailure(failure) if failure.is_io() => transient("no connection"),
+        SdkError::ServiceError(answer) => {
+            from_code(answer.err().code(), answer.raw().status().as_u16())
+        }
+        SdkError::ResponseError(_) => transient("the answer cannot be read"),
+        _ => from_credentials(&error),
     }
 }
 
-fn of_answer(code: Option<&str>, status: u16) -> Cause {
+fn from_code(code: Option<&str>, status: u16) -> Cause {
     let code = code.unwrap_or_default();
-    let in_words = |table: &'static [(&str, &'static str)]| {
+    let lookup = |table: &'static [(&str, &'static str)]| {
         let row = table.iter().find(|(name, _)| *name == code);
         row.map(|(_, words)| *words)
     };
     if REFUSED.contains(&code) {
         return Cause::Refused;
     }
-    if let Some(words) = in_words(DENIED) {
+    if let Some(words) = lookup(DENIED) {
         return Cause::Denied(words);
     }
-    if let Some(words) = in_words(PASSING) {
-        return passing(words);
+    if let Some(words) = lookup(TRANSIENT) {
+        return transient(words);
     }
-    // Not an answer of KMS, or one that this program does not know: somebody in between, or a service
-    // that is not well. Nothing says that it lasts.
+    // Not a response of KMS, or one unknown to this program: something in between, or an unhealthy
+    // service. It may be temporary.
     match status {
-        429 => passing("rate-limited"),
-        _ => Cause::Passing(format!("answers something that cannot be read ({status})")),
+        429 => transient("rate-limited"),
+        _ => Cause::Transient(format!("the answer cannot be read ({status})")),
     }
 }
 
-/// Nothing was sent. Where there are no credentials, waiting does not help; where the service that gives
-/// them did not answer, it may.
-fn of_credentials(error: &(dyn Error + 'static)) -> Cause {
+/// Nothing was sent. Without credentials, waiting does not help; if the service that provides them
+/// did not answer, it may.
+fn from_credentials(error: &(dyn Error + 'static)) -> Cause {
     let mut next = Some(error);
     while let Some(error) = next {
-        // The SDK's type for it is in a crate of its own, which has nothing else that is needed here;
-        // its text is fixed.
+        // The SDK's type for it is in a separate crate, of which nothing else is needed; its text
+        // is fixed.
         match error.to_string().as_str() {
             NOT_LOADED => return Cause::Denied("there are no credentials"),
             NOT_VALID => return Cause::Denied("the configuration of the credentials is not valid"),
-            FAILED => return passing("the credentials cannot be had"),
+            FAILED => return transient("the credentials cannot be obtained"),
             _ => next = error.source(),
         }
     }
-    passing("the request cannot be sent")
+    transient("the request cannot be sent")
 }
 
 const NOT_LOADED: &str = "the credential provider was not enabled";
 const NOT_VALID: &str = "the credentials provider was not properly configured";
 const FAILED: &str = "an error occurred while loading credentials";
 
-fn passing(words: &str) -> Cause {
-    Cause::Passing(words.to_owned())
+fn transient(words: &str) -> Cause {
+    Cause::Transient(words.to_owned())
 }

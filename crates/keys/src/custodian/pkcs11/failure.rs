@@ -1,15 +1,15 @@
-//! What a module's return codes mean for us. None of its texts is passed on.
+//! Maps a module's return codes. None of its texts is passed on.
 
 use cryptoki::error::{Error, RvError};
 
-/// What is to be done about a return code.
+/// The reaction to a return code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// The session or the token is gone: connect anew.
+    /// The session or the token is lost: reconnect.
     Lost,
-    /// The whole module must begin anew.
+    /// The whole module must be reinitialised.
     Uninitialized,
-    /// What it was given to unwrap is not what it wrapped; or, from a module that tells no better,
+    /// The input to unwrap was not wrapped by it; or, from a module that reports no better,
     /// anything at all.
     Bad,
     /// The operation is not allowed.
@@ -46,7 +46,7 @@ pub(super) fn meaning(error: &Error) -> Meaning {
         | RvError::SignatureInvalid
         | RvError::ArgumentsBad
         | RvError::BufferTooSmall
-        // Some modules say no more than this about a wrong tag.
+        // Some modules report only this for a wrong tag.
         | RvError::GeneralError
         | RvError::FunctionFailed => Meaning::Bad,
         RvError::KeyFunctionNotPermitted
@@ -62,14 +62,14 @@ pub(super) fn meaning(error: &Error) -> Meaning {
     }
 }
 
-/// What a return code of the login means. A login that failed is never repeated by itself.
+/// The meaning of a return code of the login. A failed login is never repeated automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtLogin {
-    /// The session or the token was gone: the PIN was not looked at.
+    /// The session or the token was lost: the PIN was not checked.
     Lost,
-    /// The device is not well.
-    Unwell,
-    /// The PIN, or something that cannot be told from it.
+    /// The device failed.
+    DeviceError,
+    /// The PIN, or something indistinguishable from it.
     Refused,
 }
 
@@ -84,12 +84,12 @@ pub(super) fn at_login(error: &Error) -> AtLogin {
         | RvError::TokenNotPresent
         | RvError::SlotIdInvalid
         | RvError::CryptokiNotInitialized => AtLogin::Lost,
-        RvError::DeviceError | RvError::DeviceMemory | RvError::HostMemory => AtLogin::Unwell,
+        RvError::DeviceError | RvError::DeviceMemory | RvError::HostMemory => AtLogin::DeviceError,
         _ => AtLogin::Refused,
     }
 }
 
-/// Whether there is no module, or none that can be used: waiting does not help.
+/// True if there is no usable module: waiting does not help.
 pub(super) fn is_no_module(error: &Error) -> bool {
     matches!(
         error,
@@ -97,7 +97,7 @@ pub(super) fn is_no_module(error: &Error) -> bool {
     )
 }
 
-/// The return code in words of the standard: it names nothing of anybody.
+/// The return code in the standard's words, which contain no data.
 pub(super) fn words(error: &Error) -> String {
     match error {
         Error::Pkcs11(RvError::VendorDefined(code) | RvError::UnknownErrorCode(code), function) => {
@@ -105,6 +105,6 @@ pub(super) fn words(error: &Error) -> String {
         }
         Error::Pkcs11(code, function) => format!("{function}: {code:?}"),
         Error::NotSupported => "the module lacks a function that is needed".to_owned(),
-        _ => "the module answers something that makes no sense".to_owned(),
+        _ => "the module returned an invalid answer".to_owned(),
     }
 }

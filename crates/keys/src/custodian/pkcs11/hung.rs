@@ -1,6 +1,6 @@
-//! Calls of modules that do not return. Nothing can end a call in a library of a vendor, so its thread is left behind
-//! and counted, and nobody else is made to wait: as long as it lasts the token is not asked, and a module that holds
-//! several threads is not asked at all.
+//! Calls of modules that do not return. A call in a vendor's library cannot be cancelled, so its
+//! thread is abandoned and counted, and no other caller waits for it: meanwhile the token is not
+//! used, and a module that blocks several threads is not used at all.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::CALL_TIMEOUT;
-use crate::live::lock;
+use crate::sync::lock;
 
-/// Threads that one module may hold.
+/// The number of threads that one module may block.
 const MAX_HUNG_THREADS: usize = 4;
-/// What a timer may be early by.
+/// The tolerance for an early timer.
 const TOLERANCE: Duration = Duration::from_millis(500);
 
 /// A thread in a call that has not returned in time.
@@ -36,7 +36,7 @@ pub(super) fn list() -> Vec<(String, Duration)> {
         .collect()
 }
 
-/// Why this custodian is not asked, if its module does not answer.
+/// The reason not to use this custodian, if its module does not answer.
 fn reason(module: &Path, url: &str) -> Option<String> {
     let hung = lock(all());
     if let Some(hung) = hung.iter().find(|it| it.module == module && it.url == url) {
@@ -51,7 +51,7 @@ fn reason(module: &Path, url: &str) -> Option<String> {
     })
 }
 
-/// What the thread of one custodian is doing.
+/// The calls of one custodian's thread.
 pub(super) struct Calls {
     module: PathBuf,
     url: String,
@@ -60,7 +60,7 @@ pub(super) struct Calls {
 
 #[derive(Default)]
 struct State {
-    /// Since when it is in a call.
+    /// The time its current call began.
     running: Option<Instant>,
     is_hung: bool,
 }
@@ -74,12 +74,12 @@ impl Calls {
         }
     }
 
-    /// A call begins, in the thread.
+    /// Records the begin of a call, on the thread.
     pub(super) fn begin(&self) {
         lock(&self.state).running = Some(Instant::now());
     }
 
-    /// It came back.
+    /// Records its return.
     pub(super) fn end(&self) {
         let mut state = lock(&self.state);
         let took = state.running.take().map(|since| since.elapsed());
@@ -104,8 +104,8 @@ impl Calls {
         lock(&self.state).is_hung
     }
 
-    /// Why no call is made at present. A call that has lasted for too long is noted here, and whenever a caller has
-    /// waited for one without an answer.
+    /// The reason not to make a call now. A call that has lasted too long is recorded here, and
+    /// whenever a caller has waited for one without an answer.
     pub(super) fn reason(&self) -> Option<String> {
         let mut state = lock(&self.state);
         let lasts = state.running.map(|since| since.elapsed());

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often the lock is tried: for 5 s, half of what a caller waits for an answer.
+/// The attempts to take the lock: for 5 s, half of what a caller waits for an answer.
 const MAX_ATTEMPTS: u32 = 500;
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -23,7 +23,7 @@ pub(super) struct LoginLock {
     _file: File,
 }
 
-/// Why a login goes ahead without the lock.
+/// Why a login proceeds without the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unlocked {
     /// The path is a bare file name, which the loader looks up in its own directories.
@@ -34,7 +34,7 @@ pub(super) enum Unlocked {
     Unsupported,
     /// Another process has held the lock for too long.
     Timeout,
-    /// Nobody waits for the login any more.
+    /// No caller waits for the login any more.
     Cancelled,
 }
 
@@ -65,7 +65,7 @@ impl LoginLock {
 }
 
 impl Unlocked {
-    /// The reason in an operator's words, where it is worth a warning.
+    /// The reason in an operator's words, where it deserves a warning.
     pub(super) fn description(self) -> Option<&'static str> {
         match self {
             Self::BareName => Some("the module's path has no directory"),
@@ -110,7 +110,7 @@ mod tests {
             let unlocked = LoginLock::acquire(Path::new(path), &going_on).unwrap_err();
             assert_eq!(unlocked, expected, "{path}");
         }
-        // A module that cannot be loaded is told once, by its own error.
+        // A module that cannot be loaded is reported once, by its own error.
         assert_eq!(Unlocked::NoFile.description(), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The two ways in which a token wraps a data key. AES-GCM where the token has it: the context is its
-//! associated data. Else AES key wrap with padding (RFC 5649), which knows no associated data: what is
-//! wrapped then holds the context itself (`bound`).
+//! The two mechanisms with which a token wraps a data key. AES-GCM where the token has it: the
+//! context is its associated data. Otherwise AES key wrap with padding (RFC 5649), which has no
+//! associated data: the plaintext then contains the context itself (`bound`).
 
 use std::ffi::c_ulong;
 
@@ -22,18 +22,18 @@ const NONCE_LEN: usize = 12;
 const TAG_BITS: c_ulong = 128;
 /// A nonce, the key, a tag.
 const GCM_LEN: usize = NONCE_LEN + 32 + 16;
-/// What is wrapped, and 8 bytes more.
+/// The bound key, and 8 bytes more.
 const PADDED_LEN: usize = BOUND_LEN + 8;
 
-/// How a token wraps data keys.
+/// The mechanism with which a token wraps data keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum WrapMechanism {
     Gcm,
     KeyWrapPad,
 }
 
-impl Way {
-    /// The best one that a token offers.
+impl WrapMechanism {
+    /// The best mechanism that a token offers.
     pub(super) fn of_token(module: &Pkcs11, slot: Slot) -> Result<Option<Self>, Error> {
         let offered = module.get_mechanism_list(slot)?;
         if offered.contains(&MechanismType::AES_GCM) {
@@ -51,7 +51,7 @@ impl Way {
         Ok(None)
     }
 
-    /// As it stands in the document.
+    /// The name stored in the document.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Gcm => "CKM_AES_GCM",
@@ -62,10 +62,10 @@ impl Way {
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Gcm, Self::KeyWrapPad]
             .into_iter()
-            .find(|way| way.as_str() == text)
+            .find(|mechanism| mechanism.as_str() == text)
     }
 
-    /// What a key that wraps in this way must be allowed to do, and no more.
+    /// The rights that a key of this mechanism needs, and no more.
     pub(super) fn rights(self) -> [Attribute; 7] {
         let is_gcm = self == Self::Gcm;
         [
@@ -96,7 +96,7 @@ impl Way {
         })
     }
 
-    /// The key; `None` where these bytes are not what was wrapped for this context.
+    /// The key; `None` if these bytes were not wrapped for this context.
     pub(super) fn unwrap(
         self,
         session: &Session,
@@ -130,7 +130,7 @@ fn gcm_wrap(
         let mechanism = Mechanism::AesGcm(params);
         session.encrypt(&mechanism, wrapping, key.expose_bytes())?
     };
-    // Some modules put a nonce of their own there: it is read after they have answered.
+    // Some modules write a nonce of their own there: it is read after they have answered.
     Ok([&nonce[..], &sealed].concat())
 }
 
@@ -151,7 +151,7 @@ fn gcm_unwrap(
     Ok(bytes.and_then(|bytes| SecretKey::from_bytes(bytes).ok()))
 }
 
-/// The data key goes to the token as an object of this session, which the token wraps.
+/// The data key becomes an object of this session, which the token wraps.
 fn padded_wrap(
     session: &Session,
     wrapping: ObjectHandle,
@@ -159,7 +159,7 @@ fn padded_wrap(
     context: &Context<'_>,
 ) -> Result<Vec<u8>, Error> {
     let bytes = bind(key, context);
-    let mut template = passing().to_vec();
+    let mut template = transient_attributes().to_vec();
     template.push(Attribute::Value(bytes.to_vec()));
     let object = session.create_object(&template);
     wipe(&mut template);
@@ -175,7 +175,12 @@ fn padded_unwrap(
     wrapped: &[u8],
     context: &Context<'_>,
 ) -> Result<Option<SecretKey>, Error> {
-    let object = session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, wrapped, &passing())?;
+    let object = session.unwrap_key(
+        &Mechanism::AesKeyWrapPad,
+        wrapping,
+        wrapped,
+        &transient_attributes(),
+    )?;
     let value = session.get_attributes(object, &[AttributeType::Value]);
     session.destroy_object(object)?;
     let mut values = value?;
@@ -184,15 +189,15 @@ fn padded_unwrap(
         _ => None,
     });
     wipe(&mut values);
-    // The token unwrapped it and keeps it to itself, as some do in FIPS mode.
+    // The token unwrapped it but does not reveal it, as some do in FIPS mode.
     shown.ok_or(Error::Pkcs11(
         RvError::AttributeSensitive,
         Function::GetAttributeValue,
     ))
 }
 
-/// An object that lives as long as the session at most and may be read: it is on its way.
-fn passing() -> [Attribute; 5] {
+/// The attributes of a transient object: it lives as long as the session at most and may be read.
+fn transient_attributes() -> [Attribute; 5] {
     [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::GENERIC_SECRET),

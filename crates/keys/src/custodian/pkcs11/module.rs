@@ -1,5 +1,5 @@
-//! Modules of PKCS#11, each loaded and initialised once in a process, whoever uses it: the standard
-//! allows no more. Tokens and keys are not known here.
+//! PKCS#11 modules, each loaded and initialised once per process, however many custodians use it:
+//! the standard allows no more. Tokens and keys are not known here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
-use crate::live::lock;
+use crate::sync::lock;
 
 /// A module of this process. Cheap to clone.
 #[derive(Clone)]
@@ -16,26 +16,26 @@ pub(super) struct Module(Arc<Loaded>);
 
 struct Loaded {
     path: PathBuf,
-    /// Held for reading during each call, for writing while the module begins anew: nothing may be under
-    /// way then.
+    /// Held for reading during each call, for writing while the module is reinitialised: no call
+    /// may be in progress then.
     state: RwLock<State>,
 }
 
 #[derive(Default)]
 struct State {
     context: Option<Pkcs11>,
-    /// Grows each time the module begins. Numbers of sessions and keys from an earlier time may be those
-    /// of others by now.
+    /// Incremented with each initialisation. Handles of sessions and keys from an earlier one may
+    /// refer to others by now.
     generation: u64,
 }
 
-/// The modules that were ever asked for.
+/// All modules requested so far.
 fn modules() -> &'static Mutex<HashMap<PathBuf, Module>> {
     static MODULES: OnceLock<Mutex<HashMap<PathBuf, Module>>> = OnceLock::new();
     MODULES.get_or_init(Mutex::default)
 }
 
-/// A module in use: it does not begin anew meanwhile.
+/// A module in use: it is not reinitialised meanwhile.
 pub(super) struct InUse<'a>(RwLockReadGuard<'a, State>);
 
 impl InUse<'_> {
@@ -83,20 +83,20 @@ impl Module {
         }
     }
 
-    /// The module, if it is initialised: for giving back what was had of it.
+    /// The module, if it is initialised: for releasing handles.
     pub(super) fn in_use_already(&self) -> InUse<'_> {
         InUse(self.0.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends the module, to begin anew with the next use: after the hardware behind it was restarted, or
-    /// where it says that nobody initialised it. Where others are in the middle of a call, nothing
-    /// happens: they will see for themselves.
+    /// Finalises the module, to be reinitialised by the next use: after the hardware behind it was
+    /// restarted, or if it reports that it is not initialised. Does nothing while others are in the
+    /// middle of a call: they will notice themselves.
     pub(super) fn end(&self) {
         let Ok(mut state) = self.0.state.try_write() else {
             return;
         };
         if let Some(context) = state.context.take() {
-            // It may have ended by itself.
+            // It may already be finalised.
             let _ = context.finalize();
         }
     }

@@ -1,5 +1,5 @@
-//! A token and one session with it: found by its URI, logged in, and connected anew after it was pulled
-//! or restarted. A PIN is given once: a token that does not take it is not asked again.
+//! A token and one session with it: found by its URI, logged in, and reconnected after it was
+//! unplugged or restarted. A PIN is sent once: a token that rejects it is not tried again.
 
 use std::ffi::c_ulong;
 use std::path::{Path, PathBuf};
@@ -20,25 +20,25 @@ use waxseal_core::{KeyId, SecretKey};
 use super::super::local::variable;
 use super::super::{Context, Variables, Wrapped};
 use super::failure::{Meaning, is_no_module, meaning, words};
-use super::mechanism::Way;
+use super::mechanism::WrapMechanism;
 use super::module::{InUse, Module};
 use super::unavailable;
 use super::uri::Pkcs11Uri;
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 mod login;
 
 /// Length of the key in bytes: AES-256.
 const KEY_LEN: c_ulong = 32;
-/// Before a token that is gone is looked for again. Some are away for a moment while another process
+/// Delays before a missing token is searched again. Some disappear briefly while another process
 /// uses them.
-const PAUSES: [Duration; 3] = [
+const RETRY_DELAYS: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(50),
     Duration::from_millis(400),
 ];
-/// Where the URI names no module.
-const MODULE: &str = "PKCS11_MODULE_PATH";
+/// Used if the URI names no module.
+const MODULE_VARIABLE: &str = "PKCS11_MODULE_PATH";
 
 /// A token, as this process uses it.
 pub(super) struct Token {
@@ -46,45 +46,45 @@ pub(super) struct Token {
     url: String,
     module: Module,
     variables: Variables,
-    /// Whether it was logged already that logins here are not serialised.
+    /// True once it was logged that logins here are not serialised.
     has_warned: bool,
     connected: Option<Connected>,
-    /// Whether nobody waits for this token any more.
+    /// Set when no caller waits for this token any more.
     dropped: Arc<AtomicBool>,
 }
 
 /// A session, logged in, with the key.
 struct Connected {
-    /// The time of the module that all of it is from.
+    /// The initialisation of the module that all handles belong to.
     generation: u64,
     session: Session,
     slot: Slot,
     key: ObjectHandle,
-    way: Way,
+    mechanism: WrapMechanism,
 }
 
 impl Connected {
-    /// Whether its handles are still those of this module.
-    fn is_of(&self, in_use: &InUse<'_>) -> bool {
+    /// True if its handles still belong to this initialisation of the module.
+    fn is_current(&self, in_use: &InUse<'_>) -> bool {
         in_use.context().is_some() && in_use.generation() == self.generation
     }
 }
 
-/// Why something that was asked of a token did not work.
-enum Degraded {
+/// Why an operation on a token failed.
+enum TokenError {
     Module(Error),
     Custodian(CustodianError),
-    /// At the login, which is not tried again.
+    /// During the login, which is not repeated.
     Login(CustodianError),
 }
 
-impl From<Error> for Degraded {
+impl From<Error> for TokenError {
     fn from(error: Error) -> Self {
         Self::Module(error)
     }
 }
 
-impl From<CustodianError> for Degraded {
+impl From<CustodianError> for TokenError {
     fn from(error: CustodianError) -> Self {
         Self::Custodian(error)
     }
@@ -98,9 +98,9 @@ impl Token {
     ) -> Result<Self, CustodianError> {
         let path = match &uri.module {
             Some(path) => path.clone(),
-            None => variable(MODULE, &variables)?
+            None => variable(MODULE_VARIABLE, &variables)?
                 .ok_or_else(|| CustodianError::NotSet {
-                    variable: MODULE.to_owned(),
+                    variable: MODULE_VARIABLE.to_owned(),
                 })?
                 .trim()
                 .to_owned(),
@@ -126,8 +126,10 @@ impl Token {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         self.with_key("wrap", |connected| {
-            let Connected { session, way, .. } = connected;
-            Ok(way.wrap(session, connected.key, key, context)?)
+            let Connected {
+                session, mechanism, ..
+            } = connected;
+            Ok(mechanism.wrap(session, connected.key, key, context)?)
         })
     }
 
@@ -139,33 +141,34 @@ impl Token {
         let refused = || CustodianError::Refused {
             custodian: self.url.clone(),
         };
-        let way = wrapped.mechanism.as_deref().and_then(Way::parse);
-        let way = way.ok_or_else(refused)?;
+        let mechanism = wrapped.mechanism.as_deref().and_then(WrapMechanism::parse);
+        let mechanism = mechanism.ok_or_else(refused)?;
         let refused = refused();
         let key = self.with_key("unwrap", |connected| {
             let Connected { session, key, .. } = connected;
-            Ok(way.unwrap(session, *key, &wrapped.bytes, context)?)
+            Ok(mechanism.unwrap(session, *key, &wrapped.bytes, context)?)
         })?;
         key.ok_or(refused)
     }
 
-    /// Makes the key that the URI names.
+    /// Creates the key that the URI names.
     pub(super) fn create_key(&mut self) -> Result<(), CustodianError> {
-        let made = self.make_key();
-        made.map_err(|degraded| self.told(degraded, "create a key"))
+        let made = self.generate_key();
+        made.map_err(|error| self.explain(error, "create a key"))
     }
 
-    fn make_key(&mut self) -> Result<(), Degraded> {
-        // The session of this thread, if there is one, only reads; the login counts for both.
+    fn generate_key(&mut self) -> Result<(), TokenError> {
+        // The session of this thread, if there is one, is read-only; the login applies to both.
         let module = self.module.clone();
-        // Held until the key is made: of two processes that make it at once, the second finds it.
+        // Held until the key is created: of two processes that create it at once, the second finds
+        // it.
         let _lock = self.lock_logins();
         let in_use = module.in_use()?;
         let context = in_use.context().ok_or(Error::NotSupported)?;
         let (slot, info) = self.find_slot(context)?;
         let session = context.open_rw_session(slot)?;
         self.login(&session, &info)?;
-        let way = self.way(context, slot)?;
+        let mechanism = self.mechanism(context, slot)?;
         if !self.find_keys(&session)?.is_empty() {
             let custodian = self.url.clone();
             return Err(CustodianError::KeyExists { custodian }.into());
@@ -179,7 +182,7 @@ impl Token {
             Attribute::Sensitive(true),
             Attribute::Extractable(false),
         ];
-        template.extend(way.rights());
+        template.extend(mechanism.rights());
         let id = match self.uri.value("id") {
             Some(id) => id.to_vec(),
             None => KeyId::random().to_u32().to_be_bytes().to_vec(),
@@ -191,61 +194,64 @@ impl Token {
         Ok(())
     }
 
-    /// Does something with the key; again where the token was pulled or restarted since the last time.
+    /// Works with the key; retries if the token was unplugged or restarted since the last time.
     fn with_key<T>(
         &mut self,
         operation: &'static str,
-        work: impl Fn(&Connected) -> Result<T, Degraded>,
+        work: impl Fn(&Connected) -> Result<T, TokenError>,
     ) -> Result<T, CustodianError> {
-        let mut pauses = PAUSES.into_iter();
+        let mut delays = RETRY_DELAYS.into_iter();
         loop {
-            let degraded = match self.once(&work) {
+            let error = match self.try_with_key(&work) {
                 Ok(done) => return Ok(done),
-                Err(degraded) => degraded,
+                Err(error) => error,
             };
-            let found = match &degraded {
-                Degraded::Module(error) => meaning(error),
-                // Some modules see only tokens that were there when they began.
-                Degraded::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
-                Degraded::Custodian(_) | Degraded::Login(_) => Meaning::Denied,
+            let found = match &error {
+                TokenError::Module(error) => meaning(error),
+                // Some modules see only tokens that were present when they were initialised.
+                TokenError::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
+                TokenError::Custodian(_) | TokenError::Login(_) => Meaning::Denied,
             };
             let is_gone = match found {
                 Meaning::Lost | Meaning::Uninitialized => true,
-                // A module that says no more than "failed": does the token still answer?
-                Meaning::Bad | Meaning::Other => !self.is_well(),
+                // A module that reports only a general failure: does the token still answer?
+                Meaning::Bad | Meaning::Other => !self.is_responsive(),
                 Meaning::Denied => false,
             };
-            let pause = pauses.next().filter(|_| is_gone && !self.is_dropped());
+            let delay = delays.next().filter(|_| is_gone && !self.is_dropped());
             if is_gone {
                 self.disconnect();
-                // What stays after a connection anew lies deeper.
-                if found == Meaning::Uninitialized || pause.is_none() {
+                // A failure that persists after reconnecting has a deeper cause.
+                if found == Meaning::Uninitialized || delay.is_none() {
                     self.module.end();
                 }
             }
-            let Some(pause) = pause else {
+            let Some(delay) = delay else {
                 return Err(match (found, is_gone, operation) {
                     (Meaning::Bad, false, "unwrap") => CustodianError::Refused {
                         custodian: self.url.clone(),
                     },
-                    _ => self.told(degraded, operation),
+                    _ => self.explain(error, operation),
                 });
             };
-            thread::sleep(pause);
-            debug!("the token of {} is connected anew", self.url);
+            thread::sleep(delay);
+            debug!("the token of {} is reconnected", self.url);
         }
     }
 
-    fn once<T>(&mut self, work: impl Fn(&Connected) -> Result<T, Degraded>) -> Result<T, Degraded> {
+    fn try_with_key<T>(
+        &mut self,
+        work: impl Fn(&Connected) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
         let module = self.module.clone();
         let in_use = module.in_use_already();
         if let Some(connected) = &self.connected
-            && connected.is_of(&in_use)
+            && connected.is_current(&in_use)
         {
             return work(connected);
         }
         drop(in_use);
-        forget(self.connected.take());
+        abandon(self.connected.take());
         // Before the module is initialised: that reads the token as well.
         let lock = self.lock_logins();
         let in_use = module.in_use()?;
@@ -255,21 +261,21 @@ impl Token {
         work(self.connected.insert(connected))
     }
 
-    /// Gives the session back, if it is still ours.
+    /// Closes the session, if it is still valid.
     fn disconnect(&mut self) {
         let Some(connected) = self.connected.take() else {
             return;
         };
         let in_use = self.module.in_use_already();
-        if connected.is_of(&in_use) {
+        if connected.is_current(&in_use) {
             drop(connected);
         } else {
-            forget(Some(connected));
+            abandon(Some(connected));
         }
     }
 
-    /// Whether the token still answers, and is still the same.
-    fn is_well(&self) -> bool {
+    /// True if the token still answers, and is still the same.
+    fn is_responsive(&self) -> bool {
         let Some(connected) = &self.connected else {
             return false;
         };
@@ -280,18 +286,18 @@ impl Token {
         let info = in_use
             .context()
             .and_then(|context| context.get_token_info(connected.slot).ok());
-        info.is_some_and(|info| self.is_meant(&info))
+        info.is_some_and(|info| self.matches_uri(&info))
             && connected.session.get_session_info().is_ok()
             && self
                 .find_keys(&connected.session)
                 .is_ok_and(|keys| keys == [connected.key])
     }
 
-    fn connect(&mut self, context: &Pkcs11, generation: u64) -> Result<Connected, Degraded> {
+    fn connect(&mut self, context: &Pkcs11, generation: u64) -> Result<Connected, TokenError> {
         let (slot, info) = self.find_slot(context)?;
         let session = context.open_ro_session(slot)?;
         self.login(&session, &info)?;
-        let way = self.way(context, slot)?;
+        let mechanism = self.mechanism(context, slot)?;
         let key = match self.find_keys(&session)?[..] {
             [key] => key,
             [] => return Err(self.no_key("its token holds no such key")),
@@ -303,25 +309,25 @@ impl Token {
             session,
             slot,
             key,
-            way,
+            mechanism,
         })
     }
 
-    /// The slot with the token that is meant.
-    fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), Degraded> {
+    /// The slot with the token that the URI means.
+    fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), TokenError> {
         let mut found = Vec::new();
         for slot in context.get_slots_with_token()? {
             if self.uri.slot().is_some_and(|asked| asked != slot.id()) {
                 continue;
             }
-            // One that was pulled a moment ago is none.
+            // A token that was unplugged a moment ago does not count.
             let Ok(info) = context.get_token_info(slot) else {
                 continue;
             };
             let slot_info = context.get_slot_info(slot);
             let described = slot_info
                 .is_ok_and(|slot| self.uri.allows("slot-description", slot.slot_description()));
-            if info.token_initialized() && self.is_meant(&info) && described {
+            if info.token_initialized() && self.matches_uri(&info) && described {
                 found.push((slot, info));
             }
         }
@@ -332,16 +338,18 @@ impl Token {
         }
     }
 
-    fn is_meant(&self, info: &TokenInfo) -> bool {
+    fn matches_uri(&self, info: &TokenInfo) -> bool {
         self.uri.allows("token", info.label())
             && self.uri.allows("manufacturer", info.manufacturer_id())
             && self.uri.allows("model", info.model())
             && self.uri.allows("serial", info.serial_number())
     }
 
-    fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Degraded> {
-        let way = Way::of_token(context, slot)?;
-        way.ok_or_else(|| self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD"))
+    fn mechanism(&self, context: &Pkcs11, slot: Slot) -> Result<WrapMechanism, TokenError> {
+        let mechanism = WrapMechanism::of_token(context, slot)?;
+        mechanism.ok_or_else(|| {
+            self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD")
+        })
     }
 
     fn find_keys(&self, session: &Session) -> Result<Vec<ObjectHandle>, Error> {
@@ -358,7 +366,7 @@ impl Token {
         session.find_objects(&template)
     }
 
-    /// A key that others put there may not be what a custodian's should be.
+    /// A key that others created may lack the attributes it should have.
     fn warn_if_extractable(&self, session: &Session, key: ObjectHandle) {
         let asked = [AttributeType::Extractable, AttributeType::Sensitive];
         let Ok(found) = session.get_attributes(key, &asked) else {
@@ -378,27 +386,27 @@ impl Token {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn no_key(&self, cause: &'static str) -> Degraded {
+    fn no_key(&self, cause: &'static str) -> TokenError {
         let custodian = self.url.clone();
-        Degraded::Custodian(CustodianError::NoKey { custodian, cause })
+        TokenError::Custodian(CustodianError::NoKey { custodian, cause })
     }
 
-    /// A degraded as it is told.
-    fn told(&self, degraded: Degraded, operation: &'static str) -> CustodianError {
-        match degraded {
-            Degraded::Custodian(error) | Degraded::Login(error) => error,
-            Degraded::Module(error) if is_no_module(&error) => CustodianError::NoKey {
+    /// The error of a failure, for the caller.
+    fn explain(&self, error: TokenError, operation: &'static str) -> CustodianError {
+        match error {
+            TokenError::Custodian(error) | TokenError::Login(error) => error,
+            TokenError::Module(error) if is_no_module(&error) => CustodianError::NoKey {
                 custodian: self.url.clone(),
                 cause: "the module cannot be loaded",
             },
-            Degraded::Module(error) if meaning(&error) == Meaning::Denied => {
+            TokenError::Module(error) if meaning(&error) == Meaning::Denied => {
                 CustodianError::Denied {
                     custodian: self.url.clone(),
                     operation,
                     cause: words(&error),
                 }
             }
-            Degraded::Module(error) => unavailable(&self.url, &words(&error)),
+            TokenError::Module(error) => unavailable(&self.url, &words(&error)),
         }
     }
 }
@@ -409,9 +417,9 @@ impl Drop for Token {
     }
 }
 
-/// Lets go of a session of an earlier time without closing it: its number may be that of another one by
-/// now.
-fn forget(connected: Option<Connected>) {
+/// Drops a session of an earlier initialisation without closing it: its handle may be that of
+/// another one by now.
+fn abandon(connected: Option<Connected>) {
     if let Some(connected) = connected {
         std::mem::forget(connected.session);
     }

@@ -1,12 +1,13 @@
-//! PKCS#11 URIs (RFC 7512): which token and which key are meant, and how this machine gets to them. The
-//! part before the question mark is the same everywhere and stands in the keyring; the part behind it is
-//! this machine's alone.
+//! PKCS#11 URIs (RFC 7512): the token and the key, and how this machine reaches them. The part
+//! before the question mark is the same everywhere and is stored in the keyring; the part after it
+//! applies to this machine alone.
 
 use std::fmt;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
+use crate::custodian::CustodianScheme;
 
-/// Attributes that name a token, a slot or a key, in the order in which they are written.
+/// Attributes that identify a token, a slot or a key, in the order in which they are written.
 const NAMES: [&str; 9] = [
     "token",
     "manufacturer",
@@ -18,8 +19,8 @@ const NAMES: [&str; 9] = [
     "id",
     "type",
 ];
-/// Characters of an attribute's value that need no escape (RFC 7512, 2.3, less what quoting in a shell
-/// or in a list would make unpleasant).
+/// Characters of an attribute's value that need no escape (RFC 7512, 2.3, except those that would
+/// need quoting in a shell or in a list).
 const PLAIN: &[u8] = b"-._~:[]@!$'()*+,=&/";
 
 /// A PKCS#11 URI that names an AES key.
@@ -37,7 +38,7 @@ pub struct Pkcs11Uri {
     pub(super) pin: Option<PinSource>,
 }
 
-/// Where a PIN is.
+/// The source of a PIN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PinSource {
     File(String),
@@ -45,16 +46,13 @@ pub(super) enum PinSource {
 }
 
 impl Pkcs11Uri {
-    /// Reads a URI. Attributes that it does not know are refused: one that was meant to narrow the
-    /// choice must not be overlooked. So is a PIN in the URI itself.
+    /// Parses a URI. Unknown attributes are refused: one that was meant to narrow the choice must
+    /// not be ignored. So is a PIN in the URI itself.
     pub fn parse(url: &str) -> Result<Self, CustodianError> {
-        let rest = url
-            .strip_prefix("pkcs11:")
-            .ok_or_else(|| malformed("it starts with pkcs11:"))?;
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (rest, ""),
+        let Some((CustodianScheme::Pkcs11, attributes)) = CustodianScheme::split(url) else {
+            return Err(malformed("it starts with pkcs11:"));
         };
+        let (path, query) = attributes.split_once('?').unwrap_or((attributes, ""));
         let mut this = Self::default();
         for attribute in path.split(';').filter(|it| !it.is_empty()) {
             this.name(attribute)?;
@@ -71,12 +69,12 @@ impl Pkcs11Uri {
             return Err(malformed("type can only be secret-key"));
         }
         if this.value("slot-id").is_some() && this.slot().is_none() {
-            return Err(malformed("slot-id is no number"));
+            return Err(malformed("slot-id is not a number"));
         }
         Ok(this)
     }
 
-    /// A part that names the token or the key.
+    /// Parses a part that identifies the token or the key.
     fn name(&mut self, attribute: &str) -> Result<(), CustodianError> {
         let (name, value) = attribute
             .split_once('=')
@@ -87,13 +85,13 @@ impl Pkcs11Uri {
             return Err(malformed(&format!("unknown attribute {}", shown(name))));
         };
         if place.is_some() {
-            return Err(malformed(&format!("{name} is there twice")));
+            return Err(malformed(&format!("{name} is repeated")));
         }
         *place = Some(unescape(value).ok_or_else(|| malformed("a % escape is broken"))?);
         Ok(())
     }
 
-    /// A part that tells how this machine gets there.
+    /// Parses a part that says how this machine reaches it.
     fn way(&mut self, attribute: &str) -> Result<(), CustodianError> {
         let (name, value) = attribute
             .split_once('=')
@@ -106,7 +104,7 @@ impl Pkcs11Uri {
             "module-path" if self.module.is_none() => self.module = Some(text()?),
             "pin-source" if self.pin.is_none() => self.pin = Some(PinSource::parse(&text()?)?),
             "module-path" | "pin-source" => {
-                return Err(malformed(&format!("{name} is there twice")));
+                return Err(malformed(&format!("{name} is repeated")));
             }
             "pin-value" => {
                 return Err(malformed(
@@ -123,20 +121,20 @@ impl Pkcs11Uri {
         Ok(())
     }
 
-    /// What an attribute is asked to be.
+    /// The requested value of an attribute.
     pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
         let place = NAMES.iter().position(|known| *known == name)?;
         self.values.get(place)?.as_deref()
     }
 
-    /// Whether a token's text is what an attribute asks for, where it asks.
+    /// True if a token's text matches the requested attribute, if there is one.
     pub(super) fn allows(&self, name: &str, found: &str) -> bool {
         let asked = self.value(name);
         // The standard pads these texts with blanks.
         asked.is_none_or(|asked| asked == found.trim_end_matches([' ', '\0']).as_bytes())
     }
 
-    /// The slot that is asked for.
+    /// The requested slot.
     pub(super) fn slot(&self) -> Option<u64> {
         std::str::from_utf8(self.value("slot-id")?)
             .ok()?
@@ -158,10 +156,10 @@ impl PinSource {
     }
 }
 
-/// Without what is this machine's alone.
+/// Without the part that applies to this machine alone.
 impl fmt::Display for Pkcs11Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("pkcs11:")?;
+        write!(f, "{}:", CustodianScheme::Pkcs11)?;
         let set = NAMES.iter().zip(&self.values);
         let set = set.filter_map(|(name, value)| Some((name, value.as_ref()?)));
         for (index, (name, value)) in set.enumerate() {
@@ -191,8 +189,8 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     while let Some(byte) = bytes.next() {
         plain.push(match byte {
             b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
+                let mut nibble = || waxseal_core::hex::nibble(bytes.next()?);
+                nibble()? << 4 | nibble()?
             }
             byte => byte,
         });
@@ -200,14 +198,14 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// Somebody else's text in a message.
+/// Untrusted text, as a message may show it.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 fn malformed(cause: &str) -> CustodianError {
     CustodianError::Url {
-        scheme: "pkcs11",
+        scheme: CustodianScheme::Pkcs11,
         cause: cause.to_owned(),
     }
 }
@@ -263,7 +261,7 @@ mod tests {
         assert!(cause("pkcs11:token=t").contains("names no key"));
         assert!(cause("pkcs11:objekt=k").contains("unknown attribute objekt"));
         assert!(cause("pkcs11:object=k?x-y=1").contains("unknown attribute x-y"));
-        assert!(cause("pkcs11:object=k;object=l").contains("twice"));
+        assert!(cause("pkcs11:object=k;object=l").contains("repeated"));
         assert!(cause("pkcs11:object=%4").contains("escape"));
         assert!(cause("pkcs11:object=%zz").contains("escape"));
         assert!(cause("pkcs11:object=k;type=private").contains("secret-key"));

@@ -1,18 +1,18 @@
-//! What the transit engine makes of a data key: as the service writes it, `vault:vN:BASE64`, and as it
-//! is kept, the key's version as 4 bytes, big-endian, followed by the bytes behind the Base64. One text
-//! for each sequence of bytes and one sequence for each text: nothing can be changed unseen.
+//! The two forms of a ciphertext of the transit engine: as the service writes it,
+//! `vault:vN:BASE64`, and as it is stored, the key's version as 4 bytes, big-endian, followed by
+//! the decoded Base64. The mapping is one-to-one: nothing can be changed unnoticed.
 
 use base64_simd::STANDARD;
 
 const VERSION_LEN: usize = 4;
-/// More than any kind of key makes of 64 bytes.
-const MOST: usize = 4096;
+/// More than any kind of key produces from 64 bytes.
+const MAX_LEN: usize = 4096;
 
-/// The text of bytes that are kept; none if this custodian did not make them.
+/// The text of stored bytes; `None` if this custodian did not produce them.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let (version, sealed) = bytes.split_first_chunk::<VERSION_LEN>()?;
     let version = u32::from_be_bytes(*version);
-    if version == 0 || sealed.is_empty() || bytes.len() > MOST {
+    if version == 0 || sealed.is_empty() || bytes.len() > MAX_LEN {
         return None;
     }
     Some(format!(
@@ -21,7 +21,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
     ))
 }
 
-/// The bytes of a text of the service; none if it is written in any other way than [`text`] does.
+/// The bytes of a text of the service; `None` if it is written in any other way than [`text`] does.
 pub(super) fn bytes(written: &str) -> Option<Vec<u8>> {
     let (version, sealed) = written.strip_prefix("vault:v")?.split_once(':')?;
     let version: u32 = version.parse().ok()?;
@@ -82,6 +82,6 @@ mod tests {
         for kept in [&[][..], &[0, 0, 1], &[0, 0, 0, 1], &[0, 0, 0, 0, 1]] {
             assert_eq!(text(kept), None, "{kept:?}");
         }
-        assert_eq!(text(&[1; MOST + 1]), None);
+        assert_eq!(text(&[1; MAX_LEN + 1]), None);
     }
 }

@@ -1,75 +1,75 @@
-//! What an answer of Vault or OpenBao means for us, told by its status ("HTTP status codes", Vault API)
-//! and, where that says too little, by fixed texts of transit; and what a request means that got no
-//! answer. No text of theirs is passed on: they name paths, and could name more.
+//! Maps responses of Vault or OpenBao, by their status ("HTTP status codes", Vault API) and, where
+//! that is ambiguous, by fixed texts of transit; and requests without a response. No text of theirs
+//! is passed on: they name paths, and could name more.
 
 use std::error::Error;
 use std::io;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
-/// What was asked for when a login failed.
+/// The operation of a failed login.
 pub(super) const LOGIN: &str = "login";
 const WRAP: &str = "wrap";
-/// What transit says, with 400, of a key that is not there.
+/// The text of transit, with 400, for a missing key.
 const NO_KEY: &str = "encryption key not found";
-/// What transit says, with 500, of bytes that were changed, where the key is one of RSA.
+/// The text of transit, with 500, for changed bytes, if the key is an RSA key.
 const NOT_BY_RSA: &str = "failed to RSA decrypt";
 
-/// Why a request did not succeed.
+/// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It does not take what it was given (400).
-    NotTaken,
-    /// The token does not allow it, or is none (403).
+    /// It rejects the input (400).
+    BadRequest,
+    /// The token does not permit it, or is invalid (403).
     Forbidden,
-    /// There is nothing of this name.
+    /// Nothing has this name.
     Missing,
-    /// It may pass by itself.
-    Passing(&'static str),
+    /// It may be temporary.
+    Transient(&'static str),
 }
 
 impl Cause {
-    /// The cause of a status that is no success.
+    /// The cause of an error status.
     pub(super) fn of_status(status: u16, body: &[u8]) -> Self {
         let says = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
         match status {
             400 if says(NO_KEY) => Self::Missing,
-            500 if says(NOT_BY_RSA) => Self::NotTaken,
-            400 => Self::NotTaken,
+            500 if says(NOT_BY_RSA) => Self::BadRequest,
+            400 => Self::BadRequest,
             403 => Self::Forbidden,
             404 => Self::Missing,
-            // Somebody in between, or a standby that does not pass requests on to the active one.
-            300..=399 => Self::Passing("it redirects, which is not followed"),
-            412 => Self::Passing("it has not caught up with the others of its cluster"),
-            429 => Self::Passing("rate-limited"),
-            472 | 473 => Self::Passing("it is a standby"),
-            503 => Self::Passing("it is sealed, or starts"),
-            500..=599 => Self::Passing("an internal error of the service"),
+            // Something in between, or a standby that does not forward requests to the active node.
+            300..=399 => Self::Transient("it redirects, which is not followed"),
+            412 => Self::Transient("it has not caught up with the others of its cluster"),
+            429 => Self::Transient("rate-limited"),
+            472 | 473 => Self::Transient("it is a standby"),
+            503 => Self::Transient("it is sealed, or starts"),
+            500..=599 => Self::Transient("an internal error of the service"),
             _ => Self::UNREADABLE,
         }
     }
 
-    /// Something that answers, and not as Vault does.
-    pub(super) const UNREADABLE: Self = Self::Passing("answers something that cannot be read");
-    /// Nobody that answers in time.
-    pub(super) const SILENT: Self = Self::Passing("no answer in time");
+    /// The response is not one of Vault.
+    pub(super) const UNREADABLE: Self = Self::Transient("the answer cannot be read");
+    /// No response in time.
+    pub(super) const SILENT: Self = Self::Transient("no answer in time");
 
-    /// The cause of a request without an answer.
+    /// The cause of a request without a response.
     pub(super) fn of_request(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::SILENT;
         }
         match tls_error(error) {
             Some(rustls::Error::InvalidCertificate(_)) => {
-                Self::Passing("its certificate is not trusted")
+                Self::Transient("its certificate is not trusted")
             }
-            Some(_) => Self::Passing("TLS does not come about"),
-            None if error.is_connect() => Self::Passing("no connection"),
-            None => Self::Passing("the connection broke, or what answers is not HTTP"),
+            Some(_) => Self::Transient("the TLS handshake failed"),
+            None if error.is_connect() => Self::Transient("no connection"),
+            None => Self::Transient("the connection broke, or what answers is not HTTP"),
         }
     }
 
-    /// As an error of a custodian that was asked for an operation.
+    /// The error of a custodian for an operation.
     pub(super) fn error(self, custodian: &str, operation: &'static str) -> CustodianError {
         let custodian = custodian.to_owned();
         let denied = |cause: &str| CustodianError::Denied {
@@ -78,18 +78,18 @@ impl Cause {
             cause: cause.to_owned(),
         };
         match (self, operation) {
-            (Self::NotTaken, LOGIN) => denied("it does not take the credentials"),
-            // Whoever has no token yet is not told which of the two it is.
+            (Self::BadRequest, LOGIN) => denied("it rejects the credentials"),
+            // Without a token, the service does not reveal which of the two it is.
             (Self::Forbidden, LOGIN) => {
-                denied("it does not take the credentials, or nothing is mounted for them")
+                denied("it rejects the credentials, or nothing is mounted for them")
             }
-            (Self::Missing, LOGIN) => denied("there is no such way to log in"),
-            // Nothing was given that could be damaged: it is the request that is not taken.
-            (Self::NotTaken, WRAP) => denied("it does not take the request"),
-            (Self::NotTaken, _) => CustodianError::Refused { custodian },
+            (Self::Missing, LOGIN) => denied("there is no such login method"),
+            // There was no ciphertext that could be damaged: the request itself is rejected.
+            (Self::BadRequest, WRAP) => denied("it rejects the request"),
+            (Self::BadRequest, _) => CustodianError::Refused { custodian },
             (Self::Forbidden, _) => denied("permission denied"),
             (Self::Missing, _) => denied("there is no such key or mount"),
-            (Self::Passing(cause), _) => CustodianError::Unavailable {
+            (Self::Transient(cause), _) => CustodianError::Unavailable {
                 custodian,
                 cause: cause.to_owned(),
             },
@@ -97,7 +97,7 @@ impl Cause {
     }
 }
 
-/// The error of TLS behind another one. An I/O error hides what it was made of from `source`.
+/// The TLS error behind another error. An I/O error hides its inner error from `source`.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -119,7 +119,7 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 mod tests {
     use super::*;
 
-    fn told(status: u16, body: &str, operation: &'static str) -> CustodianError {
+    fn error_for(status: u16, body: &str, operation: &'static str) -> CustodianError {
         Cause::of_status(status, body.as_bytes()).error("vault:transit/wax", operation)
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn only_a_damaged_key_is_refused() {
         for operation in ["unwrap", "rewrap"] {
             for (status, body) in [(400, "cipher: message"), (500, "failed to RSA decrypt it")] {
-                let error = told(status, body, operation);
+                let error = error_for(status, body, operation);
                 assert!(matches!(error, CustodianError::Refused { .. }), "{error}");
             }
         }
@@ -140,7 +140,7 @@ mod tests {
             (404, "", "unwrap"),
             (404, "", LOGIN),
         ] {
-            let error = told(status, body, operation);
+            let error = error_for(status, body, operation);
             assert!(matches!(error, CustodianError::Denied { .. }), "{error}");
             assert!(!error.to_string().contains("encryption key"), "{error}");
         }
@@ -152,7 +152,7 @@ mod tests {
             100, 301, 307, 401, 405, 412, 418, 429, 472, 473, 500, 502, 503, 504,
         ] {
             for operation in ["wrap", "unwrap", "rewrap", LOGIN] {
-                let error = told(status, "a text of theirs", operation);
+                let error = error_for(status, "a text of theirs", operation);
                 assert!(error.is_transient(), "{status} {operation}: {error}");
                 assert!(!error.to_string().contains("theirs"), "{error}");
             }

@@ -1,6 +1,6 @@
-//! Who asks: a token that is given, or one for which this process logs in with an AppRole or with the
-//! token of its Kubernetes service account. What proves it is read anew at each login, since it may have
-//! been exchanged. When to log in is not known here.
+//! Authentication: a configured token, or a login with an AppRole or with the token of a Kubernetes
+//! service account. Credentials are read again at each login, since they may have been rotated.
+//! When to log in is decided elsewhere.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
-use super::settings::{first, is_path, needed, not_set, read, unfit};
+use super::settings::{first_set, invalid_variable, is_path, not_set, read_variable, required};
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
-use crate::secret_file::{Unusable, shown};
+use crate::secret_file::{SecretFileError, shown};
 
 const TOKEN: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
 const METHOD: &str = "VAULT_AUTH";
@@ -25,10 +25,10 @@ const SECRET_ID: &str = "VAULT_SECRET_ID";
 const ROLE: &str = "VAULT_K8S_ROLE";
 const ACCOUNT_FILE: &str = "VAULT_K8S_TOKEN_PATH";
 const DEFAULT_ACCOUNT_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// No proof is longer; and a buffer of that size is not moved while it is filled.
-const MOST: usize = 32 * 1024;
+/// The maximum size of credentials; a buffer of that size does not move while it is filled.
+const MAX_CREDENTIALS_LEN: usize = 32 * 1024;
 
-/// A way to get a token.
+/// A method to get a token.
 pub(super) struct Login {
     method: Method,
     variables: Variables,
@@ -41,22 +41,22 @@ enum Method {
     Kubernetes,
 }
 
-/// What the service knows this process by.
+/// A token, which identifies this process to the service.
 pub(super) struct Token {
     /// The token itself.
     pub(super) text: Zeroizing<String>,
-    /// How long it lives.
+    /// Its validity.
     pub(super) term: Term,
 }
 
-/// How long a token lives.
+/// The validity of a token.
 #[derive(Clone, Copy)]
 pub(super) enum Term {
-    /// The service has not been asked.
+    /// The service has not been asked yet.
     Unknown,
-    /// Nothing can be done about it, or need be.
+    /// It cannot be renewed, or need not be.
     Fixed,
-    /// For so long, unless it is renewed.
+    /// Valid for this long, unless it is renewed.
     Renewable(Duration),
 }
 
@@ -79,17 +79,17 @@ struct Kubernetes<'a> {
 }
 
 impl Login {
-    /// The way that variables name, or for which they are set. Looks whether the others that it needs
-    /// are there.
+    /// The method that variables name, or for which they are set. Checks that the other variables
+    /// it needs are set.
     pub(super) fn open(variables: &Variables) -> Result<Self, CustodianError> {
         let method = method(variables)?;
         match method {
-            Method::Token => given(variables).map(drop)?,
+            Method::Token => configured_token(variables).map(drop)?,
             Method::AppRole => {
-                needed(ROLE_ID, variables)?;
-                needed(SECRET_ID, variables)?;
+                required(ROLE_ID, variables)?;
+                required(SECRET_ID, variables)?;
             }
-            Method::Kubernetes => drop(needed(ROLE, variables)?),
+            Method::Kubernetes => drop(required(ROLE, variables)?),
         }
         mount("", variables)?;
         Ok(Self {
@@ -98,8 +98,8 @@ impl Login {
         })
     }
 
-    /// A token. The one that is given is not tried here: what it is asked for shows whether it serves.
-    pub(super) async fn enter(
+    /// Returns a token. A configured one is not verified here: its use shows whether it is valid.
+    pub(super) async fn log_in(
         &self,
         custodian: &str,
         client: &Client,
@@ -107,23 +107,25 @@ impl Login {
     ) -> Result<Token, CustodianError> {
         let variables = &self.variables;
         let (mount, body) = match self.method {
-            Method::Token => return given(variables),
+            Method::Token => return configured_token(variables),
             Method::AppRole => {
-                let (role_id, secret_id) =
-                    (needed(ROLE_ID, variables)?, needed(SECRET_ID, variables)?);
-                let proof = AppRole {
+                let (role_id, secret_id) = (
+                    required(ROLE_ID, variables)?,
+                    required(SECRET_ID, variables)?,
+                );
+                let credentials = AppRole {
                     role_id: &role_id,
                     secret_id: &secret_id,
                 };
-                (mount("approle", variables)?, json(SECRET_ID, &proof)?)
+                (mount("approle", variables)?, json(SECRET_ID, &credentials)?)
             }
             Method::Kubernetes => {
-                let (role, account) = (needed(ROLE, variables)?, account(variables)?);
-                let proof = Kubernetes {
+                let (role, account_token) = (required(ROLE, variables)?, account_token(variables)?);
+                let credentials = Kubernetes {
                     role: &role,
-                    jwt: account.trim(),
+                    jwt: account_token.trim(),
                 };
-                (mount("kubernetes", variables)?, json(ROLE, &proof)?)
+                (mount("kubernetes", variables)?, json(ROLE, &credentials)?)
             }
         };
         let request = Request {
@@ -142,31 +144,37 @@ impl Login {
 }
 
 fn method(variables: &Variables) -> Result<Method, CustodianError> {
-    if let Some(name) = read(METHOD, variables)? {
+    if let Some(name) = read_variable(METHOD, variables)? {
         return match name.as_str() {
             "token" => Ok(Method::Token),
             "approle" => Ok(Method::AppRole),
             "kubernetes" => Ok(Method::Kubernetes),
-            _ => Err(unfit(METHOD, "it is token, approle or kubernetes")),
+            _ => Err(invalid_variable(
+                METHOD,
+                "it is token, approle or kubernetes",
+            )),
         };
     }
-    if first(&TOKEN, variables)?.is_some() {
+    if first_set(&TOKEN, variables)?.is_some() {
         return Ok(Method::Token);
     }
-    if read(ROLE_ID, variables)?.is_some() {
+    if read_variable(ROLE_ID, variables)?.is_some() {
         return Ok(Method::AppRole);
     }
-    match read(ROLE, variables)? {
+    match read_variable(ROLE, variables)? {
         Some(_) => Ok(Method::Kubernetes),
         None => Err(not_set("VAULT_TOKEN")),
     }
 }
 
-/// The token that is given.
-fn given(variables: &Variables) -> Result<Token, CustodianError> {
-    let (name, text) = first(&TOKEN, variables)?.ok_or_else(|| not_set("VAULT_TOKEN"))?;
+/// The configured token.
+fn configured_token(variables: &Variables) -> Result<Token, CustodianError> {
+    let (name, text) = first_set(&TOKEN, variables)?.ok_or_else(|| not_set("VAULT_TOKEN"))?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unfit(name, "it holds characters that no token has"));
+        return Err(invalid_variable(
+            name,
+            "it holds characters that a token cannot have",
+        ));
     }
     Ok(Token {
         text,
@@ -174,39 +182,42 @@ fn given(variables: &Variables) -> Result<Token, CustodianError> {
     })
 }
 
-/// Where the way to log in is mounted.
+/// The mount path of the login method.
 fn mount(default: &str, variables: &Variables) -> Result<String, CustodianError> {
-    match read(MOUNT, variables)? {
+    match read_variable(MOUNT, variables)? {
         None => Ok(default.to_owned()),
         Some(mount) if is_path(&mount) => Ok(mount.as_str().to_owned()),
-        Some(_) => Err(unfit(
+        Some(_) => Err(invalid_variable(
             MOUNT,
-            "it is no path of letters, digits, dots, - and _",
+            "it is not a path of letters, digits, dots, - and _",
         )),
     }
 }
 
-/// The token of the service account, which Kubernetes exchanges every hour or so.
-fn account(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
-    let path = read(ACCOUNT_FILE, variables)?;
+/// The token of the service account, which Kubernetes rotates every hour or so.
+fn account_token(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
+    let path = read_variable(ACCOUNT_FILE, variables)?;
     let path = path.as_deref().map_or(DEFAULT_ACCOUNT_FILE, String::as_str);
     let unreadable = |error: std::io::Error| CustodianError::File {
         path: shown(path),
-        error: Unusable::Unreadable(error.kind()),
+        error: SecretFileError::Unreadable(error.kind()),
     };
-    // Who else may read it is the decision of Kubernetes, which writes it.
+    // Kubernetes writes the file and decides who else may read it.
     let file = File::open(path).map_err(unreadable)?;
-    let mut text = Zeroizing::new(String::with_capacity(MOST));
-    file.take(MOST as u64)
+    let mut text = Zeroizing::new(String::with_capacity(MAX_CREDENTIALS_LEN));
+    file.take(MAX_CREDENTIALS_LEN as u64)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     Ok(text)
 }
 
-/// A proof as JSON, in a buffer that is wiped.
-fn json(variable: &str, proof: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CustodianError> {
-    let mut body = Zeroizing::new(Vec::with_capacity(2 * MOST));
-    let written = serde_json::to_writer(&mut *body, proof);
-    written.map_err(|_| unfit(variable, "it cannot be sent"))?;
+/// Credentials as JSON, in a buffer that is wiped.
+fn json(
+    variable: &str,
+    credentials: &impl Serialize,
+) -> Result<Zeroizing<Vec<u8>>, CustodianError> {
+    let mut body = Zeroizing::new(Vec::with_capacity(2 * MAX_CREDENTIALS_LEN));
+    let written = serde_json::to_writer(&mut *body, credentials);
+    written.map_err(|_| invalid_variable(variable, "it cannot be sent"))?;
     Ok(body)
 }

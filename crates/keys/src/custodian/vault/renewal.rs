@@ -1,5 +1,5 @@
-//! Keeps a token alive for as long as it is in use: renews it at half of its time, and logs in anew where
-//! that does not help. Nobody waits for this.
+//! Keeps a token alive while it is in use: renews it at half of its validity, and logs in again
+//! where that does not help. No caller waits for this.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,23 +10,23 @@ use tracing::warn;
 
 use super::failure::Cause;
 use super::login::{Term, Token};
-use super::session::{Session, soon};
+use super::session::{Session, background_deadline};
 
-/// Between two renewals at least.
-const LEAST: Duration = Duration::from_millis(250);
-/// Until a token is looked up again that could not be.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The minimum interval between two renewals.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+/// The delay before a failed look-up of a token is repeated.
+const LOOKUP_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Starts to, in a task that ends with the use of the token, or with its session.
+/// Starts a task that ends with the use of the token, or with its session.
 pub(super) fn start(session: &Arc<Session>, token: &Arc<Token>, ended: oneshot::Receiver<()>) {
     if !matches!(token.term, Term::Fixed) {
-        tokio::spawn(keep(Arc::downgrade(session), token.clone(), ended));
+        tokio::spawn(keep_alive(Arc::downgrade(session), token.clone(), ended));
     }
 }
 
-/// When a token ends, as far as it is known.
+/// The expiry of a token, as far as it is known.
 struct Lease {
-    /// The longest that it ever was.
+    /// Its longest validity so far.
     whole: Duration,
     until: Instant,
 }
@@ -39,11 +39,12 @@ impl Lease {
         }
     }
 
-    fn left(&self) -> Duration {
+    fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Takes what a renewal gave; false where it gave so little that the token nears its last end.
+    /// Applies a renewal. Returns false if it granted so little that the token is close to its
+    /// final expiry.
     fn extend(&mut self, lease: Duration) -> bool {
         let whole = self.whole.max(lease);
         *self = Self {
@@ -54,14 +55,14 @@ impl Lease {
     }
 }
 
-async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Receiver<()>) {
+async fn keep_alive(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Receiver<()>) {
     let Some(mut lease) = first_lease(&session, &token, &mut ended).await else {
         return;
     };
-    let mut told = false;
+    let mut has_warned = false;
     loop {
-        // Half of it, and half of the rest for as long as the service cannot be reached.
-        if !paused((lease.left() / 2).max(LEAST), &mut ended).await {
+        // Half of the remaining time, and half of that again while the service cannot be reached.
+        if !wait_in_use((lease.remaining() / 2).max(MIN_INTERVAL), &mut ended).await {
             return;
         }
         let Some(session) = session.upgrade() else {
@@ -69,19 +70,19 @@ async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Rec
         };
         match session.renew(&token).await {
             Ok(Term::Renewable(more)) if lease.extend(more) => continue,
-            Err(Cause::Passing(_)) if !lease.left().is_zero() => continue,
+            Err(Cause::Transient(_)) if !lease.remaining().is_zero() => continue,
             _ => {}
         }
-        // Where that fails as well, whoever asks next tries it again.
-        match session.enter(Some(&token), soon()).await {
-            Ok(None) if !lease.left().is_zero() => {
-                if !told {
+        // If that fails as well, the next request tries again.
+        match session.log_in(Some(&token), background_deadline()).await {
+            Ok(None) if !lease.remaining().is_zero() => {
+                if !has_warned {
                     warn!(
-                        "the token of the custodian {} ends soon: its variable holds no other one",
+                        "the token of the custodian {} ends soon: its variable holds no other token",
                         session.custodian
                     );
                 }
-                told = true;
+                has_warned = true;
             }
             Ok(_) => return,
             Err(error) => {
@@ -92,7 +93,8 @@ async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Rec
     }
 }
 
-/// The lease of a token that has one. One that may not be looked up is used for as long as it is taken.
+/// The lease of a token that has one. A token that may not be looked up is used for as long as it
+/// is accepted.
 async fn first_lease(
     session: &Weak<Session>,
     token: &Arc<Token>,
@@ -105,17 +107,17 @@ async fn first_lease(
             Term::Fixed => return None,
             Term::Unknown => {}
         }
-        let looked_up = session.upgrade()?.look_up(token).await;
-        match looked_up {
+        let term_now = session.upgrade()?.look_up(token).await;
+        match term_now {
             Ok(found) => term = found,
-            Err(Cause::Passing(_)) if paused(LOOK_AGAIN, ended).await => {}
+            Err(Cause::Transient(_)) if wait_in_use(LOOKUP_RETRY_DELAY, ended).await => {}
             Err(_) => return None,
         }
     }
 }
 
-/// Waits; false where meanwhile the token went out of use.
-async fn paused(pause: Duration, ended: &mut oneshot::Receiver<()>) -> bool {
+/// Waits. Returns false if the token went out of use meanwhile.
+async fn wait_in_use(pause: Duration, ended: &mut oneshot::Receiver<()>) -> bool {
     tokio::select! {
         () = sleep(pause) => true,
         _ = ended => false,
@@ -130,14 +132,14 @@ mod tests {
     async fn a_lease_runs_out_and_is_extended_until_renewals_give_too_little() {
         let mut lease = Lease::new(Duration::from_secs(60));
         tokio::time::advance(Duration::from_secs(40)).await;
-        assert_eq!(lease.left(), Duration::from_secs(20));
+        assert_eq!(lease.remaining(), Duration::from_secs(20));
         assert!(lease.extend(Duration::from_secs(60)));
-        assert_eq!(lease.left(), Duration::from_secs(60));
+        assert_eq!(lease.remaining(), Duration::from_secs(60));
         assert!(lease.extend(Duration::from_secs(100)));
         assert!(lease.extend(Duration::from_secs(50)));
         assert!(!lease.extend(Duration::from_secs(49)));
-        assert_eq!(lease.left(), Duration::from_secs(49));
+        assert_eq!(lease.remaining(), Duration::from_secs(49));
         tokio::time::advance(Duration::from_secs(80)).await;
-        assert_eq!(lease.left(), Duration::ZERO);
+        assert_eq!(lease.remaining(), Duration::ZERO);
     }
 }

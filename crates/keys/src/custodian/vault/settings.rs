@@ -1,40 +1,40 @@
-//! What an operator says about a Vault or OpenBao: the key in the URL, and in variables where the
-//! service is and whom it trusts. Who asks is the business of `login`; nothing is asked here.
+//! An operator's settings of a Vault or OpenBao: the key in the URL, and the address and trust of
+//! the service in variables. Authentication is in `login`; nothing is contacted here.
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::custodian::Variables;
+use crate::custodian::CustodianError;
 use crate::custodian::local::variable;
-use crate::error::CustodianError;
+use crate::custodian::{CustodianScheme, Variables};
 
 const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 const NAMESPACE: [&str; 2] = ["VAULT_NAMESPACE", "BAO_NAMESPACE"];
 const ALLOW_HTTP: &str = "VAULT_ALLOW_HTTP";
-/// A URL is no longer.
-const LONGEST: usize = 512;
+/// The longest URL.
+const MAX_URL_LEN: usize = 512;
 
 /// A key of the transit engine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct DocumentStore {
+pub(super) struct TransitKey {
     mount: String,
     key: String,
 }
 
-impl DocumentStore {
-    /// The one of `MOUNT/KEY`; the mount may have several parts.
-    pub(super) fn parse(rest: &str) -> Result<Self, CustodianError> {
+impl TransitKey {
+    /// Parses `MOUNT/KEY`; the mount may have several parts.
+    pub(super) fn parse(path: &str) -> Result<Self, CustodianError> {
         let malformed = |cause: &str| CustodianError::Url {
-            scheme: "vault",
+            scheme: CustodianScheme::Vault,
             cause: cause.to_owned(),
         };
-        let Some((mount, key)) = rest.rsplit_once('/') else {
+        let Some((mount, key)) = path.rsplit_once('/') else {
             return Err(malformed(
                 "vault: is followed by MOUNT/KEY, such as transit/waxseal",
             ));
         };
-        if !is_path(mount) || !is_path(key) || rest.len() > LONGEST {
+        if !is_path(mount) || !is_path(key) || path.len() > MAX_URL_LEN {
             return Err(malformed(
                 "the parts of MOUNT/KEY consist of letters, digits, dots, - and _",
             ));
@@ -47,7 +47,7 @@ impl DocumentStore {
 
     /// The URL of the custodian.
     pub(super) fn url(&self) -> String {
-        format!("vault:{}/{}", self.mount, self.key)
+        CustodianScheme::Vault.url(format_args!("{}/{}", self.mount, self.key))
     }
 
     /// The path of an operation of transit: `encrypt`, `decrypt`, `rewrap`.
@@ -56,35 +56,36 @@ impl DocumentStore {
     }
 }
 
-/// Whether these are names, divided by `/`, that stand in a path as they are.
+/// True if these are names, separated by `/`, that need no escape in a path.
 pub(super) fn is_path(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     text.split('/')
         .all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(fits))
 }
 
-/// Where a service is.
+/// The address of a service.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// Without a `/` at its end.
+    /// The address, without a trailing `/`.
     pub(super) address: String,
-    /// The part of the service that has the key and the logins.
+    /// The namespace with the key and the logins.
     pub(super) namespace: Option<HeaderValue>,
-    /// Whether it is asked without TLS.
+    /// True if it is reached without TLS.
     pub(super) is_plain: bool,
 }
 
 impl Service {
-    /// The one that variables name.
-    pub(super) fn read(variables: &Variables) -> Result<Self, CustodianError> {
-        let (name, address) = first(&ADDRESS, variables)?.ok_or_else(|| not_set("VAULT_ADDR"))?;
-        let wrong = |cause: &str| Err(unfit(name, cause));
+    /// Reads the variables.
+    pub(super) fn from_variables(variables: &Variables) -> Result<Self, CustodianError> {
+        let (name, address) =
+            first_set(&ADDRESS, variables)?.ok_or_else(|| not_set("VAULT_ADDR"))?;
+        let wrong = |cause: &str| Err(invalid_variable(name, cause));
         let Ok(url) = Url::parse(&address) else {
-            return wrong("it is no URL such as https://vault.example:8200");
+            return wrong("it is not a URL such as https://vault.example:8200");
         };
         let has_more = url.query().is_some() || url.fragment().is_some();
         if has_more || !url.username().is_empty() || url.password().is_some() {
-            return wrong("a URL with more than a host, a port and a path is not taken");
+            return wrong("a URL with more than a host, a port and a path is refused");
         }
         let is_plain = match url.scheme() {
             "https" => false,
@@ -112,29 +113,32 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn allows_http(variables: &Variables) -> Result<bool, CustodianError> {
-    match read(ALLOW_HTTP, variables)?.as_deref().map(String::as_str) {
+    match read_variable(ALLOW_HTTP, variables)?
+        .as_deref()
+        .map(String::as_str)
+    {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(unfit(ALLOW_HTTP, "it is true or false")),
+        Some(_) => Err(invalid_variable(ALLOW_HTTP, "it is true or false")),
     }
 }
 
 fn namespace(variables: &Variables) -> Result<Option<HeaderValue>, CustodianError> {
-    let Some((name, namespace)) = first(&NAMESPACE, variables)? else {
+    let Some((name, namespace)) = first_set(&NAMESPACE, variables)? else {
         return Ok(None);
     };
     let is_name = is_path(namespace.trim_matches('/'));
     match HeaderValue::from_str(&namespace) {
         Ok(value) if is_name => Ok(Some(value)),
-        _ => Err(unfit(
+        _ => Err(invalid_variable(
             name,
-            "it is no path of letters, digits, dots, - and _",
+            "it is not a path of letters, digits, dots, - and _",
         )),
     }
 }
 
-/// A variable that is set to something, without the space around it.
-pub(super) fn read(
+/// A variable that is set and not blank, trimmed.
+pub(super) fn read_variable(
     name: &str,
     variables: &Variables,
 ) -> Result<Option<Zeroizing<String>>, CustodianError> {
@@ -142,21 +146,21 @@ pub(super) fn read(
     Ok(value.map(|value| Zeroizing::new(value.trim().to_owned())))
 }
 
-/// A variable that has to be set.
-pub(super) fn needed(
+/// A required variable.
+pub(super) fn required(
     name: &str,
     variables: &Variables,
 ) -> Result<Zeroizing<String>, CustodianError> {
-    read(name, variables)?.ok_or_else(|| not_set(name))
+    read_variable(name, variables)?.ok_or_else(|| not_set(name))
 }
 
 /// The first of these variables that is set, and its name.
-pub(super) fn first(
+pub(super) fn first_set(
     names: &[&'static str],
     variables: &Variables,
 ) -> Result<Option<(&'static str, Zeroizing<String>)>, CustodianError> {
     for name in names {
-        if let Some(value) = read(name, variables)? {
+        if let Some(value) = read_variable(name, variables)? {
             return Ok(Some((name, value)));
         }
     }
@@ -169,8 +173,8 @@ pub(super) fn not_set(variable: &str) -> CustodianError {
     }
 }
 
-/// A variable that is set to something that does not serve.
-pub(super) fn unfit(variable: &str, cause: &str) -> CustodianError {
+/// The error of a variable whose value cannot be used.
+pub(super) fn invalid_variable(variable: &str, cause: &str) -> CustodianError {
     CustodianError::Variable {
         variable: variable.to_owned(),
         cause: cause.to_owned(),
@@ -187,30 +191,30 @@ mod tests {
     fn service(set: &[(&str, &str)]) -> Result<Service, CustodianError> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let set: BTreeMap<_, _> = set.iter().map(owned).collect();
-        Service::read(&variables(move |name| set.get(name).cloned()))
+        Service::from_variables(&variables(move |name| set.get(name).cloned()))
     }
 
     #[test]
     fn a_key_is_named_by_its_mount_and_its_name() {
-        for (rest, path) in [
+        for (text, path) in [
             ("transit/wax", "transit/decrypt/wax"),
             (
                 "team/a/transit/wax-1_b.c",
                 "team/a/transit/decrypt/wax-1_b.c",
             ),
         ] {
-            let place = DocumentStore::parse(rest).unwrap();
-            assert_eq!(place.path("decrypt"), path);
-            assert_eq!(place.url(), format!("vault:{rest}"));
+            let key = TransitKey::parse(text).unwrap();
+            assert_eq!(key.path("decrypt"), path);
+            assert_eq!(key.url(), format!("vault:{text}"));
         }
-        for rest in [
+        for path in [
             "", "wax", "/wax", "transit/", "a//b", "./b", "a/..", "../a/b", "a b/c", "a/b?c",
             "a/b#c", "a/%2e", "ä/b", "a/b\n", "/a/b", "a/b/",
         ] {
-            let error = DocumentStore::parse(rest).unwrap_err();
-            assert!(matches!(error, CustodianError::Url { .. }), "{rest}");
+            let error = TransitKey::parse(path).unwrap_err();
+            assert!(matches!(error, CustodianError::Url { .. }), "{path}");
         }
-        assert!(DocumentStore::parse(&format!("a/{}", "b".repeat(LONGEST))).is_err());
+        assert!(TransitKey::parse(&format!("a/{}", "b".repeat(MAX_URL_LEN))).is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! TLS to Vault or OpenBao: whom it trusts, and the certificate that it shows. Uses the cryptography of
-//! the core, given by name: nothing is installed for the whole process.
+//! TLS to Vault or OpenBao: the trusted authority, and the client certificate. Uses the core's
+//! cryptography provider explicitly: nothing is installed for the whole process.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::settings::{Service, not_set, read, unfit};
+use super::settings::{Service, invalid_variable, not_set, read_variable};
+use crate::custodian::CustodianError;
 use crate::custodian::{Variables, file};
-use crate::error::CustodianError;
-use crate::secret_file::{Unusable, shown};
+use crate::secret_file::{SecretFileError, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";
 const CERTIFICATE: &str = "VAULT_CLIENT_CERT";
@@ -20,12 +20,12 @@ const KEY: &str = "VAULT_CLIENT_KEY";
 
 type Certificates = Vec<CertificateDer<'static>>;
 
-/// What a service is reached with.
+/// The TLS configuration for a service.
 pub(super) fn settings(
     service: &Service,
     variables: &Variables,
 ) -> Result<ClientConfig, CustodianError> {
-    // Without TLS nobody is trusted, and nothing has to be read.
+    // Without TLS nothing is trusted, and no file has to be read.
     let roots = if service.is_plain {
         RootCertStore::empty()
     } else {
@@ -33,37 +33,45 @@ pub(super) fn settings(
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|_| unfit("VAULT_ADDR", "this build has no TLS for it"))?
+        .map_err(|_| invalid_variable("VAULT_ADDR", "this build has no TLS for it"))?
         .with_root_certificates(roots);
     match identity(variables)? {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
-            .map_err(|_| unfit(KEY, "its key is not the one of the certificate")),
+            .map_err(|_| invalid_variable(KEY, "its key is not the one of the certificate")),
     }
 }
 
-/// The authority that is named, and then no other; else those of the system.
+/// The configured authority alone; otherwise those of the system.
 fn roots(variables: &Variables) -> Result<RootCertStore, CustodianError> {
     let mut roots = RootCertStore::empty();
-    let Some(path) = read(AUTHORITY, variables)? else {
-        // What the system has and cannot be read is left out: the rest may be enough.
+    let Some(path) = read_variable(AUTHORITY, variables)? else {
+        // Unreadable certificates of the system are skipped: the rest may be enough.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
     for certificate in certificates(AUTHORITY, &path)? {
         let added = roots.add(certificate);
-        added.map_err(|_| unfit(AUTHORITY, "its file holds a certificate of no authority"))?;
+        added.map_err(|_| {
+            invalid_variable(
+                AUTHORITY,
+                "its file holds a certificate that is not one of an authority",
+            )
+        })?;
     }
     Ok(roots)
 }
 
-/// The certificate that this process shows, if it has one. The copy of the key that TLS works with is
-/// not wiped: the library has no way to.
+/// The certificate of this process, if it has one. The copy of the key that TLS uses is not wiped:
+/// the library offers no way to.
 fn identity(
     variables: &Variables,
 ) -> Result<Option<(Certificates, PrivateKeyDer<'static>)>, CustodianError> {
-    let (chain, key) = match (read(CERTIFICATE, variables)?, read(KEY, variables)?) {
+    let (chain, key) = match (
+        read_variable(CERTIFICATE, variables)?,
+        read_variable(KEY, variables)?,
+    ) {
         (None, None) => return Ok(None),
         (None, Some(_)) => return Err(not_set(CERTIFICATE)),
         (Some(_), None) => return Err(not_set(KEY)),
@@ -72,18 +80,21 @@ fn identity(
     let chain = certificates(CERTIFICATE, &chain)?;
     let text = file::read_text(&key)?;
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
-    let key = key.map_err(|_| unfit(KEY, "its file holds no private key in PEM"))?;
+    let key = key.map_err(|_| invalid_variable(KEY, "its file holds no private key in PEM"))?;
     Ok(Some((chain, key)))
 }
 
 fn certificates(variable: &str, path: &str) -> Result<Certificates, CustodianError> {
     let pem = fs::read(path).map_err(|error| CustodianError::File {
         path: shown(path),
-        error: Unusable::Unreadable(error.kind()),
+        error: SecretFileError::Unreadable(error.kind()),
     })?;
     let found: Result<Certificates, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unfit(variable, "its file holds no certificate in PEM")),
+        _ => Err(invalid_variable(
+            variable,
+            "its file holds no certificate in PEM",
+        )),
     }
 }

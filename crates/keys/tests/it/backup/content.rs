@@ -1,4 +1,4 @@
-//! What lies in a backup: whole, of one piece, and nothing else; and vectors that open for ever.
+//! The content of a backup: complete, consistent, and nothing else; and vectors that must always open.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use waxseal_keys::{Backup, BackupError, DocumentError, Identities, RingError, Sh
 use super::{assert_is_whole, backup, identities, recipients, refused, ring};
 use crate::rings::{custodian, with};
 
-/// A backup whose content was changed by somebody who can open it.
+/// A backup whose content was changed by a holder of an identity.
 async fn changed(change: impl FnOnce(&mut Value)) -> Result<Backup, BackupError> {
     let identity = Identity::generate();
     let file = backup().await.seal(&recipients(&[&identity])).unwrap();
@@ -42,7 +42,7 @@ async fn it_holds_the_document_and_its_keys_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_not_of_one_piece_is_refused() {
+async fn an_inconsistent_backup_is_refused() {
     assert!(changed(|_| ()).await.is_ok());
     let lacks =
         refused(changed(|it| drop(it["keys"].as_object_mut().unwrap().remove("names"))).await);
@@ -54,7 +54,7 @@ async fn a_backup_that_is_not_of_one_piece_is_refused() {
     assert_eq!(version, mac);
     let environment = changed(|it| it["document"]["environment"] = json!("other")).await;
     assert_eq!(refused(environment), mac);
-    // Each key in the place of each other.
+    // Each key in the position of each other one.
     let names: Vec<String> = {
         let entries = ring().await.keys().to_vec();
         let present = entries.iter().filter(|it| !it.wraps.is_empty());
@@ -69,7 +69,7 @@ async fn a_backup_that_is_not_of_one_piece_is_refused() {
 }
 
 #[tokio::test]
-async fn a_content_of_another_form_is_refused_and_not_told() {
+async fn a_malformed_content_is_refused_and_not_shown() {
     let is_form = |error: &BackupError| matches!(error, BackupError::Payload { .. });
     let secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2V";
     let changes: [fn(&mut Value); 6] = [
@@ -107,7 +107,7 @@ async fn a_backup_of_another_environment_is_refused() {
 }
 
 #[tokio::test]
-async fn a_backup_is_made_with_the_custodians_of_the_ring_alone() {
+async fn a_backup_is_created_with_the_custodians_of_the_ring_alone() {
     let error = refused(Backup::of(&ring().await, &with(&custodian())).await);
     assert!(
         matches!(error, BackupError::Ring(RingError::Custodian(_))),
@@ -116,7 +116,7 @@ async fn a_backup_is_made_with_the_custodians_of_the_ring_alone() {
 }
 
 #[tokio::test]
-async fn it_tells_a_document_that_it_knows_from_others() {
+async fn it_distinguishes_a_known_document_from_others() {
     let (backup, ring) = (backup().await, ring().await);
     assert!(backup.follows(&ring.to_bytes()).await);
     let custodians = [another()];
@@ -137,7 +137,7 @@ fn vector(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn backups_and_sheets_of_this_format_open_for_ever() {
+async fn backups_and_sheets_of_this_format_always_open() {
     let ring = ring().await;
     let identities = Identities::parse(&vector("identity.txt")).unwrap();
     let opened = Backup::open(vector("to-identity.age").as_bytes(), &identities).await;

@@ -1,4 +1,4 @@
-//! Backups to recipients, and files that are none or were changed.
+//! Backups to recipients, and files that are not backups or were changed.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn each_recipient_opens_it_alone() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_before_opens_under_other_custodians() {
+async fn earlier_values_open_under_other_custodians() {
     let old = ring().await;
     let sealer = Sealer::new(Arc::new(old.keyring().unwrap()), Mode::On, Format::Sealed);
     let sealed = sealer.seal(b"a state", Binding::record(b"wa:1")).unwrap();
@@ -78,7 +78,7 @@ async fn no_flipped_byte_opens() {
 }
 
 #[tokio::test]
-async fn what_mail_does_to_line_ends_is_no_damage() {
+async fn changed_line_ends_are_not_damage() {
     let identity = Identity::generate();
     let file = backup().await.seal(&recipients(&[&identity])).unwrap();
     let mailed = format!("\r\n\r\n{}\r\n", file.replace('\n', "\r\n"));
@@ -88,7 +88,7 @@ async fn what_mail_does_to_line_ends_is_no_damage() {
 }
 
 #[tokio::test]
-async fn other_files_are_no_backup() {
+async fn other_files_are_not_backups() {
     let identities = identities(&Identity::generate());
     for file in [&b""[..], b"{}", b"AGE-SECRET-KEY-1", &[0xff; 100]] {
         let error = refused(Backup::open(file, &identities).await);
@@ -139,7 +139,7 @@ fn recipients_and_identities_are_read_from_files_and_never_shown() {
 }
 
 #[tokio::test]
-async fn nobody_is_no_recipient() {
+async fn an_empty_list_of_recipients_is_refused() {
     let error = refused(backup().await.seal(&Recipients::default()));
     assert_eq!(error, BackupError::NoRecipient);
 }

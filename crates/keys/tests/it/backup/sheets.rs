@@ -1,4 +1,4 @@
-//! Shares on paper: printed, typed again, and mistyped.
+//! Shares on paper: printed, typed, and mistyped.
 
 use waxseal_keys::{Backup, BackupError, Share};
 
@@ -16,14 +16,13 @@ async fn sheet() -> String {
     shares[1].sheet(&about()).to_string()
 }
 
-/// Always the same one: of a random one, one mistyped line in 65536 would be found by the last line
-/// alone.
+/// A fixed share: of a random one, one mistyped line in 65536 would be detected by the last line alone.
 fn fixed() -> Vec<String> {
     needed(include_str!("../../vectors/backup/share-1.txt"))
 }
 
 #[tokio::test]
-async fn a_sheet_is_printable_and_says_what_it_is() {
+async fn a_sheet_is_printable_and_describes_itself() {
     let sheet = sheet().await;
     assert!(
         sheet
@@ -45,7 +44,7 @@ async fn a_sheet_is_printable_and_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn people_type_it_as_they_like() {
+async fn variations_in_typing_are_accepted() {
     let (file, shares) = split(2, 3).await;
     let ring = ring().await;
     let typed = |change: &dyn Fn(String) -> String| -> Vec<Share> {
@@ -116,7 +115,7 @@ fn a_mistyped_line_is_named() {
 }
 
 #[test]
-fn lines_in_each_others_place_are_named() {
+fn swapped_lines_are_named() {
     let mut lines = fixed();
     let (second, third) = (lines[3].replace("2:", "3:"), lines[4].replace("3:", "2:"));
     (lines[3], lines[4]) = (third, second);
@@ -125,7 +124,7 @@ fn lines_in_each_others_place_are_named() {
 }
 
 #[tokio::test]
-async fn a_mistyped_head_is_noticed() {
+async fn a_mistyped_head_is_detected() {
     let text = needed(&sheet().await).join("\n");
     let change = |from: &str, to: &str| {
         assert!(text.contains(from), "{text}");
@@ -179,7 +178,7 @@ impl PopLast for String {
 }
 
 #[tokio::test]
-async fn a_line_of_another_share_is_noticed() {
+async fn a_line_of_another_share_is_detected() {
     let (_, shares) = split(2, 3).await;
     let sheets: Vec<_> = shares
         .iter()
@@ -192,7 +191,7 @@ async fn a_line_of_another_share_is_noticed() {
 }
 
 #[test]
-fn other_texts_are_no_share() {
+fn other_texts_are_not_shares() {
     for text in [
         "",
         "hello",
@@ -204,16 +203,16 @@ fn other_texts_are_no_share() {
 }
 
 #[tokio::test]
-async fn no_error_tells_anything_of_a_share() {
+async fn no_error_shows_a_part_of_a_share() {
     let lines = needed(&sheet().await);
     for at in 0..lines.len() {
         let mut changed = lines.clone();
         changed[at].push('7');
         let error = refused(Share::parse(&changed.join("\n")));
-        let told = format!("{error} {error:?}");
+        let shown = format!("{error} {error:?}");
         for line in &lines[2..] {
             for group in line.split(' ').skip(1) {
-                assert!(!told.contains(group), "{told}");
+                assert!(!shown.contains(group), "{shown}");
             }
         }
     }

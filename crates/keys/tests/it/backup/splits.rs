@@ -1,6 +1,6 @@
 //! Backups in shares.
 
-use waxseal_keys::{Backup, BackupError, MOST_SHARES, Share, Split};
+use waxseal_keys::{Backup, BackupError, MAX_SHARES, Share, Split};
 
 use super::{about, assert_is_whole, refused, ring, split};
 
@@ -27,7 +27,7 @@ async fn any_three_of_five_open_it_in_any_order() {
 }
 
 #[tokio::test]
-async fn fewer_than_needed_say_how_many_are_missing() {
+async fn with_too_few_shares_the_error_shows_how_many_are_missing() {
     let (file, shares) = split(3, 5).await;
     for (given, text) in [
         (1, "1 of the 3 shares that are needed: 2 more are missing"),
@@ -44,7 +44,7 @@ async fn fewer_than_needed_say_how_many_are_missing() {
 }
 
 #[tokio::test]
-async fn a_share_that_was_given_twice_counts_once() {
+async fn a_repeated_share_counts_once() {
     let (file, shares) = split(2, 3).await;
     let twice = [shares[1].clone(), shares[1].clone()];
     let error = refused(Backup::open_with_shares(file.as_bytes(), &twice).await);
@@ -52,7 +52,7 @@ async fn a_share_that_was_given_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn a_share_of_another_backup_is_recognised() {
+async fn a_share_of_another_backup_is_detected() {
     let (file, shares) = split(2, 3).await;
     let (other_file, others) = split(2, 3).await;
     let mixed = [shares[0].clone(), others[1].clone()];
@@ -66,18 +66,18 @@ async fn a_share_of_another_backup_is_recognised() {
 }
 
 #[tokio::test]
-async fn shares_that_only_pretend_to_be_of_this_backup_do_not_open_it() {
+async fn forged_shares_do_not_open_the_backup() {
     let (file, shares) = split(2, 3).await;
     let (_, others) = split(2, 3).await;
     let (_, of_four) = split(3, 4).await;
     let id = Backup::id(file.as_bytes()).unwrap();
-    // Somebody writes a sheet of their own, with checks that are right.
+    // A forged sheet with correct checksums.
     for other in [&others[1], &of_four[1]] {
         let mixed = [shares[0].clone(), forged(other, &id)];
         let error = refused(Backup::open_with_shares(file.as_bytes(), &mixed).await);
         assert_eq!(error, BackupError::SharesDoNotFit);
     }
-    // Of more than are needed, each one counts.
+    // If there are more than needed, each one counts.
     let all = [
         shares[0].clone(),
         forged(&others[1], &id),
@@ -116,7 +116,7 @@ fn forged(share: &Share, id: &str) -> Share {
 
 #[tokio::test]
 async fn the_largest_split_works() {
-    let (file, shares) = split(MOST_SHARES, MOST_SHARES).await;
+    let (file, shares) = split(MAX_SHARES, MAX_SHARES).await;
     let opened = Backup::open_with_shares(file.as_bytes(), &shares).await;
     assert_is_whole(&opened.unwrap(), &ring().await);
     for share in &shares {
@@ -126,9 +126,9 @@ async fn the_largest_split_works() {
 }
 
 #[test]
-fn splits_that_make_no_sense_are_refused() {
+fn impossible_splits_are_refused() {
     for (needed, of) in [(0, 0), (1, 1), (1, 5), (3, 2), (2, 33), (255, 255)] {
-        let most = MOST_SHARES;
+        let most = MAX_SHARES;
         let error = refused(Split::new(needed, of));
         assert_eq!(error, BackupError::Split { needed, of, most });
     }

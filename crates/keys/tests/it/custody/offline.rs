@@ -1,5 +1,5 @@
-//! A start without any custodian: only where a key of the machine was named for it, only where it was
-//! asked for, and never instead of a custodian that says no.
+//! A start without any custodian: only if a key of the machine is configured for it, only on request, and
+//! never instead of a custodian that refuses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use waxseal_keys::{
     MemoryDocumentStore, Offline, RingError, variables,
 };
 
-use super::{Fickle, all, place_with_ring};
+use super::{Fickle, all, store_with_ring};
 use crate::rings::{Clock, NOW, options};
 
 struct Machine {
@@ -30,59 +30,64 @@ impl Machine {
         self.directory.path().join("copy.offline.json")
     }
 
-    fn custodians(&self, custodian: &Arc<Fickle>, starts: bool) -> Custodians {
-        with_offline(custodian, &self.file(), &self.key, starts)
+    fn custodians(&self, custodian: &Arc<Fickle>, allow_start: bool) -> Custodians {
+        with_offline(custodian, &self.file(), &self.key, allow_start)
     }
 
     async fn start(
         &self,
-        place: &Arc<MemoryDocumentStore>,
+        store: &Arc<MemoryDocumentStore>,
         custodian: &Arc<Fickle>,
-        starts: bool,
+        allow_start: bool,
     ) -> Result<LiveRing, RingError> {
         let options = LiveOptions {
             copy: Some(self.directory.path().join("copy.json")),
             ..options(&Clock::at(NOW))
         };
-        LiveRing::open(place.clone(), self.custodians(custodian, starts), options).await
+        LiveRing::open(
+            store.clone(),
+            self.custodians(custodian, allow_start),
+            options,
+        )
+        .await
     }
 }
 
-fn with_offline(custodian: &Arc<Fickle>, file: &Path, key: &str, starts: bool) -> Custodians {
+fn with_offline(custodian: &Arc<Fickle>, file: &Path, key: &str, allow_start: bool) -> Custodians {
     let key = key.to_owned();
     let variables = variables(move |name| (name == "LOCAL").then(|| key.clone()));
-    let offline = Offline::open(file, "env:LOCAL", &variables, starts).unwrap();
+    let offline = Offline::open(file, "env:LOCAL", &variables, allow_start).unwrap();
     all(&[custodian]).with_offline(Arc::new(offline))
 }
 
 #[tokio::test]
-async fn starts_without_its_custodian_only_where_that_was_asked_for() {
+async fn starts_without_its_custodian_only_on_request() {
     let (machine, custodian) = (Machine::new(), Fickle::new("env:ONE"));
-    let place = place_with_ring(&[&custodian]).await;
-    // Nothing is kept yet.
+    let store = store_with_ring(&[&custodian]).await;
+    // No key is stored yet.
     custodian.go_down();
-    let error = machine.start(&place, &custodian, true).await.err();
+    let error = machine.start(&store, &custodian, true).await.err();
     assert!(matches!(error, Some(RingError::Custodian(_))), "{error:?}");
     custodian.come_back();
-    let online = machine.start(&place, &custodian, false).await.unwrap();
+    let online = machine.start(&store, &custodian, false).await.unwrap();
     let seen = online.ring();
     custodian.go_down();
-    let error = machine.start(&place, &custodian, false).await.err();
+    let error = machine.start(&store, &custodian, false).await.err();
     assert!(matches!(error, Some(RingError::Custodian(_))), "{error:?}");
-    let offline = machine.start(&place, &custodian, true).await.unwrap();
+    let offline = machine.start(&store, &custodian, true).await.unwrap();
     assert_eq!(offline.ring().user(b"u"), seen.user(b"u"));
     assert_eq!(offline.ring().keys().len(), 4);
-    // The place may be away as well.
+    // The store may be unreachable as well.
     let empty = Arc::new(MemoryDocumentStore::default());
     let both = machine.start(&empty, &custodian, true).await.unwrap();
     assert_eq!(both.ring().version(), seen.version());
 }
 
 #[tokio::test]
-async fn a_custodian_that_refuses_or_denies_is_not_gone_round() {
+async fn a_custodian_that_refuses_or_denies_is_not_bypassed() {
     let (machine, custodian) = (Machine::new(), Fickle::new("env:ONE"));
-    let place = place_with_ring(&[&custodian]).await;
-    machine.start(&place, &custodian, true).await.unwrap();
+    let store = store_with_ring(&[&custodian]).await;
+    machine.start(&store, &custodian, true).await.unwrap();
     let url = "env:ONE".to_owned();
     for error in [
         CustodianError::Refused {
@@ -99,41 +104,41 @@ async fn a_custodian_that_refuses_or_denies_is_not_gone_round() {
         },
     ] {
         custodian.fail(Some(error.clone()));
-        let answer = machine.start(&place, &custodian, true).await.err();
+        let answer = machine.start(&store, &custodian, true).await.err();
         assert_eq!(answer, Some(RingError::Custodian(error)));
     }
 }
 
 #[tokio::test]
-async fn keys_that_the_process_made_are_kept_and_destroyed_ones_are_not() {
+async fn keys_that_the_process_created_are_stored_and_destroyed_ones_are_not() {
     let (machine, custodian) = (Machine::new(), Fickle::new("env:ONE"));
-    let place = place_with_ring(&[&custodian]).await;
-    let live = machine.start(&place, &custodian, false).await.unwrap();
+    let store = store_with_ring(&[&custodian]).await;
+    let live = machine.start(&store, &custodian, false).await.unwrap();
     let kept = |machine: &Machine| std::fs::read_to_string(machine.file()).unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 5);
     let instead_of = live.ring().sealing().id;
     live.change(&Change::Add { instead_of }).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 6);
-    let opening = live
+    let decrypt_only = live
         .ring()
         .in_state(KeyState::DecryptOnly)
         .next()
         .unwrap()
         .id;
-    live.change(&Change::Archive(opening)).await.unwrap();
-    live.change(&Change::Destroy(opening)).await.unwrap();
+    live.change(&Change::Archive(decrypt_only)).await.unwrap();
+    live.change(&Change::Destroy(decrypt_only)).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 5);
     custodian.go_down();
-    let offline = machine.start(&place, &custodian, true).await.unwrap();
+    let offline = machine.start(&store, &custodian, true).await.unwrap();
     assert_eq!(offline.ring().version(), live.ring().version());
 }
 
 #[tokio::test]
-async fn the_file_is_for_its_owner_alone_and_of_no_use_under_another_key() {
+async fn the_file_is_readable_by_its_owner_alone_and_unusable_under_another_key() {
     use std::os::unix::fs::PermissionsExt;
     let (machine, custodian) = (Machine::new(), Fickle::new("env:ONE"));
-    let place = place_with_ring(&[&custodian]).await;
-    machine.start(&place, &custodian, false).await.unwrap();
+    let store = store_with_ring(&[&custodian]).await;
+    machine.start(&store, &custodian, false).await.unwrap();
     let mode = std::fs::metadata(machine.file())
         .unwrap()
         .permissions()
@@ -146,22 +151,22 @@ async fn the_file_is_for_its_owner_alone_and_of_no_use_under_another_key() {
         key: Machine::new().key,
         ..machine
     };
-    let error = other.start(&place, &custodian, true).await.err();
+    let error = other.start(&store, &custodian, true).await.err();
     assert!(matches!(error, Some(RingError::Custodian(_))), "{error:?}");
-    // With a custodian again the keys are kept under the new key.
+    // With a custodian the keys are stored under the new key.
     custodian.come_back();
-    other.start(&place, &custodian, false).await.unwrap();
+    other.start(&store, &custodian, false).await.unwrap();
     custodian.go_down();
-    other.start(&place, &custodian, true).await.unwrap();
-    // A damaged file is made anew.
+    other.start(&store, &custodian, true).await.unwrap();
+    // A damaged file is written again.
     std::fs::write(other.file(), "{").unwrap();
-    assert!(other.start(&place, &custodian, true).await.is_err());
+    assert!(other.start(&store, &custodian, true).await.is_err());
     custodian.come_back();
-    other.start(&place, &custodian, false).await.unwrap();
+    other.start(&store, &custodian, false).await.unwrap();
     custodian.go_down();
-    other.start(&place, &custodian, true).await.unwrap();
-    // It shows nothing of the ring of another environment.
-    let document = place.read(&Document::Ring).await.unwrap().unwrap();
+    other.start(&store, &custodian, true).await.unwrap();
+    // It contains nothing of the ring of another environment.
+    let document = store.read(&Document::Ring).await.unwrap().unwrap();
     let staging = String::from_utf8(document)
         .unwrap()
         .replace("\"test\"", "\"staging\"");

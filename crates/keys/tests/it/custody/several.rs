@@ -1,4 +1,4 @@
-//! Any one custodian that answers is enough to start; one that is down is waited for once.
+//! Any custodian that answers is enough to start; one that is down is waited for once.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use tokio::time::Instant;
 use waxseal_keys::{Change, CustodianError, LiveRing, Rewrap, RingError};
 use waxseal_testing::Lines;
 
-use super::{Fickle, all, place_with_ring};
+use super::{Fickle, all, store_with_ring};
 use crate::rings::{Clock, NOW, options};
 
 #[tokio::test]
-async fn one_of_two_is_enough_to_start_and_the_other_is_asked_once() {
+async fn one_of_two_custodians_is_enough_to_start_and_the_other_is_called_once() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
-    let place = place_with_ring(&[&one, &two]).await;
+    let store = store_with_ring(&[&one, &two]).await;
     one.go_down();
     let before = one.calls();
     let options = options(&Clock::at(NOW));
-    let live = LiveRing::open(place.clone(), all(&[&one, &two]), options.clone());
+    let live = LiveRing::open(store.clone(), all(&[&one, &two]), options.clone());
     let live = live.await.unwrap();
     assert_eq!(live.ring().keys().len(), 4);
     assert_eq!(one.calls() - before, 1, "not once for each key");
     two.go_down();
-    let error = LiveRing::open(place, all(&[&one, &two]), options)
+    let error = LiveRing::open(store, all(&[&one, &two]), options)
         .await
         .err();
     let Some(RingError::Custodian(error)) = error else {
@@ -33,23 +33,23 @@ async fn one_of_two_is_enough_to_start_and_the_other_is_asked_once() {
         text.contains("env:ONE") && text.contains("env:TWO"),
         "{text}"
     );
-    // The one that runs goes on, and looks at its document.
+    // A running process continues, and polls its document.
     live.refresh().await.unwrap();
     assert!(live.degraded().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_custodian_hangs_the_other_is_asked_and_no_key_waits_for_it_again() {
+async fn while_one_custodian_hangs_the_other_is_called_and_no_key_waits_for_it_again() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
-    let place = place_with_ring(&[&one, &two]).await;
+    let store = store_with_ring(&[&one, &two]).await;
     one.hang();
     let before = one.calls();
     let (log, captured) = Lines::capture(tracing::Level::INFO);
     let (began, options) = (Instant::now(), options(&Clock::at(NOW)));
-    let live = LiveRing::open(place, all(&[&one, &two]), options);
+    let live = LiveRing::open(store, all(&[&one, &two]), options);
     assert_eq!(live.await.unwrap().ring().keys().len(), 4);
     drop(captured);
-    // By a clock that moves only while nothing else can be done.
+    // By a paused clock, which advances only while all tasks wait.
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -65,15 +65,15 @@ async fn while_one_custodian_hangs_the_other_is_asked_and_no_key_waits_for_it_ag
 }
 
 #[tokio::test]
-async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_from_another() {
+async fn a_wrap_that_no_longer_unwraps_is_reported_and_can_be_renewed_from_another() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
-    let place = place_with_ring(&[&one, &two]).await;
-    // The same URL, and the key behind it is another one.
+    let store = store_with_ring(&[&one, &two]).await;
+    // The same URL with another key behind it.
     let exchanged = Fickle::new("env:ONE");
     let options = options(&Clock::at(NOW));
     let (log, captured) = Lines::capture(tracing::Level::INFO);
     let custodians = all(&[&exchanged, &two]);
-    let live = LiveRing::open(place.clone(), custodians, options.clone())
+    let live = LiveRing::open(store.clone(), custodians, options.clone())
         .await
         .unwrap();
     drop(captured);
@@ -82,9 +82,9 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_f
     assert!(text.contains("does not unwrap key"), "{text}");
     // Its own secret and four keys.
     assert_eq!(live.refused_wraps().await.len(), 5);
-    // Not automatically: on a machine with a wrong secret that would spoil what others unwrap.
+    // Not automatically: a machine with a wrong secret would destroy what others can unwrap.
     let again = Rewrap {
-        anew: true,
+        renew: true,
         ..Rewrap::default()
     };
     assert!(live.change(&Change::Rewrap(again)).await.is_err());
@@ -99,15 +99,15 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_f
         live.change(&Change::Rewrap(rewrap)).await.unwrap();
     }
     assert_eq!(live.refused_wraps().await, []);
-    let alone = LiveRing::open(place, all(&[&exchanged]), options).await;
+    let alone = LiveRing::open(store, all(&[&exchanged]), options).await;
     assert_eq!(alone.unwrap().ring().keys().len(), 4, "no key was dropped");
 }
 
 #[tokio::test]
-async fn a_new_key_needs_all_of_them_and_waits_until_they_are_back() {
+async fn a_new_key_needs_all_custodians_and_waits_until_they_are_back() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
-    let place = place_with_ring(&[&one, &two]).await;
-    let live = LiveRing::open(place, all(&[&one, &two]), options(&Clock::at(NOW)));
+    let store = store_with_ring(&[&one, &two]).await;
+    let live = LiveRing::open(store, all(&[&one, &two]), options(&Clock::at(NOW)));
     let live = live.await.unwrap();
     let change = Change::Add {
         instead_of: live.ring().sealing().id,
@@ -127,19 +127,19 @@ async fn a_new_key_needs_all_of_them_and_waits_until_they_are_back() {
 }
 
 #[tokio::test]
-async fn a_process_asks_its_custodian_at_the_start_and_for_new_keys_and_never_else() {
+async fn a_process_calls_its_custodian_at_the_start_and_for_new_keys_only() {
     let one = Fickle::new("env:ONE");
-    let place = place_with_ring(&[&one]).await;
-    let live = LiveRing::open(place.clone(), all(&[&one]), options(&Clock::at(NOW)));
+    let store = store_with_ring(&[&one]).await;
+    let live = LiveRing::open(store.clone(), all(&[&one]), options(&Clock::at(NOW)));
     let live = live.await.unwrap();
-    let other = LiveRing::open(place, all(&[&one]), options(&Clock::at(NOW)));
+    let other = LiveRing::open(store, all(&[&one]), options(&Clock::at(NOW)));
     let other = other.await.unwrap();
     let before = one.calls();
     for _ in 0..100 {
         live.refresh().await.unwrap();
     }
     assert_eq!(one.calls(), before);
-    // A change that makes no key needs none either.
+    // A change that creates no key needs no custodian either.
     other.change(&Change::Erase("ab".repeat(32))).await.unwrap();
     live.refresh().await.unwrap();
     assert_eq!(live.ring().erasures().len(), 1);
@@ -155,11 +155,11 @@ async fn a_process_asks_its_custodian_at_the_start_and_for_new_keys_and_never_el
 }
 
 #[tokio::test]
-async fn a_custodian_that_refuses_is_not_taken_for_one_that_is_away() {
+async fn a_custodian_that_refuses_does_not_count_as_unreachable() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:ONE"));
-    let place = place_with_ring(&[&one]).await;
-    // Of the same name with another secret.
-    let error = LiveRing::open(place, all(&[&two]), options(&Clock::at(NOW))).await;
+    let store = store_with_ring(&[&one]).await;
+    // The same URL with another secret.
+    let error = LiveRing::open(store, all(&[&two]), options(&Clock::at(NOW))).await;
     let Err(RingError::Custodian(error)) = error else {
         panic!("it opened");
     };
@@ -168,10 +168,10 @@ async fn a_custodian_that_refuses_is_not_taken_for_one_that_is_away() {
 }
 
 #[tokio::test]
-async fn each_custodian_can_be_asked_whether_it_still_opens_the_ring() {
+async fn each_custodian_can_be_checked_for_the_ring() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
-    let place = place_with_ring(&[&one, &two]).await;
-    let live = LiveRing::open(place, all(&[&one]), options(&Clock::at(NOW)));
+    let store = store_with_ring(&[&one, &two]).await;
+    let live = LiveRing::open(store, all(&[&one]), options(&Clock::at(NOW)));
     let answers = live.await.unwrap().check_custodians().await;
     assert_eq!(answers[0], ("env:ONE".to_owned(), Ok(())));
     assert!(matches!(

@@ -9,11 +9,11 @@ use waxseal_keys::{
     ProtectedScope, Ring, RingError, Settings,
 };
 
-use crate::document_stores::Watched;
+use crate::document_stores::ObservedStore;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 #[tokio::test]
-async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() {
+async fn of_several_processes_that_create_a_ring_one_succeeds_and_all_get_the_same() {
     for processes in [2, 5] {
         let directory = tempfile::tempdir().unwrap();
         let file = FileDocumentStore::new(directory.path().join("keyring.json"));
@@ -52,7 +52,7 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
 /// Several processes with the same ring.
 async fn several(count: usize) -> Vec<LiveRing> {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
     let first = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
@@ -65,7 +65,7 @@ async fn several(count: usize) -> Vec<LiveRing> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forty_who_begin_a_rotation_make_one_key() {
+async fn forty_processes_that_begin_a_rotation_create_one_key() {
     let rings = several(40).await;
     let change = Change::Add {
         instead_of: rings[0].ring().sealing().id,
@@ -78,7 +78,7 @@ async fn forty_who_begin_a_rotation_make_one_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forty_changes_at_once_are_all_made() {
+async fn forty_concurrent_changes_are_all_applied() {
     let rings = several(40).await;
     let changes = rings.iter().zip(0..).map(|(ring, number)| async move {
         let protected_scope = ProtectedScope {
@@ -95,7 +95,7 @@ async fn forty_changes_at_once_are_all_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_was_followed_by_another_changes_nothing_any_more() {
+async fn a_superseded_leader_changes_nothing() {
     let rings = several(2).await;
     let (old, new) = (&rings[0], &rings[1]);
     let add = Change::Add {
@@ -111,7 +111,7 @@ async fn a_leader_that_was_followed_by_another_changes_nothing_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_already_is_not_done_again() {
+async fn a_change_that_is_applied_already_is_not_repeated() {
     let rings = several(1).await;
     let live = &rings[0];
     let old = live.ring().sealing().id;
@@ -143,7 +143,7 @@ async fn a_ring_of_a_thousand_old_keys_opens_with_each_of_them() {
     let mut ring = Ring::create("test", Settings::default(), &custodians, &keys, NOW)
         .await
         .unwrap();
-    // The oldest hundred: each change goes over the whole document.
+    // Only the oldest hundred, as each change rewrites the whole document.
     for key in &keys[901..] {
         ring = ring.with_archived(key.id(), NOW).unwrap();
     }

@@ -1,4 +1,4 @@
-//! How a live ring looks at its document: how often, and what it goes by while it cannot.
+//! Polling the document: how often, and the behaviour while it is out of reach.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use futures_util::future::join_all;
 use waxseal_core::KeyId;
 use waxseal_keys::{Change, Document, DocumentStore, KeyState, LiveRing, RingError, Settings};
 
-use crate::document_stores::Watched;
+use crate::document_stores::ObservedStore;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: u64 = 60_000;
 
-async fn live() -> (Arc<Watched>, LiveRing, Clock) {
+async fn live() -> (Arc<ObservedStore>, LiveRing, Clock) {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let clock = Clock::at(NOW);
     let ring = new_ring(&custodian).await;
     let live = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
@@ -23,17 +23,17 @@ async fn live() -> (Arc<Watched>, LiveRing, Clock) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_hundred_who_ask_at_once_one_looks_for_all() {
+async fn of_a_hundred_concurrent_callers_one_polls_for_all() {
     let (store, live, _) = live().await;
     let before = store.reads();
-    for looked in join_all((0..100).map(|_| live.refresh())).await {
-        looked.unwrap();
+    for polled in join_all((0..100).map(|_| live.refresh())).await {
+        polled.unwrap();
     }
     assert_eq!(store.reads() - before, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_key_is_looked_for_once_and_not_again_for_a_while() {
+async fn an_unknown_key_is_looked_up_once_and_not_again_for_a_while() {
     let (store, live, _) = live().await;
     let id = KeyId::from_u32(7);
     let before = store.reads();
@@ -52,27 +52,27 @@ async fn an_unknown_key_is_looked_for_once_and_not_again_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_up_keys_force_no_more_than_two_looks_a_second() {
+async fn invented_key_ids_force_no_more_than_two_polls_a_second() {
     let (store, live, _) = live().await;
     let before = store.reads();
     let began = tokio::time::Instant::now();
     for id in 1..=20 {
         assert!(!live.learn(KeyId::from_u32(id)).await);
     }
-    let looks = store.reads() - before;
-    assert!(looks >= 1);
-    assert!(began.elapsed() >= SECOND / 2 * (looks as u32 - 1));
+    let polls = store.reads() - before;
+    assert!(polls >= 1);
+    assert!(began.elapsed() >= SECOND / 2 * (polls as u32 - 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_another_process_added_is_learned_at_once() {
     let (store, one, clock) = live().await;
     let custodians = waxseal_keys::Custodians::default();
-    // Without a custodian nothing opens.
+    // Without a custodian no key can be unwrapped.
     let other = LiveRing::open(store.clone(), custodians, options(&clock)).await;
     assert!(matches!(other.err(), Some(RingError::Custodian(_))));
     let sealing = one.ring().sealing().id;
-    let told = one.watch();
+    let updates = one.watch();
     one.change(&Change::Add {
         instead_of: sealing,
     })
@@ -80,11 +80,11 @@ async fn a_key_that_another_process_added_is_learned_at_once() {
     .unwrap();
     let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
     assert!(one.learn(pending).await);
-    assert!(told.has_changed().unwrap());
+    assert!(updates.has_changed().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_out_of_reach_leaves_the_last_good_ring_in_use_and_is_told_of() {
+async fn an_unreachable_store_leaves_the_last_good_ring_in_use_and_is_reported() {
     let (store, live, _) = live().await;
     let ring = live.ring();
     store.store.set_out_of_reach(true);
@@ -104,12 +104,12 @@ async fn a_place_out_of_reach_leaves_the_last_good_ring_in_use_and_is_told_of() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_document_is_looked_at_every_interval_until_nobody_has_the_ring() {
+async fn the_document_is_polled_every_interval_until_the_ring_is_dropped() {
     let (store, live, _) = live().await;
     let before = store.reads();
     tokio::time::sleep(Duration::from_secs(601)).await;
-    let looks = store.reads() - before;
-    assert!((10..=11).contains(&looks), "{looks}");
+    let polls = store.reads() - before;
+    assert!((10..=11).contains(&polls), "{polls}");
     drop(live);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let after = store.reads();
@@ -118,7 +118,7 @@ async fn the_document_is_looked_at_every_interval_until_nobody_has_the_ring() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_that_one_look_meets_does_not_end_the_following() {
+async fn a_panic_in_one_poll_does_not_end_the_polling() {
     let (store, live, _) = live().await;
     store.set_panics(true);
     tokio::time::sleep(Duration::from_secs(121)).await;
@@ -130,7 +130,7 @@ async fn a_bug_that_one_look_meets_does_not_end_the_following() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
+async fn an_unreachable_ring_seals_until_its_key_may_be_destroyed() {
     let (store, live, clock) = live().await;
     let settings = Settings::default();
     assert!(live.is_confirmed());
@@ -150,15 +150,15 @@ async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_heard_late_confirms_what_was_when_it_was_asked_for() {
+async fn a_late_answer_confirms_the_moment_of_the_request() {
     let (store, live, _) = live().await;
     let late = Settings::default().retention() + SECOND;
-    store.set_late(late);
+    store.set_delay(late);
     live.refresh().await.unwrap();
-    // Nobody knows what became of the document meanwhile.
+    // The document may have changed in the meantime.
     assert!(!live.is_confirmed());
     store.store.set_out_of_reach(true);
-    store.set_late(SECOND);
+    store.set_delay(SECOND);
     assert!(matches!(
         live.confirm().await,
         Err(RingError::Lapsed { .. })
@@ -168,7 +168,7 @@ async fn an_answer_that_is_heard_late_confirms_what_was_when_it_was_asked_for() 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let ring = new_ring(&custodian).await;
     let right = LiveRing::create(
         store.clone(),
@@ -196,7 +196,7 @@ async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
             .next()
             .unwrap()
             .clone();
-        // The one whose clock is behind finds it too early, never too late.
+        // The process whose clock is behind finds it too early, never too late.
         let promoted = right
             .change(&Change::Promote {
                 id: pending.id,
@@ -217,7 +217,7 @@ async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pending_key_is_watched_anew_once_the_place_had_lost_it_or_was_out_of_sight() {
+async fn the_watch_of_a_pending_key_starts_over_after_a_loss_or_an_outage() {
     let (store, live, clock) = live().await;
     assert_eq!(live.pending_watched(), None);
     let before = store.store.read(&Document::Ring).await.unwrap();
@@ -228,7 +228,7 @@ async fn a_pending_key_is_watched_anew_once_the_place_had_lost_it_or_was_out_of_
     .unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(live.pending_watched().unwrap() >= Duration::from_secs(600));
-    // Went back to the ring without it, and is put back.
+    // The store returned to the ring without it, and the key is restored.
     store.store.set(Document::Ring, before);
     live.refresh().await.unwrap();
     assert!(live.pending_watched().unwrap() < SECOND);

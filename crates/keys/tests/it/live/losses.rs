@@ -1,4 +1,4 @@
-//! Places that lost the ring, or hold another one.
+//! Stores that lost the ring, or have another one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ fn protected_scope(store: &str) -> Change {
     Change::Register(vec![ProtectedScope { store, records }])
 }
 
-/// A look that is later than the one before, by a clock that stands still.
-async fn look(live: &LiveRing) -> Result<Arc<Ring>, RingError> {
+/// Polls once more, at a later moment of a paused clock.
+async fn poll(live: &LiveRing) -> Result<Arc<Ring>, RingError> {
     tokio::time::sleep(Duration::from_millis(1)).await;
     live.refresh().await
 }
@@ -55,7 +55,7 @@ fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
+async fn a_damaged_wrap_is_repaired_and_other_changes_are_kept() {
     let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let (ring, options) = (new_ring(&custodian).await, options(&Clock::at(NOW)));
@@ -73,7 +73,7 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
     damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
     store.set(Document::Ring, Some(damaged));
     let (log, captured) = Lines::capture(tracing::Level::INFO);
-    look(&behind).await.unwrap();
+    poll(&behind).await.unwrap();
     drop(captured);
     let written = store.read(&Document::Ring).await.unwrap().unwrap();
     assert_eq!(
@@ -87,14 +87,14 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_place_lost_is_put_back_and_said_loudly() {
+async fn what_a_store_lost_is_restored_and_reported_as_an_error() {
     let store = Arc::new(MemoryDocumentStore::default());
     let (live, older) = live(store.clone()).await;
     let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     for (what, bytes) in losses(&newest, older) {
         let (log, captured) = Lines::capture(tracing::Level::INFO);
         store.set(Document::Ring, bytes);
-        look(&live).await.unwrap();
+        poll(&live).await.unwrap();
         drop(captured);
         assert_eq!(
             store.read(&Document::Ring).await.unwrap().as_ref(),
@@ -106,7 +106,7 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
             said.contains(PUT_BACK) && said.contains("ERROR"),
             "{what}: {said}"
         );
-        // Nothing of the document is said.
+        // The log contains nothing of the document.
         for wrap in live.ring().keys().iter().flat_map(|key| &key.wraps) {
             let bytes = format!("{:?}", &wrap.wrapped.0[..4]);
             assert!(!said.contains(bytes.trim_matches(['[', ']'])), "{what}");
@@ -115,7 +115,7 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
 }
 
 #[tokio::test]
-async fn what_a_file_lost_is_put_back_too() {
+async fn what_a_file_lost_is_restored_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keyring.json");
     let (live, older) = live(Arc::new(FileDocumentStore::new(&path))).await;
@@ -131,7 +131,7 @@ async fn what_a_file_lost_is_put_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
+async fn another_ring_or_a_newer_format_is_never_replaced() {
     let store = Arc::new(MemoryDocumentStore::default());
     let (live, _) = live(store.clone()).await;
     let bytes = live.ring().to_bytes();
@@ -151,7 +151,7 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
         ("newer format", newer),
     ] {
         store.set(Document::Ring, Some(found.clone()));
-        let error = look(&live).await.err().unwrap();
+        let error = poll(&live).await.err().unwrap();
         let as_expected = match &error {
             RingError::Environment { found, .. } => found == "production",
             RingError::Custodian(_) | RingError::OtherRing { .. } => what == "other ring",
@@ -170,7 +170,7 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_ring_under_the_same_custodian_is_not_taken_over() {
+async fn another_ring_under_the_same_custodian_is_not_adopted() {
     let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
@@ -179,7 +179,7 @@ async fn another_ring_under_the_same_custodian_is_not_taken_over() {
     let live = live.unwrap();
     let other = new_ring(&custodian).await.to_bytes();
     store.set(Document::Ring, Some(other.clone()));
-    let error = look(&live).await.err();
+    let error = poll(&live).await.err();
     assert!(
         matches!(error, Some(RingError::OtherRing { .. })),
         "{error:?}"
@@ -188,7 +188,7 @@ async fn another_ring_under_the_same_custodian_is_not_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_of_two_histories_are_brought_together() {
+async fn keys_of_two_histories_are_merged() {
     let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
@@ -201,17 +201,17 @@ async fn keys_of_two_histories_are_brought_together() {
     let add = |live: &LiveRing| Change::Add {
         instead_of: live.ring().sealing().id,
     };
-    // What the one wrote is lost before the other has seen it, and the other goes on.
+    // One write is lost before the other process has seen it, and the other process continues.
     one.change(&add(&one)).await.unwrap();
-    look(&one).await.unwrap();
+    poll(&one).await.unwrap();
     one.change(&protected_scope("redis://a")).await.unwrap();
     store.set(Document::Ring, Some(ring.to_bytes()));
-    look(&two).await.unwrap();
+    poll(&two).await.unwrap();
     two.change(&add(&two)).await.unwrap();
     let id = |live: &LiveRing| live.ring().in_state(KeyState::Pending).next().unwrap().id;
     let keys = [id(&one), id(&two)];
     for live in [&one, &two, &one] {
-        look(live).await.unwrap();
+        poll(live).await.unwrap();
     }
     for live in [&one, &two] {
         for key in keys {

@@ -1,4 +1,4 @@
-//! Starts: with and without a last good copy, from places that lost the ring or cannot be reached.
+//! Starts: with and without a last good copy, from stores that lost the ring or cannot be reached.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn copied(path: &Path) -> LiveOptions {
 }
 
 /// A ring of version 2 with a last good copy of it, and the document of version 1.
-async fn kept(
+async fn ring_with_copy(
     path: &Path,
 ) -> (
     Arc<MemoryDocumentStore>,
@@ -43,10 +43,10 @@ async fn kept(
 }
 
 #[tokio::test]
-async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back() {
+async fn a_start_detects_a_rollback_or_a_loss_by_the_copy_and_restores_the_ring() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (store, custodian, older, newest) = kept(&path).await;
+    let (store, custodian, older, newest) = ring_with_copy(&path).await;
     for found in [Some(older), None, Some(Vec::new())] {
         store.set(Document::Ring, found);
         let live = LiveRing::open(store.clone(), with(&custodian), copied(&path))
@@ -76,7 +76,7 @@ async fn a_start_without_a_copy_and_without_a_ring_is_refused() {
     assert!(matches!(error, Some(RingError::DocumentStore(_))));
 }
 
-/// The same so long after the copy was confirmed.
+/// The same options, at a time after the copy was confirmed.
 fn copied_after(path: &Path, ms: u64) -> LiveOptions {
     LiveOptions {
         copy: Some(path.to_owned()),
@@ -85,13 +85,13 @@ fn copied_after(path: &Path, ms: u64) -> LiveOptions {
 }
 
 #[tokio::test]
-async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_is_young() {
+async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_is_recent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (store, custodian, _, newest) = kept(&path).await;
-    let rest = Settings::default().retention_ms;
+    let (store, custodian, _, newest) = ring_with_copy(&path).await;
+    let retention_ms = Settings::default().retention_ms;
     store.set_out_of_reach(true);
-    for (age, seals) in [(rest - 1, true), (rest, false)] {
+    for (age, seals) in [(retention_ms - 1, true), (retention_ms, false)] {
         let live = LiveRing::open(store.clone(), with(&custodian), copied_after(&path, age))
             .await
             .unwrap();
@@ -109,14 +109,14 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
 }
 
 #[tokio::test]
-async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
+async fn a_copy_that_is_too_old_is_not_restored_automatically() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (store, custodian, older, newest) = kept(&path).await;
-    let rest = Settings::default().retention_ms;
+    let (store, custodian, older, newest) = ring_with_copy(&path).await;
+    let retention_ms = Settings::default().retention_ms;
     for found in [None, Some(older)] {
         store.set(Document::Ring, found.clone());
-        let options = copied_after(&path, rest);
+        let options = copied_after(&path, retention_ms);
         let error = LiveRing::open(store.clone(), with(&custodian), options)
             .await
             .err();
@@ -130,28 +130,28 @@ async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_kept() {
+async fn a_process_with_an_old_ring_restores_the_newer_copy_of_its_machine() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (store, custodian, ..) = kept(&path).await;
+    let (store, custodian, ..) = ring_with_copy(&path).await;
     let open = || LiveRing::open(store.clone(), with(&custodian), copied(&path));
     let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
-    let user = ahead.ring().user(b"somebody");
+    let user = ahead.ring().user(b"some-user");
     ahead.change(&Change::Erase(user.clone())).await.unwrap();
     drop(ahead);
     store.set(Document::Ring, None);
     let ring = behind.refresh().await.unwrap();
     assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
-    let lies = store.read(&Document::Ring).await.unwrap().unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), lies);
-    assert_eq!(ring.to_bytes(), lies);
+    let stored = store.read(&Document::Ring).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), stored);
+    assert_eq!(ring.to_bytes(), stored);
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_an_error_and_leaves_copy_and_place_alone() {
+async fn a_wrong_secret_is_an_error_and_changes_neither_copy_nor_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (store, custodian, _, newest) = kept(&path).await;
+    let (store, custodian, _, newest) = ring_with_copy(&path).await;
     let secret = SecretKey::generate().unwrap();
     let wrong: Arc<dyn Custodian> =
         Arc::new(LocalCustodian::new(custodian.url(), &secret).unwrap());
@@ -165,7 +165,7 @@ async fn a_wrong_secret_is_an_error_and_leaves_copy_and_place_alone() {
         store.read(&Document::Ring).await.unwrap().as_ref(),
         Some(&newest)
     );
-    // Nor does it make the store forget what it cannot open.
+    // Nor does the store lose what the process cannot open.
     store.set(Document::Ring, None);
     let error = LiveRing::open(store.clone(), with(&wrong), copied(&path))
         .await

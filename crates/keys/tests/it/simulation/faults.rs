@@ -1,4 +1,4 @@
-//! What goes wrong in the simulated world.
+//! The faults of the simulated world.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::rules::{DAY, HOUR, MINUTE};
 use super::world::{Act, Event, World};
 
 impl World {
-    /// One fault, and the next one a while later.
+    /// Causes one fault, and schedules the next one.
     pub(crate) fn fault(&mut self) {
         if self.now >= self.faults_until {
             return;
@@ -14,13 +14,13 @@ impl World {
         let wait = self.random.between(MINUTE, HOUR);
         self.later(wait, Event::Fault);
         if self.rules.far_clock && self.random.percent(10) {
-            // A clock that is set wrong while the process runs.
+            // The clock is set wrong while the process runs.
             self.processes[0].skew = (self.random.between(1, 400) * DAY) as i64;
         }
         let process = self.random.index(self.processes.len());
         match self
             .random
-            .index(if self.rules.place_fails { 5 } else { 4 })
+            .index(if self.rules.store_fails { 5 } else { 4 })
         {
             0 => self.crash(process),
             1 => {
@@ -33,7 +33,7 @@ impl World {
             }
             3 => {
                 let skew = self.skew(process);
-                // A clock is set right while nothing runs.
+                // The clock is corrected while the process does not run.
                 self.crash(process);
                 self.processes[process].skew = skew;
             }
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// The end of all faults: everything runs and is reached again.
+    /// Ends all faults: everything runs and can be reached again.
     pub(crate) fn heal(&mut self) {
         self.faults_until = self.now;
         for it in &mut self.processes {
@@ -50,8 +50,8 @@ impl World {
         }
     }
 
-    /// Mostly short; sometimes longer than the propagation delay, and now and then longer than a key
-    /// that is not used any more is kept.
+    /// A duration: mostly short, sometimes longer than the propagation delay, now and then longer than
+    /// unused keys are retained.
     pub(crate) fn long(&mut self) -> u64 {
         let settings = self.newest.ring.settings();
         let (propagation, all) = (
@@ -66,13 +66,13 @@ impl World {
     }
 
     fn crash(&mut self, process: usize) {
-        let (reconnect_timeout, keeps) = (self.reconnect_timeout(), self.random.percent(60));
+        let (takeover_timeout, keeps) = (self.takeover_timeout(), self.random.percent(60));
         let it = &mut self.processes[process];
-        if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
+        if !keeps && self.document.as_ref() == Some(&self.newest.bytes) {
             it.copy = None;
         }
         let released = it.candidate.release();
-        it.restart(process, reconnect_timeout);
+        it.restart(process, takeover_timeout);
         if let Some((held, released)) = released
             && self.random.percent(30)
             && self.lease.as_ref() == Some(&held)
@@ -86,14 +86,14 @@ impl World {
         self.after(wait, process, Act::Boot);
     }
 
-    /// The place loses a paper, or goes back to an older one. Somebody who is there knows the newest.
+    /// Makes the store lose a document, or return an older one, while some process knows the newest.
     fn lose(&mut self) {
         if self.random.percent(30) {
             self.lease = None;
         }
         let knows = |it: &super::process::Process| {
-            let is_there = it.suspended_until <= self.now && it.partitioned_until <= self.now;
-            let known = it.ring().filter(|_| is_there);
+            let is_reachable = it.suspended_until <= self.now && it.partitioned_until <= self.now;
+            let known = it.ring().filter(|_| is_reachable);
             known.is_some_and(|known| known.bytes == self.newest.bytes)
         };
         let has = |it: &super::process::Process| {
@@ -107,10 +107,10 @@ impl World {
         if !is_safe {
             return;
         }
-        let Some(newest) = self.place.clone() else {
+        let Some(newest) = self.document.clone() else {
             return;
         };
-        self.place = match self.random.index(4) {
+        self.document = match self.random.index(4) {
             0 => None,
             1 => Some(Rc::new(Vec::new())),
             2 => {
@@ -119,10 +119,10 @@ impl World {
             }
             _ => self.older(),
         };
-        self.note_place();
+        self.record_document();
     }
 
-    /// A document that lay there a while ago.
+    /// A document that the store had a while ago.
     fn older(&mut self) -> Option<Rc<Vec<u8>>> {
         let oldest = self.now - self.newest.ring.settings().retention_ms / 2;
         let recent: Vec<_> = self

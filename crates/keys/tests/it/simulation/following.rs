@@ -1,23 +1,23 @@
-//! What a process does to follow the document, as a live ring does it.
+//! Following the document, as a live ring does it.
 
 use std::rc::Rc;
 
 use waxseal_keys::RingError;
 
-use super::process::{Bytes, Opened};
+use super::process::{Bytes, OpenedRing};
 use super::rules::MINUTE;
-use super::world::{Act, Broken, World};
+use super::world::{Act, Violation, World};
 
-const PLACE: &str = "place";
+const LOCATION: &str = "simulation";
 
 impl World {
-    /// A start: from the place, or from the last good copy where there is one.
-    pub(crate) fn boot(&mut self, process: usize) -> Result<(), Broken> {
+    /// Starts from the document store, or from the last good copy if there is one.
+    pub(crate) fn boot(&mut self, process: usize) -> Result<(), Violation> {
         if let Some(copy) = self.processes[process].copy.clone() {
             let opened = self.open(&copy).map_err(|error| error.to_string())?;
             self.processes[process].known = Some(opened);
         }
-        let polled = self.look_now(process)?;
+        let polled = self.poll_now(process)?;
         if self.processes[process].known.is_none() || matches!(polled, Err(false)) {
             self.processes[process].known = None;
             self.after(MINUTE, process, Act::Boot);
@@ -37,8 +37,8 @@ impl World {
         self.after(wait, process, Act::Refresh);
     }
 
-    /// The poll at intervals: asked, and answered a while later.
-    pub(crate) fn refresh(&mut self, process: usize) -> Result<(), Broken> {
+    /// The regular poll, whose answer arrives later.
+    pub(crate) fn refresh(&mut self, process: usize) -> Result<(), Violation> {
         self.schedule_refresh(process);
         if !self.is_cut_off(process) {
             self.processes[process].poll += 1;
@@ -46,12 +46,12 @@ impl World {
             let act = Act::Answer {
                 poll,
                 asked,
-                found: self.place.clone(),
+                found: self.document.clone(),
                 intact: self.is_intact(),
             };
             let wait = self.delay();
             self.after(wait, process, act);
-            // Suspended between the question and the answer.
+            // The process is suspended between the request and the answer.
             if self.now < self.faults_until && self.random.between(0, 199) == 0 {
                 let long = self.long();
                 self.processes[process].suspended_until = self.now + long;
@@ -66,20 +66,20 @@ impl World {
         poll: u64,
         asked: (u64, bool),
         found: Option<Bytes>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         if self.processes[process].poll == poll {
             let _refused = self.poll(process, asked, found)?;
         }
         Ok(())
     }
 
-    /// A poll that is answered at once. `Err`: there was none, or what was found was refused.
-    pub(crate) fn look_now(&mut self, process: usize) -> Result<Result<(), bool>, Broken> {
+    /// Polls with an immediate answer. `Err`: no answer (true), or a refused document (false).
+    pub(crate) fn poll_now(&mut self, process: usize) -> Result<Result<(), bool>, Violation> {
         if self.is_cut_off(process) {
             return Ok(Err(true));
         }
         self.processes[process].poll += 1;
-        let found = self.place.clone();
+        let found = self.document.clone();
         let polled = self.poll(process, (self.now, self.is_intact()), found)?;
         Ok(polled.map_err(|_| false))
     }
@@ -89,7 +89,7 @@ impl World {
         process: usize,
         asked: (u64, bool),
         found: Option<Bytes>,
-    ) -> Result<Result<(), RingError>, Broken> {
+    ) -> Result<Result<(), RingError>, Violation> {
         let known = self.processes[process].known.clone();
         if found.is_some() && found.as_ref() == known.as_ref().map(|known| &known.bytes) {
             self.confirm(process, asked);
@@ -108,27 +108,27 @@ impl World {
             None => Err(missing()),
             Some(bytes) => self.open(bytes),
         };
-        let (refused, whole) = match opened {
+        let (refused, merged) = match opened {
             Err(error) => (error, None),
-            Ok(opened) => match opened.ring.may_follow(&known.ring, PLACE) {
-                Ok(()) => match opened.ring.with_what_it_lacks(&known.ring, clock) {
+            Ok(opened) => match opened.ring.may_follow(&known.ring, LOCATION) {
+                Ok(()) => match opened.ring.merged_with(&known.ring, clock) {
                     None => return self.take_over(process, opened, asked).map(Ok),
-                    Some(whole) => (missing(), Some(whole)),
+                    Some(merged) => (missing(), Some(merged)),
                 },
-                Err(error) => (error, known.ring.with_what_it_lacks(&opened.ring, clock)),
+                Err(error) => (error, known.ring.merged_with(&opened.ring, clock)),
             },
         };
         if !refused.is_loss() {
             return Ok(Err(refused));
         }
-        let bytes = match whole {
-            Some(whole) => Rc::new(whole.to_bytes()),
+        let bytes = match merged {
+            Some(merged) => Rc::new(merged.to_bytes()),
             None => known.bytes.clone(),
         };
         if self.is_cut_off(process) || !self.write_document(found.as_ref(), &bytes)? {
             return Ok(Err(refused));
         }
-        if self.rules.watch_anew {
+        if self.rules.restart_watch {
             self.processes[process].pending = None;
         }
         let opened = self.open(&bytes).map_err(|error| error.to_string())?;
@@ -139,9 +139,9 @@ impl World {
     pub(crate) fn take_over(
         &mut self,
         process: usize,
-        opened: Rc<Opened>,
+        opened: Rc<OpenedRing>,
         asked: (u64, bool),
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         self.processes[process].copy = Some(opened.bytes.clone());
         self.processes[process].known = Some(opened);
         self.confirm(process, asked);
@@ -153,7 +153,7 @@ impl World {
         let bound = 2 * self.newest.ring.settings().refresh_ms;
         let it = &mut self.processes[process];
         let gap = it.confirmed.is_none_or(|at| now - at > bound);
-        if self.rules.watch_anew && gap {
+        if self.rules.restart_watch && gap {
             it.pending = None;
         }
         if intact {
@@ -170,6 +170,6 @@ impl World {
 
 fn missing() -> RingError {
     RingError::Missing {
-        location: PLACE.to_owned(),
+        location: LOCATION.to_owned(),
     }
 }

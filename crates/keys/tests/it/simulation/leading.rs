@@ -1,4 +1,4 @@
-//! What a process does to lead, and as the leader.
+//! Taking the lease, and the steps of the leader.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use waxseal_keys::rotation::{self, Facts, Step};
 use waxseal_keys::{ClockOffset, KeyState, LeaseAction, Ring, RingError};
 
 use super::process::Bytes;
-use super::world::{Act, BEGIN, Broken, World};
+use super::world::{Act, BEGIN, Violation, World};
 
 impl World {
-    /// A poll at the lease, and as the leader one step.
-    pub(crate) fn lead(&mut self, process: usize) -> Result<(), Broken> {
+    /// Polls the lease and, as the leader, carries out one step.
+    pub(crate) fn lead(&mut self, process: usize) -> Result<(), Violation> {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
         if self.is_cut_off(process) {
             return Ok(());
         }
         if self.rules.compare_clocks && !self.offset(process).is_usable() {
-            self.give_up_lease(process);
+            self.release_lease(process);
             return Ok(());
         }
         self.watch(process);
@@ -32,7 +32,7 @@ impl World {
             it.leads = true;
             it.audit = None;
         }
-        if it.busy || self.look_now(process)?.is_err() {
+        if it.busy || self.poll_now(process)?.is_err() {
             return Ok(());
         }
         self.watch(process);
@@ -50,11 +50,11 @@ impl World {
         if observes {
             it.candidate.observe_fence(known.ring.fence());
         }
-        let LeaseAction::Write(paper) = it.candidate.poll(self.lease.as_deref(), now) else {
+        let LeaseAction::Write(lease) = it.candidate.poll(self.lease.as_deref(), now) else {
             return false;
         };
-        it.candidate.wrote(&paper);
-        self.lease = Some(paper);
+        it.candidate.confirm_written(&lease);
+        self.lease = Some(lease);
         true
     }
 
@@ -63,7 +63,7 @@ impl World {
         ClockOffset::from_round_trip(own, self.now, own)
     }
 
-    /// The time that a process writes into a document that it puts back.
+    /// The time that a process writes into a document that it restores.
     pub(crate) fn document_clock(&self, process: usize) -> u64 {
         match self.rules.compare_clocks && !self.offset(process).is_usable() {
             true => self.now,
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    fn give_up_lease(&mut self, process: usize) {
+    fn release_lease(&mut self, process: usize) {
         let it = &mut self.processes[process];
         it.leads = false;
         if let Some((held, released)) = it.candidate.release()
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// Carries out what is due.
+    /// Carries out the step that is due.
     fn step(&mut self, process: usize) {
         let it = &self.processes[process];
         let (Some(known), Some(token)) = (it.known.clone(), it.candidate.token()) else {
@@ -138,7 +138,7 @@ impl World {
                     return Ok(None);
                 }
                 let next = ring.with_new_key(&self.custodian, clock);
-                Some(next.now_or_never().expect("waits for nothing")?)
+                Some(next.now_or_never().expect("does not wait")?)
             }
             Step::Promote(id) => Some(ring.with_sealing(id, clock, false)?),
             Step::Archive(id) => Some(ring.with_archived(id, clock)?),
@@ -153,7 +153,7 @@ impl World {
         expected: &Bytes,
         next: &Bytes,
         before: u64,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         self.processes[process].busy = false;
         if self.is_cut_off(process) || !self.write_document(Some(expected), next)? {
             return Ok(());

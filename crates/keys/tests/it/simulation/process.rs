@@ -1,4 +1,4 @@
-//! A simulated process: the ring as it knows it, its clock, and whether it runs.
+//! A simulated process: the ring as it knows it, its clock, and its state.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,48 +10,48 @@ use waxseal_keys::{Candidate, Ring, Settings};
 /// The bytes of a document.
 pub(crate) type Bytes = Rc<Vec<u8>>;
 
-/// A document that was opened.
-pub(crate) struct Opened {
+/// A document with its keys.
+pub(crate) struct OpenedRing {
     pub(crate) ring: Ring,
     pub(crate) keyring: Keyring,
     pub(crate) bytes: Bytes,
 }
 
-impl Opened {
+impl OpenedRing {
     pub(crate) fn holds(&self, id: KeyId) -> bool {
         self.keyring.role(id).is_some()
     }
 }
 
-/// A sweep that is under way.
+/// A sweep in progress.
 #[derive(Clone)]
 pub(crate) struct Sweep {
-    /// Values are brought under the sealing key first, and then counted.
+    /// True during the second pass: values are resealed first, and then counted.
     pub(crate) counts: bool,
     pub(crate) slot: usize,
     pub(crate) audit: Audit,
 }
 
 pub(crate) struct Process {
-    /// How far its clock is off, in milliseconds.
+    /// The error of its clock, in milliseconds.
     pub(crate) skew: i64,
-    /// Grows with each start: what was under way before is void.
+    /// Grows with each start: earlier actions are void.
     pub(crate) life: u64,
     pub(crate) alive: bool,
     pub(crate) suspended_until: u64,
     pub(crate) partitioned_until: u64,
-    pub(crate) known: Option<Rc<Opened>>,
+    pub(crate) known: Option<Rc<OpenedRing>>,
     pub(crate) copy: Option<Bytes>,
-    /// When the ring was confirmed last.
+    /// The time of the last confirmation of the ring.
     pub(crate) confirmed: Option<u64>,
-    /// When the document was last read with success.
+    /// The time of the last successful read of the document.
     pub(crate) refreshed: Option<u64>,
-    /// Grows with each poll: a poll that a later one overtook is void.
+    /// Grows with each poll: an answer to an earlier poll is void.
     pub(crate) poll: u64,
-    /// The newest version that it ever had; forgotten with its copy.
+    /// The newest version that it ever had; reset with its copy.
     pub(crate) newest: u64,
     pub(crate) candidate: Candidate,
-    /// The pending key, and since when it was seen.
+    /// The pending key, and the time at which it was first seen.
     pub(crate) pending: Option<(KeyId, u64)>,
     pub(crate) audit: Option<Audit>,
     pub(crate) leads: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(name: usize, skew: i64, reconnect_timeout: u64) -> Self {
+    pub(crate) fn new(name: usize, skew: i64, takeover_timeout: u64) -> Self {
         Self {
             skew,
             life: 0,
@@ -73,7 +73,7 @@ impl Process {
             refreshed: None,
             poll: 0,
             newest: 0,
-            candidate: candidate(name, 0, reconnect_timeout),
+            candidate: candidate(name, 0, takeover_timeout),
             pending: None,
             audit: None,
             leads: false,
@@ -82,11 +82,11 @@ impl Process {
         }
     }
 
-    /// What a start leaves of it: its clock, and its copy.
-    pub(crate) fn restart(&mut self, name: usize, reconnect_timeout: u64) {
-        let mut new = Self::new(name, self.skew, reconnect_timeout);
+    /// Restarts it, keeping only its clock and its copy.
+    pub(crate) fn restart(&mut self, name: usize, takeover_timeout: u64) {
+        let mut new = Self::new(name, self.skew, takeover_timeout);
         new.life = self.life + 1;
-        new.candidate = candidate(name, new.life, reconnect_timeout);
+        new.candidate = candidate(name, new.life, takeover_timeout);
         new.partitioned_until = self.partitioned_until;
         new.copy = self.copy.take();
         new.newest = if new.copy.is_some() { self.newest } else { 0 };
@@ -97,8 +97,8 @@ impl Process {
         now.strict_add_signed(self.skew)
     }
 
-    /// What it knows, while it runs.
-    pub(crate) fn ring(&self) -> Option<&Rc<Opened>> {
+    /// The known ring, if the process runs.
+    pub(crate) fn ring(&self) -> Option<&Rc<OpenedRing>> {
         self.known.as_ref().filter(|_| self.alive)
     }
 
@@ -111,9 +111,9 @@ impl Process {
     }
 }
 
-fn candidate(name: usize, life: u64, reconnect_timeout: u64) -> Candidate {
+fn candidate(name: usize, life: u64, takeover_timeout: u64) -> Candidate {
     Candidate::new(
         format!("{name}.{life}"),
-        Duration::from_millis(reconnect_timeout),
+        Duration::from_millis(takeover_timeout),
     )
 }

@@ -1,10 +1,10 @@
 //! Random numbers from a seed (splitmix64): the same seed makes the same schedule.
 
-/// Numbers that look random.
+/// Pseudo-random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) fn of(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(seed.wrapping_mul(0xD134_2543_DE82_EF95))
     }
 

@@ -1,5 +1,5 @@
-//! What a schedule is made of: the settings, and which of the protocol's rules hold. A test that switches
-//! a rule off shows that the invariants notice.
+//! The parameters of a schedule: the settings, and which of the protocol's rules apply. A test that switches
+//! a rule off shows that the invariants notice it.
 
 use waxseal_keys::Settings;
 
@@ -12,25 +12,25 @@ pub(crate) const DAY: u64 = 24 * HOUR;
 /// The rules under which schedules run.
 #[derive(Clone, Copy)]
 pub(crate) struct Rules {
-    /// A new key is known for a while before it seals.
+    /// A new key is published for a while before it seals.
     pub(crate) propagation: bool,
     /// Nothing is sealed under a ring that was not confirmed for too long.
     pub(crate) confirm: bool,
-    /// A ring counts as confirmed from the moment it was asked for, not from that of the answer.
+    /// A ring counts as confirmed from the moment of the request, not of the answer.
     pub(crate) confirmed_when_asked: bool,
-    /// A pending key is watched anew when the place had lost it, or was out of sight.
-    pub(crate) watch_anew: bool,
+    /// The watch of a pending key starts over if the store lost it or was out of reach.
+    pub(crate) restart_watch: bool,
     /// A leader takes a token above the ring's fence.
     pub(crate) observes_fence: bool,
-    /// The place sometimes loses its papers.
-    pub(crate) place_fails: bool,
-    /// It does so even when nobody is there who knows the newest document.
+    /// The document store sometimes loses documents.
+    pub(crate) store_fails: bool,
+    /// It does so even while no running process knows the newest document.
     pub(crate) forks: bool,
     /// A process whose clock is far from the server's does not lead.
     pub(crate) compare_clocks: bool,
     /// The clock of one process may be hundreds of days off.
     pub(crate) far_clock: bool,
-    /// How far a clock may be off, in milliseconds.
+    /// The largest error of a clock, in milliseconds.
     pub(crate) skew: u64,
 }
 
@@ -40,9 +40,9 @@ impl Rules {
         propagation: true,
         confirm: true,
         confirmed_when_asked: true,
-        watch_anew: true,
+        restart_watch: true,
         observes_fence: true,
-        place_fails: true,
+        store_fails: true,
         forks: false,
         compare_clocks: true,
         far_clock: false,

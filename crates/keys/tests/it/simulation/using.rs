@@ -1,11 +1,11 @@
-//! What a process does with values: writes, reads, and brings them under the sealing key.
+//! Values: writing, reading, and resealing them under the sealing key.
 
 use super::rules::{HOUR, MINUTE};
-use super::world::{Act, Broken, SLOTS, Value, World};
+use super::world::{Act, SLOTS, Value, Violation, World};
 
 impl World {
-    /// Whether something may be sealed now: the rule of `LiveRing::confirm`.
-    fn may_seal(&mut self, process: usize) -> Result<bool, Broken> {
+    /// True if something may be sealed now: the rule of `LiveRing::confirm`.
+    fn may_seal(&mut self, process: usize) -> Result<bool, Violation> {
         if !self.rules.confirm {
             return Ok(true);
         }
@@ -18,13 +18,13 @@ impl World {
         if is_confirmed(self).is_some_and(|(confirmed, _)| confirmed) {
             return Ok(true);
         }
-        if self.look_now(process)?.is_ok() {
+        if self.poll_now(process)?.is_ok() {
             return Ok(true);
         }
         Ok(is_confirmed(self).is_some_and(|(_, lapsed)| !lapsed))
     }
 
-    pub(crate) fn write(&mut self, process: usize) -> Result<(), Broken> {
+    pub(crate) fn write(&mut self, process: usize) -> Result<(), Violation> {
         let wait = self.random.between(MINUTE, HOUR);
         self.after(wait, process, Act::Write);
         if !self.may_seal(process)? {
@@ -48,18 +48,18 @@ impl World {
     }
 
     /// A value that names an unknown key forces one poll; then it opens.
-    pub(crate) fn read(&mut self, process: usize) -> Result<(), Broken> {
+    pub(crate) fn read(&mut self, process: usize) -> Result<(), Violation> {
         let wait = self.random.between(MINUTE, 2 * HOUR);
         self.after(wait, process, Act::Read);
         let slot = self.random.index(SLOTS);
-        let Some(value) = self.store[slot].filter(|value| value.expires > self.now) else {
+        let Some(value) = self.records[slot].filter(|value| value.expires > self.now) else {
             return Ok(());
         };
         let holds = |this: &Self| {
             let known = this.processes[process].ring();
             known.is_some_and(|known| known.holds(value.key))
         };
-        if holds(self) || self.look_now(process)?.is_err() {
+        if holds(self) || self.poll_now(process)?.is_err() {
             return Ok(());
         }
         if self.is_intact() && !holds(self) {
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// One record of a sweep.
-    pub(crate) fn sweep(&mut self, process: usize) -> Result<(), Broken> {
+    pub(crate) fn sweep(&mut self, process: usize) -> Result<(), Violation> {
         let Some(mut sweep) = self.processes[process].sweep.take() else {
             return Ok(());
         };
@@ -89,7 +89,7 @@ impl World {
         }
         let slot = sweep.slot;
         sweep.slot += 1;
-        if let Some(seen) = self.store[slot].filter(|value| value.expires > self.now) {
+        if let Some(seen) = self.records[slot].filter(|value| value.expires > self.now) {
             if sweep.counts {
                 *sweep.audit.values.entry(seen.key.to_string()).or_default() += 1;
             } else if self.may_seal(process)?
@@ -110,16 +110,18 @@ impl World {
         Ok(())
     }
 
-    /// Compare-and-set: a writer that came between wins. A sweep that was held up asks again whether
-    /// it may seal.
+    /// Compare-and-set: a write in the meantime wins. A sweep that was delayed checks again that it may seal.
     pub(crate) fn replace(
         &mut self,
         process: usize,
         slot: usize,
         seen: Value,
         new: Value,
-    ) -> Result<(), Broken> {
-        if self.store[slot] != Some(seen) || seen.expires <= self.now || !self.may_seal(process)? {
+    ) -> Result<(), Violation> {
+        if self.records[slot] != Some(seen)
+            || seen.expires <= self.now
+            || !self.may_seal(process)?
+        {
             return Ok(());
         }
         let sealing = self.processes[process]

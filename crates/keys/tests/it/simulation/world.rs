@@ -1,4 +1,4 @@
-//! The simulated world: virtual time, the place, the store, the processes, and what must hold of them.
+//! The simulated world: virtual time, the document, the records, the processes, and the invariants.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use waxseal_core::KeyId;
 use waxseal_keys::{Custodian, Custodians, KeyState, Ring, RingError};
 
-use super::process::{Bytes, Opened, Process, Sweep};
+use super::process::{Bytes, OpenedRing, Process, Sweep};
 use super::random::Random;
 use super::rules::{DAY, HOUR, MINUTE, Rules};
 
@@ -16,10 +16,10 @@ pub(crate) const BEGIN: u64 = 1_800_000_000_000;
 pub(crate) const SLOTS: usize = 8;
 pub(crate) const ENVIRONMENT: &str = "simulation";
 
-/// The sentence that does not hold.
-pub(crate) type Broken = String;
+/// A description of the violated invariant.
+pub(crate) type Violation = String;
 
-/// A value in the store: nothing but the key that it is under.
+/// A value in a record, of which only the key matters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) key: KeyId,
@@ -28,20 +28,20 @@ pub(crate) struct Value {
 }
 
 pub(crate) enum Event {
-    /// Something that a process does, in this one of its lives.
-    Of(usize, u64, Act),
+    /// An action of a process, in this one of its lives.
+    Process(usize, u64, Act),
     Fault,
 }
 
 pub(crate) enum Act {
     Boot,
     Refresh,
-    /// The document as it was read, when it was asked for.
+    /// The answer to a read of the document at the time `asked`.
     Answer {
         poll: u64,
         asked: u64,
         found: Option<Bytes>,
-        /// Whether it was the newest there was.
+        /// True if it was the newest document.
         intact: bool,
     },
     Write,
@@ -68,22 +68,22 @@ pub(crate) struct World {
     queued: u64,
     custodians: Custodians,
     pub(crate) custodian: [Arc<dyn Custodian>; 1],
-    opened: HashMap<Bytes, Rc<Opened>>,
-    pub(crate) place: Option<Bytes>,
+    opened: HashMap<Bytes, Rc<OpenedRing>>,
+    pub(crate) document: Option<Bytes>,
     pub(crate) lease: Option<Vec<u8>>,
-    /// All documents that lay in the place, and until when.
+    /// All previous documents of the store, with the time of their replacement.
     pub(crate) history: Vec<(u64, Bytes)>,
-    /// What lay in the place, and from when on.
-    lay: Vec<(u64, Option<Rc<Opened>>)>,
+    /// The content of the document store, with the time from which it was there.
+    timeline: Vec<(u64, Option<Rc<OpenedRing>>)>,
     /// The newest document that was ever written.
-    pub(crate) newest: Rc<Opened>,
+    pub(crate) newest: Rc<OpenedRing>,
     /// The sealing key of each version.
     sealing: HashMap<u64, KeyId>,
     /// All keys that ever sealed.
     promoted: HashSet<KeyId>,
-    /// When each archived key was archived.
+    /// The time at which each archived key was archived.
     archived: HashMap<KeyId, u64>,
-    pub(crate) store: [Option<Value>; SLOTS],
+    pub(crate) records: [Option<Value>; SLOTS],
     pub(crate) processes: Vec<Process>,
     pub(crate) faults_until: u64,
     pub(crate) seals: u64,
@@ -94,14 +94,14 @@ impl World {
         seed: u64,
         rules: Rules,
         custodian: &Arc<dyn Custodian>,
-    ) -> Result<Self, Broken> {
-        let mut random = Random::of(seed);
+    ) -> Result<Self, Violation> {
+        let mut random = Random::from_seed(seed);
         let settings = rules.settings(&mut random);
         let custodian = [custodian.clone()];
-        let made = Ring::create(ENVIRONMENT, settings.clone(), &custodian, &[], BEGIN);
-        let made = made.now_or_never().expect("waits for nothing").unwrap();
+        let ring = Ring::create(ENVIRONMENT, settings.clone(), &custodian, &[], BEGIN);
+        let ring = ring.now_or_never().expect("does not wait").unwrap();
         let custodians = Custodians::default().with(custodian[0].clone());
-        let bytes = Rc::new(made.to_bytes());
+        let bytes = Rc::new(ring.to_bytes());
         let newest = Rc::new(open(&bytes, &custodians).map_err(|error| error.to_string())?);
         let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
         let mut this = Self {
@@ -113,15 +113,15 @@ impl World {
             custodians,
             custodian,
             opened: HashMap::new(),
-            place: Some(bytes.clone()),
+            document: Some(bytes.clone()),
             lease: None,
             history: Vec::new(),
-            lay: Vec::new(),
+            timeline: Vec::new(),
             newest,
             sealing: HashMap::new(),
-            promoted: HashSet::from([made.sealing().id]),
+            promoted: HashSet::from([ring.sealing().id]),
             archived: HashMap::new(),
-            store: [None; SLOTS],
+            records: [None; SLOTS],
             processes: Vec::new(),
             faults_until: BEGIN + cycle,
             seals: 0,
@@ -129,25 +129,25 @@ impl World {
         for name in 0..this.random.between(3, 8) as usize {
             let skew = this.skew(name);
             this.processes
-                .push(Process::new(name, skew, this.reconnect_timeout()));
+                .push(Process::new(name, skew, this.takeover_timeout()));
             let soon = this.random.between(0, 5 * MINUTE);
             this.after(soon, name, Act::Boot);
         }
-        this.note_place();
+        this.record_document();
         let first = this.random.between(0, HOUR / 2);
         this.later(first, Event::Fault);
         Ok(this)
     }
 
-    /// How far the clock of a process is off. Of all processes the first may be far off.
+    /// The error of the clock of a process. Only that of the first process may be large.
     pub(crate) fn skew(&mut self, process: usize) -> i64 {
         let is_far = self.rules.far_clock && process == 0 && self.random.percent(80);
-        let most = if is_far { 400 * DAY } else { self.rules.skew };
-        self.random.between(0, 2 * most) as i64 - most as i64
+        let max = if is_far { 400 * DAY } else { self.rules.skew };
+        self.random.between(0, 2 * max) as i64 - max as i64
     }
 
-    /// How long a lease must stay unchanged to be taken over.
-    pub(crate) fn reconnect_timeout(&self) -> u64 {
+    /// The time for which a lease must stay unchanged to be taken over.
+    pub(crate) fn takeover_timeout(&self) -> u64 {
         6 * self.newest.ring.settings().refresh_ms
     }
 
@@ -158,10 +158,10 @@ impl World {
 
     pub(crate) fn after(&mut self, wait: u64, process: usize, act: Act) {
         let life = self.processes[process].life;
-        self.later(wait, Event::Of(process, life, act));
+        self.later(wait, Event::Process(process, life, act));
     }
 
-    /// A short while, as a network takes it; now and then a long one.
+    /// A network delay: usually short, now and then long.
     pub(crate) fn delay(&mut self) -> u64 {
         match self.random.percent(3) {
             true => self.random.between(0, 5 * MINUTE),
@@ -169,8 +169,12 @@ impl World {
         }
     }
 
-    /// Runs until this time, or until the store and the ring are as asked for.
-    pub(crate) fn run(&mut self, until: u64, done: &dyn Fn(&Self) -> bool) -> Result<bool, Broken> {
+    /// Runs until this time, or until `done` returns true.
+    pub(crate) fn run(
+        &mut self,
+        until: u64,
+        done: &dyn Fn(&Self) -> bool,
+    ) -> Result<bool, Violation> {
         while let Some(entry) = self.queue.first_entry() {
             if entry.key().0 > until {
                 break;
@@ -179,7 +183,7 @@ impl World {
             self.now = at;
             match event {
                 Event::Fault => self.fault(),
-                Event::Of(process, life, act) => self.act(process, life, act)?,
+                Event::Process(process, life, act) => self.act(process, life, act)?,
             }
             if done(self) {
                 return Ok(true);
@@ -189,14 +193,14 @@ impl World {
         Ok(false)
     }
 
-    fn act(&mut self, process: usize, life: u64, act: Act) -> Result<(), Broken> {
+    fn act(&mut self, process: usize, life: u64, act: Act) -> Result<(), Violation> {
         let it = &self.processes[process];
         if it.life != life || !it.alive {
             return Ok(());
         }
         if it.suspended_until > self.now {
             let wait = it.suspended_until - self.now;
-            self.later(wait, Event::Of(process, life, act));
+            self.later(wait, Event::Process(process, life, act));
             return Ok(());
         }
         match act {
@@ -225,8 +229,8 @@ impl World {
         self.processes[process].partitioned_until > self.now
     }
 
-    /// Opens a document: each one once, since all open it alike.
-    pub(crate) fn open(&mut self, bytes: &Bytes) -> Result<Rc<Opened>, RingError> {
+    /// Opens a document: each one once, as the result is the same for all processes.
+    pub(crate) fn open(&mut self, bytes: &Bytes) -> Result<Rc<OpenedRing>, RingError> {
         if let Some(opened) = self.opened.get(bytes) {
             return Ok(opened.clone());
         }
@@ -235,74 +239,74 @@ impl World {
         Ok(opened)
     }
 
-    /// Puts a document into the place if what lies there is as expected; whether it was.
+    /// Writes the document if it is still as expected. Returns true if it was.
     pub(crate) fn write_document(
         &mut self,
         expected: Option<&Bytes>,
         new: &Bytes,
-    ) -> Result<bool, Broken> {
-        if self.place.as_ref() != expected {
+    ) -> Result<bool, Violation> {
+        if self.document.as_ref() != expected {
             return Ok(false);
         }
-        if let Some(old) = self.place.replace(new.clone()) {
+        if let Some(old) = self.document.replace(new.clone()) {
             self.history.push((self.now, old));
         }
         let opened = self.open(new).map_err(|error| error.to_string())?;
         let sealing = opened.keyring.sealing_id();
-        // An older document that is put back promotes nothing.
+        // An older document that is restored promotes nothing.
         let is_promoted = self.promoted.insert(sealing);
         if opened.ring.version() > self.newest.ring.version() {
             self.newest = opened.clone();
         }
-        self.note_place();
+        self.record_document();
         if is_promoted {
             self.check_promotion(sealing)?;
         }
         self.check_document(&opened)?;
-        self.check_ends(&opened)?;
+        self.check_destruction(&opened)?;
         Ok(true)
     }
 
-    /// Notes what lies in the place from now on.
-    pub(crate) fn note_place(&mut self) {
-        let place = self.place.clone();
-        let opened = place.and_then(|bytes| self.open(&bytes).ok());
-        self.lay.push((self.now, opened));
+    /// Adds the present document to the timeline.
+    pub(crate) fn record_document(&mut self) {
+        let document = self.document.clone();
+        let opened = document.and_then(|bytes| self.open(&bytes).ok());
+        self.timeline.push((self.now, opened));
     }
 
-    /// A key seals for the first time only after it lay there for everybody to see for the whole
-    /// propagation delay, but for short outages.
-    fn check_promotion(&self, id: KeyId) -> Result<(), Broken> {
+    /// A key seals for the first time only after it was visible in the store for the whole propagation
+    /// delay, except for short outages.
+    fn check_promotion(&self, id: KeyId) -> Result<(), Violation> {
         let settings = self.newest.ring.settings();
         let from = self.now - settings.propagation_ms;
         let mut until = self.now;
-        let (mut lost, mut outage) = (0, 0);
-        for (since, opened) in self.lay.iter().rev() {
+        let (mut longest, mut outage) = (0, 0);
+        for (since, opened) in self.timeline.iter().rev() {
             if opened.as_ref().is_some_and(|opened| opened.holds(id)) {
                 outage = 0;
             } else {
                 outage += until - (*since).max(from);
             }
-            lost = lost.max(outage);
+            longest = longest.max(outage);
             until = *since;
             if until <= from {
                 break;
             }
         }
-        // Who polls meanwhile puts it back, and who does not poll begins to watch anew.
-        if lost <= 2 * settings.refresh_ms {
+        // A process that polls in the meantime restores it; one that does not starts its watch over.
+        if longest <= 2 * settings.refresh_ms {
             return Ok(());
         }
-        let minutes = lost / MINUTE;
+        let minutes = longest / MINUTE;
         Err(format!(
             "key {id} seals, and was not to be seen for {minutes} min of the time before"
         ))
     }
 
-    /// No key is destroyed before it was archived for as long as the settings say, by the time of the world; but
-    /// for what the clocks of two leaders may differ.
-    fn check_ends(&mut self, opened: &Opened) -> Result<(), Broken> {
-        let rest = opened
+    /// No key is destroyed before it was archived for the retention time, by the time of the world, except for
+    /// the difference of two leaders' clocks.
+    fn check_destruction(&mut self, opened: &OpenedRing) -> Result<(), Violation> {
+        let retention_ms = opened
             .ring
             .settings()
             .retention_ms
@@ -319,7 +323,10 @@ impl World {
                     None
                 }
             };
-            if let Some(kept) = archived.map(|at| self.now - at).filter(|kept| *kept < rest) {
+            if let Some(kept) = archived
+                .map(|at| self.now - at)
+                .filter(|kept| *kept < retention_ms)
+            {
                 let (id, minutes) = (entry.id, kept / MINUTE);
                 return Err(format!(
                     "key {id} is destroyed {minutes} min after it was archived"
@@ -329,20 +336,20 @@ impl World {
         Ok(())
     }
 
-    /// Exactly one key seals, the same for all who have this version, and no value lost its key.
-    fn check_document(&mut self, opened: &Opened) -> Result<(), Broken> {
+    /// Exactly one key seals, the same for all processes with this version, and no value lost its key.
+    fn check_document(&mut self, opened: &OpenedRing) -> Result<(), Violation> {
         let (version, sealing) = (opened.ring.version(), opened.keyring.sealing_id());
         if opened.ring.in_state(KeyState::Sealing).count() != 1 {
             return Err(format!("version {version} has not exactly one sealing key"));
         }
         let known = *self.sealing.entry(version).or_insert(sealing);
-        if known != sealing && !self.rules.place_fails {
+        if known != sealing && !self.rules.store_fails {
             return Err(format!("two keys seal in version {version}"));
         }
         self.check_values("after a change of the ring")
     }
 
-    fn check_values(&self, when: &str) -> Result<(), Broken> {
+    fn check_values(&self, when: &str) -> Result<(), Violation> {
         for value in self.values() {
             if !self.newest.holds(value.key) {
                 return Err(format!(
@@ -362,12 +369,12 @@ impl World {
 
     /// Values that have not expired.
     fn values(&self) -> impl Iterator<Item = &Value> {
-        let values = self.store.iter().flatten();
+        let values = self.records.iter().flatten();
         values.filter(|value| value.expires > self.now)
     }
 
-    /// What a process knows after it has polled opens everything, and is never older than before.
-    pub(crate) fn check_process(&mut self, process: usize) -> Result<(), Broken> {
+    /// After a poll a process can open everything, and its version never decreases.
+    pub(crate) fn check_process(&mut self, process: usize) -> Result<(), Violation> {
         let it = &self.processes[process];
         let Some(known) = it.ring().cloned() else {
             return Ok(());
@@ -390,20 +397,20 @@ impl World {
     }
 
     pub(crate) fn is_intact(&self) -> bool {
-        self.place.as_ref() == Some(&self.newest.bytes)
+        self.document.as_ref() == Some(&self.newest.bytes)
     }
 
-    /// Whether a process has read the newest document within the refresh bound. What it reads while the
-    /// place has lost that one does not count: nobody can learn from it.
+    /// True if a process has read the newest document within the refresh bound. A read while the store has
+    /// lost that document does not count.
     fn is_fresh(&self, process: usize) -> bool {
         let bound = 2 * self.newest.ring.settings().refresh_ms;
         let refreshed = self.processes[process].refreshed;
         refreshed.is_some_and(|at| self.now - at <= bound)
     }
 
-    /// Puts a value into the store: all who polled at the document lately open it at once.
-    pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Broken> {
-        self.store[slot] = Some(value);
+    /// Writes a value: all processes that polled recently must be able to open it at once.
+    pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Violation> {
+        self.records[slot] = Some(value);
         self.check_values("after a write")?;
         for (name, it) in self.processes.iter().enumerate() {
             if let Some(known) = it.ring().filter(|_| self.is_fresh(name))
@@ -431,10 +438,10 @@ impl World {
     }
 }
 
-fn open(bytes: &Bytes, custodians: &Custodians) -> Result<Opened, RingError> {
-    let ring = Ring::open(bytes, "place", ENVIRONMENT, custodians, None);
-    let ring = ring.now_or_never().expect("waits for nothing")?;
-    Ok(Opened {
+fn open(bytes: &Bytes, custodians: &Custodians) -> Result<OpenedRing, RingError> {
+    let ring = Ring::open(bytes, "simulation", ENVIRONMENT, custodians, None);
+    let ring = ring.now_or_never().expect("does not wait")?;
+    Ok(OpenedRing {
         keyring: ring.keyring()?,
         ring,
         bytes: bytes.clone(),

@@ -1,4 +1,4 @@
-//! What every custodian promises, and what this one adds to it.
+//! The contract of every custodian, and the additions of this one.
 
 use serde_json::json;
 use waxseal_keys::{Context, Wrapped, conformance};
@@ -32,21 +32,21 @@ async fn it_keeps_the_contract_with_keys_of_other_kinds() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_wrap_bytes_alone_is_told_as_such() {
+async fn a_key_that_cannot_wrap_bytes_is_reported() {
     let bao = bao();
     for options in [json!({"type": "ed25519"}), json!({"derived": true})] {
         bao.delete_transit_key("wax");
         bao.api("POST", "transit/keys/wax", &options);
         let error = wrap_error(&*Set::with_token(&bao).open()).await;
         assert!(
-            is_denied(&error, "wrap", "it does not take the request"),
+            is_denied(&error, "wrap", "it rejects the request"),
             "{error}"
         );
     }
 }
 
 #[tokio::test]
-async fn what_it_cannot_have_made_is_refused_without_asking() {
+async fn what_it_cannot_have_wrapped_is_refused_without_a_request() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
@@ -69,7 +69,7 @@ async fn what_it_cannot_have_made_is_refused_without_asking() {
 }
 
 #[tokio::test]
-async fn what_was_wrapped_anew_still_opens_in_its_own_place_only() {
+async fn a_renewed_wrap_still_opens_in_its_own_context_only() {
     let bao = bao();
     let custodian = Set::with_token(&bao).open();
     let wrapped = works(&*custodian).await;
@@ -77,14 +77,14 @@ async fn what_was_wrapped_anew_still_opens_in_its_own_place_only() {
         ring: "fedcba9876543210",
         ..CONTEXT
     };
-    let anew = custodian.rewrap(&wrapped, &elsewhere).await.unwrap();
-    let error = custodian.unwrap(&anew, &elsewhere).await.err().unwrap();
+    let renewed = custodian.rewrap(&wrapped, &elsewhere).await.unwrap();
+    let error = custodian.unwrap(&renewed, &elsewhere).await.err().unwrap();
     assert!(is_refused(&error), "{error}");
-    assert!(custodian.unwrap(&anew, &CONTEXT).await.is_ok());
+    assert!(custodian.unwrap(&renewed, &CONTEXT).await.is_ok());
 }
 
 #[tokio::test]
-async fn what_somebody_else_had_encrypted_is_refused() {
+async fn what_another_client_encrypted_is_refused() {
     let bao = bao();
     let custodian = Set::with_token(&bao).open();
     let answer = bao.api(
@@ -101,7 +101,7 @@ async fn what_somebody_else_had_encrypted_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_gone_is_not_taken_for_damage_nor_made_anew() {
+async fn a_deleted_key_does_not_count_as_damage_and_is_not_created_again() {
     let bao = bao();
     let custodian = Set::with_token(&bao).open();
     let wrapped = works(&*custodian).await;
@@ -111,7 +111,7 @@ async fn a_key_that_is_gone_is_not_taken_for_damage_nor_made_anew() {
     assert!(is_denied(&error, "unwrap", words), "{error}");
     let error = custodian.rewrap(&wrapped, &CONTEXT).await.unwrap_err();
     assert!(is_denied(&error, "rewrap", words), "{error}");
-    // Encrypting would make a key; the rights do not go so far.
+    // Encrypting would create a key; the rights do not suffice for that.
     let error = wrap_error(&*custodian).await;
     assert!(is_denied(&error, "wrap", "permission denied"), "{error}");
     bao.api("DELETE", "sys/mounts/transit", &serde_json::Value::Null);

@@ -1,4 +1,4 @@
-//! The service is away, slow, busy or not itself.
+//! A service that is unreachable, slow, busy or garbled.
 
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,14 @@ async fn all_errors(custodian: &dyn Custodian, wrapped: &Wrapped) -> [CustodianE
 }
 
 #[tokio::test]
-async fn whatever_may_pass_is_an_outage_and_passes() {
+async fn transient_failures_are_outages_and_recover() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let set = Set::with_token(&bao).through(&relay);
     let custodian = set.open();
     let wrapped = works(&*custodian).await;
     let broken = "the connection broke, or what answers is not HTTP";
-    let unreadable = "answers something that cannot be read";
+    let unreadable = "the answer cannot be read";
     let sealed = r#"{"errors":["Vault is sealed"]}"#;
     for (behaviour, words, asked) in [
         (Behaviour::Down, broken, 9),
@@ -55,12 +55,12 @@ async fn whatever_may_pass_is_an_outage_and_passes() {
             3,
         ),
     ] {
-        relay.behave(behaviour.clone());
+        relay.set_behaviour(behaviour.clone());
         for error in all_errors(&*custodian, &wrapped).await {
-            set.harmless(&error);
+            set.text_without_secrets(&error);
             assert!(is_unavailable(&error, words), "{behaviour:?}: {error}");
         }
-        // On a kept connection that ends before it has answered, the HTTP client itself may ask once more.
+        // If a kept connection ends before the answer, the HTTP client itself may repeat the request.
         let again = if matches!(behaviour, Behaviour::Down) {
             3
         } else {
@@ -71,13 +71,13 @@ async fn whatever_may_pass_is_an_outage_and_passes() {
             (asked..=asked + again).contains(&requests),
             "{behaviour:?}: {requests}"
         );
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
         works(&*custodian).await;
     }
 }
 
 #[tokio::test]
-async fn where_nobody_listens_there_is_no_connection() {
+async fn a_closed_port_is_an_outage() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let set = Set::with_token(&bao).through(&relay);
@@ -88,7 +88,7 @@ async fn where_nobody_listens_there_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_silent_is_given_up() {
+async fn a_silent_service_times_out() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let (role, secret) = bao.enable_approle("wax", "wax", "1h");
@@ -100,7 +100,7 @@ async fn a_service_that_is_silent_is_given_up() {
     ]);
     let by_login = by_login.open();
     let wrapped = works(&*by_token).await;
-    relay.behave(Behaviour::Stall);
+    relay.set_behaviour(Behaviour::Stall);
     let since = Instant::now();
     let (first, second, third) = tokio::join!(
         unwrap_error(&*by_token, &wrapped),
@@ -112,7 +112,7 @@ async fn a_service_that_is_silent_is_given_up() {
     }
     let took = since.elapsed();
     assert!(took < Duration::from_secs(11), "{took:?}");
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     works(&*by_token).await;
     works(&*by_login).await;
 }
@@ -124,7 +124,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::Status {
+    relay.set_behaviour(Behaviour::Status {
         code: 307,
         headers: vec![("Location".to_owned(), elsewhere.url())],
         body: String::new(),
@@ -139,13 +139,13 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_busy_service_is_asked_again_when_it_says_so_and_not_waited_for_too_long() {
+async fn a_busy_service_is_retried_after_its_delay_for_a_bounded_time() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
     for (after, attempts, least, most) in [("1", 3, 2, 6), ("60", 1, 0, 2), ("soon", 3, 0, 2)] {
-        relay.behave(Behaviour::Status {
+        relay.set_behaviour(Behaviour::Status {
             code: 429,
             headers: vec![("Retry-After".to_owned(), after.to_owned())],
             body: String::new(),
@@ -166,13 +166,13 @@ async fn a_short_outage_is_not_noticed() {
     let relay = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
-    relay.behave(Behaviour::status(503, ""));
+    relay.set_behaviour(Behaviour::status(503, ""));
     let key = SecretKey::generate().unwrap();
     let recover = async {
         while relay.requests() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
     };
     let (wrapped, ()) = tokio::join!(custodian.wrap(&key, &CONTEXT), recover);
     assert!(wrapped.is_ok());
@@ -193,7 +193,7 @@ async fn rights_to_one_operation_are_not_rights_to_another() {
     let key = SecretKey::generate().unwrap();
     assert!(custodian.wrap(&key, &CONTEXT).await.is_ok());
     let error = unwrap_error(&*custodian, &wrapped).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
     let error = custodian.rewrap(&wrapped, &CONTEXT).await.unwrap_err();
     assert!(is_denied(&error, "rewrap", "permission denied"), "{error}");
@@ -201,7 +201,7 @@ async fn rights_to_one_operation_are_not_rights_to_another() {
 }
 
 #[tokio::test]
-async fn a_denial_that_lasts_is_told_after_one_more_login() {
+async fn a_lasting_denial_is_reported_after_one_more_login() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let (role, secret) = bao.enable_approle("wax", "wax", "1h");
@@ -212,12 +212,12 @@ async fn a_denial_that_lasts_is_told_after_one_more_login() {
     ]);
     let custodian = set.open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::matching("/decrypt/", 403, ""));
+    relay.set_behaviour(Behaviour::matching("/decrypt/", 403, ""));
     let error = unwrap_error(&*custodian, &wrapped).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
     assert_eq!((relay.requests(), relay.failed()), (3, 2));
-    // And not with one more for each time that it is asked.
+    // And not with one more login for each request.
     let error = unwrap_error(&*custodian, &wrapped).await;
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
     assert_eq!((relay.requests(), relay.failed()), (4, 3));
@@ -225,7 +225,7 @@ async fn a_denial_that_lasts_is_told_after_one_more_login() {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_what_it_was_told_is_not_repeated() {
+async fn a_server_that_echoes_secrets_is_not_quoted() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let set = Set::with_token(&bao).through(&relay);
@@ -233,15 +233,15 @@ async fn a_server_that_repeats_what_it_was_told_is_not_repeated() {
     let wrapped = works(&*custodian).await;
     let body = json!({"errors": [set.get("VAULT_TOKEN")]}).to_string();
     for code in [400, 403, 404, 418, 429, 500] {
-        relay.behave(Behaviour::status(code, &body));
+        relay.set_behaviour(Behaviour::status(code, &body));
         for error in all_errors(&*custodian, &wrapped).await {
-            set.harmless(&error);
+            set.text_without_secrets(&error);
         }
     }
 }
 
 #[tokio::test]
-async fn a_sealed_server_is_away() {
+async fn a_sealed_server_is_an_outage() {
     let bao = bao();
     let custodian = Set::with_token(&bao).open();
     let wrapped = works(&*custodian).await;

@@ -1,4 +1,4 @@
-//! Ways to get a token.
+//! Logins that return a token.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use waxseal_testing::{Bao, Behaviour, HttpRelay};
 
 use super::{Set, bao, is_denied, works, wrap_error};
 
-/// A server that gives tokens to an AppRole.
+/// A server that issues tokens to an AppRole.
 fn with_role(bao: &Bao, ttl: &str) -> Set {
     let (role, secret) = bao.enable_approle("wax", "wax", ttl);
     Set::of(&[
@@ -21,22 +21,22 @@ fn with_role(bao: &Bao, ttl: &str) -> Set {
     ])
 }
 
-/// What the service answers to a login with a token of its own.
+/// The answer of the service to a login, with this token.
 fn login_answer(token: &str) -> String {
     json!({"auth": {"client_token": token, "lease_duration": 3600, "renewable": true}}).to_string()
 }
 
 #[tokio::test]
-async fn an_approle_logs_in_by_itself() {
+async fn an_approle_logs_in_automatically() {
     let bao = bao();
     let set = with_role(&bao, "1h");
     let secret = set.get("VAULT_SECRET_ID");
     conformance::custodian(&*set.open(), &[&secret]).await;
-    // Also where another way is set as well.
+    // Also if another method is configured as well.
     set.put("VAULT_TOKEN", "no-token");
     set.put("VAULT_AUTH", "approle");
     works(&*set.open()).await;
-    // Where it is mounted elsewhere.
+    // Mounted under another path.
     set.put("VAULT_AUTH_MOUNT", "team/roles");
     let error = wrap_error(&*set.open()).await;
     let words = "it does not take the credentials, or nothing is mounted for them";
@@ -54,14 +54,14 @@ async fn an_approle_logs_in_by_itself() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_denied_and_the_right_one_taken_when_it_comes() {
+async fn a_wrong_secret_is_denied_and_a_corrected_one_is_accepted() {
     let bao = bao();
     let set = with_role(&bao, "1h");
     let secret = set.get("VAULT_SECRET_ID");
     set.put("VAULT_SECRET_ID", "a-secret-\"\\-of-nobody");
     let custodian = set.open();
     let error = wrap_error(&*custodian).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(
         is_denied(&error, "login", "it does not take the credentials"),
         "{error}"
@@ -81,27 +81,27 @@ async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
         ("VAULT_K8S_TOKEN_PATH", file.path().to_str().unwrap()),
     ]);
     let custodian = set.open();
-    // OpenBao would ask the interface of Kubernetes, which is not here: the relay answers in its place,
-    // to exactly what is expected.
+    // OpenBao would ask the API of Kubernetes, which is not available: the relay answers instead, and only
+    // to the expected request.
     let token = bao.create_token(&["wax"], "1h");
     let expected = r#"{"role":"wax","jwt":"first.jwt"}"#;
-    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(expected, 200, &login_answer(&token)));
     std::fs::write(file.path(), "first.jwt\n").unwrap();
     works(&*custodian).await;
     assert_eq!(relay.failed(), 1);
-    // The file is read anew.
+    // The file is read again.
     bao.revoke_token(&token);
     std::fs::write(file.path(), "second.jwt").unwrap();
     let token = bao.create_token(&["wax"], "1h");
     let expected = r#"{"role":"wax","jwt":"second.jwt"}"#;
-    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(expected, 200, &login_answer(&token)));
     works(&*custodian).await;
     assert_eq!(relay.failed(), 1);
-    // By default where Kubernetes mounts it.
+    // By default from the path where Kubernetes mounts it.
     bao.revoke_token(&token);
     let token = bao.create_token(&["wax"], "1h");
     let path = "POST /v1/auth/kubernetes/login ";
-    relay.behave(Behaviour::matching(path, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(path, 200, &login_answer(&token)));
     works(&*custodian).await;
     bao.revoke_token(&token);
     drop(file);
@@ -110,11 +110,11 @@ async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() {
+async fn a_service_account_is_accepted_by_a_server_that_reviews_it_with_kubernetes() {
     let bao = bao();
     let token_file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(token_file.path(), service_account("waxseal")).unwrap();
-    // The one question that the server asks of Kubernetes: whether this token is in order.
+    // The only request of the server to Kubernetes: the review of this token.
     let review = json!({
         "kind": "TokenReview",
         "apiVersion": "authentication.k8s.io/v1",
@@ -124,7 +124,7 @@ async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() 
         }
     });
     let kubernetes = HttpRelay::start(bao.port());
-    kubernetes.behave(Behaviour::status(201, &review.to_string()));
+    kubernetes.set_behaviour(Behaviour::status(201, &review.to_string()));
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::create_in(directory.path());
     let authority = std::fs::read_to_string(certificates.ca()).unwrap();
@@ -151,8 +151,8 @@ async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() 
     works(&*set.open()).await;
     assert_eq!(kubernetes.requests(), 1);
 
-    // Another account is not let in.
-    std::fs::write(token_file.path(), service_account("somebody")).unwrap();
+    // Another account is refused.
+    std::fs::write(token_file.path(), service_account("another")).unwrap();
     let error = wrap_error(&*set.open()).await;
     let denied = matches!(
         error,
@@ -164,7 +164,7 @@ async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() 
     assert!(denied, "{error}");
 }
 
-/// The token of a service account, as Kubernetes mounts it into a pod. Nobody here checks its signature.
+/// The token of a service account, as Kubernetes mounts it into a pod. Its signature is not checked here.
 fn service_account(name: &str) -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -193,14 +193,14 @@ fn service_account(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_at_a_time_log_in_once() {
+async fn concurrent_callers_log_in_once() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let set = with_role(&bao, "1h").through(&relay);
     let custodian = set.open();
     for _ in 0..2 {
         let token = bao.create_token(&["wax"], "1h");
-        relay.behave(Behaviour::matching(
+        relay.set_behaviour(Behaviour::matching(
             "/approle/login",
             200,
             &login_answer(&token),
@@ -212,22 +212,22 @@ async fn many_who_ask_at_a_time_log_in_once() {
 }
 
 #[tokio::test]
-async fn a_login_that_answers_something_else_is_an_outage() {
+async fn a_garbled_answer_to_a_login_is_an_outage() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let custodian = with_role(&bao, "1h").through(&relay).open();
     for body in ["{}", "null", "<html>", &login_answer("")] {
-        relay.behave(Behaviour::matching("/approle/login", 200, body));
+        relay.set_behaviour(Behaviour::matching("/approle/login", 200, body));
         assert!(wrap_error(&*custodian).await.is_transient(), "{body}");
     }
-    relay.behave(Behaviour::matching("/approle/login", 500, ""));
+    relay.set_behaviour(Behaviour::matching("/approle/login", 500, ""));
     assert!(wrap_error(&*custodian).await.is_transient());
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     works(&*custodian).await;
 }
 
 #[tokio::test]
-async fn what_a_login_needs_is_asked_for_at_the_opening() {
+async fn the_variables_of_a_login_are_checked_when_opened() {
     let address = ("VAULT_ADDR", "https://vault.example");
     for (set, variable) in [
         (&[("VAULT_TOKEN", "t")][..], "VAULT_ADDR"),
@@ -252,7 +252,7 @@ async fn what_a_login_needs_is_asked_for_at_the_opening() {
         let set = Set::of(&[address, ("VAULT_TOKEN", "a-token")]);
         set.put(name, value);
         let error = set.try_open().err().unwrap();
-        set.harmless(&error);
+        set.text_without_secrets(&error);
         assert!(matches!(error, CustodianError::Variable { variable, .. } if variable == name));
     }
 }

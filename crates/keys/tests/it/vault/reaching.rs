@@ -1,11 +1,11 @@
-//! Where the service is, and whom it trusts there.
+//! The address of the service, and the authorities that are trusted there.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
 use waxseal_keys::CustodianError;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_testing::{Bao, Certificates};
 
 use super::{Set, bao, is_denied, is_unavailable, with_key, works, wrap_error};
@@ -16,7 +16,7 @@ fn allow(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
+async fn a_private_authority_is_trusted_if_it_is_configured() {
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::create_in(directory.path());
     let bao = with_key(Bao::with_tls(&certificates));
@@ -34,11 +34,14 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     assert!(is_unavailable(&error, untrusted), "{error}");
     set.put("VAULT_ADDR", &bao.address().replace("http:", "https:"));
     let error = wrap_error(&*set.open()).await;
-    assert!(is_unavailable(&error, "TLS does not come about"), "{error}");
+    assert!(
+        is_unavailable(&error, "the TLS handshake failed"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
+async fn a_client_certificate_is_used_if_its_key_is_private() {
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::create_in(directory.path());
     let bao = with_key(Bao::with_tls(&certificates));
@@ -59,7 +62,7 @@ async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
         matches!(
             error,
             CustodianError::File {
-                error: Unusable::Exposed { mode: 0o640, .. },
+                error: SecretFileError::Exposed { mode: 0o640, .. },
                 ..
             }
         ),
@@ -89,14 +92,18 @@ async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
 }
 
 #[test]
-fn tokens_do_not_go_over_networks_in_the_clear_unless_somebody_says_so() {
-    // There is no runtime either: opening asks nobody.
+fn tokens_are_sent_in_plaintext_only_if_that_is_allowed() {
+    // Without a runtime: opening sends no request.
     let set = Set::of(&[
         ("VAULT_ADDR", "http://vault.example:8200"),
         ("VAULT_TOKEN", "a-token-of-nobody"),
     ]);
     let error = set.try_open().err().unwrap();
-    assert!(set.harmless(&error).contains("VAULT_ALLOW_HTTP"), "{error}");
+    assert!(
+        set.text_without_secrets(&error)
+            .contains("VAULT_ALLOW_HTTP"),
+        "{error}"
+    );
     set.put("VAULT_ALLOW_HTTP", "true");
     assert!(set.try_open().is_ok());
     set.remove("VAULT_ALLOW_HTTP");
@@ -117,7 +124,7 @@ async fn a_key_in_a_namespace_is_found_there_and_only_there() {
     let set = Set::with_token(&bao);
     set.put("VAULT_TOKEN", bao.root_token());
     let error = wrap_error(&*set.open()).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(
         is_denied(&error, "wrap", "there is no such key or mount"),
         "{error}"
@@ -133,7 +140,7 @@ async fn a_key_in_a_namespace_is_found_there_and_only_there() {
 }
 
 #[tokio::test]
-async fn the_other_names_of_the_variables_do() {
+async fn the_alternative_names_of_the_variables_work() {
     let bao = bao();
     let set = Set::of(&[
         ("BAO_ADDR", &format!("{}/", bao.address())),

@@ -1,4 +1,4 @@
-//! Tokens end, are ended and are renewed.
+//! Tokens expire, are revoked and are renewed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 #[tokio::test]
-async fn a_token_that_was_exchanged_is_taken_from_its_variable() {
+async fn a_replaced_token_is_read_from_its_variable() {
     let bao = bao();
     let set = Set::with_token(&bao);
     let custodian = set.open();
@@ -25,11 +25,11 @@ async fn a_token_that_was_exchanged_is_taken_from_its_variable() {
     let last = set.get("VAULT_TOKEN");
     bao.revoke_token(&last);
     let error = unwrap_error(&*custodian, &wrapped).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
     set.put("VAULT_TOKEN", "a-token-of-nobody");
     let error = unwrap_error(&*custodian, &wrapped).await;
-    set.harmless(&error);
+    set.text_without_secrets(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
     set.remove("VAULT_TOKEN");
     set.put("BAO_TOKEN", &bao.create_token(&["wax"], "1h"));
@@ -37,14 +37,14 @@ async fn a_token_that_was_exchanged_is_taken_from_its_variable() {
 }
 
 #[tokio::test]
-async fn a_token_that_does_not_serve_is_tried_once() {
+async fn an_unusable_token_is_tried_once() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     bao.write_policy("nothing", "path \"none\" { capabilities = [\"deny\"] }");
     let set = Set::with_token(&bao).through(&relay);
     set.put("VAULT_TOKEN", &bao.create_token(&["nothing"], "1h"));
     let custodian = set.open();
-    relay.behave(Behaviour::matching(
+    relay.set_behaviour(Behaviour::matching(
         "/transit/encrypt/",
         403,
         r#"{"errors":["permission denied"]}"#,
@@ -52,13 +52,13 @@ async fn a_token_that_does_not_serve_is_tried_once() {
     let error = wrap_error(&*custodian).await;
     assert!(is_denied(&error, "wrap", "permission denied"), "{error}");
     assert_eq!(relay.failed(), 1);
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     let error = wrap_error(&*custodian).await;
     assert!(is_denied(&error, "wrap", "permission denied"), "{error}");
 }
 
 #[tokio::test]
-async fn a_token_that_was_ended_is_replaced_unseen() {
+async fn a_revoked_token_is_replaced_without_an_error() {
     let bao = bao();
     let (role, secret) = bao.enable_approle("wax", "wax", "1h");
     let set = Set::of(&[
@@ -75,7 +75,7 @@ async fn a_token_that_was_ended_is_replaced_unseen() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_renewed_is_replaced_when_it_ended() {
+async fn a_token_that_cannot_be_renewed_is_replaced_after_it_expired() {
     let bao = bao();
     let (role, secret) = bao.enable_approle("wax", "wax", "1s");
     bao.api(
@@ -97,7 +97,7 @@ async fn a_token_that_cannot_be_renewed_is_replaced_when_it_ended() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_login_is_kept_alive_while_nobody_asks() {
+async fn the_token_of_a_login_is_renewed_while_idle() {
     let bao = bao();
     let (role, secret) = bao.enable_approle("wax", "wax", "2s");
     let set = Set::of(&[
@@ -107,14 +107,14 @@ async fn the_token_of_a_login_is_kept_alive_while_nobody_asks() {
     ]);
     let custodian = set.open();
     works(&*custodian).await;
-    // Nothing but the token that there is lets it in any more.
+    // Only the present token still has access.
     set.put("VAULT_SECRET_ID", "a-secret-of-nobody");
     sleep(seconds(6.0)).await;
     works(&*custodian).await;
 }
 
 #[tokio::test]
-async fn a_token_that_was_given_is_kept_alive_while_nobody_asks() {
+async fn a_configured_token_is_renewed_while_idle() {
     let bao = bao();
     let set = Set::with_token(&bao);
     set.put("VAULT_TOKEN", &bao.create_token(&["wax"], "3s"));
@@ -125,7 +125,7 @@ async fn a_token_that_was_given_is_kept_alive_while_nobody_asks() {
 }
 
 #[tokio::test]
-async fn an_outage_of_renewals_is_sat_out() {
+async fn an_outage_of_renewals_is_bridged() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let (role, secret) = bao.enable_approle("wax", "wax", "4s");
@@ -137,16 +137,16 @@ async fn an_outage_of_renewals_is_sat_out() {
     let custodian = set.open();
     works(&*custodian).await;
     set.put("VAULT_SECRET_ID", "a-secret-of-nobody");
-    relay.behave(Behaviour::Down);
+    relay.set_behaviour(Behaviour::Down);
     sleep(seconds(2.7)).await;
     assert!(relay.failed() > 0);
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(4.0)).await;
     works(&*custodian).await;
 }
 
 #[tokio::test]
-async fn a_token_at_its_last_end_is_replaced_before_it() {
+async fn a_token_near_its_maximum_lifetime_is_replaced_in_time() {
     let bao = bao();
     let relay = HttpRelay::start(bao.port());
     let (role, secret) = bao.enable_approle("wax", "wax", "2s");
@@ -159,10 +159,10 @@ async fn a_token_at_its_last_end_is_replaced_before_it() {
     ]);
     let custodian = set.open();
     works(&*custodian).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(6.0)).await;
-    // Had nobody logged in meanwhile, this would need a denial, a login and another try.
-    relay.behave(Behaviour::matching("/approle/login", 500, ""));
+    // Without a login in the meantime, this would need a denial, a login and another attempt.
+    relay.set_behaviour(Behaviour::matching("/approle/login", 500, ""));
     works(&*custodian).await;
     assert_eq!(relay.failed(), 0);
 }
@@ -176,12 +176,12 @@ async fn nothing_is_renewed_for_a_custodian_that_is_dropped() {
     let custodian = set.open();
     works(&*custodian).await;
     sleep(seconds(2.0)).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(2.0)).await;
     assert!(relay.requests() > 0);
     drop(custodian);
     sleep(seconds(0.1)).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(4.0)).await;
     assert_eq!(relay.requests(), 0);
 }

@@ -1,11 +1,11 @@
-//! The key is rotated in the service, and old versions of it are given up there.
+//! Rotation of the key in the service, and the end of its old versions.
 
 use serde_json::json;
 
 use super::{CONTEXT, Set, bao, is_refused, unwrap_error, works};
 
 #[tokio::test]
-async fn what_is_wrapped_anew_is_by_the_newest_version_and_the_old_opens_until_it_is_given_up() {
+async fn a_renewed_wrap_uses_the_newest_version_and_old_wraps_open_until_their_version_ends() {
     let bao = bao();
     let custodian = Set::with_token(&bao).open();
     let old = works(&*custodian).await;

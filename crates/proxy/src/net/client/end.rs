@@ -1,5 +1,5 @@
-//! When a client's connection is over: nothing can be done, and nothing that is waited for will come or
-//! is waited for any longer.
+//! The end of a client's connection: nothing can be done now, and nothing that is waited for will come or is waited
+//! for any longer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,83 +10,89 @@ use tokio::time::{Instant, Sleep, sleep};
 use waxseal_metrics::DisconnectReason;
 
 use super::Client;
-use super::way::Way;
+use super::route::Route;
 use crate::connection::Next;
 
-/// Bytes of half a request that must come in each period for it to be waited for any longer.
-const HALF_REQUEST_BYTES: usize = 16 * 1024;
+/// Bytes of a partial request that must be received in each period for it to be waited for any longer.
+const MIN_PARTIAL_REQUEST_BYTES: usize = 16 * 1024;
 
-/// A request that is half sent.
-pub(super) struct HalfRequest {
-    /// When enough more must have come.
-    until: Pin<Box<Sleep>>,
-    /// Bytes that came since this was set.
-    pub(super) came: usize,
+/// A request that has been received in part.
+pub(super) struct PartialRequest {
+    /// The end of the current period.
+    deadline: Pin<Box<Sleep>>,
+    /// Bytes received in the current period.
+    pub(super) received: usize,
 }
 
 impl Client {
-    /// Nothing can be done now: is it over?
-    pub(super) fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready if the connection has ended. Called when no step makes progress.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (idle, in_a_request, answered, unread, blocked, stalled) = {
             let mut state = self.shared.state.borrow_mut();
-            state.outgoing.rest();
+            state.output.release();
             let connection = &state.connection;
             (
                 connection.is_idle(),
-                // A few bytes may be too few to know that it is one.
-                connection.is_in_a_request() || !self.waiting.is_empty(),
+                // A few bytes may be too few to know that they begin a request.
+                connection.is_in_a_request() || !self.input.is_empty(),
                 connection.has_all_replies(),
-                !state.outgoing.is_empty(),
+                !state.output.is_empty(),
                 connection.may_be_blocked()
                     || connection.delay().is_some()
                     || connection.is_streaming(),
                 connection.is_stalled(),
             )
         };
-        if let Way::Dedicated(own) = &mut self.way {
-            own.outgoing.rest();
+        if let Route::Dedicated(dedicated) = &mut self.route {
+            dedicated.output.release();
         }
-        let unsent = matches!(&self.way, Way::Dedicated(own) if !own.outgoing.is_empty());
-        let over = if self.upstream_closed {
+        let unsent =
+            matches!(&self.route, Route::Dedicated(dedicated) if !dedicated.output.is_empty());
+        let has_ended = if self.upstream_closed {
             !unread && !stalled
-        } else if self.finished {
-            // Whoever waits for something to happen must not be given it any more, and a server that
-            // has part of a request waits for what does not come.
-            let nothing_waits = self.waiting.is_empty() || self.next == Next::More;
+        } else if self.client_closed {
+            // A blocked request must not be served to a client that has left, and a server that has part of a request
+            // waits for bytes that will not come.
+            let nothing_waits = self.input.is_empty() || self.next == Next::More;
             blocked || (answered && !unread && !unsent && nothing_waits)
         } else if self.next == Next::End {
             answered && !unread && !unsent
         } else {
-            self.worker.is_draining() && idle && !unread && !unsent && self.waiting.is_empty()
+            self.worker.is_draining() && idle && !unread && !unsent && self.input.is_empty()
         };
-        if over {
+        if has_ended {
             return Poll::Ready(());
         }
         if !in_a_request {
-            self.half_request = None;
+            self.partial_request = None;
         }
-        let half_sent = in_a_request && self.next == Next::More;
-        if half_sent && !self.finished && !self.upstream_closed && self.is_too_slow(cx) {
-            self.worker.settings.cut(DisconnectReason::HalfRequest);
+        let is_partial = in_a_request && self.next == Next::More;
+        if is_partial
+            && !self.client_closed
+            && !self.upstream_closed
+            && self.poll_partial_request(cx).is_ready()
+        {
+            let settings = &self.worker.settings;
+            settings.disconnected(DisconnectReason::HalfRequest);
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// Whether half a request has been waited for long enough.
-    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Ready if a partial request has been waited for long enough.
+    fn poll_partial_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.worker.settings.limits.half_request;
-        let half = self.half_request.get_or_insert_with(|| HalfRequest {
-            until: Box::pin(sleep(limit)),
-            came: 0,
+        let partial = self.partial_request.get_or_insert_with(|| PartialRequest {
+            deadline: Box::pin(sleep(limit)),
+            received: 0,
         });
-        while half.until.as_mut().poll(cx).is_ready() {
-            if half.came < HALF_REQUEST_BYTES {
-                return true;
+        while partial.deadline.as_mut().poll(cx).is_ready() {
+            if partial.received < MIN_PARTIAL_REQUEST_BYTES {
+                return Poll::Ready(());
             }
-            half.came = 0;
-            half.until.as_mut().reset(Instant::now() + limit);
+            partial.received = 0;
+            partial.deadline.as_mut().reset(Instant::now() + limit);
         }
-        false
+        Poll::Pending
     }
 }

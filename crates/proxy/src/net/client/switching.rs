@@ -1,58 +1,58 @@
-//! A client whose connection to the server has died, or was opened before the last switch goes to a newer one, as soon as no
-//! reply is due. Which connections are older is `net::health`'s to say.
+//! The move of a client to a newer connection, when its connection has died or was opened before the last switch. It
+//! moves as soon as no reply is due. [`Health`](crate::net::health::Health) says which connections are outdated.
 
 use std::task::Context;
 
 use waxseal_metrics::UpstreamError;
 
 use super::Client;
-use super::way::Way;
-use crate::answers;
+use super::route::Route;
 use crate::clients::Connection;
 use crate::connection::Next;
 use crate::net::lane::end::LaneEnd;
-use crate::net::upstream::cause;
 use crate::proxy::Sharing;
 
 impl Client {
-    /// Whether the client's connection is outdated and the client can leave it: always a lane, one of its own where
-    /// another would do as well.
+    /// True if the client's connection is outdated and the client can leave it: always a lane, a dedicated connection if
+    /// another one would do as well.
     pub(super) fn is_outdated(&self) -> bool {
         if !matches!(self.next, Next::More | Next::Replies) {
             return false;
         }
         let settings = &self.worker.settings;
-        match &self.way {
-            Way::Lane(lane) => lane.is_outdated(&self.worker),
-            Way::Dedicated(own) => {
+        match &self.route {
+            Route::Lane(lane) => lane.is_outdated(&self.worker),
+            Route::Dedicated(dedicated) => {
                 settings.sharing != Sharing::Dedicated
-                    && settings.is_outdated(own.socket.epoch)
-                    && own.outgoing.is_empty()
-                    && own.waiting.is_empty()
+                    && settings.is_outdated(dedicated.socket.epoch)
+                    && dedicated.output.is_empty()
+                    && dedicated.input.is_empty()
                     && self.shared.state.borrow().connection.is_movable()
             }
-            Way::None | Way::Connecting(_) => false,
+            Route::None | Route::Connecting(_) => false,
         }
     }
 
-    /// Goes to a newer connection. No reply is due.
+    /// Moves to a newer connection. No reply is due.
     pub(super) fn switch(&mut self) {
-        match &self.way {
-            Way::Lane(lane) => self.go_to_lane(lane.identity),
+        match &self.route {
+            Route::Lane(lane) => self.go_to_lane(lane.identity),
             _ => self.connect(),
         }
     }
 
-    /// Whether the client waits for its last replies before it goes to a newer connection.
+    /// True if the client waits for its last replies before it moves to a newer connection.
     pub(super) fn waits_to_switch(&self) -> bool {
-        matches!(self.way, Way::Lane(_)) && self.is_outdated()
+        matches!(self.route, Route::Lane(_)) && self.is_outdated()
     }
 
-    /// Whether the end of its lane does not concern the client: it waits for nothing there, and a direct client would
-    /// not have noticed. It goes to another lane; where a lane could not be opened, not before its next request.
+    /// True if the end of its lane does not concern the client: it waits for nothing there, and a direct client would
+    /// not have noticed. It moves to another lane; if the lane could not be opened, with its next request.
     pub(super) fn survives(&self, end: LaneEnd) -> bool {
         match end {
-            LaneEnd::Connect(_) | LaneEnd::Refused(_) => self.can_wait_without_connection(),
+            LaneEnd::NotConnected(_) | LaneEnd::LoginRefused(_) => {
+                self.can_wait_without_connection()
+            }
             end => {
                 (end.is_dead_path() || end == LaneEnd::Retired)
                     && self.shared.state.borrow().connection.has_all_replies()
@@ -60,68 +60,61 @@ impl Client {
         }
     }
 
-    /// Whether the client has asked for nothing that is not answered: it needs no connection before its next request.
-    fn can_wait_without_connection(&self) -> bool {
+    /// True if every request of the client is answered: it needs no connection before its next request.
+    pub(super) fn can_wait_without_connection(&self) -> bool {
         matches!(self.next, Next::More | Next::Replies | Next::Dedicated)
-            && self.waiting.is_empty()
+            && self.input.is_empty()
             && self.shared.state.borrow().connection.has_all_replies()
     }
 
-    /// A connection of the client's own could not be opened. Only a client that has asked for something is told.
-    pub(super) fn miss_connection(&mut self, error: &std::io::Error) {
-        if self.can_wait_without_connection() {
-            self.rest_without_connection();
-        } else {
-            self.lose(&answers::unreachable(cause(error)), true);
-        }
-    }
-
-    /// A new connection of the client's own has ended before it was one. Whether that does not concern the client.
-    pub(super) fn survives_failed_login(&mut self) -> bool {
-        let survives = matches!(self.next, Next::More | Next::Replies | Next::Dedicated)
-            && self.waiting.is_empty()
+    /// Handles the end of a new dedicated connection before its handshake was complete. Returns true if that does not
+    /// concern the client, which then waits without a connection.
+    pub(super) fn recover_from_failed_login(&mut self) -> bool {
+        let can_wait = matches!(self.next, Next::More | Next::Replies | Next::Dedicated)
+            && self.input.is_empty();
+        let recovers = can_wait
             && self
                 .shared
                 .state
                 .borrow_mut()
                 .connection
                 .abandon_handshake();
-        if survives {
-            self.rest_without_connection();
+        if recovers {
+            self.wait_without_connection();
         }
-        survives
+        recovers
     }
 
-    /// The client's own connection has ended.
-    pub(super) fn end_own(&mut self) {
+    /// Handles the end of the dedicated connection.
+    pub(super) fn end_dedicated(&mut self) {
         self.count_end();
-        let is_new = matches!(&self.way, Way::Dedicated(own) if own.is_new);
-        self.upstream_closed = !(is_new && self.survives_failed_login());
+        let is_new = matches!(&self.route, Route::Dedicated(dedicated) if dedicated.is_new);
+        self.upstream_closed = !(is_new && self.recover_from_failed_login());
     }
 
-    /// The client's next request opens a connection, and gets the error where that still fails.
-    fn rest_without_connection(&mut self) {
-        self.shared.moved_to(Connection::None);
-        self.way = Way::None;
+    /// Leaves the client without a connection: its next request opens one, and gets the error if that still fails.
+    pub(super) fn wait_without_connection(&mut self) {
+        self.shared.set_connection(Connection::None);
+        self.route = Route::None;
         self.next = Next::More;
     }
 
-    /// Leaves a lane that has ended. A client that has sent nothing gets another one with its next request: so it also
+    /// Leaves a lane that has ended. An idle client gets another lane only with its next request, so that it also
     /// survives a server that is away for a while.
     pub(super) fn leave_ended_lane(&mut self) {
-        let Way::Lane(lane) = &self.way else {
+        let Route::Lane(lane) = &self.route else {
             return;
         };
         if !self.can_wait_without_connection() {
             return self.go_to_lane(lane.identity);
         }
         lane.detach(&self.shared);
-        self.rest_without_connection();
+        self.wait_without_connection();
     }
 
-    /// Watches over the client's own connection, when its bytes have been moved.
-    pub(super) fn watch_own(&mut self, cx: &mut Context<'_>) {
-        let Way::Dedicated(own) = &mut self.way else {
+    /// Checks the dedicated connection for a late reply, when its bytes have been moved.
+    pub(super) fn watch_dedicated(&mut self, cx: &mut Context<'_>) {
+        let Route::Dedicated(dedicated) = &mut self.route else {
             return;
         };
         if self.upstream_closed {
@@ -129,26 +122,27 @@ impl Client {
         }
         let due = !self.shared.state.borrow().connection.has_all_replies();
         let limit = self.worker.settings.limits.stalled;
-        let received = std::mem::take(&mut own.received);
-        let is_late = own.silence.poll((due, received), limit, cx);
-        own.socket.limit_acknowledgement(is_late);
+        let received = std::mem::take(&mut dedicated.received);
+        let is_late = dedicated.reply_timer.poll((due, received), limit, cx);
+        dedicated.socket.limit_acknowledgement(is_late);
     }
 
-    /// The client's own connection has ended, other than by the client.
+    /// Counts a dedicated connection that was not ended by the client.
     fn count_end(&self) {
-        let is_dead_path = matches!(&self.way, Way::Dedicated(own) if own.socket.is_timed_out());
-        self.worker.settings.failed(match is_dead_path {
+        let is_dead_path =
+            matches!(&self.route, Route::Dedicated(dedicated) if dedicated.socket.is_timed_out());
+        self.worker.settings.upstream_failed(match is_dead_path {
             true => UpstreamError::Stalled,
             false => UpstreamError::Closed,
         });
     }
 
-    /// Looks whether the server has said, on the client's own connection, that its role is another now.
+    /// Switches connections if the server has said on the dedicated connection that its role has changed.
     pub(super) fn observe_role(&mut self) {
-        if let Way::Dedicated(own) = &self.way
+        if let Route::Dedicated(dedicated) = &self.route
             && let Some(word) = self.shared.take_role_error()
         {
-            self.worker.settings.switch(own.socket.epoch, word);
+            self.worker.settings.switch(dedicated.socket.epoch, word);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! How a lane ends: what is counted, what its clients are told, and what it says of the lanes to come.
+//! The end of a lane: the reason, how it is counted, what the lane's clients are answered, and what it says about the
+//! lanes to come.
 
-use std::io;
 use std::time::Duration;
 
 use waxseal_metrics::UpstreamError;
@@ -8,68 +8,68 @@ use waxseal_metrics::UpstreamError;
 use crate::answers;
 use crate::login::LoginError;
 use crate::net::socket::Socket;
-use crate::net::upstream::{cause, kind};
+use crate::net::upstream::failure::ConnectError;
 
-/// Why a lane is no more.
+/// The reason why a lane has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LaneEnd {
-    /// The server was not reached.
-    Connect(io::ErrorKind),
-    /// The server did not let the proxy in.
-    Refused(LoginError),
+    /// The server could not be reached.
+    NotConnected(ConnectError),
+    /// The server refused the login.
+    LoginRefused(LoginError),
     /// The server closed the connection.
     Closed,
-    /// The connection broke off.
+    /// The connection failed.
     Aborted,
     /// The server sent what no request explains.
     Unexplained,
-    /// What was sent, or a question of the system's whether the server is there, was not acknowledged.
+    /// What was sent, or a keepalive probe of the system's, was not acknowledged.
     TimedOut,
-    /// Nothing came for so long while replies were due, and the server answered on another connection.
+    /// Nothing was received for this long while replies were due, and the server answered on another connection.
     Stalled(Duration),
-    /// Its clients have gone to newer connections.
+    /// Its clients have moved to newer connections.
     Retired,
-    /// Its task ended unexpectedly.
-    Unforeseen,
+    /// Its task has ended by a bug.
+    TaskFailed,
 }
 
 impl LaneEnd {
-    /// Why the store cannot be reached, for clients and for the log. Holds no text of the server's.
-    pub(crate) fn description(self) -> &'static str {
+    /// The cause for clients and for the log. Holds no text of the server's.
+    pub(crate) const fn description(self) -> &'static str {
         match self {
-            Self::Connect(error) => cause(&error.into()),
-            Self::Refused(error) => error.description(),
+            Self::NotConnected(error) => error.description(),
+            Self::LoginRefused(error) => error.description(),
             Self::Closed => "the server closed the connection",
-            Self::Aborted => "the connection breaks off",
-            Self::Unexplained => "the server sent what no request explains",
+            Self::Aborted => "the connection failed",
+            Self::Unexplained => "the server sent a reply that no request explains",
             Self::TimedOut => "the connection is dead: what was sent was not acknowledged",
             Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
             Self::Retired => "its address leads to another server now",
-            Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
+            Self::TaskFailed => "the connection to it ended unexpectedly",
         }
     }
 
-    /// What the lane's clients are answered.
+    /// The answer to the lane's clients.
     pub(crate) fn answer(self) -> Vec<u8> {
         match self {
-            Self::Refused(error) => answers::refused_login(error),
+            Self::LoginRefused(error) => answers::refused_login(error),
             end => answers::unreachable(end.description()),
         }
     }
 
-    /// The same, to be counted; `None` for what is no error.
-    pub(crate) fn counted(self) -> Option<UpstreamError> {
+    /// The end as it is counted; `None` if it is not an error.
+    pub(crate) const fn metric(self) -> Option<UpstreamError> {
         Some(match self {
             Self::Retired => return None,
-            Self::Connect(error) => kind(&error.into()),
-            Self::Refused(_) => UpstreamError::Login,
-            Self::Closed | Self::Aborted | Self::Unforeseen => UpstreamError::Closed,
+            Self::NotConnected(error) => error.metric(),
+            Self::LoginRefused(_) => UpstreamError::Login,
+            Self::Closed | Self::Aborted | Self::TaskFailed => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
         })
     }
 
-    /// This end of a connection, unless its system has given it up.
+    /// Returns `TimedOut` if the system has given the connection up, otherwise `end`.
     pub(super) fn of(socket: &Socket, end: Self) -> Self {
         match socket.is_timed_out() {
             true => Self::TimedOut,
@@ -77,13 +77,13 @@ impl LaneEnd {
         }
     }
 
-    /// Whether the path was dead: who waited for nothing on it need not know.
-    pub(crate) fn is_dead_path(self) -> bool {
+    /// True if the network path was dead: a client that waited for nothing on it need not know.
+    pub(crate) const fn is_dead_path(self) -> bool {
         matches!(self, Self::TimedOut | Self::Stalled(_))
     }
 
-    /// Whether no lane of the same protocol can ever be opened to this server.
-    pub(crate) fn is_for_good(self) -> bool {
-        matches!(self, Self::Refused(LoginError::Protocol))
+    /// True if this server will never accept a lane of the same protocol.
+    pub(crate) const fn is_permanent(self) -> bool {
+        matches!(self, Self::LoginRefused(LoginError::Protocol))
     }
 }

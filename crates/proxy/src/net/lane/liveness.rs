@@ -1,15 +1,15 @@
-//! Whether a lane's path to the server is alive. A lane on which replies are due and nothing has come for
+//! The liveness of a lane's path to the server. A lane on which replies are due and nothing was received for
 //! `--max-stall` is *suspect*: new clients do not join it. A probe over a new connection decides then. If the server
-//! answers there and the lane stays silent, the path is dead and the lane is closed. If it answers nobody, it stalls
-//! as a whole (a slow script), a direct client would wait as well, and the lane stays.
+//! answers there and the lane stays silent, the path is dead and the lane is closed. If it does not answer there either,
+//! it stalls as a whole (a slow script), a direct client would wait as well, and the lane stays.
 //!
 //! ```text
 //! request sent ──── max_stall ────▶ suspect ──▶ probe answered twice ── GRACE ──▶ closed
 //!       ▲                              │  ▲              │
-//!       └───────── a byte came ◀───────┘  └─ no answer ──┘
+//!       └──────── byte received ◀──────┘  └─ no answer ──┘
 //! ```
 //!
-//! An idle lane asks the server something now and then: whatever is in between does not take it for abandoned.
+//! An idle lane sends a `PING` now and then, so that load balancers in between do not close it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,37 +22,37 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::net::health::{Health, Outcome, Verdict};
 use crate::proxy::Shares;
 
-/// For replies that are on their way when the probe has been answered.
+/// Time for replies that are on their way when the probe is answered.
 const GRACE: Duration = Duration::from_millis(300);
-/// How often a suspect lane looks for the probe's answer.
+/// Interval at which a suspect lane checks for the probe's answer.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a lane sees of its connection.
+/// The state of a lane's connection.
 #[derive(Clone, Copy)]
 pub(super) struct Signs {
-    /// Replies are to come.
+    /// Replies are due.
     pub(super) due: bool,
     /// They are not read, because a client does not read its own.
     pub(super) paused: bool,
-    /// Bytes have come since the last time.
+    /// Bytes were received since the last poll.
     pub(super) received: bool,
 }
 
-/// What is to be done.
+/// The action to take on a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Nothing.
     Wait,
-    /// The server is to be asked something.
+    /// Send a `PING`.
     Ping,
-    /// The path is dead: nothing has come for so long.
+    /// Close the lane: its path is dead, and nothing was received for this long.
     Close(Duration),
 }
 
-/// Watches over one lane.
+/// The liveness of one lane.
 pub(super) struct Liveness {
     shares: Arc<Shares>,
-    /// Since when replies are due and nothing has come.
+    /// The time since which replies are due and nothing was received.
     silent_since: Option<Instant>,
     last_activity: Instant,
     suspicion: Option<Suspicion>,
@@ -66,7 +66,7 @@ struct Suspicion {
 }
 
 impl Liveness {
-    /// Of a lane that has just been connected.
+    /// Creates the liveness of a lane that has just been connected.
     pub(super) fn new(shares: Arc<Shares>) -> Self {
         let first = shares.limits.stalled.min(shares.upstream.keepalive);
         let timer = Box::pin(sleep(first));
@@ -79,19 +79,19 @@ impl Liveness {
         }
     }
 
-    /// Whether a reply is late.
+    /// True if a reply is late.
     pub(super) fn is_suspect(&self) -> bool {
         self.suspicion.is_some()
     }
 
-    /// Whether the system would have ended the connection by now if its path were dead and it had been asked to.
+    /// True if the system would have ended the connection by now, had its path been dead and its acknowledgements limited.
     pub(super) fn is_ended_by_system(&self) -> bool {
         let limit = self.shares.limits.stalled.saturating_mul(2);
         let is_long = |suspicion: &Suspicion| suspicion.since.elapsed() >= limit;
         self.suspicion.as_ref().is_some_and(is_long)
     }
 
-    /// Takes note of what the lane sees, and says what is to be done.
+    /// Records the state of the connection, and returns the action to take.
     pub(super) fn poll(&mut self, signs: Signs, cx: &mut Context<'_>) -> Action {
         self.observe(signs);
         while self.timer.as_mut().poll(cx).is_ready() {
@@ -126,7 +126,7 @@ impl Liveness {
                 };
                 self.silent_since = Some(now);
                 self.suspicion = None;
-                // It is only set back where it stood for an idle lane.
+                // An earlier deadline stays: when it fires, `judge` sets the right one.
                 let late = now + self.shares.limits.stalled;
                 if self.timer.deadline() > late {
                     self.timer.as_mut().reset(late);
@@ -135,11 +135,11 @@ impl Liveness {
         }
     }
 
-    /// What is to be done with a lane that has been silent since then, and when to look again.
+    /// The action for a lane that has been silent since then, and the time of the next check.
     fn judge(&mut self, since: Instant, now: Instant) -> (Action, Instant) {
         let late = since + self.shares.limits.stalled;
         if now < late {
-            // By then it may be idle.
+            // It may be idle before that.
             return (Action::Wait, late.min(now + self.shares.upstream.keepalive));
         }
         let shares = &self.shares;
@@ -159,7 +159,7 @@ impl Liveness {
         (Action::Wait, now + CHECK_INTERVAL)
     }
 
-    /// What is to be done with a lane that nothing is due on, and when to look again.
+    /// The action for a lane without due replies, and the time of the next check.
     fn idle(&mut self, now: Instant) -> (Action, Instant) {
         let keepalive = self.shares.upstream.keepalive;
         let due = self.last_activity + keepalive;

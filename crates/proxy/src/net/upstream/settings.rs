@@ -1,4 +1,4 @@
-//! Asks the server for its settings that limit single connections, on a connection of its own.
+//! Reads the server's settings that limit single connections, over a new connection.
 
 use std::io;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::timeout;
 use waxseal_resp::{Items, Kind, write_bulk, write_request_head};
 
-use super::exchange::{self, Exchange};
-use super::{Upstream, cause};
-use crate::login::LoginError;
+use super::Upstream;
+use super::exchange::Exchange;
+use super::failure::UpstreamFailure;
 use crate::server_limits::ServerSettings;
 
-/// One request for each: older servers take one name at a time.
+/// The settings. Each gets a request of its own: older servers take one name at a time.
 const SETTINGS: [&str; 4] = [
     "proto-max-bulk-len",
     "client-query-buffer-limit",
@@ -20,38 +20,32 @@ const SETTINGS: [&str; 4] = [
 ];
 
 impl Upstream {
-    /// The server's settings that limit single connections. An error where the server cannot be used; where it
-    /// only refuses to tell, [`ServerSettings::is_refused`].
-    pub async fn settings(&self, limit: Duration) -> Result<ServerSettings, &'static str> {
-        match timeout(limit, self.ask_for_settings()).await {
-            Ok(settings) => settings,
-            Err(_) => Err("it does not answer in time"),
-        }
+    /// Reads the server's settings that limit single connections. Fails if the server cannot be used; if it only
+    /// refuses to show them, [`ServerSettings::is_refused`] is set.
+    pub async fn settings(&self, limit: Duration) -> Result<ServerSettings, UpstreamFailure> {
+        let settings = timeout(limit, self.request_settings()).await;
+        settings.unwrap_or(Err(UpstreamFailure::TimedOut))
     }
 
-    async fn ask_for_settings(&self) -> Result<ServerSettings, &'static str> {
+    async fn request_settings(&self) -> Result<ServerSettings, UpstreamFailure> {
         let mut requests = self.proxy_handshake.requests.clone();
         for name in SETTINGS {
             write_request_head(&mut requests, 3);
-            for word in ["cONFIG", "GET", name] {
-                write_bulk(&mut requests, word.as_bytes());
+            for argument in ["cONFIG", "GET", name] {
+                write_bulk(&mut requests, argument.as_bytes());
             }
         }
-        let connected = self.connect_slowly().await;
-        let mut connected = connected.map_err(|error| cause(&error))?;
-        let broken = |error: io::Error| exchange::broken(&error);
+        let mut connected = self.connect_for_exchange().await?;
+        let failure = |error: io::Error| UpstreamFailure::of_exchange(&error);
         let mut exchange = Exchange::begin(&mut connected, &requests)
             .await
-            .map_err(broken)?;
+            .map_err(failure)?;
         for _ in 0..self.proxy_handshake.count {
-            let reply = exchange.reply().await.map_err(broken)?;
-            if reply.first() == Some(&b'-') {
-                return Err(LoginError::of(&reply).description());
-            }
+            exchange.expect_success().await?;
         }
         let mut replies = Vec::new();
         for _ in SETTINGS {
-            replies.push(exchange.reply().await.map_err(broken)?);
+            replies.push(exchange.reply().await.map_err(failure)?);
         }
         Ok(read(&replies))
     }
@@ -65,7 +59,7 @@ fn read(replies: &[Vec<u8>]) -> ServerSettings {
     };
     let mut values = replies.iter().map(|reply| value(reply));
     let mut next = || values.next().flatten();
-    // A limit of zero would let nothing pass: it means another thing there.
+    // Zero would let nothing pass: servers use it for "no limit".
     let positive = |text: String| text.parse().ok().filter(|number| *number > 0);
     settings.max_bulk = next().and_then(positive);
     settings.query_buffer = next().and_then(positive);
@@ -74,7 +68,7 @@ fn read(replies: &[Vec<u8>]) -> ServerSettings {
     settings
 }
 
-/// The value in a reply to `CONFIG GET`; none where the server does not know the setting.
+/// The value in a reply to `CONFIG GET`; `None` if the server does not know the setting.
 fn value(reply: &[u8]) -> Option<String> {
     let mut items = Items::of(reply);
     match items.next().ok()??.kind {
@@ -86,12 +80,12 @@ fn value(reply: &[u8]) -> Option<String> {
     Some(std::str::from_utf8(value).ok()?.trim().to_owned())
 }
 
-/// Hard and soft limit of the class `normal` in `normal 0 0 0 slave 268435456 67108864 60 …`.
+/// The hard and the soft limit of the class `normal` in `normal 0 0 0 slave 268435456 67108864 60 …`.
 fn normal_limits(text: &str) -> Option<(u64, u64)> {
-    let mut words = text.split_ascii_whitespace();
-    words.find(|word| word.eq_ignore_ascii_case("normal"))?;
-    let hard = words.next()?.parse().ok()?;
-    let soft = words.next()?.parse().ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    fields.find(|field| field.eq_ignore_ascii_case("normal"))?;
+    let hard = fields.next()?.parse().ok()?;
+    let soft = fields.next()?.parse().ok()?;
     Some((hard, soft))
 }
 
@@ -100,14 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_read_from_what_servers_answer() {
+    fn settings_are_read_from_the_replies_of_servers() {
         let reply = |value: &str| {
             let text = format!("*2\r\n$1\r\nx\r\n${}\r\n{value}\r\n", value.len());
             text.into_bytes()
         };
         let classes =
             "normal 4194304 1048576 60 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
-        let told = read(&[reply("1048576"), reply("0"), reply(classes), reply("5%")]);
+        let settings = read(&[reply("1048576"), reply("0"), reply(classes), reply("5%")]);
         let expected = ServerSettings {
             max_bulk: Some(1_048_576),
             query_buffer: None,
@@ -115,18 +109,18 @@ mod tests {
             clients_memory: Some("5%".to_owned()),
             is_refused: false,
         };
-        assert_eq!(told, expected);
+        assert_eq!(settings, expected);
         let unknown = b"*0\r\n".to_vec();
-        let told = read(&[unknown.clone(), unknown.clone(), unknown.clone(), unknown]);
-        assert_eq!(told, ServerSettings::default());
+        let settings = read(&[unknown.clone(), unknown.clone(), unknown.clone(), unknown]);
+        assert_eq!(settings, ServerSettings::default());
         let refused = b"-NOPERM this user has no permissions\r\n".to_vec();
-        let told = read(&[
+        let settings = read(&[
             reply("536870912"),
             refused.clone(),
             refused.clone(),
             refused,
         ]);
-        assert!(told.is_refused);
-        assert_eq!(told.max_bulk, Some(536_870_912));
+        assert!(settings.is_refused);
+        assert_eq!(settings.max_bulk, Some(536_870_912));
     }
 }

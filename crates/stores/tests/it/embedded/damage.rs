@@ -1,4 +1,4 @@
-//! Files that are not stores, and stores whose bytes have changed.
+//! Files that are not stores, and stores with corrupted bytes.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use waxseal_stores::{Clock, EmbeddedStore, RecordName, RecordStore, StoreError};
 use super::{name, open, put, refused};
 
 #[test]
-fn refuses_what_is_not_a_store_and_leaves_it_as_it_is() {
+fn refuses_a_file_that_is_not_a_store_and_leaves_it_unchanged() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store");
     for garbage in [&b"x"[..], b"not a store\n", &[0; 100_000], &[0xff; 4096]] {
@@ -24,7 +24,7 @@ fn refuses_what_is_not_a_store_and_leaves_it_as_it_is() {
 }
 
 #[test]
-fn refuses_a_database_of_something_else() {
+fn refuses_a_database_of_another_application() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store");
     let table = TableDefinition::<&str, u64>::new("of something else");
@@ -43,9 +43,9 @@ fn refuses_a_database_of_something_else() {
     assert_eq!(transaction.open_table(table).unwrap().len().unwrap(), 1);
 }
 
-/// Damage costs an error at most, never the process: whatever byte of the file has changed.
+/// Damage causes an error at most, never a crash: whichever byte of the file has changed.
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_with_an_error_where_the_file_is_damaged() {
+async fn returns_an_error_where_the_file_is_damaged() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store");
     let store = open(&path);
@@ -65,16 +65,16 @@ async fn answers_with_an_error_where_the_file_is_damaged() {
         fs::write(&path, &bytes).unwrap();
         match EmbeddedStore::open(&path, Clock::system()) {
             Err(StoreError::Damaged { .. }) => damaged += 1,
-            Err(other) => panic!("a damaged file is told as such: {other}"),
+            Err(other) => panic!("a damaged file is reported as damaged: {other}"),
             Ok(store) => {
                 let names: Vec<RecordName> = (0..400).map(name).collect();
                 match store.read(&names).await {
-                    Ok(held) => assert_eq!(held.len(), names.len()),
+                    Ok(records) => assert_eq!(records.len(), names.len()),
                     Err(StoreError::Damaged { .. }) => damaged += 1,
-                    Err(other) => panic!("a damaged page is told as such: {other}"),
+                    Err(other) => panic!("a damaged page is reported as damaged: {other}"),
                 }
             }
         }
     }
-    assert!(damaged > 0, "some of the damage was met");
+    assert!(damaged > 0, "some of the damage was detected");
 }

@@ -1,4 +1,5 @@
-//! A process that dies, and a disk that is full: each is a child that runs the same test again.
+//! A process that is killed, and a full disk: each is a child process that runs the same test
+//! again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,12 +11,12 @@ use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
 
 use super::{get, name, open, put};
 
-/// What a parent tells the child that runs the same test: where the store is.
+/// Tells the child that runs the same test where the store is.
 const CHILD: &str = "WAXSEAL_TEST_CHILD";
 
 #[tokio::test]
-async fn a_put_that_has_returned_survives_the_death_of_the_process() {
-    let test = "embedded::limits::a_put_that_has_returned_survives_the_death_of_the_process";
+async fn a_put_that_has_returned_survives_a_kill_of_the_process() {
+    let test = "embedded::limits::a_put_that_has_returned_survives_a_kill_of_the_process";
     if let Some(path) = env::var_os(CHILD) {
         let store = open(Path::new(&path));
         for n in 0.. {
@@ -38,7 +39,7 @@ async fn a_put_that_has_returned_survives_the_death_of_the_process() {
             last = Some(n.parse::<usize>().unwrap());
         }
         if last >= Some(50) {
-            // SIGKILL: it gets no chance to close anything.
+            // SIGKILL: it cannot close anything.
             child.kill().unwrap();
         }
     }
@@ -55,11 +56,11 @@ async fn a_put_that_has_returned_survives_the_death_of_the_process() {
 }
 
 /// Runs itself again under a limit of the file size, which the system enforces as it would a full
-/// disk, and lifts that limit in the end.
+/// disk, and lifts that limit at the end.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_is_told_loses_nothing_and_passes() {
-    let test = "embedded::limits::a_full_disk_is_told_loses_nothing_and_passes";
+async fn a_full_disk_is_reported_loses_nothing_and_recovers() {
+    let test = "embedded::limits::a_full_disk_is_reported_loses_nothing_and_recovers";
     if let Some(path) = env::var_os(CHILD) {
         return write_until_full(Path::new(&path)).await;
     }
@@ -67,7 +68,7 @@ async fn a_full_disk_is_told_loses_nothing_and_passes() {
     let path = directory.path().join("store");
     let output = Command::new("sh")
         .arg("-c")
-        // Soft limits only: the child lifts its own again.
+        // Soft limits only: the child lifts its own.
         .arg("trap '' XFSZ; ulimit -S -f 8192; exec \"$0\" --exact \"$1\" --nocapture")
         .arg(env::current_exe().unwrap())
         .arg(test)
@@ -95,7 +96,7 @@ async fn a_full_disk_is_told_loses_nothing_and_passes() {
     );
 }
 
-/// The child's part: tells in a file beside the store how many records were stored.
+/// The child's part: reports in a file beside the store how many records were stored.
 #[cfg(target_os = "linux")]
 async fn write_until_full(path: &Path) {
     let store = open(path);
@@ -103,7 +104,7 @@ async fn write_until_full(path: &Path) {
     let full = loop {
         let value = vec![stored as u8; 50_000];
         match store
-            .put(&name(stored), &Slot::Whole, &value, Expiry::Never)
+            .put(&name(stored), &Slot::Whole, &value, Expiry::Persistent)
             .await
         {
             Ok(()) => stored += 1,
@@ -115,7 +116,7 @@ async fn write_until_full(path: &Path) {
     // Several at once share one failure.
     let value = vec![0; 1_000_000];
     let names: Vec<RecordName> = (70_000..70_010).map(name).collect();
-    let put_big = |name| store.put(name, &Slot::Whole, &value, Expiry::Never);
+    let put_big = |name| store.put(name, &Slot::Whole, &value, Expiry::Persistent);
     for put in futures_util::future::join_all(names.iter().map(put_big)).await {
         assert!(matches!(put, Err(StoreError::Full { .. })));
     }

@@ -1,4 +1,4 @@
-//! Expired records leave the file, which is looked into past the store.
+//! Expired records are removed from the file, which is read without the store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use waxseal_stores::{Clock, EmbeddedStore, Expiry, RecordName, RecordStore, Slot
 use super::{name, open, put};
 
 #[tokio::test]
-async fn expired_records_leave_the_file() {
+async fn expired_records_are_removed_from_the_file() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store");
     let time = Arc::new(AtomicU64::new(1_000));
@@ -27,7 +27,7 @@ async fn expired_records_leave_the_file() {
         let expiry = if n < 2400 {
             Expiry::At(2_000 + n)
         } else {
-            Expiry::Never
+            Expiry::Persistent
         };
         puts.push(store.put(name, &Slot::Whole, b"value", expiry));
     }
@@ -35,12 +35,12 @@ async fn expired_records_leave_the_file() {
         .await
         .into_iter()
         .for_each(|put| put.unwrap());
-    // One that would have expired is written anew, and stays.
-    put(&store, &names[0], b"for ever").await;
+    // One that would have expired is rewritten, and stays.
+    put(&store, &names[0], b"kept").await;
     assert_eq!(store.remove_expired().await, Ok(0));
     time.store(10_000, Ordering::Relaxed);
     assert_eq!(store.status().await.unwrap().records, 101);
-    // The sweeper may have been faster with some.
+    // The sweeper may already have removed some.
     assert!(store.remove_expired().await.unwrap() <= 2399);
     assert_eq!(store.remove_expired().await, Ok(0));
     assert_eq!(store.status().await.unwrap().records, 101);
@@ -52,7 +52,7 @@ async fn expired_records_leave_the_file() {
 }
 
 #[tokio::test]
-async fn the_sweeper_needs_no_asking() {
+async fn expired_records_are_removed_without_being_asked_for() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store");
     let store = open(&path);
@@ -78,7 +78,7 @@ async fn the_sweeper_needs_no_asking() {
     panic!("expired records stay in the file");
 }
 
-/// How many rows the tables of a closed store file hold.
+/// The number of rows in each table of a closed store file.
 fn rows(path: &Path) -> Vec<(String, u64)> {
     let database = Database::open(path).unwrap();
     let transaction = database.begin_read().unwrap();

@@ -1,31 +1,31 @@
-//! Who may do what: passwords, and users of the server's access lists.
+//! Access rights: passwords, and users of the server's access lists.
 
 use std::time::Duration;
 
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
-    RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName,
+    RecordPattern, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{at_last, generous_limits, put, refusal, server, try_connect};
+use super::{generous_limits, put, refusal, retry_until_ok, server, try_connect};
 
 /// The rights that sweeps and `StateManager` need for string records named `wa:…`, on Redis 7.0 and
-/// newer and on Valkey. `waxseal:*` is for what Waxseal keeps itself: its canary and quarantine.
+/// newer and on Valkey. `waxseal:*` is for Waxseal's own records: its canary and quarantine.
 const RIGHTS: &str = "resetchannels ~wa:* ~waxseal:* -@all +ping +info +dbsize +scan +strlen \
                       +get +mget +type +set +del +exists +eval +evalsha +pexpiretime";
 
-/// What Redis 6.2 needs instead of `+pexpiretime`, which it does not know.
+/// Needed by Redis 6.2 instead of `+pexpiretime`, which it does not have.
 const INSTEAD_ON_62: &str = "+time +pttl";
 
-/// In addition where values lie in hash records.
+/// Needed in addition for values in hash records.
 const HASHES: &str = "+hget +hset +hscan";
 
-/// In addition for hash records on servers that can write a field and leave its expiry (Redis 8,
-/// Valkey 9). Redis 7.4 needs `+hpexpiretime +hpexpireat` instead.
+/// Needed in addition for hash records on servers that can write a field and keep its expiry (Redis
+/// 8, Valkey 9). Redis 7.4 needs `+hpexpiretime +hpexpireat` instead.
 const EXPIRING_FIELDS: &str = "+hsetex";
 
-/// In addition where values lie in list records.
+/// Needed in addition for values in list records.
 const LISTS: &str = "+lindex +lset +lrange";
 
 /// The rights for string records.
@@ -63,7 +63,7 @@ fn set_user(server: &RedisServer, rules: &str) {
 /// Everything that a sweep and a `StateManager` do with string records, as the server's user. Ends
 /// at the first refusal.
 async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
-    // A store that has just connected, and a server that knows no script yet.
+    // A store that has just connected, and a server with an empty script cache.
     server.cli(&["SCRIPT", "FLUSH"]);
     server.cli(&["FLUSHALL"]);
     let store = try_connect(&url_of_user(server), generous_limits()).await?;
@@ -72,8 +72,8 @@ async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
     let parcel = RecordName::from("waxseal:quarantine:1");
     store.put(&one, &Slot::Whole, b"a", hour).await?;
     assert_eq!(store.get(&one, &Slot::Whole).await?, Some(b"a".to_vec()));
-    let held = store.read(&[one.clone(), two.clone()]).await?;
-    assert!(held[0] == Some(Held::String(b"a".to_vec())) && held[1].is_none());
+    let records = store.read(&[one.clone(), two.clone()]).await?;
+    assert!(records[0] == Some(Record::String(b"a".to_vec())) && records[1].is_none());
     let pattern = RecordPattern::parse("wa:*").unwrap();
     let page = store.scan(&pattern, &Cursor::start(), 100).await?;
     assert!(page.names == std::slice::from_ref(&one));
@@ -104,7 +104,7 @@ async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
             value: b"a",
             expiry,
         };
-        assert_eq!(store.move_if_unchanged(step).await?, Moved::Done);
+        assert_eq!(store.move_if_unchanged(step).await?, MoveOutcome::Done);
     }
     let deleted = store.delete_if_unchanged(&two, b"a").await?;
     assert_eq!(deleted, Outcome::Done);
@@ -113,18 +113,18 @@ async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn the_rights_that_the_manual_names_are_enough_and_none_is_too_many() {
+async fn the_documented_rights_are_sufficient_and_necessary() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let rights = rights(flavor);
         set_user(&server, &rights);
         assert_eq!(work_with_strings(&server).await, Ok(()), "{flavor:?}");
-        // Nothing is even tried that would be denied: an operator may watch for that.
+        // Nothing that would be denied is even tried: an operator may alert on that.
         assert_eq!(server.cli(&["ACL", "LOG"]), "", "{flavor:?}");
         for right in rights.split_whitespace().filter(|it| it.starts_with('+')) {
             set_user(&server, &without(&rights, &[right]));
             let worked = work_with_strings(&server).await;
-            // Three only tell more; without MGET, each record is read with GET.
+            // Three are for information only; without MGET, each record is read with GET.
             if ["+info", "+dbsize", "+strlen", "+mget"].contains(&right) {
                 assert_eq!(worked, Ok(()), "{flavor:?} without {right}");
             } else {
@@ -135,21 +135,21 @@ async fn the_rights_that_the_manual_names_are_enough_and_none_is_too_many() {
     }
 }
 
-/// A script that may not read must not take that for a changed record: a sweep would count all
+/// A script without the right to read must not report a changed record: a sweep would count all
 /// records as changed by others.
 #[tokio::test]
-async fn what_may_not_be_read_is_not_taken_for_changed() {
+async fn a_denied_read_is_not_taken_for_a_change() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let name = RecordName::from("wa:1");
         server.cli(&["SET", "wa:1", "old"]);
         let before = server.snapshot();
-        // Not even its own comparison, so that Valkey takes the script.
+        // Deny its own comparison too, so that Valkey uses the script.
         set_user(&server, &without(&rights(flavor), &["+get", "+set"]));
         let store = try_connect(&url_of_user(&server), generous_limits())
             .await
             .unwrap();
-        for expiry in [Expiry::Keep, Expiry::Never] {
+        for expiry in [Expiry::Keep, Expiry::Persistent] {
             let change = Change {
                 name: &name,
                 slot: &Slot::Whole,
@@ -168,7 +168,7 @@ async fn what_may_not_be_read_is_not_taken_for_changed() {
     }
 }
 
-/// What else there is to do with hash and list records. Ends at the first refusal.
+/// The other operations on hash and list records. Ends at the first refusal.
 async fn work_with_slots(server: &RedisServer) -> Result<(), StoreError> {
     server.cli(&["SCRIPT", "FLUSH"]);
     server.cli(&["FLUSHALL"]);
@@ -196,7 +196,7 @@ async fn work_with_slots(server: &RedisServer) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn hash_and_list_records_need_the_rights_that_the_manual_adds_for_them() {
+async fn hash_and_list_records_need_the_additional_documented_rights() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let all = all_rights(flavor);
@@ -213,7 +213,7 @@ async fn hash_and_list_records_need_the_rights_that_the_manual_adds_for_them() {
 }
 
 #[tokio::test]
-async fn a_status_says_what_the_user_may_know() {
+async fn a_status_reports_what_the_user_may_read() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         server.cli(&["SET", "wa:1", "value"]);
@@ -234,20 +234,15 @@ async fn a_status_says_what_the_user_may_know() {
         };
         assert!(known.server.starts_with(program), "{}", known.server);
         assert_eq!(status().await.generation, known.generation);
-        let setting = |word| {
-            known
-                .settings
-                .iter()
-                .find(|(name, _)| name == word)
-                .cloned()
-        };
+        let setting = |key| known.settings.iter().find(|(name, _)| name == key).cloned();
         let policy = ("maxmemory_policy".to_owned(), "noeviction".to_owned());
         assert_eq!(setting("maxmemory_policy"), Some(policy));
 
         set_user(&server, &without(&rights(flavor), &["+info", "+dbsize"]));
         let unknown = status().await;
         assert_eq!((unknown.records, unknown.server.as_str()), (0, "unknown"));
-        // Whoever cannot know whether the server was restarted must not go on with an old cursor.
+        // A store that cannot tell whether the server was restarted must not continue with an old
+        // cursor.
         assert_ne!(unknown.generation, known.generation);
         assert_ne!(status().await.generation, unknown.generation);
     }
@@ -292,7 +287,7 @@ async fn a_record_outside_the_users_names_is_denied_and_untouched() {
                 .await
                 .map(drop),
             store
-                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Never)])
+                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Persistent)])
                 .await
                 .map(drop),
             store
@@ -319,9 +314,9 @@ async fn a_record_outside_the_users_names_is_denied_and_untouched() {
 }
 
 #[tokio::test]
-async fn says_that_a_password_is_needed_or_wrong() {
-    let denied = |error: &StoreError, word: &str| match error {
-        StoreError::Denied { code, .. } => assert_eq!(code, word),
+async fn reports_that_a_password_is_missing_or_wrong() {
+    let denied = |error: &StoreError, expected: &str| match error {
+        StoreError::Denied { code, .. } => assert_eq!(code, expected),
         other => panic!("{other:?}"),
     };
     for flavor in Flavor::ALL {
@@ -341,7 +336,7 @@ async fn says_that_a_password_is_needed_or_wrong() {
 }
 
 #[tokio::test]
-async fn says_that_a_user_may_do_nothing() {
+async fn reports_that_a_user_has_no_rights() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         set_user(&server, "-@all");
@@ -354,14 +349,14 @@ async fn says_that_a_user_may_do_nothing() {
 }
 
 #[tokio::test]
-async fn says_that_there_is_no_such_database() {
+async fn reports_that_a_database_does_not_exist() {
     let server = server(Flavor::System);
     let error = refusal(&format!("{}99", server.url())).await;
     assert!(error.to_string().contains("no such database"), "{error}");
 }
 
 #[tokio::test]
-async fn comes_back_when_a_user_is_let_in_again() {
+async fn reconnects_when_a_user_is_admitted_again() {
     let server = server(Flavor::System);
     set_user(&server, RIGHTS);
     let store = try_connect(&url_of_user(&server), generous_limits())
@@ -386,5 +381,5 @@ async fn comes_back_when_a_user_is_let_in_again() {
         }),
         other => other,
     };
-    assert_eq!(at_last(back).await, Some(b"value".to_vec()));
+    assert_eq!(retry_until_ok(back).await, Some(b"value".to_vec()));
 }

@@ -1,11 +1,11 @@
-//! Servers that lack commands: renamed, switched off, or denied to the user.
+//! Servers that lack commands: renamed, disabled, or denied to the user.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_stores::{
-    Change, Cursor, Effect, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
-    RecordStore, Slot, StoreError,
+    Change, Cursor, Effect, Expiry, Lifetime, Move, MoveOutcome, Outcome, RecordName,
+    RecordPattern, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -18,8 +18,7 @@ fn without(flavor: Flavor, commands: &[&str]) -> RedisServer {
 }
 
 #[tokio::test]
-async fn a_command_that_is_missing_is_named_and_the_state_is_told_without_those_that_only_tell_more()
- {
+async fn a_missing_command_is_named_and_the_status_works_without_informational_ones() {
     for flavor in Flavor::ALL {
         let server = without(flavor, &["SCAN", "INFO", "DBSIZE", "SET"]);
         let store = connect(&server).await;
@@ -29,7 +28,9 @@ async fn a_command_that_is_missing_is_named_and_the_state_is_told_without_those_
         let scanned = store.scan(&pattern, &Cursor::start(), 10).await.map(drop);
         assert_eq!(scanned, Err(StoreError::NoCommand { command: "SCAN" }));
         let name = RecordName::from("wa:1");
-        let put = store.put(&name, &Slot::Whole, b"x", Expiry::Never).await;
+        let put = store
+            .put(&name, &Slot::Whole, b"x", Expiry::Persistent)
+            .await;
         let error = put.unwrap_err();
         assert_eq!(error, StoreError::NoCommand { command: "SET" });
         assert!(!error.is_transient() && error.remedy().unwrap().contains("rename-command"));
@@ -37,7 +38,7 @@ async fn a_command_that_is_missing_is_named_and_the_state_is_told_without_those_
 }
 
 #[tokio::test]
-async fn without_scripts_nor_transactions_the_script_is_what_is_missing() {
+async fn without_scripts_and_transactions_the_script_is_reported_missing() {
     let server = without(Flavor::System, &["EVALSHA", "WATCH"]);
     server.cli(&["SET", "wa:1", "old"]);
     let store = connect(&server).await;
@@ -47,7 +48,7 @@ async fn without_scripts_nor_transactions_the_script_is_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
+async fn a_user_without_the_right_to_scripts_can_replace_values() {
     let server = server(Flavor::System);
     server.cli(&[
         "ACL",
@@ -71,16 +72,16 @@ async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
         swap_one(&store, &name, b"old", b"newer").await,
         Ok(Outcome::Changed)
     );
-    // It is tried once.
+    // Scripts are tried once.
     assert_eq!(
         server.cli(&["ACL", "LOG"]).matches("client-info").count(),
         1
     );
 }
 
-/// What is stored is not text. A server that lacks a command repeats its arguments.
+/// Stored values are not text. A server that lacks a command quotes its arguments.
 #[tokio::test]
-async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted() {
+async fn without_scripts_binary_values_are_replaced_moved_and_deleted() {
     let (old, new) = (&b"\x00\xff\xfe old"[..], &b"\x01\xff\xc0 new"[..]);
     for flavor in Flavor::ALL {
         for missing in [&["EVAL", "EVALSHA"][..], &["EVAL"], &["EVALSHA"]] {
@@ -102,7 +103,7 @@ async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted(
                 value: new,
                 expiry: Expiry::Keep,
             };
-            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            assert_eq!(store.move_if_unchanged(step).await, Ok(MoveOutcome::Done));
             let deleted = store.delete_if_unchanged(&two, new).await;
             assert_eq!(deleted, Ok(Outcome::Done));
             assert!(server.snapshot().is_empty());
@@ -110,9 +111,10 @@ async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted(
     }
 }
 
-/// Nothing is known of a lost connection here: the answer that quotes the arguments cannot be read as text.
+/// This must not be taken for a lost connection: the error that quotes the arguments cannot be
+/// parsed as text.
 #[tokio::test]
-async fn a_command_that_is_missing_is_named_also_where_its_arguments_are_no_text() {
+async fn a_missing_command_is_named_even_if_its_arguments_are_binary() {
     for flavor in Flavor::ALL {
         let server = without(flavor, &["SET", "GET", "MGET", "HSET"]);
         let store = connect(&server).await;
@@ -120,7 +122,7 @@ async fn a_command_that_is_missing_is_named_also_where_its_arguments_are_no_text
         let missing = |command: &'static str| Err(StoreError::NoCommand { command });
         let field = Slot::Field(b"\xff".to_vec());
         for (slot, command) in [(Slot::Whole, "SET"), (field, "HSET")] {
-            let put = store.put(&name, &slot, b"\xfe", Expiry::Never).await;
+            let put = store.put(&name, &slot, b"\xfe", Expiry::Persistent).await;
             assert_eq!(put, missing(command), "{flavor:?}");
         }
         let got = store.get(&name, &Slot::Whole).await;
@@ -130,16 +132,16 @@ async fn a_command_that_is_missing_is_named_also_where_its_arguments_are_no_text
     }
 }
 
-/// Redis 6.2 has no `PEXPIRETIME`, and repeats the names that it was asked about.
+/// Redis 6.2 has no `PEXPIRETIME`, and quotes the names in its error.
 #[tokio::test]
-async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
+async fn missing_commands_are_replaced_whatever_bytes_names_contain() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
         let name = RecordName::from(&b"wa:\xff\xfe"[..]);
         put(&store, &name, b"value").await;
         let lifetimes = store.lifetimes(&[name]).await;
-        assert_eq!(lifetimes, Ok(vec![Lifetime::Forever]), "{flavor:?}");
+        assert_eq!(lifetimes, Ok(vec![Lifetime::Persistent]), "{flavor:?}");
 
         let missing = ["MGET", "STRLEN", "LLEN", "EVAL", "EVALSHA"];
         let server = without(flavor, &missing);
@@ -149,8 +151,8 @@ async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
         put(&store, &names[0], b"value").await;
         let written = store.put(&names[1], &field, b"old", Expiry::Keep).await;
         assert_eq!(written, Ok(()));
-        let held = store.read_within(&names, 1000).await.unwrap();
-        assert!(held.iter().all(Option::is_some), "{flavor:?}");
+        let records = store.read_within(&names, 1000).await.unwrap();
+        assert!(records.iter().all(Option::is_some), "{flavor:?}");
         assert_eq!(store.slot_count(&names[1]).await, Ok(None));
         let change = Change {
             slot: &field,
@@ -161,9 +163,9 @@ async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
     }
 }
 
-/// One after another, each of a transaction's commands is what the user may not send, or the server lacks.
+/// In turn, each of a transaction's commands is denied to the user, or missing on the server.
 #[tokio::test]
-async fn where_a_transaction_cannot_be_made_nothing_is_written() {
+async fn nothing_is_written_where_transactions_are_refused() {
     let (one, two) = (RecordName::from("wa:1"), RecordName::from("wa:2"));
     for flavor in Flavor::ALL {
         for word in ["watch", "multi", "exec"] {
@@ -175,10 +177,10 @@ async fn where_a_transaction_cannot_be_made_nothing_is_written() {
             for (server, url) in [(&allowed, url), (&lacks, lacks.url())] {
                 server.cli(&["SET", "wa:1", "old"]);
                 let store = try_connect(&url, generous_limits()).await.unwrap();
-                // Twice: what the first one left on the connection must not matter.
+                // Twice: state that the first attempt left on the connection must not matter.
                 for _ in 0..2 {
                     let swapped = Change {
-                        expiry: Expiry::Never,
+                        expiry: Expiry::Persistent,
                         ..swap(&one, b"old", b"new")
                     };
                     let step = Move {
@@ -207,7 +209,7 @@ async fn where_a_transaction_cannot_be_made_nothing_is_written() {
                 }
                 assert_eq!(server.cli(&["KEYS", "*"]), "wa:1", "{flavor:?} {word}");
                 assert_eq!(server.cli(&["GET", "wa:1"]), "old", "{flavor:?} {word}");
-                // As soon as it can be made, it is.
+                // Once transactions are possible, the change is carried out.
                 if server.port() == allowed.port() {
                     server.cli(&["ACL", "SETUSER", "app", "+@all", "-@scripting"]);
                     let swapped = swap_one(&store, &one, b"old", b"new").await;
@@ -218,9 +220,9 @@ async fn where_a_transaction_cannot_be_made_nothing_is_written() {
     }
 }
 
-/// Many who count in one record, and one who replaces many others at once, with expiries.
+/// Many tasks increment one record, and one replaces many others at once, with expiries.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_scripts_no_change_is_lost_and_expiries_stay() {
+async fn without_scripts_no_change_is_lost_and_expiries_are_kept() {
     let server = without(Flavor::System, &["EVAL", "EVALSHA"]);
     let names: Vec<_> = (0..200)
         .map(|n| RecordName::from(format!("wa:{n}")))
@@ -275,7 +277,7 @@ async fn without_scripts_no_change_is_lost_and_expiries_stay() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
+async fn missing_commands_are_reported_beforehand_and_nothing_is_changed() {
     for flavor in Flavor::ALL {
         let whole = server(flavor);
         assert_eq!(
@@ -286,7 +288,7 @@ async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
         let server = without(flavor, &["EVAL", "SCAN", "HSET", "DBSIZE"]);
         server.cli(&["SET", "wa:1", "a"]);
         let missing = connect(&server).await.missing_commands().await.unwrap();
-        let told: Vec<_> = missing
+        let reported: Vec<_> = missing
             .iter()
             .map(|it| {
                 (
@@ -302,7 +304,7 @@ async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
             ("HSET", false, false),
             ("EVAL", true, false),
         ];
-        assert_eq!(told, expected, "{flavor:?}");
+        assert_eq!(reported, expected, "{flavor:?}");
         assert_eq!(server.cli(&["KEYS", "*"]), "wa:1");
     }
     let server = server(Flavor::System);
@@ -328,7 +330,7 @@ async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn what_a_user_may_not_send_is_done_without_as_what_a_server_lacks() {
+async fn denied_commands_are_replaced_like_missing_ones() {
     let server = RedisServer::start();
     let rules = "on >s3cret ~wa:* +@all -mget -pexpiretime";
     let words = ["ACL", "SETUSER", "app"].into_iter();
@@ -341,15 +343,15 @@ async fn what_a_user_may_not_send_is_done_without_as_what_a_server_lacks() {
     let names = ["wa:1", "wa:2"].map(RecordName::from);
     let read = store.read(&names).await.unwrap();
     assert!(read.iter().all(Option::is_some));
-    let ends = store.lifetimes(&names).await.unwrap();
+    let expiries = store.lifetimes(&names).await.unwrap();
     assert!(
-        matches!(ends[..], [Lifetime::Until(_), Lifetime::Forever]),
-        "{ends:?}"
+        matches!(expiries[..], [Lifetime::Until(_), Lifetime::Persistent]),
+        "{expiries:?}"
     );
 }
 
 #[tokio::test]
-async fn a_value_that_the_server_does_not_take_is_refused_before_it_ends_the_connection() {
+async fn a_value_over_the_servers_limit_is_refused_before_it_ends_the_connection() {
     for flavor in Flavor::ALL {
         let server = RedisServer::builder()
             .flavor(flavor)
@@ -361,26 +363,28 @@ async fn a_value_that_the_server_does_not_take_is_refused_before_it_ends_the_con
         let mut admin = server.client();
         let connected = connections(&mut admin);
         let refused = [
-            store.put(&name, &Slot::Whole, &large, Expiry::Never).await,
+            store
+                .put(&name, &Slot::Whole, &large, Expiry::Persistent)
+                .await,
             swap_one(&store, &name, b"old", &large).await.map(drop),
         ];
         for refused in refused {
             let error = refused.unwrap_err();
             let limit = Some(("proto-max-bulk-len", 1 << 20));
             assert!(
-                matches!(error, StoreError::TooLarge { limit: told, .. } if told == limit),
+                matches!(error, StoreError::TooLarge { limit: reported, .. } if reported == limit),
                 "{error}"
             );
         }
         assert_eq!(get(&store, &name).await.as_deref(), Some(&b"old"[..]));
-        // One more for asking about several settings at once.
+        // One more for requesting several settings at once.
         assert!(connections(&mut admin) <= connected + 1, "{flavor:?}");
         server.cli(&["CONFIG", "SET", "proto-max-bulk-len", "2mb"]);
         put(&store, &name, &large).await;
     }
 }
 
-/// How many connections the server has had.
+/// The number of connections the server has had.
 fn connections(admin: &mut Client) -> u64 {
     let info = admin.cmd(&["INFO", "stats"]).to_text();
     let line = info
@@ -389,9 +393,9 @@ fn connections(admin: &mut Client) -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
-/// A demoted primary may be reached under an address that leads elsewhere by now.
+/// A demoted primary may be reached under an address that meanwhile leads elsewhere.
 #[tokio::test]
-async fn after_a_server_became_a_replica_the_store_connects_again() {
+async fn the_store_reconnects_after_its_server_became_a_replica() {
     let server = server(Flavor::System);
     let store = connect(&server).await;
     let name = RecordName::from("wa:1");
@@ -407,14 +411,15 @@ async fn after_a_server_became_a_replica_the_store_connects_again() {
             "{refused:?}"
         );
     }
-    // Once in a while: a server that stays a replica says so every time.
+    // Only occasionally: a server that stays a replica reports it every time.
     let opened = connections(&mut admin) - before;
     assert!((1..100).contains(&opened), "{opened}");
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     put(&store, &name, b"new").await;
 }
 
-/// Reads of many large values stay below what the server lets a client leave unread.
+/// Reads of many large values stay below the limit of unread replies that the server sets for a
+/// client.
 #[tokio::test]
 async fn large_records_are_read_a_few_at_a_time() {
     for flavor in Flavor::ALL {
@@ -429,8 +434,8 @@ async fn large_records_are_read_a_few_at_a_time() {
         for name in &names {
             put(&store, name, &vec![b'x'; 200_000]).await;
         }
-        let held = store.read(&names).await.unwrap();
-        assert!(held.iter().all(Option::is_some), "{flavor:?}");
+        let records = store.read(&names).await.unwrap();
+        assert!(records.iter().all(Option::is_some), "{flavor:?}");
         let some = store.read_within(&names, 1_000_000).await.unwrap();
         assert!((2..=5).contains(&some.len()), "{flavor:?}: {}", some.len());
     }

@@ -1,16 +1,16 @@
-//! How long records live, to the millisecond: swaps leave it alone, and it is told exactly.
+//! Expiries, to the millisecond: swaps preserve them, and they are reported exactly.
 
 use waxseal_stores::{
-    Change, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordStore, Slot, StoreError,
+    Change, Expiry, Lifetime, Move, MoveOutcome, Outcome, RecordName, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
 use super::{connect, generous_limits, server, swap, try_connect};
 
-/// A time far ahead.
+/// A time far in the future.
 const FAR: u64 = 4_102_444_800_000;
 
-/// Records that end a millisecond after each other, and one in ten never.
+/// Records that expire a millisecond after each other, and every tenth never.
 fn fill(server: &RedisServer, count: u64) -> Vec<(RecordName, Lifetime)> {
     let mut commands = Vec::new();
     let mut filled = Vec::new();
@@ -18,7 +18,7 @@ fn fill(server: &RedisServer, count: u64) -> Vec<(RecordName, Lifetime)> {
         let name = format!("wa:{n}");
         let mut set = vec!["SET".to_owned(), name.clone(), "old".to_owned()];
         let lifetime = if n % 10 == 0 {
-            Lifetime::Forever
+            Lifetime::Persistent
         } else {
             set.extend(["PXAT".to_owned(), (FAR + n).to_string()]);
             Lifetime::Until(FAR + n)
@@ -33,14 +33,15 @@ fn fill(server: &RedisServer, count: u64) -> Vec<(RecordName, Lifetime)> {
 }
 
 #[tokio::test]
-async fn a_lifetime_is_told_to_the_millisecond() {
+async fn an_expiry_is_reported_to_the_millisecond() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
         let (mut names, mut expected): (Vec<_>, Vec<_>) = fill(&server, 3_000).into_iter().unzip();
         names.push(RecordName::from("wa:absent"));
         expected.push(Lifetime::Absent);
-        // Several times: a server that only tells what is left is asked across many of its ticks.
+        // Several times: a server that only reports the remaining time is read across many of its
+        // ticks.
         for _ in 0..10 {
             assert!(store.lifetimes(&names).await.unwrap() == expected);
         }
@@ -49,7 +50,7 @@ async fn a_lifetime_is_told_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn a_swap_keeps_the_end_of_a_record_to_the_millisecond() {
+async fn a_swap_keeps_the_expiry_to_the_millisecond() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
@@ -72,9 +73,10 @@ async fn a_swap_keeps_the_end_of_a_record_to_the_millisecond() {
     }
 }
 
-/// Redis 6.2 tells only what is left: there it may be a millisecond off, which the suite allows.
+/// Redis 6.2 reports only the remaining time: there the result may be a millisecond off, which the
+/// suite allows.
 #[tokio::test]
-async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
+async fn a_move_keeps_the_expiry_to_the_millisecond() {
     for flavor in [Flavor::System, Flavor::Valkey] {
         let server = server(flavor);
         let store = connect(&server).await;
@@ -87,7 +89,7 @@ async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
                 value: b"new",
                 expiry: Expiry::Keep,
             };
-            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            assert_eq!(store.move_if_unchanged(step).await, Ok(MoveOutcome::Done));
             assert_eq!(
                 store.lifetimes(&[from, to]).await,
                 Ok(vec![Lifetime::Absent, lifetime])
@@ -96,8 +98,8 @@ async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
     }
 }
 
-/// Valkey 9 lets single fields of a hash expire, and takes that away from a field that is written.
-/// It can also write one and leave that; Redis 7.4 cannot, and without that command Valkey is the
+/// Valkey 9 supports expiring fields of a hash, and removes the expiry of a field that is written.
+/// It can also write one and keep it; Redis 7.4 cannot, and without that command Valkey behaves the
 /// same.
 fn servers_with_expiring_fields(more: &str) -> [(RedisServer, &'static str); 2] {
     let builder = RedisServer::builder().flavor(Flavor::Valkey).user_acl(more);
@@ -109,7 +111,7 @@ fn servers_with_expiring_fields(more: &str) -> [(RedisServer, &'static str); 2] 
 }
 
 #[tokio::test]
-async fn a_swap_keeps_the_end_of_a_field() {
+async fn a_swap_keeps_the_expiry_of_a_field() {
     for (server, _) in servers_with_expiring_fields("") {
         let store = connect(&server).await;
         let mut client = server.client();
@@ -135,16 +137,16 @@ async fn a_swap_keeps_the_end_of_a_field() {
             assert_eq!(outcomes, Ok(vec![Outcome::Done]));
             assert_eq!(store.get(&name, &slot).await, Ok(Some(b"new".to_vec())));
         }
-        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
-        assert_eq!(ends.to_text(), format!("{end}\n-1"));
+        let expiries = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
+        assert_eq!(expiries.to_text(), format!("{end}\n-1"));
         let lifetimes = store.lifetimes(&[name]).await;
         assert_eq!(lifetimes, Ok(vec![Lifetime::Until(FAR + 456)]));
     }
 }
 
-/// Without the rights to keep it the field is not written at all.
+/// Without the rights to preserve the expiry the field is not written at all.
 #[tokio::test]
-async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
+async fn the_expiry_of_a_field_is_not_lost_when_rights_are_missing() {
     let user = "user waxseal on >s3cret ~* +ping +hget +hset +eval +evalsha";
     for (server, rights) in servers_with_expiring_fields(user) {
         let mut client = server.client();
@@ -170,13 +172,13 @@ async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
         }
         let outcomes = store.replace_if_unchanged(&[change]).await;
         assert_eq!(outcomes, Ok(vec![Outcome::Done]));
-        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
-        assert_eq!(ends.to_text(), end);
+        let expiries = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
+        assert_eq!(expiries.to_text(), end);
     }
 }
 
 #[tokio::test]
-async fn a_full_server_leaves_a_field_and_its_end() {
+async fn a_full_server_leaves_a_field_and_its_expiry_unchanged() {
     let [(server, _), _] = servers_with_expiring_fields("");
     let store = connect(&server).await;
     let mut client = server.client();
@@ -207,14 +209,14 @@ async fn a_full_server_leaves_a_field_and_its_end() {
 }
 
 #[tokio::test]
-async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
+async fn extreme_expiries_do_no_harm() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
         let name = RecordName::from("wa:1");
         for expiry in [Expiry::At(0), Expiry::At(1)] {
             store
-                .put(&name, &Slot::Whole, b"a", Expiry::Never)
+                .put(&name, &Slot::Whole, b"a", Expiry::Persistent)
                 .await
                 .unwrap();
             store.put(&name, &Slot::Whole, b"b", expiry).await.unwrap();
@@ -224,7 +226,7 @@ async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
             );
         }
         store
-            .put(&name, &Slot::Whole, b"a", Expiry::Never)
+            .put(&name, &Slot::Whole, b"a", Expiry::Persistent)
             .await
             .unwrap();
         let before = server.snapshot();

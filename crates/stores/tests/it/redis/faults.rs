@@ -1,4 +1,4 @@
-//! Servers that are away, stop, die, come back, forget their scripts, or are of another kind.
+//! Servers that are down, hang, are killed, come back, lose their scripts, or are of another kind.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use waxseal_stores::{
 use waxseal_testing::{Flavor, RedisServer};
 
 use super::{
-    Prepared, at_last, connect, get, in_time, is_unavailable, put, refusal, server, short_limits,
-    swap, swap_one, try_connect,
+    Prepared, connect, get, in_time, is_unavailable, put, refusal, retry_until_ok, server,
+    short_limits, swap, swap_one, try_connect,
 };
 
 #[tokio::test]
-async fn nobody_listening_is_an_unavailable_store() {
+async fn a_refused_connection_is_an_unavailable_store() {
     let mut server = server(Flavor::System);
     server.kill();
     let error = refusal(&server.url()).await;
@@ -30,10 +30,10 @@ async fn nobody_listening_is_an_unavailable_store() {
     assert!(matches!(error, StoreError::Connection { .. }) && error.is_transient());
 }
 
-/// The response timeout is far below that of the test, and nothing here measures it: a store that
-/// waited for the server to go on would wait for ever.
+/// The response timeout is far below that of the test, and nothing here measures it: a store
+/// without one would wait forever.
 #[tokio::test]
-async fn a_server_that_stops_does_not_hang_its_clients() {
+async fn a_frozen_server_does_not_hang_its_clients() {
     let server = server(Flavor::System);
     let limits = RedisOptions {
         response_timeout: Duration::from_millis(300),
@@ -61,16 +61,16 @@ async fn a_server_that_stops_does_not_hang_its_clients() {
     let connected = try_connect(&server.url(), limits).await.map(drop);
     assert!(is_unavailable(&connected), "{connected:?}");
 
-    // The late answers belong to calls that are given up: no later call gets one of them.
+    // The late replies belong to abandoned calls: no later call receives one of them.
     server.continue_process();
     for name in &names {
-        let got = at_last(async || store.get(name, &Slot::Whole).await).await;
+        let got = retry_until_ok(async || store.get(name, &Slot::Whole).await).await;
         assert!(got.as_deref() == Some(name.as_bytes()));
     }
 }
 
 #[tokio::test]
-async fn comes_back_after_the_server_was_killed() {
+async fn reconnects_after_the_server_was_killed() {
     for flavor in Flavor::ALL {
         let builder = RedisServer::builder().flavor(flavor).append_only();
         let mut server = builder.start();
@@ -78,7 +78,7 @@ async fn comes_back_after_the_server_was_killed() {
         let name = RecordName::from("wa:1");
         put(&store, &name, b"0").await;
         let generation = store.status().await.unwrap().generation;
-        // Scripts and commands are known by now, and forgotten with the process.
+        // Scripts and commands are known by now, and lost with the process.
         assert_eq!(swap_one(&store, &name, b"0", b"1").await, Ok(Outcome::Done));
 
         server.kill();
@@ -90,11 +90,11 @@ async fn comes_back_after_the_server_was_killed() {
         }
 
         server.restart();
-        let got = at_last(async || store.get(&name, &Slot::Whole).await).await;
+        let got = retry_until_ok(async || store.get(&name, &Slot::Whole).await).await;
         assert_eq!(got.as_deref(), Some(&b"1"[..]));
-        let swapped = at_last(async || swap_one(&store, &name, b"1", b"2").await).await;
+        let swapped = retry_until_ok(async || swap_one(&store, &name, b"1", b"2").await).await;
         assert_eq!(swapped, Outcome::Done);
-        let status = at_last(async || store.status().await).await;
+        let status = retry_until_ok(async || store.status().await).await;
         assert_ne!(status.generation, generation);
     }
 }
@@ -121,7 +121,7 @@ async fn calls_that_wait_for_the_same_connection_fail_together() {
 
 /// As servers with a `timeout` setting do.
 #[tokio::test]
-async fn a_connection_that_was_closed_while_nobody_used_it_fails_no_call() {
+async fn a_connection_closed_while_idle_fails_no_call() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
@@ -136,7 +136,7 @@ async fn a_connection_that_was_closed_while_nobody_used_it_fails_no_call() {
             {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // The news of it has to arrive; a call before that could not know better.
+            // The notification has to arrive first; a call before that could not know.
             tokio::time::sleep(Duration::from_millis(200)).await;
             assert_eq!(get(&store, &name).await, Some(vec![n]));
             assert_eq!(store.ping().await, Ok(()));
@@ -174,22 +174,22 @@ async fn change_everything(store: &RedisStore, server: &RedisServer) {
 }
 
 #[tokio::test]
-async fn a_server_that_forgot_its_scripts_learns_them_anew() {
+async fn scripts_that_the_server_lost_are_loaded_again() {
     for flavor in Flavor::ALL {
         let mut server = server(flavor);
         let store = connect(&server).await;
         change_everything(&store, &server).await;
         change_everything(&store, &server).await;
         server.restart();
-        at_last(async || store.ping().await).await;
-        at_last(async || store.delete(&RecordName::from("none")).await).await;
+        retry_until_ok(async || store.ping().await).await;
+        retry_until_ok(async || store.delete(&RecordName::from("none")).await).await;
         change_everything(&store, &server).await;
     }
 }
 
 /// Several changes that need the same forgotten script, in one call.
 #[tokio::test]
-async fn a_script_that_is_needed_twice_in_one_call_is_learnt_once() {
+async fn a_script_needed_twice_in_one_call_is_loaded_once() {
     let server = server(Flavor::System);
     let store = connect(&server).await;
     let names: Vec<_> = (0..50)
@@ -207,12 +207,12 @@ async fn a_script_that_is_needed_twice_in_one_call_is_learnt_once() {
     assert_eq!(outcomes, vec![Outcome::Done; 50]);
     let outcomes = store.replace_if_unchanged(&changes).await.unwrap();
     assert_eq!(outcomes, vec![Outcome::Changed; 50]);
-    // And one that found out whether the server runs scripts.
+    // One more probed whether the server runs scripts.
     assert_eq!(server.command_counts().get("eval"), Some(&2));
 }
 
 #[tokio::test]
-async fn a_server_of_a_cluster_is_told_apart() {
+async fn a_server_of_a_cluster_is_recognised() {
     for flavor in Flavor::ALL {
         let builder = RedisServer::builder().flavor(flavor);
         let server = builder.arg("cluster-enabled", "yes").start();
@@ -247,7 +247,7 @@ async fn a_server_with_too_many_clients_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_server_that_still_loads_is_not_ready() {
+async fn a_server_that_is_loading_is_not_ready() {
     let builder = RedisServer::builder()
         .arg("enable-debug-command", "yes")
         .arg("loading-process-events-interval-bytes", "1024");
@@ -260,7 +260,7 @@ async fn a_server_that_still_loads_is_not_ready() {
         put(&store, name, &[b'x'; 100]).await;
     }
     let (name, mut client) = (&names[0], server.client());
-    // Long enough that the looks below fall into it: 2,000 records at 2 ms each.
+    // Long enough that the checks below happen during it: 2,000 records at 2 ms each.
     client.cmd(&["CONFIG", "SET", "key-load-delay", "2000"]);
     let reload = std::thread::spawn(move || client.cmd(&["DEBUG", "RELOAD"]).to_text());
     let not_ready = async || loop {
@@ -271,7 +271,7 @@ async fn a_server_that_still_loads_is_not_ready() {
     };
     let error = in_time(not_ready()).await;
     assert!(error.is_transient() && error.to_string().contains("LOADING"));
-    let got = at_last(async || store.get(name, &Slot::Whole).await).await;
+    let got = retry_until_ok(async || store.get(name, &Slot::Whole).await).await;
     assert_eq!(got.as_deref(), Some(&[b'x'; 100][..]));
     assert_eq!(reload.join().unwrap(), "OK");
 }

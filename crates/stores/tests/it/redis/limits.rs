@@ -1,12 +1,14 @@
-//! Servers that take no writes: full, read-only, or unable to save.
+//! Servers that accept no writes: full, read-only, or unable to save.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use waxseal_stores::{Held, Lifetime, Outcome, RecordStore, RedisOptions, RedisStore, StoreError};
+use waxseal_stores::{
+    Lifetime, Outcome, Record, RecordStore, RedisOptions, RedisStore, StoreError,
+};
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{Prepared, at_last, connect, get, server, swap, swap_one, try_connect};
+use super::{Prepared, connect, get, retry_until_ok, server, swap, swap_one, try_connect};
 
 /// Every write is refused in the same way, and changes nothing.
 async fn refuses_writes(
@@ -27,18 +29,18 @@ async fn still_reads(store: &RedisStore, prepared: &Prepared) {
     let old = get(store, &prepared.whole).await;
     assert_eq!(old.as_deref(), Some(&b"old"[..]));
     let names = [prepared.whole.clone(), prepared.hash.clone()];
-    let held = store.read(&names).await.unwrap();
-    assert!(held == [Some(Held::String(b"old".to_vec())), Some(Held::Hash)]);
+    let records = store.read(&names).await.unwrap();
+    assert!(records == [Some(Record::String(b"old".to_vec())), Some(Record::Hash)]);
     let lifetimes = store.lifetimes(&names).await.unwrap();
     assert!(matches!(
         lifetimes[..],
-        [Lifetime::Until(_), Lifetime::Forever]
+        [Lifetime::Until(_), Lifetime::Persistent]
     ));
     assert_eq!(store.status().await.unwrap().records, Prepared::COUNT);
 }
 
 #[tokio::test]
-async fn a_full_server_refuses_to_write_and_nothing_is_changed() {
+async fn a_full_server_refuses_writes_and_nothing_is_changed() {
     for flavor in Flavor::ALL {
         let builder = RedisServer::builder().flavor(flavor);
         let server = builder.arg("maxmemory-policy", "noeviction").start();
@@ -56,10 +58,10 @@ async fn a_full_server_refuses_to_write_and_nothing_is_changed() {
             refuses_writes(&server, store, &prepared, full).await;
             still_reads(store, &prepared).await;
         }
-        // What makes room is allowed.
+        // Deletions are allowed.
         assert_eq!(never_worked.delete(&prepared.list).await, Ok(true));
 
-        // Room again: the one that met a full server first is as good as the other.
+        // With free memory again, both stores work: also the one that first saw a full server.
         server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
         server.cli(&["CONFIG", "RESETSTAT"]);
         for (store, old, new) in [
@@ -75,7 +77,7 @@ async fn a_full_server_refuses_to_write_and_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn a_replica_is_read_and_not_written() {
+async fn a_replica_can_be_read_but_not_written() {
     for flavor in Flavor::ALL {
         let primary = server(flavor);
         let prepared = Prepared::new(&primary);
@@ -98,13 +100,13 @@ async fn a_replica_is_read_and_not_written() {
         // It becomes the primary: the same store writes.
         replica.cli(&["REPLICAOF", "NO", "ONE"]);
         let change = [swap(&prepared.whole, b"old", b"new")];
-        let outcomes = at_last(async || store.replace_if_unchanged(&change).await).await;
+        let outcomes = retry_until_ok(async || store.replace_if_unchanged(&change).await).await;
         assert_eq!(outcomes, [Outcome::Done]);
     }
 }
 
 #[tokio::test]
-async fn a_store_whose_address_leads_to_a_new_primary_goes_there() {
+async fn a_store_follows_its_address_to_a_new_primary() {
     for flavor in Flavor::ALL {
         let builder = || RedisServer::builder().flavor(flavor).unix_socket();
         let old = builder().start();
@@ -126,7 +128,7 @@ async fn a_store_whose_address_leads_to_a_new_primary_goes_there() {
         let port = new.port().to_string();
         old.cli(&["REPLICAOF", "127.0.0.1", &port]);
         old.wait_for_replica_link(&new);
-        // Both connections of a store learn it by being refused.
+        // Both connections of a store learn of it by a refusal.
         let refused = [
             swap_one(&store, &prepared.whole, b"new", b"newer")
                 .await

@@ -19,7 +19,7 @@ fn fill(server: &RedisServer, database: &str, names: &[&str]) {
 }
 
 #[tokio::test]
-async fn databases_that_hold_matches_are_told_and_the_own_one_stays_selected() {
+async fn databases_with_matches_are_reported_and_the_own_one_stays_selected() {
     for flavor in [Flavor::System, Flavor::Redis62, Flavor::Valkey] {
         let server = server(flavor);
         fill(&server, "0", &["wa:here"]);
@@ -46,7 +46,7 @@ async fn databases_that_hold_matches_are_told_and_the_own_one_stays_selected() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_select_finds_nothing_in_the_own_database_by_mistake() {
+async fn a_user_without_select_does_not_report_its_own_database() {
     let server = server(Flavor::System);
     fill(&server, "0", &["wa:here"]);
     fill(&server, "3", &["other"]);

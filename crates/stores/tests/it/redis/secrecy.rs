@@ -1,4 +1,4 @@
-//! Servers like to repeat the arguments of a command in their errors. No error of a store does.
+//! Servers quote the arguments of a command in their errors. No error of a store does.
 
 use std::slice::from_ref;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::connect;
 
 const CANARY: &str = "CANARY5215512345678";
 
-/// Commands that the server shall not know: it answers them with their arguments.
+/// Commands that the server does not have: its error quotes their arguments.
 const TAKEN_AWAY: [&str; 16] = [
     "SET", "GET", "MGET", "TYPE", "SCAN", "HGET", "HSET", "HSCAN", "LINDEX", "LSET", "LRANGE",
     "DEL", "PTTL", "TIME", "EVALSHA", "EVAL",
 ];
 
-/// All calls of a store, with the canary wherever the caller's bytes go, and their errors.
+/// All calls of a store, with the canary in all of the caller's bytes, and their errors.
 async fn errors(store: &RedisStore) -> Vec<(&'static str, StoreError)> {
     let name = &RecordName::from(CANARY);
     let other = &RecordName::from(format!("{CANARY} 2"));
@@ -90,7 +90,7 @@ async fn errors(store: &RedisStore) -> Vec<(&'static str, StoreError)> {
 fn hold_no_canary(errors: &[(&str, StoreError)]) {
     for (what, error) in errors {
         let text = format!("{error} {error:?} {error:#?}");
-        // Neither the whole nor the digits of the telephone number in it.
+        // Neither the whole canary nor the digits of the phone number in it.
         assert!(
             !text.contains("CANARY") && !text.contains("5512345"),
             "{what}: {text}"
@@ -99,15 +99,18 @@ fn hold_no_canary(errors: &[(&str, StoreError)]) {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_arguments_is_not_quoted() {
+async fn a_server_that_quotes_arguments_is_not_quoted() {
     for flavor in Flavor::ALL {
         let mut builder = RedisServer::builder().flavor(flavor).without(&TAKEN_AWAY);
         if flavor != Flavor::Redis62 {
             builder = builder.without(&["PEXPIRETIME"]);
         }
         let server = builder.start();
-        let told = server.cli(&["EVALSHA", "0", "1", CANARY]);
-        assert!(told.contains(CANARY), "this server quotes nothing: {told}");
+        let reply = server.cli(&["EVALSHA", "0", "1", CANARY]);
+        assert!(
+            reply.contains(CANARY),
+            "this server quotes nothing: {reply}"
+        );
         let errors = errors(&connect(&server).await).await;
         assert_eq!(errors.len(), 18, "{errors:?}");
         hold_no_canary(&errors);

@@ -1,4 +1,4 @@
-//! The suite that every store passes, over every way to a server.
+//! The common suite, over every kind of connection.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Subject for Subjected<'_> {
 
 async fn passes(server: &RedisServer, url: &str, database: u32) {
     let store = try_connect(url, RedisOptions::default()).await;
-    let store = Arc::new(store.expect("the server lets us in"));
+    let store = Arc::new(store.expect("the server accepts the connection"));
     let subject = Subjected {
         store,
         server,
@@ -107,7 +107,7 @@ async fn passes_with_a_password_in_another_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_as_a_user_with_the_rights_that_the_manual_names() {
+async fn passes_as_a_user_with_the_documented_rights() {
     for flavor in Flavor::ALL {
         let rights = super::access::all_rights(flavor);
         let user = format!("user waxseal on >s3cret ~conformance:* {rights}");
@@ -121,7 +121,7 @@ async fn passes_as_a_user_with_the_rights_that_the_manual_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passes_on_a_server_that_lacks_scripts_and_all_that_can_be_done_without() {
+async fn passes_on_a_server_without_scripts_and_optional_commands() {
     let lacks = ["EVAL", "EVALSHA", "MGET", "STRLEN", "CONFIG", "LLEN"];
     let server = RedisServer::builder().without(&lacks).start();
     passes(&server, &server.url(), 0).await;

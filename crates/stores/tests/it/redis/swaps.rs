@@ -1,5 +1,4 @@
-//! Changes that are made only where nothing else was faster: which way they take, many at once, and
-//! many against each other.
+//! Conditional changes: which mechanism they use, many at once, and many against each other.
 
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ fn counted(server: &RedisServer, command: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn plain_swaps_take_the_servers_own_comparison_where_it_has_one() {
+async fn plain_swaps_use_the_servers_own_comparison_where_it_has_one() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let store = connect(&server).await;
@@ -46,7 +45,7 @@ async fn plain_swaps_take_the_servers_own_comparison_where_it_has_one() {
         let scripts = counted(&server, "eval") + counted(&server, "evalsha");
         if flavor == Flavor::Valkey {
             assert_eq!(scripts, 0);
-            // And one that found out.
+            // One more probed for it.
             assert_eq!(counted(&server, "set"), 201);
         } else {
             assert!(scripts > 0);
@@ -54,7 +53,7 @@ async fn plain_swaps_take_the_servers_own_comparison_where_it_has_one() {
     }
 }
 
-/// A server keeps what looks like a number as one: it must still be compared byte by byte.
+/// A server stores a number-like value as a number: it must still be compared byte by byte.
 #[tokio::test]
 async fn values_that_look_like_numbers_are_compared_as_bytes() {
     for flavor in Flavor::ALL {
@@ -86,7 +85,7 @@ async fn ten_thousand_changes_go_in_one_call() {
         let names = names(10_000);
         let (old, new) = ([b'o'; 800], [b'n'; 800]);
         fill(&server, &names, &old);
-        // Every seventh was changed by somebody else.
+        // Every seventh was changed by another client.
         let others: Vec<_> = names.iter().step_by(7).cloned().collect();
         fill(&server, &others, b"other");
         server.cli(&["CONFIG", "RESETSTAT"]);
@@ -105,7 +104,7 @@ async fn ten_thousand_changes_go_in_one_call() {
             let expected = if n % 7 == 0 { &b"other"[..] } else { &new };
             assert!(get(&store, &names[n]).await.as_deref() == Some(expected));
         }
-        // Others get their turn in between: no script had more than 64 records.
+        // Other clients are served in between: no script had more than 64 records.
         if flavor != Flavor::Valkey {
             assert!(counted(&server, "evalsha") >= 10_000 / 64);
         }
@@ -145,7 +144,7 @@ async fn changes_of_one_record_in_one_call_follow_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_four_who_swap_the_same_records_one_wins_each() {
+async fn of_four_swaps_of_the_same_record_one_wins() {
     const TASKS: usize = 4;
     const RECORDS: usize = 500;
     for flavor in Flavor::ALL {
@@ -154,7 +153,7 @@ async fn of_four_who_swap_the_same_records_one_wins_each() {
         fill(&server, &names, b"0");
         let mut stores = Vec::new();
         for _ in 0..TASKS {
-            // Each its own connection: a shared one would put the calls in a row.
+            // Each with its own connection: a shared one would serialise the calls.
             stores.push(Arc::new(connect(&server).await));
         }
         for round in 0..10 {
@@ -170,7 +169,7 @@ async fn of_four_who_swap_the_same_records_one_wins_each() {
                         let new = format!("round {round} task {task}");
                         let change = |name| swap(name, old.as_bytes(), new.as_bytes());
                         let changes: Vec<_> = names.iter().map(change).collect();
-                        // In small calls, so that they get between each other.
+                        // In small calls, so that they interleave.
                         let mut outcomes = Vec::new();
                         for part in changes.chunks(50) {
                             outcomes.extend(store.replace_if_unchanged(part).await.unwrap());

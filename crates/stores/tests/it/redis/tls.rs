@@ -1,4 +1,4 @@
-//! TLS that does not come about: whose certificate is not accepted, and what the operator reads.
+//! TLS failures: whose certificate is not accepted, and the error that the operator reads.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use waxseal_stores::{ConnectionFault, RecordStore, StoreError};
 use waxseal_testing::{Certificates, RedisServer};
 
-use super::{at_last, generous_limits, refusal, try_connect};
+use super::{generous_limits, refusal, retry_until_ok, try_connect};
 
-/// What the operator reads, in lower case. Nothing but an unreachable store will do.
+/// The error that the operator reads, in lower case. Anything but an unreachable store fails the
+/// test.
 async fn cause(url: &str) -> String {
     fault(url).await.to_string().to_lowercase()
 }
@@ -31,7 +32,7 @@ async fn refuses_a_certificate_of_an_unknown_authority() {
         stranger.ca().display()
     ))
     .await;
-    // Without a CA the system's are asked, and none of them knows this one.
+    // Without a CA the system's roots are used, and none of them knows this one.
     let cause_with_none = cause(&server.tls_url()).await;
     for cause in [cause_with_another, cause_with_none] {
         assert!(cause.contains("certificate"), "{cause}");
@@ -57,7 +58,7 @@ async fn refuses_a_certificate_for_another_host() {
 }
 
 #[tokio::test]
-async fn says_that_the_server_wants_a_client_certificate() {
+async fn reports_that_the_server_requires_a_client_certificate() {
     let server = RedisServer::builder().tls_with_client_certificate().start();
     let url = format!("{}?ca={}", server.tls_url(), server.ca_path().display());
     let without = cause(&url).await;
@@ -75,7 +76,7 @@ async fn says_that_the_server_wants_a_client_certificate() {
 }
 
 #[tokio::test]
-async fn tls_and_plain_text_do_not_understand_each_other() {
+async fn a_tls_mismatch_is_reported() {
     let server = RedisServer::builder().tls().start();
     let ca = server.ca_path();
     let plain = format!("redis://127.0.0.1:{}", server.tls_port());
@@ -85,13 +86,13 @@ async fn tls_and_plain_text_do_not_understand_each_other() {
 }
 
 #[tokio::test]
-async fn names_a_certificate_file_that_is_not_there() {
+async fn names_a_certificate_file_that_is_missing() {
     let cause = cause("rediss://127.0.0.1:1?ca=/nowhere/ca.pem").await;
     assert!(cause.contains("/nowhere/ca.pem"), "{cause}");
 }
 
 #[tokio::test]
-async fn certificates_that_were_renewed_are_used_for_the_next_connection() {
+async fn renewed_certificates_are_used_for_the_next_connection() {
     let server = RedisServer::builder().tls_with_client_certificate().start();
     let directory = tempfile::tempdir().unwrap();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
@@ -114,8 +115,8 @@ async fn certificates_that_were_renewed_are_used_for_the_next_connection() {
     while store.status().await.is_ok() {}
     renew(server.client_certificate_path(), server.client_key_path());
     assert!(store.status().await.is_ok());
-    // Files that cannot be read: those of the start are used.
+    // If the files cannot be parsed, those read at start are used.
     fs::write(&cert, "nothing of the kind").unwrap();
     server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
-    at_last(|| store.status()).await;
+    retry_until_ok(|| store.status()).await;
 }

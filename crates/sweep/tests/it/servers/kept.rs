@@ -1,4 +1,4 @@
-//! What a sweep must leave as it is: the ends of records and fields to the millisecond, and records
+//! The parts that a sweep must not change: expiries of records and fields to the millisecond, and records
 //! whose values cannot be sealed.
 
 use std::sync::Arc;
@@ -161,7 +161,7 @@ async fn records_of_other_types_are_counted_and_left_as_they_are() {
         let skipped = [("set", 2), ("zset", 2), ("stream", 1)];
         let skipped = skipped.map(|(kind, count)| (kind.to_owned(), count));
         assert_eq!((tally.skipped(), tally.skipped), (5, skipped.into()));
-        let zset = "a zset cannot be sealed: left as it is";
+        let zset = "a zset cannot be sealed: skipped";
         assert_eq!(findings.len(), 5);
         assert_eq!(findings.iter().filter(|cause| *cause == zset).count(), 2);
         let changed = before.changed_names(&server.snapshot().only(is_other));

@@ -47,7 +47,7 @@ fn json_of(bytes: usize) -> String {
     format!("{{\"big\":\"{}\"}}", "x".repeat(bytes))
 }
 
-/// Whether the server tells its limits or not, and whether it tells a restart from a lost connection or not.
+/// Servers that show their limits or not, and whether they were restarted or not.
 const TELLING: [&[&str]; 3] = [&[], &["CONFIG"], &["CONFIG", "INFO"]];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Keys that are looked up while a sweep runs: those that others make meanwhile, those that are broken,
-//! and those that are out of reach.
+//! Keys that are looked up while a sweep runs: those that others create meanwhile, damaged ones,
+//! and unreachable ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ async fn a_key_that_others_added_to_the_ring_is_learned() {
     let audit = Audit::new(another.sealer(Format::Sealed), true);
     let (tally, _) = causes(&another.sweep(store.clone(), audit)).await;
     assert_eq!(tally.count(|class| class == Class::Sealed(newer)), 1);
-    // One that is in no ring is a finding.
+    // A key that no ring holds is a finding.
     let unknown = envelope(B, Format::Sealed, &value, here(&name));
     put(&store, &name, &Slot::Whole, &unknown).await;
     let audit = Audit::new(another.sealer(Format::Sealed), true);
@@ -40,7 +40,7 @@ async fn a_key_that_others_added_to_the_ring_is_learned() {
 }
 
 #[tokio::test]
-async fn a_user_key_that_others_made_meanwhile_is_looked_for_past_the_cache() {
+async fn a_user_key_that_others_created_meanwhile_is_read_again() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let name = record(0);
@@ -58,12 +58,12 @@ async fn a_user_key_that_others_made_meanwhile_is_looked_for_past_the_cache() {
 }
 
 #[tokio::test]
-async fn a_value_that_others_sealed_for_its_user_meanwhile_is_left() {
+async fn a_value_that_others_sealed_for_its_user_meanwhile_is_kept() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let (name, store) = (record(0), Arc::new(MemoryStore::default()));
     put(&store, &name, &Slot::Whole, &plain(0)).await;
-    // This process has asked for the key and is about to make it; the other one is faster.
+    // This process has read the key and is about to create it; the other one is faster.
     let theirs = first.seal(&user(0), b"{\"newer\":1}", here(&name)).await;
     let (written, new) = (AtomicBool::new(false), theirs.clone());
     let gate = Gate::new(store.clone(), move |call, _, store| {
@@ -82,7 +82,7 @@ async fn a_value_that_others_sealed_for_its_user_meanwhile_is_left() {
 }
 
 #[tokio::test]
-async fn a_broken_key_of_one_user_stops_nobody_else() {
+async fn a_damaged_key_of_one_user_does_not_stop_the_others() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -98,7 +98,7 @@ async fn a_broken_key_of_one_user_stops_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_out_of_reach_are_waited_for_as_the_store_is() {
+async fn waits_for_keys_that_are_unreachable_as_for_the_store() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;

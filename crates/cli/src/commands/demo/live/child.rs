@@ -1,4 +1,4 @@
-//! This same binary as the proxy of the demo, in a directory and an environment of its own.
+//! This binary as the proxy of the demo, with its own directory and environment.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{self, Command};
 use tokio::time::{sleep, timeout};
 use waxseal_core::SecretKey;
-
 use waxseal_service::Failure;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time for the proxy to start, and to end.
+const TIMEOUT: Duration = Duration::from_secs(30);
 const SECRET: &str = "custodian-secret";
 const LOG: &str = "proxy.log";
-/// More clients than this are turned away.
-pub(super) const MOST_CLIENTS: usize = 12;
 
 /// The proxy. Killed when dropped.
 pub(super) struct Child {
@@ -26,14 +24,14 @@ pub(super) struct Child {
     address: String,
 }
 
-/// Writes the configuration, and makes a keyring whose times let a rotation end within the demo.
+/// Writes the configuration, and creates a keyring whose times let a rotation end within the demo.
 pub(super) async fn make_keyring(url: &str, directory: &Path, prefix: &str) -> Result<(), Failure> {
     let secret = SecretKey::generate()?.expose_hex();
     fs::write(directory.join(SECRET), secret.as_bytes())?;
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(directory.join(SECRET), private)?;
     let config = format!(
-        "keyring = \"file:keyring.json\"\nuser_keys = \"file:users.waxseal\"\ndecoys = [\"{prefix}s:decoy\"]\n\n\
+        "keyring = \"file:keyring.json\"\nuser_keys = \"file:users.waxseal\"\n\n\
          [[protect]]\nname = \"States\"\nrecords = \"{prefix}s:*\"\nformat = \"sealed\"\n\
          plain_values = \"json\"\n\n\
          [[protect]]\nname = \"Users\"\nrecords = \"{prefix}u:{{user}}\"\nformat = \"sealed\"\n\
@@ -48,20 +46,32 @@ pub(super) async fn make_keyring(url: &str, directory: &Path, prefix: &str) -> R
         "--retain",
         "1s",
     ];
-    run(url, directory, &[&["keyring", "init"], &times[..]].concat()).await
+    let init = [&["keyring", "init"], &times[..]].concat();
+    run(url, directory, &init).await.map(drop)
 }
 
-/// Runs a command in the directory to its end.
-pub(super) async fn run(url: &str, directory: &Path, words: &[&str]) -> Result<(), Failure> {
-    let output = command(url, directory)?.args(words).output().await?;
+/// Runs a command in the directory, and returns what it printed.
+pub(super) async fn run(url: &str, directory: &Path, words: &[&str]) -> Result<Vec<u8>, Failure> {
+    let mut command = command(url, directory)?;
+    let output = command.args(words).stdout(Stdio::piped()).output().await?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(Failure::failed(format!(
-        "waxseal {}: {said}",
+        "waxseal {}: {errors}",
         words.join(" ")
     )))
+}
+
+/// Returns true if a key of the keyring is archived or destroyed.
+pub(super) async fn has_retired_key(url: &str, directory: &Path) -> Result<bool, Failure> {
+    let status = run(url, directory, &["keyring", "status", "--json"]).await?;
+    let status: serde_json::Value = serde_json::from_slice(&status).map_err(Failure::failed)?;
+    let is_retired =
+        |key: &serde_json::Value| key["state"] == "archived" || key["state"] == "destroyed";
+    let keys = status["keys"].as_array();
+    Ok(keys.is_some_and(|keys| keys.iter().any(is_retired)))
 }
 
 fn command(url: &str, directory: &Path) -> Result<Command, Failure> {
@@ -79,8 +89,8 @@ fn command(url: &str, directory: &Path) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Whether the canary of the store opens under the keyring of the demo, as the doctor sees it.
-pub(super) async fn made_canary(url: &str, directory: &Path) -> Result<bool, Failure> {
+/// Returns true if the canary of the store opens under the keyring of the demo.
+pub(super) async fn is_own_canary(url: &str, directory: &Path) -> Result<bool, Failure> {
     let mut doctor = command(url, directory)?;
     let output = doctor
         .args(["doctor", "--json"])
@@ -99,12 +109,8 @@ pub(super) async fn made_canary(url: &str, directory: &Path) -> Result<bool, Fai
 impl Child {
     pub(super) fn start(url: &str, directory: &Path) -> Result<Self, Failure> {
         let log = directory.join(LOG);
-        let words = format!(
-            "proxy --listen 127.0.0.1:0 --admin 127.0.0.1:0 --count-every 1 --half-request 1 \
-             --max-value 64KiB --max-connections {MOST_CLIENTS}"
-        );
         let process = command(url, directory)?
-            .args(words.split(' '))
+            .args(["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .stderr(fs::File::create(&log)?)
             .spawn()?;
         Ok(Self {
@@ -115,24 +121,27 @@ impl Child {
         })
     }
 
-    /// Until it takes clients.
+    /// Waits until it accepts clients.
     pub(super) async fn wait(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
-            let said = fs::read_to_string(&self.log)?;
-            let told = |what: &str| {
-                let mut lines = said.split_inclusive('\n').filter(|it| it.ends_with('\n'));
+            let log = fs::read_to_string(&self.log)?;
+            let address = |what: &str| {
+                let mut lines = log.split_inclusive('\n').filter(|it| it.ends_with('\n'));
                 lines.find_map(|line| Some(line.trim_end().strip_prefix(what)?.to_owned()))
             };
-            let addresses = (told("waxseal: admin on "), told("waxseal: listening on "));
+            let addresses = (
+                address("waxseal: admin on "),
+                address("waxseal: listening on "),
+            );
             if let (Some(admin), Some(address)) = addresses {
                 (self.admin, self.address) = (admin, address);
                 return Ok(());
             }
-            if self.process.try_wait()?.is_some() || began.elapsed() > PATIENCE {
+            if self.process.try_wait()?.is_some() || began.elapsed() > TIMEOUT {
                 return Err(Failure::failed(format!(
                     "the proxy did not start: {}",
-                    said.trim()
+                    log.trim()
                 )));
             }
             sleep(Duration::from_millis(20)).await;
@@ -151,10 +160,10 @@ impl Child {
     pub(super) async fn end(mut self) {
         let pid = self.process.id().and_then(|id| Pid::from_raw(id as i32));
         if let Some(pid) = pid {
-            // It may have ended by itself.
+            // It may have ended already.
             let _ = kill_process(pid, Signal::TERM);
         }
-        if timeout(PATIENCE, self.process.wait()).await.is_err() {
+        if timeout(TIMEOUT, self.process.wait()).await.is_err() {
             let _ = self.process.kill().await;
         }
     }

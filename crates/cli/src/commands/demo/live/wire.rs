@@ -1,11 +1,11 @@
-//! As much of Redis' protocol as the load needs, and one question to an admin address.
+//! The part of Redis' protocol that the load needs.
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
 use waxseal_service::Failure;
 
-/// A client's connection.
+/// The connection of a client.
 pub(super) struct Wire(BufStream<TcpStream>);
 
 impl Wire {
@@ -13,7 +13,7 @@ impl Wire {
         Ok(Self(BufStream::new(TcpStream::connect(address).await?)))
     }
 
-    /// Puts a request behind those that were not sent yet.
+    /// Adds a request to those that are sent before the next reply is read.
     pub(super) async fn send(&mut self, words: &[&[u8]]) -> Result<(), Failure> {
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
@@ -24,13 +24,7 @@ impl Wire {
         Ok(self.0.write_all(&request).await?)
     }
 
-    /// Sends bytes as they are.
-    pub(super) async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.0.write_all(bytes).await?;
-        Ok(self.0.flush().await?)
-    }
-
-    /// Sends what waits, and reads one reply: its text, without its kind. Nothing is empty.
+    /// Sends the requests, and reads one reply: its text without its type; empty if there is no value.
     pub(super) async fn reply(&mut self) -> Result<Vec<u8>, Failure> {
         self.0.flush().await?;
         let mut line = Vec::new();
@@ -53,17 +47,4 @@ impl Wire {
         self.0.read_exact(&mut [0; 2]).await?;
         Ok(value)
     }
-}
-
-/// The body of what an admin address answers.
-pub(super) async fn ask(address: &str, path: &str) -> Result<String, Failure> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: waxseal\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    let body = answer
-        .split_once("\r\n\r\n")
-        .map(|(_, body)| body.to_owned());
-    body.ok_or_else(|| Failure::failed("the admin address gave no answer"))
 }

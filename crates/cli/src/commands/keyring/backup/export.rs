@@ -1,5 +1,5 @@
-//! `keyring export`: writes a backup. The keys leave their custodians for this, so it leaves a trace in
-//! the log.
+//! `keyring export`: writes a backup. The keys leave their custodians for this, so it is
+//! logged.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::files::{NewFiles, check_free};
 use crate::args::ExportArgs;
 use crate::output;
 
-/// For programs.
+/// The result, as JSON.
 #[derive(Serialize)]
 struct Exported<'a> {
     ring: &'a str,
@@ -120,7 +120,7 @@ fn wanted(args: &ExportArgs) -> Result<Wanted<'_>, Failure> {
     Ok(Wanted::ToRecipients(file, recipients))
 }
 
-/// Writes the backup and its shares; gives what names the backup.
+/// Writes the backup and its shares; returns the id of the backup.
 fn write_shares(
     files: &mut NewFiles,
     directory: &Path,

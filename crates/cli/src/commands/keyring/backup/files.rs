@@ -1,20 +1,20 @@
-//! The files of a backup: read in bounds, written for their owner alone and never over another.
+//! The files of a backup: read up to a limit, written for their owner alone, and never overwritten.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use waxseal_files::{Location, NewFile};
-use waxseal_keys::MOST_BYTES;
+use waxseal_keys::MAX_BACKUP_BYTES;
 
 use waxseal_service::Failure;
 
-/// A backup as it is there.
+/// Reads a backup.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || {
         let mut bytes = Vec::new();
-        // One that is larger is refused by who knows what a backup is.
-        let most = MOST_BYTES as u64 * 2 + 1;
+        // A larger one is refused where it is parsed.
+        let most = MAX_BACKUP_BYTES as u64 * 2 + 1;
         File::open(path)?.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
@@ -34,7 +34,7 @@ pub(super) struct NewFiles {
 }
 
 impl NewFiles {
-    /// Makes a directory for its owner alone, where there is none.
+    /// Creates a directory for its owner alone, if it is missing.
     pub(super) fn directory(&mut self, path: &Path) -> Result<(), Failure> {
         let create = || -> std::io::Result<Location> {
             let location = Location::of(path)?;
@@ -52,12 +52,12 @@ impl NewFiles {
         Ok(())
     }
 
-    /// Writes one.
+    /// Writes one file.
     pub(super) fn write(&mut self, path: &Path, content: &str) -> Result<(), Failure> {
         let write = || -> std::io::Result<Location> {
-            // Not into a directory that another user's link leads to.
+            // Never into a directory that another user's link leads to.
             let location = Location::of(path)?;
-            // For its owner alone, and complete before it has its name.
+            // For its owner alone, and complete before it gets its name.
             NewFile::write(location.clone(), content.as_bytes())?.keep(false)?;
             Ok(location)
         };
@@ -74,7 +74,7 @@ impl NewFiles {
         }
     }
 
-    /// All are there: they stay.
+    /// All files are written, and stay.
     pub(super) fn keep(mut self) -> Vec<String> {
         self.is_kept = true;
         let shown = self.written.iter();
@@ -98,7 +98,7 @@ impl Drop for NewFiles {
     }
 }
 
-/// Refuses before any key is taken out.
+/// Refuses before any key is exported.
 pub(super) fn check_free(path: &Path) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
         Ok(_) => Err(exists(path)),
@@ -132,7 +132,7 @@ mod tests {
         drop(files);
         assert!(!made.exists());
         assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
-        // A directory that was there stays, with what is in it.
+        // An existing directory stays, with its content.
         let mut files = NewFiles::default();
         files.directory(directory.path()).unwrap();
         files.write(&directory.path().join("a"), "a").unwrap();

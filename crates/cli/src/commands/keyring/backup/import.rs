@@ -1,5 +1,5 @@
-//! `keyring import`: makes the keyring of a backup, wrapped by the custodians of this machine, where
-//! there is none.
+//! `keyring import`: creates the keyring of a backup, wrapped by the custodians of this machine, where
+//! none exists.
 
 use std::path::Path;
 

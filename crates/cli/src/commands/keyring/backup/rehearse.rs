@@ -1,5 +1,5 @@
-//! `keyring rehearse`: opens a backup and tells what is in it, and whether it fits the store. Nothing is
-//! written, here or there.
+//! `keyring rehearse`: opens a backup and shows what it holds, and whether it fits the store. Nothing is
+//! written.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{Opened, open};
 use crate::args::{Common, RehearseArgs};
 use crate::output;
 
-/// For programs.
+/// The result, as JSON.
 #[derive(Serialize)]
 struct Rehearsed<'a> {
     backup: &'a str,
@@ -125,7 +125,7 @@ async fn ask(resources: &Resources, backup: &Backup) -> Result<Store, Failure> {
         Ok(CanaryState::Created | CanaryState::Absent) => {
             told(Fits::Absent, format!("{location} has no canary yet"))
         }
-        // The key is there, and marked as known to others.
+        // The key exists, and is marked as known to others.
         Err(GuardError::Compromised(key)) => {
             let text = format!("the canary of {location} is under key {key}, which is compromised");
             told(Fits::Opens, text)

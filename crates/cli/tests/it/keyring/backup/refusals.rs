@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{IDENTITY, export_in_shares, listing, recipient, secret_file, world};
 
 #[test]
-fn shares_that_do_not_open_it_are_told_apart() {
+fn shares_that_do_not_open_it_are_distinguished() {
     let world = world();
     export_in_shares(&world);
     let words = ["export", "--shares", "3-of-5", "--out", "other"];
@@ -21,7 +21,7 @@ fn shares_that_do_not_open_it_are_told_apart() {
     rehearse(&[first, third, "other/share-5.txt"]).failed(2, "share 5 is of the backup ");
     rehearse(&[first, third]).failed(2, "2 of the 3 shares that are needed: 1 more is missing");
     rehearse(&[first, third, first]).failed(2, "share 1 was given twice");
-    rehearse(&[first, third, "backup/backup.age"]).failed(2, "it is no share of a backup");
+    rehearse(&[first, third, "backup/backup.age"]).failed(2, "it is not a share of a backup");
     rehearse(&[first, "nowhere.txt"]).failed(64, "--share: ");
     let sheet = fs::read_to_string(world.program.path(third)).unwrap();
     let line = sheet.lines().find(|it| it.starts_with("2: ")).unwrap();
@@ -50,7 +50,7 @@ fn files_that_are_no_backup_or_damaged_are_named() {
     let rehearse = |file: &str| world.ring(&["rehearse", file, "--identity", "identity.txt"]);
     rehearse("ring.age").done();
     rehearse("nowhere.age").failed(2, "the backup nowhere.age cannot be read");
-    rehearse("ring.json").failed(2, "ring.json: it is no age file");
+    rehearse("ring.json").failed(2, "ring.json: it is not an age file");
     let text = fs::read_to_string(world.program.path("ring.age")).unwrap();
     fs::write(world.program.path("half.age"), &text[..text.len() / 2]).unwrap();
     rehearse("half.age").failed(2, "half.age: the backup is damaged");
@@ -123,7 +123,7 @@ fn an_export_says_to_whom() {
     );
     assert!(!said.stderr.contains(&secret[20..30]));
     let said = world.ring(&["export", "a.age", "--recipient", "age1x"]);
-    said.failed(64, "--recipient number 1 is no age recipient");
+    said.failed(64, "--recipient number 1 is not an age recipient");
     for split in ["1-of-5", "5-of-3", "2-of-33", "3"] {
         let words = ["export", "--shares", split, "--out", "a"];
         world.ring(&words).failed(64, "--shares");
@@ -146,5 +146,5 @@ fn an_export_says_to_whom() {
     fs::write(world.program.path("recipients.txt"), "# ours\nsomebody\n").unwrap();
     let words = ["export", "b.age", "--recipients-file", "recipients.txt"];
     let said = world.ring(&words);
-    said.failed(64, "recipients.txt: line 2 is no age recipient");
+    said.failed(64, "recipients.txt: line 2 is not an age recipient");
 }

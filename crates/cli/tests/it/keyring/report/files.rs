@@ -68,10 +68,10 @@ fn where_a_report_cannot_lie_is_found_out_before_anything_is_counted() {
     for flag in ["--report", "--html"] {
         let run = |words: &[&str]| world.run(&[&["audit", flag], words, &away].concat());
         run(&["nowhere/report"]).failed(2, "nowhere/report cannot be written: ");
-        run(&["state"]).failed(64, "state is no regular file");
+        run(&["state"]).failed(64, "state is not a regular file");
         symlink("elsewhere", world.program.path(flag)).unwrap();
         let link = format!("./{flag}");
-        run(&[&link, "--force"]).failed(64, "is no regular file");
+        run(&[&link, "--force"]).failed(64, "is not a regular file");
     }
     let same = ["audit", "--report", "one", "--html", "one"];
     world

@@ -1,4 +1,5 @@
-//! The login to a token: in turn with other processes, and with a refused PIN that is never sent again.
+//! The login to a token: serialised with other processes, and with a refused PIN that is never sent
+//! again.
 
 use std::sync::Mutex;
 
@@ -15,14 +16,14 @@ use super::super::failure::{AtLogin, at_login, words};
 use super::super::login_lock::LoginLock;
 use super::super::unavailable;
 use super::super::uri::PinSource;
-use super::{Degraded, Token};
-use crate::error::CustodianError;
-use crate::live::lock;
+use super::{Token, TokenError};
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
-/// Where the URI names no source of the PIN.
+/// Used if the URI names no source of the PIN.
 const PIN: &str = "PKCS11_PIN";
 
-/// A PIN that a token did not take.
+/// A PIN that a token rejected.
 struct Refusal {
     /// The token's label and serial number.
     token: [String; 2],
@@ -30,7 +31,7 @@ struct Refusal {
     cause: &'static str,
 }
 
-/// The refusals that this process has met, whichever of its custodians sent the PIN.
+/// The refusals in this process, of all its custodians.
 static REFUSALS: Mutex<Vec<Refusal>> = Mutex::new(Vec::new());
 
 /// Why a token refused this PIN, if it did.
@@ -53,8 +54,8 @@ fn identity(info: &TokenInfo) -> [String; 2] {
 }
 
 impl Token {
-    /// Waits until no other process of this machine logs in. Where that cannot be told, or takes too
-    /// long, the login goes ahead with a warning.
+    /// Waits until no other process of this machine logs in. If that cannot be determined, or takes
+    /// too long, the login proceeds with a warning.
     pub(super) fn lock_logins(&mut self) -> Option<LoginLock> {
         match LoginLock::acquire(self.module.path(), &self.dropped) {
             Ok(lock) => Some(lock),
@@ -70,15 +71,15 @@ impl Token {
         }
     }
 
-    /// Logs in. A PIN that could bring the token nearer to its lock is not tried. The flags must have been
-    /// read under the same [`LoginLock`] as the login.
-    pub(super) fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Degraded> {
+    /// Logs in. A PIN that could bring the token closer to its lock is not tried. The flags must
+    /// have been read under the same [`LoginLock`] as the login.
+    pub(super) fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), TokenError> {
         if !info.login_required() {
             return Ok(());
         }
         let wrong = |cause| {
             let custodian = self.url.clone();
-            Degraded::Custodian(CustodianError::Pin { custodian, cause })
+            TokenError::Custodian(CustodianError::Pin { custodian, cause })
         };
         let pin = self.pin()?;
         if let Some(cause) = refusal(info, &pin) {
@@ -111,7 +112,7 @@ impl Token {
             }
             Err(error) => Err(match at_login(&error) {
                 AtLogin::Lost => error.into(),
-                AtLogin::Unwell => Degraded::Login(unavailable(&self.url, &words(&error))),
+                AtLogin::DeviceError => TokenError::Login(unavailable(&self.url, &words(&error))),
                 // Whatever it means, it may have counted as a wrong PIN.
                 AtLogin::Refused => {
                     let cause = "it refuses the login";

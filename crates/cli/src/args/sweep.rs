@@ -1,0 +1,62 @@
+//! The arguments of sweeps: `waxseal migrate`, `rotate` and `decrypt`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::FormatArg;
+
+/// The pace and limits of a sweep.
+#[derive(Args)]
+pub(crate) struct SweepArgs {
+    /// Check every record, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The maximum number of values a second, on average
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_rate: Option<u32>,
+    /// Slow down while the server lets another client wait longer than this (0: never)
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub(crate) max_latency: u64,
+    /// Wait this long for a store that cannot be reached
+    #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) reconnect_timeout: u64,
+    /// Save the progress in this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Continue from the checkpoint
+    #[arg(long, requires = "checkpoint")]
+    pub(crate) resume: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// The format to write; with `sealed`, classic values are migrated as well
+    /// [default: that of waxseal.toml, else classic]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatArg>,
+}
+
+#[derive(Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// With a keyring: also open values under compromised keys. Anyone who holds such a key could have
+    /// written those values
+    #[arg(long)]
+    pub(crate) open_compromised: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// Confirm that these values are to be stored in plaintext
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Open only values under names that are excepted from their pattern
+    #[arg(long)]
+    pub(crate) excepted: bool,
+}

@@ -1,0 +1,184 @@
+//! The locations of values, in the store ([`Location`]) and in replies ([`ReplyShape`]). One pair of types serves all
+//! stages of a request, so that a new kind of data is one more [`Layout`] and one more arm where replies are opened:
+//!
+//! | stage | names are | created by |
+//! |---|---|---|
+//! | decision | indexes of arguments: `Location<usize>`, `ReplyShape` | the forms of commands |
+//! | sealing and opening | borrowed: `Location<&[u8]>` | [`Location::resolve`], [`Location::borrowed`] |
+//! | waiting for the reply | owned copies, as the caller stores them | [`Location::map`], [`ReplyShape::map`] |
+
+use std::ops::Range;
+
+use crate::protected::PatternId;
+
+/// The location of a value, which the value is bound to: its record, and its field in a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location<N, F = N> {
+    /// The pattern that matches the record.
+    pub pattern: PatternId,
+    /// The record's name.
+    pub name: N,
+    /// The field, in a hash.
+    pub field: Option<F>,
+}
+
+impl<N, F> Location<N, F> {
+    /// The same location with its names converted.
+    pub fn map<M, G>(
+        self,
+        name: impl FnOnce(N) -> M,
+        field: impl FnOnce(F) -> G,
+    ) -> Location<M, G> {
+        Location {
+            pattern: self.pattern,
+            name: name(self.name),
+            field: self.field.map(field),
+        }
+    }
+}
+
+impl Location<usize> {
+    /// The location with the names that these arguments give. An argument that is missing is an empty name.
+    #[must_use]
+    pub fn resolve<'a>(self, arguments: &[&'a [u8]]) -> Location<&'a [u8]> {
+        let argument = |index: usize| arguments.get(index).copied().unwrap_or_default();
+        self.map(argument, argument)
+    }
+}
+
+impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
+    /// The same location with its names borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> Location<&[u8]> {
+        Location {
+            pattern: self.pattern,
+            name: self.name.as_ref(),
+            field: self.field.as_ref().map(AsRef::as_ref),
+        }
+    }
+
+    /// The location of a field of this record.
+    #[must_use]
+    pub fn with_field<'a>(&'a self, field: &'a [u8]) -> Location<&'a [u8]> {
+        Location {
+            field: Some(field),
+            ..self.borrowed()
+        }
+    }
+}
+
+/// The values that a reply holds. Errors pass in every shape.
+///
+/// `L` is the location of a value, `N` stands for all record names of the request, `F` for the fields that it names. In a
+/// decision they are indexes of arguments; a caller that has to remember a shape replaces them by copies ([`map`](Self::map)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyShape<L = Location<usize>, N = (), F = Range<usize>> {
+    /// No protected values: the reply passes unchanged.
+    Verbatim,
+    /// Values of one record, or of one of its fields, arranged in this way.
+    Record(L, Layout),
+    /// An array with an element for each argument after the command word: the value of the record of that name, or
+    /// null. Elements of names that are not protected pass.
+    EachName(N),
+    /// An array with an element for each of these fields of one record: the value of that field, or null.
+    EachField(L, F),
+    /// Null, or a name and a value, or a name and an array of values. The name in the reply decides whether they are
+    /// protected.
+    AnyName(N),
+}
+
+/// The arrangement of the values of one record in a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One value, or null. (`SET … GET` of a record that did not exist answers null.)
+    Value,
+    /// An array (or null) whose elements are all values.
+    Elements,
+    /// Field, value, field, value: as a flat array, as a map, or as an array of pairs. The fields are in the reply.
+    Fields,
+    /// A cursor, then an array of field, value, field, value.
+    ScannedFields,
+    /// The answer to HGETALL, as in [`Layout::Fields`], of which the client wants only the values, as an array.
+    OnlyValues,
+    /// One value or null, of which the client wants the length: 0 for null.
+    Length,
+    /// One value or null, of which the client wants a part, counted as GETRANGE counts: empty for null.
+    Range {
+        /// The first byte; from the end if negative.
+        start: i64,
+        /// The last byte, included; from the end if negative.
+        end: i64,
+    },
+}
+
+impl<L, N, F> ReplyShape<L, N, F> {
+    /// The same shape with its parts converted.
+    pub fn map<M, O, G>(
+        self,
+        location: impl FnOnce(L) -> M,
+        names: impl FnOnce(N, NamesUse) -> O,
+        fields: impl FnOnce(F) -> G,
+    ) -> ReplyShape<M, O, G> {
+        match self {
+            Self::Verbatim => ReplyShape::Verbatim,
+            Self::Record(record, layout) => ReplyShape::Record(location(record), layout),
+            Self::EachName(all) => ReplyShape::EachName(names(all, NamesUse::Each)),
+            Self::EachField(record, of) => ReplyShape::EachField(location(record), fields(of)),
+            Self::AnyName(all) => ReplyShape::AnyName(names(all, NamesUse::Any)),
+        }
+    }
+
+    /// True if the reply passes unchanged.
+    #[must_use]
+    pub fn is_verbatim(&self) -> bool {
+        matches!(self, Self::Verbatim)
+    }
+}
+
+/// The use of the record names of a request in the shape of its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamesUse {
+    /// Each has its element ([`ReplyShape::EachName`]).
+    Each,
+    /// The reply names one of them ([`ReplyShape::AnyName`]).
+    Any,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RecordPattern;
+    use crate::protected::ProtectedNames;
+
+    #[test]
+    fn a_location_is_resolved_and_borrowed() {
+        let names = ProtectedNames::new(vec![RecordPattern::parse("wa:*").unwrap()]);
+        let pattern = names.find(b"wa:1").unwrap();
+        let location = Location {
+            pattern,
+            name: 1_usize,
+            field: Some(2_usize),
+        };
+        let resolved = location.resolve(&[b"HGET", b"wa:1", b"f"]);
+        assert_eq!(
+            (resolved.name, resolved.field),
+            (&b"wa:1"[..], Some(&b"f"[..]))
+        );
+        let owned = resolved.map(<[u8]>::to_vec, Box::<[u8]>::from);
+        assert_eq!(owned.borrowed(), resolved);
+        assert_eq!(owned.with_field(b"g").field, Some(&b"g"[..]));
+        // An argument that is missing has no bytes.
+        assert_eq!(location.resolve(&[b"HGET"]).name, b"");
+    }
+
+    #[test]
+    fn a_shape_keeps_its_layout_when_its_parts_are_converted() {
+        let shape = ReplyShape::<u8, (), u8>::Record(1, Layout::Length);
+        let mapped = shape.map(|location| location + 1, |(), _| "names", |fields| fields);
+        assert_eq!(mapped, ReplyShape::Record(2, Layout::Length));
+        let shape = ReplyShape::<u8, (), u8>::AnyName(());
+        let mapped = shape.map(|location| location, |(), usage| usage, |fields| fields);
+        assert_eq!(mapped, ReplyShape::AnyName(NamesUse::Any));
+        assert!(ReplyShape::<u8, (), u8>::Verbatim.is_verbatim());
+    }
+}

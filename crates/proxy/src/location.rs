@@ -1,0 +1,47 @@
+//! The location of a value, as the proxy uses it: owned while a reply is awaited, and bound to the value's envelope.
+
+use smallvec::SmallVec;
+use waxseal_core::Binding;
+use waxseal_policy::{Location, PatternId};
+
+/// A record name; most are short.
+pub(crate) type Name = SmallVec<[u8; 40]>;
+
+/// A location that outlives the request which named it.
+pub(crate) type OwnedLocation = Location<Name, Box<[u8]>>;
+
+/// A location in a request or reply that is being processed.
+pub(crate) type BorrowedLocation<'a> = Location<&'a [u8]>;
+
+/// The location of a whole record.
+pub(crate) fn record(pattern: PatternId, name: &[u8]) -> BorrowedLocation<'_> {
+    Location {
+        pattern,
+        name,
+        field: None,
+    }
+}
+
+/// An owned copy.
+pub(crate) fn owned(location: BorrowedLocation<'_>) -> OwnedLocation {
+    location.map(Name::from_slice, Box::from)
+}
+
+/// The binding of a value at this location.
+pub(crate) fn binding(location: BorrowedLocation<'_>) -> Binding<'_> {
+    match location.field {
+        Some(field) => Binding::field(location.name, field),
+        None => Binding::record(location.name),
+    }
+}
+
+/// Bytes that an owned location holds beyond its own size.
+#[inline]
+pub(crate) fn retained_bytes(location: &OwnedLocation) -> usize {
+    let name = match location.name.spilled() {
+        true => location.name.len(),
+        false => 0,
+    };
+    let field = location.field.as_ref().map_or(0, |field| field.len());
+    name.saturating_add(field)
+}

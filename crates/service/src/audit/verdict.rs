@@ -1,0 +1,158 @@
+//! The verdict on a report: what fails an audit under the requirements of the command.
+
+use waxseal_page::format::thousands;
+use waxseal_page::report::Report;
+
+use super::text;
+
+/// The requirements of an audit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requirements {
+    /// Nothing may be plain.
+    pub clean: bool,
+    /// Every value was opened, and must open.
+    pub deep: bool,
+}
+
+/// A reason for an audit to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The finding.
+    pub text: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+/// Returns the findings that fail an audit. A pattern that matches nothing is reported by its survey, and fails the
+/// audit if [`Report::is_inconclusive`].
+#[must_use]
+pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
+    let total = &report.total;
+    let mut findings = Vec::new();
+    let mut add = |text: String, hint| findings.push(Finding { text, hint });
+    if requirements.clean && report.excepts_everything() {
+        add(
+            "every record is excepted from its pattern: no new value is sealed".to_owned(),
+            "narrow the excepts, or correct the pattern; waxseal doctor checks each except",
+        );
+    }
+    if requirements.clean && total.plain > 0 {
+        add(
+            "there is plaintext under a protected pattern".to_owned(),
+            "waxseal migrate seals it",
+        );
+    }
+    if requirements.clean && !total.other_types.is_empty() {
+        add(
+            format!("{} cannot be sealed", text::other_types(total)),
+            "their values are stored in plaintext: keep such data in strings, hashes or lists, or under names that \
+             no pattern protects",
+        );
+    }
+    if requirements.clean && total.unseen > 0 {
+        add(
+            match total.unseen {
+                1 => "1 record could not be read, or not to its end".to_owned(),
+                records => format!(
+                    "{} records could not be read, or not to their end",
+                    thousands(records)
+                ),
+            },
+            "its values may be plain: the warnings above name the record and the cause",
+        );
+    }
+    if requirements.deep && total.unopenable > 0 {
+        add(
+            match total.unopenable {
+                1 => "1 value does not open".to_owned(),
+                values => format!("{} values do not open", thousands(values)),
+            },
+            "waxseal inspect NAME shows why; damaged, moved, or under a key that is not configured",
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use waxseal_page::report::Counts;
+
+    use super::*;
+
+    fn report(total: Counts) -> Report {
+        Report {
+            report: String::new(),
+            waxseal: String::new(),
+            began: String::new(),
+            ended: String::new(),
+            environment: String::new(),
+            store: String::new(),
+            deep: true,
+            mode: None,
+            accepts_plain: None,
+            clean: false,
+            keyring: None,
+            total,
+            patterns: Vec::new(),
+            keys: Vec::new(),
+            unmatched: Vec::new(),
+        }
+    }
+
+    fn texts(total: Counts, requirements: Requirements) -> Vec<String> {
+        let findings = findings(&report(total), requirements);
+        findings.into_iter().map(|it| it.text).collect()
+    }
+
+    #[test]
+    fn an_audit_without_requirements_never_fails() {
+        let total = Counts {
+            total: 3,
+            plain: 2,
+            unopenable: 1,
+            ..Counts::default()
+        };
+        assert_eq!(texts(total, Requirements::default()), [""; 0]);
+    }
+
+    #[test]
+    fn each_requirement_has_its_findings() {
+        let total = Counts {
+            total: 1_235,
+            plain: 1,
+            unopenable: 1_234,
+            unseen: 1,
+            other_types: [("zset".to_owned(), 1)].into(),
+            ..Counts::default()
+        };
+        let clean = Requirements {
+            clean: true,
+            ..Requirements::default()
+        };
+        assert_eq!(
+            texts(total.clone(), clean),
+            [
+                "there is plaintext under a protected pattern",
+                "1 record (zset 1) cannot be sealed",
+                "1 record could not be read, or not to its end",
+            ]
+        );
+        let deep = Requirements {
+            deep: true,
+            ..Requirements::default()
+        };
+        assert_eq!(texts(total, deep), ["1,234 values do not open"]);
+    }
+
+    #[test]
+    fn plain_values_under_excepts_alone_prove_nothing() {
+        let mut total = Counts::default();
+        total.excepted.plain = 1;
+        let clean = Requirements {
+            clean: true,
+            ..Requirements::default()
+        };
+        let text = "every record is excepted from its pattern: no new value is sealed";
+        assert_eq!(texts(total, clean), [text]);
+    }
+}

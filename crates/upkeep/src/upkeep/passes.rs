@@ -1,0 +1,167 @@
+//! The passes over the records of a keyring: reseal everything under the sealing key, and count the values
+//! under each key. An audit covers quarantine as well: a key that only a quarantined value needs is not destroyed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::warn;
+use waxseal_core::{Format, Mode, Sealer};
+use waxseal_keys::rotation::Audit;
+use waxseal_stores::RecordPattern;
+use waxseal_sweep::{
+    AuditQuarantine, Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
+};
+
+use super::{Upkeep, user_key_scope};
+use crate::error::UpkeepError;
+use crate::scope::ScopeHandle;
+
+/// The records that hold values in quarantine.
+const QUARANTINE: &str = "waxseal:quarantine:*";
+/// Findings of one pass that are logged one by one. Passes are repeated, and so are their findings.
+const MAX_LOGGED_FINDINGS: u64 = 20;
+
+impl Upkeep {
+    /// Reseals everything under the sealing key, then counts the values under each key.
+    pub async fn sweep(&self, stop: &Stop) -> Result<(Tally, Audit), UpkeepError> {
+        let mut resealed = Tally::default();
+        for scope in self.all_scopes() {
+            let rotate = Arc::new(Rotate::new(scope.sealer.clone()));
+            resealed.add(self.pass(&scope, rotate, false, stop).await?);
+        }
+        let mut audit = self.audit(stop).await?;
+        for (&(class, _), group) in &resealed.groups {
+            if let Class::Classic(id) | Class::Sealed(id) = class
+                && id != self.ring.ring().sealing().id
+            {
+                *audit.resealed.entry(id.to_string()).or_default() += group.values;
+            }
+        }
+        Ok((resealed, audit))
+    }
+
+    /// Counts the values under each key. Does not write to the records.
+    pub async fn audit(&self, stop: &Stop) -> Result<Audit, UpkeepError> {
+        let mut audit = Audit {
+            began_ms: self.ring.now_ms(),
+            ..Audit::default()
+        };
+        for scope in self.all_scopes() {
+            let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
+            let tally = self.pass(&scope, task, true, stop).await?;
+            audit.unseen += tally.unseen;
+            audit.classic |= scope.sealer.written_format() == Format::Classic
+                || tally.count(|class| matches!(class, Class::Classic(_))) > 0;
+            audit.unreadable += count_by_key(&tally, &mut audit.values);
+        }
+        // Last: a value that is moved to quarantine meanwhile is counted twice rather than not at all.
+        self.audit_quarantine(&mut audit, stop).await?;
+        let mut audited: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
+        audited.extend(self.user_keys.as_ref().map(user_key_scope));
+        let ring = self.ring.ring();
+        let uncovered = ring
+            .protected_scopes()
+            .iter()
+            .filter(|it| !audited.contains(it));
+        audit.uncovered = uncovered.cloned().collect();
+        Ok(audit)
+    }
+
+    /// Counts the values in quarantine, once in each store of protected records.
+    async fn audit_quarantine(&self, audit: &mut Audit, stop: &Stop) -> Result<(), UpkeepError> {
+        let mut counted = Vec::new();
+        for scope in &self.scopes {
+            let location = scope.store.location();
+            if counted.contains(&location) {
+                continue;
+            }
+            counted.push(location);
+            let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
+            let quarantine = ScopeHandle {
+                store: scope.store.clone(),
+                pattern: RecordPattern::parse_own(QUARANTINE)?,
+                sealer: sealer.clone(),
+                users: None,
+            };
+            let task = Arc::new(AuditQuarantine::new(sealer));
+            let tally = self.pass(&quarantine, task, true, stop).await?;
+            // A value that could not be read may be under any key.
+            audit.unseen += tally.unseen;
+            audit.unreadable += count_by_key(&tally, &mut audit.quarantined);
+        }
+        Ok(())
+    }
+
+    /// The protected records, then Waxseal's own: the canary is resealed last.
+    fn all_scopes(&self) -> Vec<ScopeHandle> {
+        let internal = self.internal.iter().map(|(store, pattern)| ScopeHandle {
+            store: store.clone(),
+            pattern: pattern.clone(),
+            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
+            users: None,
+        });
+        self.scopes.iter().cloned().chain(internal).collect()
+    }
+
+    /// Runs a task over the records of one scope.
+    async fn pass(
+        &self,
+        scope: &ScopeHandle,
+        task: Arc<dyn Task>,
+        dry_run: bool,
+        stop: &Stop,
+    ) -> Result<Tally, UpkeepError> {
+        let sweep = Sweep {
+            store: scope.store.clone(),
+            pattern: scope.pattern.clone(),
+            task,
+            mask: self.ring.ring().mask().clone(),
+            keys: Keys {
+                ring: Some(self.ring.clone()),
+                users: scope.users.clone(),
+            },
+            options: SweepOptions {
+                dry_run,
+                ..self.options.clone()
+            },
+        };
+        let mut findings = 0u64;
+        let mut watch = |event: Event<'_>| {
+            if let Event::Finding(finding) = event {
+                findings += 1;
+                if findings <= MAX_LOGGED_FINDINGS {
+                    warn!(record = %finding.record, cause = %finding.cause, "skipped");
+                }
+            }
+        };
+        let report = sweep.run(Position::default(), stop, &mut watch).await;
+        if findings > MAX_LOGGED_FINDINGS {
+            let more = findings - MAX_LOGGED_FINDINGS;
+            warn!("{more} more records were skipped: waxseal audit counts them");
+        }
+        let report = report.map_err(|interrupted| interrupted.error)?;
+        if !report.complete {
+            return Err(UpkeepError::Stopped);
+        }
+        Ok(report.position.counts())
+    }
+}
+
+/// Adds the values under each key of the ring to `by_key`, and returns the number of values that do not open.
+fn count_by_key(tally: &Tally, by_key: &mut BTreeMap<String, u64>) -> u64 {
+    let mut unopenable = 0;
+    for (&(class, _), group) in &tally.groups {
+        match class {
+            Class::Classic(id) | Class::Sealed(id) | Class::UnknownKey(id) => {
+                *by_key.entry(id.to_string()).or_default() += group.values;
+            }
+            Class::Unopenable => unopenable += group.values,
+            Class::Empty | Class::Plain | Class::OfUser | Class::Erased => {}
+        }
+    }
+    unopenable
+}
