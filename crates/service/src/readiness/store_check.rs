@@ -53,7 +53,6 @@ impl StoreCheck {
 async fn check(upstream: Arc<Upstream>, mut last: OwnedMutexGuard<LastAnswer>) -> Answer {
     let answer = upstream.check(STORE_TIMEOUT).await;
     let answer = answer.map_err(|error| error.description());
-    let answer = answer.map_err(|error| error.description());
     *last = Some((Instant::now(), answer));
     answer
 }
