@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
-use waxseal_proxy::Upstream;
+use waxseal_proxy::{Upstream, UpstreamFailure};
 
 /// The time within which the store must answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl StoreCheck {
 
 async fn check(upstream: Arc<Upstream>, mut last: OwnedMutexGuard<LastAnswer>) -> Answer {
     let answer = upstream.check(STORE_TIMEOUT).await;
-    let answer = answer.map_err(|error| error.description());
+    let answer = answer.map_err(UpstreamFailure::description);
     *last = Some((Instant::now(), answer));
     answer
 }
