@@ -13,7 +13,6 @@ mod output;
 mod progress;
 mod signals;
 mod stderr;
-mod trial;
 mod usage_error;
 
 use std::panic::catch_unwind;

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod audit;
 pub mod audit_log;
+pub mod canary;
 pub mod certificates;
 pub mod configuration;
 pub mod decoys;
@@ -22,7 +23,9 @@ pub mod metering;
 pub mod notice;
 pub mod panics;
 pub mod readiness;
+pub mod refusals;
 pub mod resources;
+pub mod sample_states;
 pub mod status;
 pub mod unmatched;
 pub mod upstream;

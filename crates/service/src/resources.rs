@@ -18,7 +18,6 @@ pub mod keys;
 pub mod named;
 pub mod scopes;
 pub mod seals;
-pub mod sweeps;
 pub mod trial;
 
 /// The hint where the store of users' keys cannot be reached.

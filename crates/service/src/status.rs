@@ -15,11 +15,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
-use waxseal_page::status::{Doctor, Phase, Process, RefusedRequests, Status, Trial};
+use waxseal_page::status::{Doctor, Phase, Process, Status};
 use waxseal_proxy::Upstream;
 
 use crate::now_ms;
 use crate::panics::spawn_restarting;
+use crate::refusals::RefusalRecord;
 use crate::resources::Resources;
 use counting::Counted;
 use history::{History, SAMPLE_INTERVAL};
@@ -50,25 +51,13 @@ pub enum CheckResponse {
     NotReady,
 }
 
-/// The refused requests of a proxy, as the page shows them.
-pub trait RefusalSource: Send + Sync {
-    /// The refused requests by command, pattern and reason.
-    fn refused(&self) -> Vec<RefusedRequests>;
-
-    /// The findings of a trial; `None` if the proxy is not a trial.
-    fn trial(&self) -> Option<Trial>;
-
-    /// True if the proxy is a trial.
-    fn is_trial(&self) -> bool;
-}
-
 /// The parts of the status that only a process with clients has.
 #[derive(Clone)]
 pub struct Clients {
     /// The server that clients are connected to.
     pub upstream: Arc<Upstream>,
     /// The requests that were refused.
-    pub refusals: Arc<dyn RefusalSource>,
+    pub refusals: RefusalRecord,
 }
 
 /// Gathers the figures until it is dropped.
@@ -207,7 +196,7 @@ impl Source for Shared {
     fn status(&self) -> Status {
         let now = Snapshot::take().unwrap_or_default();
         let refusals = self.clients.as_ref().map(|clients| &clients.refusals);
-        let refused = refusals.map(|it| it.refused());
+        let refused = refusals.map(RefusalRecord::refused);
         let known = self.known();
         let has_clients = self.clients.is_some();
         Status {
@@ -220,7 +209,7 @@ impl Source for Shared {
             keys: known.keys.shown(&known.counted, &now),
             traffic: known.history.traffic(has_clients),
             refused,
-            trial: refusals.and_then(|it| it.trial()),
+            trial: refusals.and_then(RefusalRecord::trial),
             sweeps: figures::sweeps(&now),
             doctor: known.doctor.clone(),
             is_checking: known.is_checking,

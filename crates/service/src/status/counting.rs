@@ -17,8 +17,7 @@ use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 use super::Shared;
 use crate::configuration::protected::Protected;
 use crate::resources::Resources;
-use crate::resources::sweeps::audit_sweep;
-use crate::{Failure, now_ms};
+use crate::{Failure, audit, now_ms};
 
 /// The maximal number of records per second, about a hundredth of a server's capacity.
 const MAX_RATE: u32 = 5_000;
@@ -255,7 +254,7 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
             max_latency: Some(MAX_LATENCY),
             ..SweepOptions::default()
         };
-        let sweep = audit_sweep(resources, &store, &protected, true, options);
+        let sweep = audit::sweep(resources, &store, &protected, true, options);
         let mut watch = |event: Event<'_>| {
             if let Event::Progress { position, .. } = event {
                 let examined = thousands(position.examined);
