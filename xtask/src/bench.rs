@@ -5,11 +5,12 @@ use crate::install;
 use crate::run::{cargo, run};
 
 /// Name on the command line, crate, benchmark.
-const BENCHMARKS: [(&str, &str, &str); 5] = [
+const BENCHMARKS: [(&str, &str, &str); 6] = [
     ("core", "waxseal-core", "seal_open"),
     ("keys", "waxseal-keys", "ring"),
     ("store", "waxseal-sessions", "overhead"),
     ("migrate", "waxseal-cli", "migration"),
+    ("policy", "waxseal-policy", "find"),
     ("proxy", "waxseal-cli", "proxy"),
 ];
 

@@ -1,6 +1,6 @@
 //! The audit log: who did what with keys and records. Each entry is chained to the one before by a
-//! keyed hash under a key that is used for nothing else, so that whoever lacks the key cannot change,
-//! insert, remove or reorder entries without being noticed.
+//! keyed hash under a key that is used for nothing else, so that entries cannot be changed,
+//! inserted, removed or reordered unnoticed without the key.
 //!
 //! ```text
 //! operation ──► Trail ──► entry N+1: {seq, actor, action, …, prev: mac of entry N, mac}

@@ -22,9 +22,9 @@ pub enum BreakKind {
     Changed,
     /// Entries are missing.
     Removed,
-    /// A line stands between two entries that follow one another.
+    /// There is a line between two entries that follow one another.
     Inserted,
-    /// An entry stands at another place than it was written.
+    /// An entry is at another position than it was written.
     Reordered,
     /// The last line has no end.
     HalfLine,

@@ -7,7 +7,6 @@ mod decoys;
 pub mod document;
 mod handles;
 mod metric;
-#[cfg(feature = "prometheus")]
 pub mod names;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;

@@ -166,9 +166,9 @@ fn end_of_counted(at: usize, step: usize, count: usize) -> Option<usize> {
     count.checked_mul(step)?.checked_add(at)?.checked_add(1)
 }
 
-type Found<'s> = &'s mut dyn FnMut(usize, ArgumentKind) -> bool;
+type Visitor<'s> = &'s mut dyn FnMut(usize, ArgumentKind) -> bool;
 
-fn any_of_sort(arguments: &[&[u8]], found: Found<'_>) -> bool {
+fn any_of_sort(arguments: &[&[u8]], found: Visitor<'_>) -> bool {
     let total = arguments.len();
     if total > 1 && found(1, ArgumentKind::Name) {
         return true;
@@ -200,7 +200,7 @@ fn any_of_sort(arguments: &[&[u8]], found: Found<'_>) -> bool {
     false
 }
 
-fn any_of_streams(arguments: &[&[u8]], found: Found<'_>) -> bool {
+fn any_of_streams(arguments: &[&[u8]], found: Visitor<'_>) -> bool {
     let total = arguments.len();
     let mut at = 1_usize;
     while at < total {
@@ -229,7 +229,7 @@ fn any_of_streams(arguments: &[&[u8]], found: Found<'_>) -> bool {
     false
 }
 
-fn any_of_radius(arguments: &[&[u8]], found: Found<'_>) -> bool {
+fn any_of_radius(arguments: &[&[u8]], found: Visitor<'_>) -> bool {
     let total = arguments.len();
     if total > 1 && found(1, ArgumentKind::Name) {
         return true;
@@ -240,7 +240,7 @@ fn any_of_radius(arguments: &[&[u8]], found: Found<'_>) -> bool {
     })
 }
 
-fn any_of_migrate(arguments: &[&[u8]], found: Found<'_>) -> bool {
+fn any_of_migrate(arguments: &[&[u8]], found: Visitor<'_>) -> bool {
     let total = arguments.len();
     let single = arguments.get(3).is_some_and(|name| !name.is_empty());
     if single && found(3, ArgumentKind::Name) {

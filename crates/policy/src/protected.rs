@@ -264,7 +264,7 @@ mod tests {
             (vec![app()], "*:weight", true),
             (vec![app()], "app:7*:hash", false),
             (vec![app()], "app:*:hash", true),
-            // Only the first star stands for an element.
+            // Only the first star is replaced by an element.
             (vec![app()], "app:*:x*:weight", false),
             (vec![app()], "app:\0*:weight", true),
             (vec![app(), parse("*")], "app:*:weight", false),

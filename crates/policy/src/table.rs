@@ -110,7 +110,7 @@ pub enum Treatment {
 pub enum EffectRule {
     /// It is always this one.
     Always(Effect),
-    /// It is this one with so many arguments, the command word included, and
+    /// It is this one with so many arguments, the command included, and
     /// [`Effect::Unsettled`] with any other number.
     Counted {
         /// The effect.
@@ -306,7 +306,7 @@ const fn keyless(name: &'static str) -> Row {
     row(name, Names::None, Treatment::Pass)
 }
 
-/// The first word of subcommands that have rows of their own.
+/// A container of subcommands, which have rows of their own.
 const fn container(name: &'static str) -> Row {
     row(name, Names::Subcommands, Treatment::Pass)
 }

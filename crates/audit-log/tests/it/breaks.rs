@@ -1,4 +1,4 @@
-//! What is done to a log and found by verification.
+//! Manipulations of a log that verification finds.
 
 use std::fs;
 

@@ -61,7 +61,7 @@ fn entries(program: &Program) -> Vec<Value> {
 
 /// Actions and outcomes, as `action outcome`.
 #[track_caller]
-fn told(program: &Program) -> Vec<String> {
+fn recorded(program: &Program) -> Vec<String> {
     let word = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
     let entries = entries(program);
     let entries = entries.iter();
@@ -81,7 +81,7 @@ fn assert_whole(program: &Program, count: u64) {
 }
 
 #[test]
-fn an_access_is_recorded_with_who_and_which_record_and_nothing_of_it() {
+fn an_access_is_recorded_with_user_and_masked_record() {
     let server = RedisServer::start();
     let program = recording(&server, "").env("SUDO_USER", "ana");
     let put = program.run_with(&["put", NAME], STATE.as_bytes()).done();
@@ -101,7 +101,7 @@ fn an_access_is_recorded_with_who_and_which_record_and_nothing_of_it() {
         "open done",
         "open done",
     ];
-    assert_eq!(told(&program), expected);
+    assert_eq!(recorded(&program), expected);
     let entries = entries(&program);
     let get = &entries[3];
     let shown = get["target"].as_str().unwrap();
@@ -131,7 +131,7 @@ fn an_access_is_recorded_with_who_and_which_record_and_nothing_of_it() {
 }
 
 #[test]
-fn what_only_looks_is_not_recorded() {
+fn commands_that_only_read_are_not_recorded() {
     let server = RedisServer::start();
     let program = recording(&server, "");
     for words in [
@@ -219,14 +219,14 @@ fn changes_of_the_keyring_are_recorded_before_and_after() {
         expected.push(format!("keyring_{action} begun"));
         expected.push(format!("keyring_{action} {outcome}"));
     }
-    assert_eq!(told(&program), expected);
-    assert_told(&entries(&program), &second);
+    assert_eq!(recorded(&program), expected);
+    assert_details(&entries(&program), &second);
     assert_whole(&program, 27);
 }
 
 /// The details of the entries of the changes.
 #[track_caller]
-fn assert_told(entries: &[Value], second: &str) {
+fn assert_details(entries: &[Value], second: &str) {
     let of = |seq: usize| &entries[seq - 1];
     assert_eq!(of(2)["details"]["custodians"], "env:REDIS_ENCRYPTION_KEY");
     assert_eq!(of(6)["target"], second);
@@ -254,7 +254,7 @@ fn sweeps_are_recorded_with_their_counts() {
         "decrypt begun",
         "decrypt done",
     ];
-    assert_eq!(told(&program)[3..], expected);
+    assert_eq!(recorded(&program)[3..], expected);
     let entries = entries(&program);
     assert_eq!(entries[3]["target"], "wa:*");
     assert_eq!(entries[4]["details"]["changed"], 25);
@@ -274,7 +274,7 @@ fn an_erasure_is_recorded_under_the_hash_of_its_receipt() {
         .run(&["forget", "5215512345678", "--yes"])
         .done()
         .json();
-    assert_eq!(told(&program)[5..], ["forget begun", "forget done"]);
+    assert_eq!(recorded(&program)[5..], ["forget begun", "forget done"]);
     let entries = entries(&program);
     assert_eq!(entries[5]["target"], "a user");
     assert_eq!(entries[6]["details"]["user_hash"], receipt["user"]);
@@ -282,23 +282,23 @@ fn an_erasure_is_recorded_under_the_hash_of_its_receipt() {
 }
 
 #[test]
-fn a_report_of_an_audit_is_recorded_and_an_audit_that_only_looks_is_not() {
+fn a_report_of_an_audit_is_recorded_and_an_audit_without_one_is_not() {
     let server = crate::records::server_with_states(3);
     let program = recording(&server, RING);
     program.run(&["keyring", "init"]).done();
-    let before = told(&program).len();
+    let before = recorded(&program).len();
     program.run(&["audit"]).done();
     program
         .run(&["audit", "--report", "nowhere/audit.json"])
         .with_status(2);
-    assert_eq!(told(&program).len(), before);
+    assert_eq!(recorded(&program).len(), before);
     let output = program
         .run(&["audit", "--report", "audit.json", "--require-clean"])
         .with_status(1);
     assert!(output.stderr.contains("wrote audit.json"));
     program.run(&["audit", "verify", "audit.json"]).done();
     let expected = ["audit_report begun", "audit_report done"];
-    assert_eq!(told(&program)[before..], expected);
+    assert_eq!(recorded(&program)[before..], expected);
     let entries = entries(&program);
     let [begun, done] = &entries[before..] else {
         panic!("two entries in {entries:?}");
@@ -324,7 +324,7 @@ fn values_in_quarantine_are_recorded_when_they_are_moved_or_dropped() {
         .with_status(2);
     program.run(&["quarantine", "drop", &id, "--yes"]).done();
     let expected = ["quarantine_drop begun", "quarantine_drop done"];
-    assert_eq!(told(&program)[1..], expected);
+    assert_eq!(recorded(&program)[1..], expected);
     let entry = &entries(&program)[1];
     assert_eq!(entry["details"]["id"], id.as_str());
     assert!(entry["target"].as_str().unwrap().starts_with("wa:#"));
@@ -334,5 +334,5 @@ fn values_in_quarantine_are_recorded_when_they_are_moved_or_dropped() {
     let id = the_id(&program);
     program.run(&["quarantine", "restore", &id]).done();
     let expected = ["quarantine_restore begun", "quarantine_restore done"];
-    assert_eq!(told(&program)[1..], expected);
+    assert_eq!(recorded(&program)[1..], expected);
 }

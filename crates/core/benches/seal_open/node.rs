@@ -43,7 +43,7 @@ impl Node {
         Some(Self(Rc::new(RefCell::new(process))))
     }
 
-    /// Sends Node the value of this length, and what Node made of it to somebody who checks it.
+    /// Sends Node the value of this length, and passes the result to `check`.
     pub(crate) fn agree(&self, size: usize, check: impl FnOnce(&[u8])) {
         let value = String::from_utf8(state(size)).expect("text");
         let sealed = self.0.borrow_mut().ask(&format!("value {value}"));

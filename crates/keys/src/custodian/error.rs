@@ -9,21 +9,21 @@ use crate::secret_file::SecretFileError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodianError {
-    /// The URL names no kind of custodian that is known.
+    /// The URL has no known scheme.
     #[error("a custodian URL starts with {}", CustodianScheme::prefixes())]
     Scheme,
-    /// The URL is of a kind that this build leaves out.
+    /// This build does not include custodians of this scheme.
     #[error("this waxseal was built without {scheme}: custodians")]
     NotBuilt {
         /// Its scheme, which is the name of the missing Cargo feature.
         scheme: CustodianScheme,
     },
-    /// The URL is of a known kind, and malformed.
+    /// The URL is malformed.
     #[error("the custodian URL {scheme}:… is malformed: {cause}")]
     Url {
         /// Its scheme.
         scheme: CustodianScheme,
-        /// What is wrong, in a few words.
+        /// The defect, in a few words.
         cause: String,
     },
     /// The variable of the environment is not set.
@@ -32,21 +32,21 @@ pub enum CustodianError {
         /// Its name.
         variable: String,
     },
-    /// The variable of the environment, or the file that it names, cannot be read, or says something that
-    /// does not serve.
+    /// The variable of the environment, or the file that it names, cannot be read, or has an
+    /// invalid value.
     #[error("the custodian's variable {variable} cannot be used: {cause}")]
     Variable {
         /// Its name.
         variable: String,
-        /// Why, in words.
+        /// The cause, in words.
         cause: String,
     },
-    /// The secret cannot be a key.
-    #[error("the secret of the custodian {custodian} is no key: {error}")]
+    /// The secret is not a key.
+    #[error("the secret of the custodian {custodian} is not a key: {error}")]
     Secret {
         /// Its URL.
         custodian: String,
-        /// Why.
+        /// The cause.
         error: KeyError,
     },
     /// The file of a secret cannot be used.
@@ -54,62 +54,63 @@ pub enum CustodianError {
     File {
         /// The file.
         path: String,
-        /// What is the matter with it.
+        /// The defect of the file.
         error: SecretFileError,
     },
-    /// It cannot be reached, or does not answer in time.
+    /// It cannot be reached, or did not answer in time.
     #[error("the custodian {custodian} cannot be reached: {cause}")]
     Unavailable {
         /// Its URL.
         custodian: String,
-        /// What happened, in a few words.
+        /// The cause, in a few words.
         cause: String,
     },
-    /// It does not unwrap this: wrapped by another key, for another ring or environment, or damaged.
+    /// It rejects the input: wrapped by another key, for another ring or environment, or damaged.
     #[error("the custodian {custodian} does not unwrap this key")]
     Refused {
         /// Its URL.
         custodian: String,
     },
-    /// It answers, and denies this process the operation: rights, expired credentials, a disabled key.
+    /// It answers, and denies this process the operation: rights, expired credentials, a disabled
+    /// key.
     #[error("the custodian {custodian} denies {operation}: {cause}")]
     Denied {
         /// Its URL.
         custodian: String,
-        /// What was asked for: `wrap`, `unwrap`, `login`.
+        /// The operation: `wrap`, `unwrap`, `login`.
         operation: &'static str,
-        /// What it says, in a few words.
+        /// Its reason, in a few words.
         cause: String,
     },
-    /// It answers, and the key-encryption key is not there, or cannot be told from others.
+    /// It answers, and the key-encryption key is missing or ambiguous.
     #[error("the custodian {custodian} cannot wrap: {cause}")]
     NoKey {
         /// Its URL.
         custodian: String,
-        /// What is missing, in a few words.
+        /// The missing part, in a few words.
         cause: &'static str,
     },
-    /// A key was to be made, and there is one.
+    /// The key to be created exists.
     #[error("the custodian {custodian} has a key of this name already")]
     KeyExists {
         /// Its URL.
         custodian: String,
     },
-    /// The hardware module does not take the PIN. It is not tried again: that could lock the token.
-    #[error("the token of {custodian} does not take the PIN: {cause}")]
+    /// The hardware module rejects the PIN. It is not sent again: that could lock the token.
+    #[error("the token of {custodian} rejects the PIN: {cause}")]
     Pin {
         /// The custodian's URL.
         custodian: String,
-        /// What is known about it, in a few words.
+        /// The known cause, in a few words.
         cause: &'static str,
     },
-    /// The document names it, and this process was not told to use it.
+    /// The document names it, and this process is not configured to use it.
     #[error("the custodian {custodian} is not configured here")]
     NotConfigured {
         /// Its URL.
         custodian: String,
     },
-    /// None of several does.
+    /// All of several custodians failed.
     #[error("{}", several(.0))]
     Several(Vec<CustodianError>),
     /// The cryptographic library.
@@ -123,7 +124,7 @@ fn several(errors: &[CustodianError]) -> String {
 }
 
 impl CustodianError {
-    /// Whether a token did not take its PIN: nothing may try again by itself.
+    /// True if a token rejected its PIN: nothing may retry automatically.
     #[must_use]
     pub fn is_about_pin(&self) -> bool {
         match self {
@@ -133,12 +134,12 @@ impl CustodianError {
         }
     }
 
-    /// Whether it may pass by itself.
+    /// True if it may be temporary.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            // One that comes back is enough; but each attempt would cost a token another PIN.
+            // One that recovers is enough; but each attempt would cost a token another PIN.
             Self::Several(errors) => {
                 errors.iter().any(Self::is_transient) && !errors.iter().any(Self::is_about_pin)
             }

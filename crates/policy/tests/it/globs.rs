@@ -85,7 +85,7 @@ fn is_range(first: u8, last: u8) -> bool {
     [first, last].iter().all(u8::is_ascii_lowercase)
 }
 
-/// The text that `{user}` matches, by trying all possibilities: for every star the shortest text first.
+/// The text that `{user}` matches, found by trying all possibilities, for every star the shortest text first.
 fn tried(pieces: &[Piece], name: &[u8], at: usize) -> Option<Range<usize>> {
     let Some((piece, rest)) = pieces.split_first() else {
         return (at == name.len()).then_some(0..0);

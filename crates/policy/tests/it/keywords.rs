@@ -90,13 +90,13 @@ fn looked_up(arguments: &[&[u8]]) -> usize {
 
 /// Other bytes that a server accepts as the same keyword.
 fn spelling() -> impl Strategy<Value = (bool, Vec<u8>)> {
-    let behind = proptest::collection::vec(any::<u8>(), 0..6).prop_map(|mut bytes| {
+    let after = proptest::collection::vec(any::<u8>(), 0..6).prop_map(|mut bytes| {
         bytes.insert(0, 0);
         bytes
     });
     (
         any::<bool>(),
-        prop_oneof![1 => Just(Vec::new()), 4 => behind],
+        prop_oneof![1 => Just(Vec::new()), 4 => after],
     )
 }
 
@@ -107,7 +107,7 @@ proptest! {
     fn another_spelling_of_a_word_is_decided_alike_or_refused(
         request in proptest::sample::select(&REQUESTS[..]),
         pick in any::<prop::sample::Index>(),
-        (lower, behind) in spelling(),
+        (lower, after) in spelling(),
     ) {
         let arguments = split(request);
         let words: Vec<usize> =
@@ -117,13 +117,13 @@ proptest! {
         if lower {
             word.make_ascii_lowercase();
         }
-        word.extend(&behind);
+        word.extend(&after);
         let mut other = arguments.clone();
         other[at] = &word;
         let (expected, found) = (decide(&names(), &arguments), decide(&names(), &other));
         let refused = matches!(found.action, Action::Refuse(_));
         prop_assert!(refused || found == expected, "{request} {}", word.escape_ascii());
-        if at < looked_up(&arguments) && !behind.is_empty() {
+        if at < looked_up(&arguments) && !after.is_empty() {
             prop_assert!(refused, "{request} {}", word.escape_ascii());
         }
         if !refused {
@@ -135,14 +135,14 @@ proptest! {
     fn a_zero_byte_in_the_word_of_any_command_is_refused(
         row in (0..rows().len()).prop_map(|at| &rows()[at]),
         at in any::<prop::sample::Index>(),
-        behind in proptest::collection::vec(any::<u8>(), 0..4),
+        after in proptest::collection::vec(any::<u8>(), 0..4),
         arguments in 0..4_usize,
     ) {
         let mut words: Vec<Vec<u8>> =
             row.name.split('|').map(|word| word.as_bytes().to_vec()).collect();
         let at = at.index(words.len());
         words[at].push(0);
-        words[at].extend(behind);
+        words[at].extend(after);
         words.extend((0..arguments).map(|_| b"log".to_vec()));
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let Action::Refuse(refusal) = decide(&names(), &words).action else {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use waxseal_policy::table::{Names, Row, find, rows};
 use waxseal_testing::{Flavor, RedisServer, Reply};
 
-use crate::servers::{self, Says};
+use crate::servers::{self, NamePositions};
 use crate::split;
 
 /// Commands whose names determine a slot and are not records: shard channels, a cursor.
@@ -15,11 +15,11 @@ const NAME_NO_RECORD: [&str; 4] = ["spublish", "ssubscribe", "sunsubscribe", "cl
 fn positions_are_those_of_the_servers() {
     let mut wrong = Vec::new();
     for commands in servers::all() {
-        for (name, says) in &commands.says {
+        for (name, expected) in &commands.positions {
             let row = rows().iter().find(|row| row.name == name).expect("a row");
-            if !agrees(row, *says) {
+            if !agrees(row, *expected) {
                 wrong.push(format!(
-                    "{name}: {says:?} in {}, {:?} here",
+                    "{name}: {expected:?} in {}, {:?} here",
                     commands.server, row.names
                 ));
             }
@@ -37,15 +37,15 @@ const NAMES_MORE: [&str; 4] = [
     "stralgo",
 ];
 
-fn agrees(row: &Row, says: Says) -> bool {
-    match (row.names, says) {
+fn agrees(row: &Row, positions: NamePositions) -> bool {
+    match (row.names, positions) {
         // The subcommands have rows of their own.
         (Names::Subcommands, _) => true,
-        (Names::None, Says::None) => true,
-        (Names::None, Says::Fixed { .. }) => NAME_NO_RECORD.contains(&row.name),
+        (Names::None, NamePositions::None) => true,
+        (Names::None, NamePositions::Fixed { .. }) => NAME_NO_RECORD.contains(&row.name),
         (
             Names::At { first, last, step },
-            Says::Fixed {
+            NamePositions::Fixed {
                 first: f,
                 last: l,
                 step: s,
@@ -55,9 +55,11 @@ fn agrees(row: &Row, says: Says) -> bool {
             let steps = first as i64 == l || step as i64 == s;
             first as i64 == f && last as i64 == l && steps
         }
-        (Names::At { .. }, Says::Movable | Says::None) => NAMES_MORE.contains(&row.name),
-        (Names::None, Says::Movable) => false,
-        (_, says) => says == Says::Movable,
+        (Names::At { .. }, NamePositions::Movable | NamePositions::None) => {
+            NAMES_MORE.contains(&row.name)
+        }
+        (Names::None, NamePositions::Movable) => false,
+        (_, positions) => positions == NamePositions::Movable,
     }
 }
 

@@ -194,7 +194,7 @@ proptest! {
         options in vec(word_or_value(), 0..4),
         count in 0..4_u8,
         pairs in vec((word(), value()), 0..4),
-        behind in vec(word_or_value(), 0..3),
+        after in vec(word_or_value(), 0..3),
     ) {
         let mut request = vec!["HSETEX".to_owned(), "wa:1".to_owned()];
         request.extend(options);
@@ -202,7 +202,7 @@ proptest! {
         for (field, value) in &pairs {
             request.extend([field.clone(), value.clone()]);
         }
-        request.extend(behind);
+        request.extend(after);
         // Fields are words here: every value is a value, in any position.
         let fields: Vec<usize> = fields_of(&request);
         let clear = values_in_clear(&request, |_| 1)?;

@@ -11,7 +11,7 @@ fn every_command_of_every_server_has_a_row() {
     let ours: BTreeSet<&str> = rows().iter().map(|row| row.name).collect();
     let mut without = Vec::new();
     for commands in servers::all() {
-        for name in commands.says.keys() {
+        for name in commands.positions.keys() {
             if !ours.contains(name.as_str()) {
                 without.push(format!("{} of {}", name, commands.server));
             }
@@ -24,7 +24,7 @@ fn every_command_of_every_server_has_a_row() {
 fn every_row_is_a_command_of_some_server() {
     let mut theirs = BTreeSet::new();
     for commands in servers::all() {
-        theirs.extend(commands.says.into_keys());
+        theirs.extend(commands.positions.into_keys());
     }
     let ours = rows().iter().map(|row| row.name);
     // DEBUG does not list its subcommands, and one of CLIENT is of a server that is not available here.

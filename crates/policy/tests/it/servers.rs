@@ -6,7 +6,7 @@ use waxseal_testing::{Flavor, RedisServer, Reply};
 
 /// The positions of names according to COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
+pub(crate) enum NamePositions {
     None,
     Movable,
     Fixed { first: i64, last: i64, step: i64 },
@@ -15,7 +15,7 @@ pub(crate) enum Says {
 /// All commands of one server, by name.
 pub(crate) struct Commands {
     pub(crate) server: String,
-    pub(crate) says: BTreeMap<String, Says>,
+    pub(crate) positions: BTreeMap<String, NamePositions>,
 }
 
 /// Every supported server, live or from its list.
@@ -60,54 +60,57 @@ pub(crate) fn writing() -> Vec<(String, String)> {
 
 fn live(flavor: Flavor) -> Commands {
     let server = RedisServer::builder().flavor(flavor).start();
-    let mut says = BTreeMap::new();
+    let mut positions = BTreeMap::new();
     for entry in server.client().cmd(&["COMMAND"]).array() {
-        read_entry(entry, &mut says);
+        read_entry(entry, &mut positions);
     }
-    assert!(says.len() > 200, "{flavor:?} has more commands than that");
+    assert!(
+        positions.len() > 200,
+        "{flavor:?} has more commands than that"
+    );
     Commands {
         server: format!("{flavor:?}"),
-        says,
+        positions,
     }
 }
 
-fn read_entry(entry: Reply, says: &mut BTreeMap<String, Says>) {
+fn read_entry(entry: Reply, positions: &mut BTreeMap<String, NamePositions>) {
     let mut parts = entry.array().into_iter();
     let name = parts.next().expect("a name").to_text();
     let flags = parts.nth(1).expect("flags").to_text();
     let mut number = || parts.next().expect("a number").int();
     let (first, last, step) = (number(), number(), number());
     let movable = flags.lines().any(|flag| flag == "movablekeys");
-    says.insert(name, read_places(movable, first, last, step));
+    positions.insert(name, read_places(movable, first, last, step));
     // Access classes, tips, specifications; subcommands last.
     for subcommand in parts.nth(3).map(Reply::array).into_iter().flatten() {
-        read_entry(subcommand, says);
+        read_entry(subcommand, positions);
     }
 }
 
-fn read_places(movable: bool, first: i64, last: i64, step: i64) -> Says {
+fn read_places(movable: bool, first: i64, last: i64, step: i64) -> NamePositions {
     match (movable, first) {
-        (true, _) => Says::Movable,
-        (false, 0) => Says::None,
-        (false, _) => Says::Fixed { first, last, step },
+        (true, _) => NamePositions::Movable,
+        (false, 0) => NamePositions::None,
+        (false, _) => NamePositions::Fixed { first, last, step },
     }
 }
 
 fn kept(server: &str, text: &str) -> Commands {
     let lines = text.lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let says = lines.map(|line| {
+    let positions = lines.map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |at: usize| words[at].parse().expect("a number");
         let places = match words[2] {
-            "none" => Says::None,
-            "movable" => Says::Movable,
+            "none" => NamePositions::None,
+            "movable" => NamePositions::Movable,
             _ => read_places(false, number(2), number(3), number(4)),
         };
         (words[0].to_owned(), places)
     });
     Commands {
         server: server.to_owned(),
-        says: says.collect(),
+        positions: positions.collect(),
     }
 }

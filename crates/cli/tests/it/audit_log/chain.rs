@@ -1,12 +1,11 @@
-//! The chain: what was changed, removed, inserted, moved or cut is found, and what happens in the life
-//! of a file without anybody's ill will leaves it whole.
+//! The chain: changed, removed, inserted, moved or cut lines are found, and the ordinary life of a file leaves it whole.
 
 use std::fs;
 
 use serde_json::Value;
 use waxseal_testing::RedisServer;
 
-use super::{TRAIL_KEY, assert_whole, entries, log, recording, told};
+use super::{TRAIL_KEY, assert_whole, entries, log, recorded, recording};
 use crate::program::{OTHER_KEY, Program};
 
 /// A program with an audit log of 5 entries, in a store that is a file.
@@ -24,13 +23,13 @@ fn put(program: &Program, name: &str) {
     program.run_with(&["put", name], b"{}").done();
 }
 
-/// The verdict about a log that was tampered with so.
+/// The break in a log after a manipulation.
 #[track_caller]
 fn after(program: &Program, change: impl Fn(&mut Vec<String>)) -> Value {
     let mut lines: Vec<_> = log(program).lines().map(str::to_owned).collect();
     change(&mut lines);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    // Under another name: nothing beside it tells how long it was.
+    // Under another name, without a state file.
     fs::write(program.path("copy.jsonl"), text).unwrap();
     let output = program.run(&["audit-log", "verify", "copy.jsonl", "--json"]);
     output.with_status(1).json()["broken"].clone()
@@ -43,7 +42,7 @@ fn assert_broken(broken: &Value, kind: &str, line: u64) {
 }
 
 #[test]
-fn what_somebody_did_to_the_lines_is_found_and_named() {
+fn manipulations_of_lines_are_found_and_classified() {
     let program = with_entries();
     assert_whole(&program, 5);
     let broken = after(&program, |lines| {
@@ -106,7 +105,7 @@ fn every_changed_byte_is_found() {
 }
 
 #[test]
-fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
+fn a_missing_end_is_found_by_an_entry_known_from_elsewhere() {
     let program = with_entries();
     let all = entries(&program);
     let text = program.run(&["audit-log", "verify"]).done().text();
@@ -141,7 +140,7 @@ fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
     // And the next writer reports it.
     put(&program, "wa:3");
     assert_eq!(
-        told(&program)[3..],
+        recorded(&program)[3..],
         ["cut_off done", "put begun", "put done"]
     );
     let broken = verify(&["--json"]).with_status(1).json()["broken"].clone();
@@ -154,7 +153,7 @@ fn another_key_is_distinguished_from_a_broken_chain() {
     let other = program.clone().env("TRAIL_KEY", OTHER_KEY);
     let text = "no entry of the audit log was written under this key\nhint: ";
     other.run(&["audit-log", "verify"]).failed(2, text);
-    // Nothing is written behind what another key made.
+    // Nothing is appended to the entries of another key.
     let output = other.run(&["get", "wa:1"]);
     let output = output.failed(2, "does not verify under this key");
     assert_eq!(output.text(), "");
@@ -202,11 +201,14 @@ fn entries_are_shown_by_time_and_action() {
 }
 
 #[test]
-fn a_renamed_file_is_carried_on_in_a_new_one() {
+fn a_renamed_file_is_continued_in_a_new_one() {
     let program = with_entries();
     fs::rename(program.path("audit.jsonl"), program.path("audit.jsonl.1")).unwrap();
     put(&program, "wa:3");
-    assert_eq!(told(&program), ["continued done", "put begun", "put done"]);
+    assert_eq!(
+        recorded(&program),
+        ["continued done", "put begun", "put done"]
+    );
     let entries = entries(&program);
     assert_eq!(entries[0]["seq"], 6);
     let verify = |files: &[&str]| program.run(&[&["audit-log", "verify"], files].concat());
@@ -225,7 +227,7 @@ fn a_renamed_file_is_carried_on_in_a_new_one() {
 }
 
 #[test]
-fn a_half_line_is_kept_and_told_of() {
+fn a_partial_line_is_kept_and_recorded() {
     let program = with_entries();
     for half in ["{\"seq\":6,\"at\":\"20", "{", "\u{1}"] {
         let before = log(&program);
@@ -248,7 +250,7 @@ fn a_half_line_is_kept_and_told_of() {
         assert_eq!(next["details"]["bytes"], half.len());
         program.run(&["audit-log", "verify"]).done();
     }
-    // What only lacks its end of line was written.
+    // A line that lacks only its end was written.
     let before = log(&program);
     fs::write(program.path("audit.jsonl"), before.trim_end()).unwrap();
     put(&program, "wa:3");
@@ -262,7 +264,7 @@ fn a_half_line_is_kept_and_told_of() {
 }
 
 #[test]
-fn the_first_line_may_be_half() {
+fn the_first_line_may_be_partial() {
     let program = Program::with_file()
         .env("TRAIL_KEY", TRAIL_KEY)
         .file("waxseal.toml", super::CONFIG)
@@ -285,6 +287,6 @@ fn processes_that_write_at_once_keep_one_chain() {
     for one in running {
         assert_eq!(one.end().done().text(), "{}");
     }
-    assert_eq!(told(&program).len(), 15);
+    assert_eq!(recorded(&program).len(), 15);
     assert_whole(&program, 15);
 }

@@ -12,7 +12,7 @@ const NOWHERE: &str =
     "audit_log = \"file:nowhere/audit.jsonl\"\naudit_log_key = \"env:TRAIL_KEY\"\n";
 
 #[test]
-fn what_cannot_be_recorded_is_not_done() {
+fn an_operation_that_cannot_be_recorded_is_not_done() {
     let server = RedisServer::start();
     let program = recording(&server, "");
     program.run_with(&["put", NAME], STATE.as_bytes()).done();
@@ -34,7 +34,7 @@ fn what_cannot_be_recorded_is_not_done() {
     assert_eq!(get(&server, NAME), before);
     // What only looks continues.
     program.run(&["inspect", NAME]).done();
-    // Who allows it is warned, and it is done.
+    // With audit_log_required = false it is done, with a warning.
     let lax = format!("{NOWHERE}audit_log_required = false\n");
     let program = program.file("waxseal.toml", &lax);
     let output = program.run(&["get", NAME]).done();
@@ -53,7 +53,7 @@ fn a_full_disk_refuses_and_leaves_a_chain_that_continues() {
     let server = RedisServer::start();
     let program = recording(&server, "");
     program.run_with(&["put", NAME], STATE.as_bytes()).done();
-    // An entry has more bytes than are left of this block then.
+    // Until an entry no longer fits into the block.
     while log(&program).len() % 1024 < 700 {
         program.run(&["get", NAME]).done();
     }
@@ -70,7 +70,7 @@ fn a_full_disk_refuses_and_leaves_a_chain_that_continues() {
 }
 
 #[test]
-fn a_process_that_holds_the_lock_is_not_waited_for_for_ever() {
+fn waiting_for_a_process_that_holds_the_lock_ends() {
     let server = RedisServer::start();
     let program = recording(&server, "");
     program.run_with(&["put", NAME], STATE.as_bytes()).done();
@@ -84,7 +84,7 @@ fn a_process_that_holds_the_lock_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_configuration_that_says_half_is_wrong_usage() {
+fn an_incomplete_configuration_is_wrong_usage() {
     let program = Program::with_file().env("TRAIL_KEY", TRAIL_KEY);
     let key = "audit_log_key = \"env:TRAIL_KEY\"\n";
     let log = "audit_log = \"file:audit.jsonl\"\n";
@@ -127,7 +127,7 @@ fn a_configuration_that_says_half_is_wrong_usage() {
         assert_eq!(output.text(), "");
     }
     assert!(!program.path("audit.jsonl").exists());
-    // A key in a file that others can read is none.
+    // A key in a file that others can read is refused.
     let program = program.file(
         "waxseal.toml",
         &format!("{log}audit_log_key = \"file:open.key\"\n"),

@@ -1,4 +1,4 @@
-//! Starts of services: in which mode, and without custodians. And the system's log in place of a file.
+//! Starts of services: their mode, and starts without custodians. And the system's log instead of a file.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use waxseal_testing::RedisServer;
 
-use super::{CONFIG, RING, TRAIL_KEY, assert_whole, entries, recording, told};
+use super::{CONFIG, RING, TRAIL_KEY, assert_whole, entries, recorded, recording};
 use crate::proxy::Proxy;
 use crate::records::{NAME, STATE};
 
 const PROTECT: &str = "[[protect]]\nrecords = \"wa:*\"\n";
 
 #[test]
-fn a_mode_is_recorded_when_it_is_another_than_the_last_time() {
+fn a_mode_is_recorded_if_it_differs_from_the_last_start() {
     let server = RedisServer::start();
     let program = recording(&server, PROTECT);
     let start = |mode: &str| {
@@ -24,7 +24,7 @@ fn a_mode_is_recorded_when_it_is_another_than_the_last_time() {
     start("on");
     start("off");
     start("on");
-    assert_eq!(told(&program)[1..], ["mode done"; 3]);
+    assert_eq!(recorded(&program)[1..], ["mode done"; 3]);
     let entries = entries(&program);
     let changes = entries[1..].iter().map(|entry| {
         let details = &entry["details"];
@@ -39,7 +39,7 @@ fn a_mode_is_recorded_when_it_is_another_than_the_last_time() {
             .starts_with("proxy at redis://")
     );
     assert_whole(&program, 4);
-    // A proxy that cannot say so does not start.
+    // A proxy that cannot record it does not start.
     let nowhere = CONFIG.replace("file:", "file:nowhere/") + PROTECT;
     let program = program.file("waxseal.toml", &nowhere);
     let output = program.run(&["proxy", "--listen", "127.0.0.1:0"]);
@@ -59,7 +59,7 @@ fn a_start_without_custodians_is_recorded() {
     program.run(&["keyring", "init"]).done();
     program.run_with(&["put", NAME], STATE.as_bytes()).done();
     program.run(&["--allow-offline", "get", NAME]).done();
-    assert_eq!(told(&program)[5..], ["allow_offline done", "get done"]);
+    assert_eq!(recorded(&program)[5..], ["allow_offline done", "get done"]);
     assert!(
         entries(&program)[5]["target"]
             .as_str()

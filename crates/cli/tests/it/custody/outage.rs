@@ -251,7 +251,7 @@ fn a_wrong_pin_ends_with_the_status_that_is_not_tried_again() {
     let world = World::sealed_by_the_token();
     let wrong = world.program.env("PKCS11_PIN", "00000000");
     let output = wrong.run(&["keyring", "status"]);
-    let output = output.failed(64, "does not take the PIN: it is wrong");
+    let output = output.failed(64, "rejects the PIN: it is wrong");
     assert!(
         output.stderr.contains("pkcs11-tool --login"),
         "{}",
@@ -268,7 +268,7 @@ fn a_wrong_pin_ends_with_the_status_that_is_not_tried_again() {
     }
     let doctor = wrong.run(&["doctor"]);
     assert!(
-        doctor.text().contains("does not take the PIN"),
+        doctor.text().contains("rejects the PIN"),
         "{}",
         doctor.text()
     );
@@ -290,7 +290,7 @@ fn a_wrong_pin_beside_a_custodian_that_is_away_is_not_tried_again_either() {
         &["keyring", "status"][..],
         &["proxy", "--listen", "127.0.0.1:0"],
     ] {
-        let output = wrong.run(words).failed(64, "does not take the PIN: ");
+        let output = wrong.run(words).failed(64, "rejects the PIN: ");
         assert!(
             output.stderr.contains("pkcs11-tool --login"),
             "{}",

@@ -69,7 +69,7 @@ fn a_wrong_pin_is_sent_once_by_all_processes_that_start_together() {
     let wrong = with(right, "PKCS11_PIN", "000000");
     let (answer, logins) = wrap_at_once(FaultMode::SlowLogin, &wrong, &token);
     for answer in &answer {
-        assert!(answer.contains("does not take the PIN"), "{answer}");
+        assert!(answer.contains("rejects the PIN"), "{answer}");
     }
     let count_with = |cause: &str| answer.iter().filter(|it| it.contains(cause)).count();
     assert_eq!(count_with("it is wrong"), 1, "{answer:?}");
@@ -92,7 +92,7 @@ fn a_wrong_pin_is_sent_once_and_never_again() {
     let mut process = CustodianProcess::start(&[URL], &spied);
     for line in ["wrap", "wrap", "create-key", "wrap"] {
         let answer = process.send(line);
-        assert!(answer.contains("does not take the PIN"), "{line}: {answer}");
+        assert!(answer.contains("rejects the PIN"), "{line}: {answer}");
         assert!(!answer.contains("000000"), "{answer}");
     }
     process.end();
@@ -130,7 +130,7 @@ fn a_login_that_fails_without_a_reason_is_not_repeated_either() {
     for line in ["wrap", "create-key", "wrap"] {
         let answer = process.send(line);
         // The PIN is not remembered as wrong, because that is unknown.
-        let expected = "does not take the PIN: it refuses the login";
+        let expected = "rejects the PIN: it refuses the login";
         assert!(answer.contains(expected), "{answer}");
     }
     assert_eq!(logins(&log), 1);
