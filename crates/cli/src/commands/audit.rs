@@ -19,7 +19,6 @@ use crate::commands::unmatched;
 use crate::output::{self, thousands};
 
 use count::Counted;
-pub(crate) use count::audit_of;
 
 /// `audit verify`.
 pub(crate) async fn verify(

@@ -1,8 +1,8 @@
-//! The page of a report: the same figures as in the JSON that it carries, and nothing from elsewhere.
+//! The page of a report: the figures of the JSON that it contains, and nothing from elsewhere.
 
 use super::*;
 
-/// The number in an element that is marked so, after this place of a page.
+/// The number in an element with this mark, after this text of a page.
 #[track_caller]
 fn figure(page: &str, after: &str, mark: &str) -> u64 {
     let (_, rest) = page
