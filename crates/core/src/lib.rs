@@ -51,6 +51,7 @@ mod sealed;
 mod sealer;
 mod signature;
 mod terminal;
+mod user_key;
 mod wrapping;
 mod xaes;
 
@@ -65,7 +66,8 @@ pub use keyed_hash::KeyedHash;
 pub use keyring::{KeyRole, KeyUsage, Keyring, SharedKeyring};
 pub use mask::NameMask;
 pub use script_digest::script_digest;
-pub use sealer::{Form, Opened, ResealOutcome, Sealer, UserKey};
+pub use sealer::{Form, OpenedValue, ResealOutcome, Sealer};
 pub use signature::{SigningKey, verify_signature};
 pub use terminal::{escape_for_terminal, sanitize_for_terminal};
+pub use user_key::UserKey;
 pub use wrapping::WrappingKey;
