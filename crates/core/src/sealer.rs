@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::armor;
 use crate::binding::Binding;
-use crate::choice::{Format, Mode, PlainValues};
 use crate::classic;
 use crate::datakey::{self, DataKey};
 use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
 use crate::error::{OpenError, ResealError, SealError};
 use crate::key::KeyId;
 use crate::keyring::{Keyring, SharedKeyring};
+use crate::options::{Format, Mode, PlainValues};
 use crate::plain::{self, Expected};
 use crate::sealed;
 use crate::user_key::{UserKey, UserKeyState};
