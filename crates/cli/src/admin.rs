@@ -15,7 +15,7 @@ use waxseal_service::resources::Resources;
 use crate::args::{AdminArgs, check_host_port};
 use crate::output;
 use crate::status::Watch;
-use crate::trial::RefusalRecord;
+use waxseal_service::refusals::RefusalRecord;
 
 /// The token of the status page.
 const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";

@@ -23,7 +23,6 @@ mod sweep;
 mod unmatched;
 mod value;
 
-pub(crate) use audit::audit_of;
 #[cfg(test)]
 pub(crate) use proxy::MAX_DEFAULT_WORKERS;
 

@@ -217,9 +217,9 @@ impl<W: Write> Output<W> {
             match self.stream.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    let (done, rest) = bytes.split_at(written);
+                    let (done, remaining) = bytes.split_at(written);
                     self.is_in_line = done.last() != Some(&b'\n');
-                    bytes = rest;
+                    bytes = remaining;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Another process made the pipe non-blocking, for both.

@@ -16,7 +16,6 @@ mod progress;
 mod signals;
 mod status;
 mod stderr;
-mod trial;
 mod usage_error;
 
 use std::panic::catch_unwind;

@@ -64,13 +64,11 @@ impl Progress {
                 }
             }
             Event::Waiting(error) => {
-                self.print_line(&format!(
-                    "waxseal: warning: {error}; waiting for it to come back"
-                ));
+                self.print_line(&format!("waxseal: warning: {error}; waiting for it"));
             }
             Event::Restarted => {
-                let text = "waxseal: the store was restarted: its records are gone through again \
-                            (what is sealed already stays as it is)";
+                let text = "waxseal: the store was restarted: the sweep starts again (values that are sealed \
+                            already stay unchanged)";
                 self.print_line(text);
                 self.from = 0;
                 self.started = Instant::now();
@@ -85,7 +83,7 @@ impl Progress {
         }
         if self.found > SHOWN {
             let more = thousands(self.found - SHOWN);
-            output::warn(&format!("and {more} more of that kind, not shown"));
+            output::warn(&format!("{more} more findings are not shown"));
         }
     }
 
@@ -112,7 +110,7 @@ impl Progress {
                 bar.set_message(pace);
             }
             None => output::stderr_line(&format!(
-                "waxseal: {} of about {} records looked at, {pace}",
+                "waxseal: {} of about {} records examined, {pace}",
                 thousands(examined.min(records)),
                 thousands(records)
             )),

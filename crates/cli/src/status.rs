@@ -20,11 +20,11 @@ use waxseal_proxy::{CheckResponse, Source, Upstream};
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
 
-use crate::trial::RefusalRecord;
 use counting::Counted;
 use history::{EVERY, History};
 use keys::KeysView;
 use waxseal_service::panics::spawn_restarting;
+use waxseal_service::refusals::RefusalRecord;
 
 /// How long the server may take until it counts as away.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -126,29 +126,43 @@ fn is_mixed_case(stored: &[u8]) -> bool {
     stored.iter().any(u8::is_ascii_lowercase) && stored.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Opens stored bytes with the first matching key, and returns the key as well.
-///
-/// `None` if the bytes do not have the form of classic values; `Some(None)` if no key opens them.
-#[expect(
-    clippy::option_option,
-    reason = "not classic, and opened by no key, are different"
-)]
+/// The result of opening stored bytes with several keys.
+pub(crate) enum ClassicValue<'k, K> {
+    /// A key opened them.
+    Opened {
+        /// The key.
+        key: &'k K,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// They have the form of a classic value, and no key opens them.
+    Refused,
+    /// They do not have the form of a classic value.
+    OtherForm,
+}
+
+/// Opens stored bytes with the first matching key.
 pub(crate) fn open<'k, K: 'k>(
     stored: &[u8],
     keys: impl Iterator<Item = &'k K>,
     classic: impl Fn(&K) -> &ClassicKey,
-) -> Option<Option<(&'k K, Vec<u8>)>> {
+) -> ClassicValue<'k, K> {
     // Most plain values are JSON: recognised by their first byte, without decoding.
     if stored.len() < SHORTEST || stored.first() == Some(&b'{') {
-        return None;
+        return ClassicValue::OtherForm;
     }
-    let mut raw = Raw::decode(stored)?;
+    let Some(mut raw) = Raw::decode(stored) else {
+        return ClassicValue::OtherForm;
+    };
     for key in keys {
         if classic(key).open(&mut raw).is_some() {
-            return Some(Some((key, raw.text)));
+            return ClassicValue::Opened {
+                key,
+                value: raw.text,
+            };
         }
     }
-    Some(None)
+    ClassicValue::Refused
 }
 
 /// Encodes raw bytes as Base64 in place.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::armor;
 use crate::binding::Binding;
-use crate::classic;
+use crate::classic::{self, ClassicValue};
 use crate::datakey::{self, DataKey};
 use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
 use crate::error::{OpenError, ResealError, SealError};
@@ -265,14 +265,14 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let keys = ring.iter().flat_map(|ring| ring.keys());
         match classic::open(stored, keys, DataKey::classic) {
-            Some(Some((key, value))) => Ok(Some(OpenedValue {
+            ClassicValue::Opened { key, value } => Ok(Some(OpenedValue {
                 value: Cow::Owned(value),
                 form: Form::Classic { key: key.id() },
             })),
-            Some(None) if let Some(id) = self.compromised(stored) => {
+            ClassicValue::Refused if let Some(id) = self.compromised(stored) => {
                 Err(OpenError::Compromised { id })
             }
-            Some(None) | None => self.accept_plain(stored).map(Some),
+            ClassicValue::Refused | ClassicValue::OtherForm => self.accept_plain(stored).map(Some),
         }
     }
 
@@ -343,8 +343,10 @@ impl Sealer {
     /// The compromised key that a classic value is under, if it is one. Such a value is not plain.
     fn compromised(&self, stored: &[u8]) -> Option<KeyId> {
         let ring = self.keyring.as_ref()?.load();
-        let (key, _) = classic::open(stored, ring.compromised(), DataKey::classic)??;
-        Some(key.id())
+        match classic::open(stored, ring.compromised(), DataKey::classic) {
+            ClassicValue::Opened { key, .. } => Some(key.id()),
+            ClassicValue::Refused | ClassicValue::OtherForm => None,
+        }
     }
 
     fn open_sealed(

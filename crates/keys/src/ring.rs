@@ -4,28 +4,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::{
     DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey, hex,
 };
 use zeroize::Zeroizing;
 
-use crate::bytes::Bytes;
-use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
-use crate::error::{DocumentError, RingError};
-use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
+use crate::error::RingError;
+use crate::keyring_document::{Entry, Erasure, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
 mod change;
 mod check_value;
+mod create;
+mod open;
 mod times;
 mod wraps;
 
 pub use times::WrongTime;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
-use wraps::wrap;
 pub use wraps::{Rewrap, test_custodian};
 
 /// The name under which the ring's own secret is wrapped.
@@ -65,147 +63,6 @@ struct UnwrappedKey {
 }
 
 impl Ring {
-    /// Creates a ring for an environment. Its first key seals at once: no process has another one yet.
-    ///
-    /// `adopted` are the keys of the environment that values are sealed under already: the first continues
-    /// to seal, so that applications which only have these keys can open new values, and the others are
-    /// decrypt-only. Without any, a new key seals.
-    pub async fn create(
-        environment: &str,
-        settings: Settings,
-        custodians: &[Arc<dyn Custodian>],
-        adopted: &[SecretKey],
-        now_ms: u64,
-    ) -> Result<Self, RingError> {
-        let ring: String = (0..2)
-            .map(|_| KeyId::random().to_string())
-            .collect::<Vec<_>>()
-            .concat();
-        let secret = SecretKey::generate()?;
-        let context = |key| Context {
-            environment,
-            ring: &ring,
-            key,
-        };
-        let mut names = Vec::new();
-        for custodian in custodians {
-            names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
-        }
-        let document = KeyringDocument {
-            format: FORMAT,
-            ring: ring.clone(),
-            environment: environment.to_owned(),
-            version: 1,
-            fence: 0,
-            rotation: settings,
-            previous: None,
-            names,
-            keys: Vec::new(),
-            protects: Vec::new(),
-            erased: Vec::new(),
-            mac: None,
-        };
-        let derived = Arc::new(DerivedSecrets::new(&secret)?);
-        let mut this = Self {
-            document,
-            derived,
-            keys: HashMap::new(),
-            is_repaired: false,
-        };
-        let fresh = [SecretKey::generate()?];
-        let is_adopted = !adopted.is_empty();
-        let keys = if is_adopted { adopted } else { &fresh[..] };
-        for (index, key) in keys.iter().enumerate() {
-            let state = if index == 0 {
-                KeyState::Sealing
-            } else {
-                KeyState::DecryptOnly
-            };
-            let id = if is_adopted { key.id() } else { this.free_id() };
-            if this.entry(id).is_some() {
-                continue;
-            }
-            this.insert(id, key, custodians, (state, is_adopted), (now_ms, now_ms))
-                .await?;
-        }
-        this.authenticate();
-        Ok(this)
-    }
-
-    /// Opens a document. Keys that `known` holds are not unwrapped again: a process that has a ring does not
-    /// need its custodians for a document that only wraps the same keys differently.
-    pub async fn open(
-        bytes: &[u8],
-        location: &str,
-        environment: &str,
-        custodians: &Custodians,
-        known: Option<&Self>,
-    ) -> Result<Self, RingError> {
-        let source = custodians.unwrapping();
-        Self::open_from(bytes, location, environment, &source, known).await
-    }
-
-    pub(crate) async fn open_from(
-        bytes: &[u8],
-        location: &str,
-        environment: &str,
-        source: &dyn UnwrapSource,
-        known: Option<&Self>,
-    ) -> Result<Self, RingError> {
-        let refused = |error| RingError::Document {
-            location: location.to_owned(),
-            error,
-        };
-        let document = KeyringDocument::parse(bytes).map_err(refused)?;
-        // The same code over another content: changed, whichever part it is.
-        let same_code = known.filter(|known| known.document.mac == document.mac);
-        if same_code.is_some_and(|known| known.document != document) {
-            return Err(refused(DocumentError::Mac));
-        }
-        if document.environment != environment {
-            return Err(RingError::Environment {
-                found: sanitize_for_terminal(&document.environment),
-                expected: environment.to_owned(),
-            });
-        }
-        // The ring's own secret never changes.
-        let known = known.filter(|known| known.document.ring == document.ring);
-        let derived = match known {
-            Some(known) => known.derived.clone(),
-            None => {
-                let secret = source
-                    .unwrap(&document.names, &document.context(NAMES))
-                    .await?;
-                Arc::new(DerivedSecrets::new(&secret)?)
-            }
-        };
-        let mut unknown = Vec::new();
-        let mut keys = HashMap::with_capacity(document.keys.len());
-        for entry in document.keys.iter().filter(|it| !it.wraps.is_empty()) {
-            match known.and_then(|known| known.keys.get(&entry.id)) {
-                Some(key) => drop(keys.insert(entry.id, key.clone())),
-                None => unknown.push(UnwrappedKey::unwrap(entry, &document, source)),
-            }
-        }
-        // The first answer has shown which custodians can be reached: now several keys at a time.
-        let mut unknown = stream::iter(unknown).buffer_unordered(MAX_CONCURRENT_UNWRAPS);
-        while let Some((id, key)) = unknown.try_next().await? {
-            keys.insert(id, key);
-        }
-        drop(unknown);
-        let ring = Self {
-            document,
-            derived,
-            keys,
-            is_repaired: false,
-        };
-        if ring.is_authentic() {
-            return Ok(ring);
-        }
-        let repaired = known.and_then(|known| ring.with_wraps_of(known));
-        repaired.ok_or_else(|| refused(DocumentError::Mac))
-    }
-
     /// The document, as it is written.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -392,65 +249,6 @@ impl Ring {
         }
         Ok(())
     }
-
-    fn free_id(&self) -> KeyId {
-        loop {
-            let id = KeyId::random();
-            if self.entry(id).is_none() {
-                return id;
-            }
-        }
-    }
-
-    async fn insert(
-        &mut self,
-        id: KeyId,
-        key: &SecretKey,
-        custodians: &[Arc<dyn Custodian>],
-        (state, adopted): (KeyState, bool),
-        (created, activates): (u64, u64),
-    ) -> Result<(), RingError> {
-        let shown = id.to_string();
-        let mut wraps = Vec::new();
-        for custodian in custodians {
-            wraps.push(wrap(&**custodian, key, &self.document.context(&shown)).await?);
-        }
-        self.document.keys.push(Entry {
-            id,
-            state,
-            created,
-            activates,
-            changed: created,
-            adopted,
-            wraps,
-        });
-        self.keys.insert(id, Arc::new(UnwrappedKey::new(id, key)?));
-        Ok(())
-    }
-
-    /// The authentication code is HMAC-SHA-256 under a key derived from the ring's secret, over a proof of
-    /// each key and the document: it cannot be computed without all of the keys.
-    fn with_authenticated<T>(&self, then: impl FnOnce(&KeyedHash, &[&[u8]]) -> T) -> T {
-        let body = self.document.authenticated();
-        let proofs = self.document.keys.iter().filter_map(|entry| {
-            let key = self.keys.get(&entry.id)?;
-            Some(&key.proof[..])
-        });
-        let parts: Vec<&[u8]> = proofs.chain([body.as_slice()]).collect();
-        then(&self.derived.mac, &parts)
-    }
-
-    fn is_authentic(&self) -> bool {
-        let Some(found) = &self.document.mac else {
-            return false;
-        };
-        self.with_authenticated(|mac, parts| mac.verify(parts, &found.0))
-    }
-
-    fn authenticate(&mut self) {
-        let mac = self.with_authenticated(KeyedHash::hash);
-        self.document.mac = Some(Bytes(mac.to_vec()));
-    }
 }
 
 impl DerivedSecrets {
@@ -466,16 +264,6 @@ impl DerivedSecrets {
 }
 
 impl UnwrappedKey {
-    async fn unwrap(
-        entry: &Entry,
-        document: &KeyringDocument,
-        source: &dyn UnwrapSource,
-    ) -> Result<(KeyId, Arc<Self>), RingError> {
-        let id = entry.id.to_string();
-        let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;
-        Ok((entry.id, Arc::new(Self::new(entry.id, &key)?)))
-    }
-
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
             data: Arc::new(DataKey::with_id(id, key)?),

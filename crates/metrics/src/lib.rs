@@ -26,7 +26,6 @@ pub use coverage::{CoverageCounts, CoverageMetrics};
 pub use decoys::{DecoyOpener, decoys_opened_counter};
 pub use metric::{Kind, Label, LabelValues, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
-#[cfg(feature = "prometheus")]
 pub use names::TABLE;
 pub use process::{ProcessMetrics, set_certificate_expiry, set_mode};
 pub use ring::{

@@ -1,14 +1,18 @@
-//! The state of decoys: what the record of a decoy holds.
+//! Decoys: the state of their records, and planting them.
+
+use std::hash::{BuildHasher, RandomState};
 
 use serde::Serialize;
 use waxseal_core::{Binding, Mode, Sealer, Shape};
-use waxseal_stores::{Cursor, Record, RecordStore, Slot};
+use waxseal_stores::{Change, Cursor, Expiry, Lifetime, Outcome, Record, RecordStore, Slot};
 
-use crate::Failure;
 use crate::configuration::decoys::Decoy;
 use crate::resources::keys::binding;
 use crate::resources::{Resources, keys};
+use crate::{Failure, now_ms, sample_states};
 
+/// The largest age of the last activity in an invented conversation: 14 days, in milliseconds.
+const MAX_AGE_MS: u64 = 14 * 24 * 3600 * 1000;
 /// Slots of a hash or list that are read.
 const MAX_SLOTS: usize = 1000;
 
@@ -58,6 +62,46 @@ pub async fn form(
     let worst = [Form::Plain, Form::Damaged].into_iter();
     let worst = worst.clone().find(|form| forms.contains(form));
     Ok(worst.unwrap_or(Form::Sealed))
+}
+
+/// Writes a decoy with this value, or with an invented conversation. Returns false if the record exists: a decoy never
+/// replaces anything.
+pub async fn plant(
+    resources: &Resources,
+    store: &dyn RecordStore,
+    decoy: &Decoy,
+    value: Option<&[u8]>,
+    expiry: Expiry,
+) -> Result<bool, Failure> {
+    let name = &decoy.name;
+    let lifetimes = store.lifetimes(std::slice::from_ref(name)).await?;
+    if lifetimes.first() != Some(&Lifetime::Absent) {
+        return Ok(false);
+    }
+    let sealer =
+        keys::record_sealer(resources, &decoy.protected, Mode::On, name.as_bytes(), true).await?;
+    let value = match value {
+        Some(value) => value.to_vec(),
+        None => invented(name.as_bytes()),
+    };
+    let stored = sealer.seal(&value, binding(name, &Slot::Whole))?;
+    let change = Change {
+        name,
+        slot: &Slot::Whole,
+        expected: None,
+        value: &stored,
+        expiry,
+    };
+    let outcomes = store.replace_if_unchanged(&[change]).await?;
+    Ok(outcomes.first() == Some(&Outcome::Done))
+}
+
+/// Returns an invented conversation of the last days. It is random in each process: a predictable one would show that
+/// the record is a decoy.
+fn invented(name: &[u8]) -> Vec<u8> {
+    let random = RandomState::new().hash_one(name);
+    let at = now_ms().saturating_sub(random.rotate_left(32) % MAX_AGE_MS);
+    sample_states::state_at(random % 1_000_000, at)
 }
 
 fn form_of(sealer: &Sealer, stored: &[u8], binding: Binding<'_>) -> Form {

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod audit_log;
+pub mod canary;
 pub mod certificates;
 pub mod configuration;
 pub mod decoys;
@@ -19,7 +20,9 @@ pub mod keyring_text;
 pub mod memory;
 pub mod notice;
 pub mod panics;
+pub mod refusals;
 pub mod resources;
+pub mod sample_states;
 pub mod unmatched;
 pub mod upstream;
 

@@ -16,13 +16,14 @@ use waxseal_stores::{Change, Expiry, Outcome, RecordName, RecordStore, Slot, Sto
 use crate::error::{GuardError, Mismatch};
 
 mod sample;
+mod sampler;
 mod stored;
 mod user_store;
 
 pub use sample::{GuardedRecords, Sample, SealedUnder};
 
 pub(crate) use sample::named;
-use sample::{Bounds, Sampler};
+use sampler::{Bounds, Sampler};
 use stored::StoredCanary;
 
 const NAME: &str = "waxseal:canary";

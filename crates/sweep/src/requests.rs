@@ -1,4 +1,4 @@
-//! The requests of a batch to its store, made so that one record which the store cannot serve does not stop the
+//! The requests of a batch to its store, such that one record which the store cannot serve does not stop the
 //! others.
 //!
 //! A request that ends the connection, or gets no answer although the store answers others, is repeated: alone, so
@@ -69,7 +69,7 @@ pub(crate) enum Answer<T> {
 pub(crate) struct Replaced {
     /// The outcome of each change.
     pub(crate) outcomes: Vec<Answer<Outcome>>,
-    /// True if some may have been made by a request whose answer was lost.
+    /// True if some may have been carried out by a request whose answer was lost.
     pub(crate) is_repeated: bool,
 }
 

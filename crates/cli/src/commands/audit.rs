@@ -19,7 +19,6 @@ use crate::commands::unmatched;
 use crate::output::{self, thousands};
 
 use count::Counted;
-pub(crate) use count::audit_of;
 
 /// `audit verify`.
 pub(crate) async fn verify(
@@ -41,7 +40,7 @@ pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failu
             "a report is signed with the key of a keyring, and no keyring is configured",
         )
         .hint(
-            "waxseal keyring init makes one; name it with --keyring or in waxseal.toml. --html alone \
+            "waxseal keyring init creates one; name it with --keyring or in waxseal.toml. --html alone \
              and --json need none, and are not signed",
         ));
     }

@@ -1,30 +1,22 @@
-//! `decoy`: lays out records that no application reads, and tells how they are. Who is told when one is
-//! opened is the business of the proxy, the library and `get`.
+//! `decoy`: plants records that no application reads, and lists their states. The proxy, the library and `get` report the
+//! opening of one.
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use tracing::info;
-use waxseal_core::Mode;
-use waxseal_service::configuration::decoys::Decoy;
-use waxseal_service::decoys::{Form, form};
-use waxseal_service::now_ms;
-use waxseal_service::resources::keys::binding;
+use waxseal_service::decoys::{self, Form, form};
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::{Ended, Failure};
-use waxseal_stores::{Change, Expiry, Lifetime, Outcome, RecordStore, Slot};
+use waxseal_stores::Expiry;
 
 use crate::args::{DecoyCommand, PlantArgs};
-use crate::commands::demo::people;
 use crate::commands::{recorded, value};
 use crate::output;
 
-/// The last activity of an invented conversation lies so far back at most.
-const INVENTED: u64 = 14 * 24 * 3600 * 1000;
 #[derive(Serialize)]
 struct Listed {
     record: String,
@@ -105,7 +97,7 @@ async fn plant(
     let mut rows = Vec::new();
     for decoy in &resources.configuration.decoys {
         let record = decoy.shown(&keys::name_mask(resources));
-        let planted = plant_one(resources, &*store, decoy, value, expiry).await?;
+        let planted = decoys::plant(resources, &*store, decoy, value, expiry).await?;
         if planted {
             resources.trail.add_count("planted", 1);
             info!(%record, "a decoy was planted by an operator");
@@ -128,45 +120,6 @@ async fn plant(
     }
     output::line(format!("{planted} planted, {there} there before"))?;
     Ok(Ended::Done)
-}
-
-/// Whether it was: never over something that is there.
-async fn plant_one(
-    resources: &Resources,
-    store: &dyn RecordStore,
-    decoy: &Decoy,
-    value: Option<&[u8]>,
-    expiry: Expiry,
-) -> Result<bool, Failure> {
-    let name = &decoy.name;
-    let lifetimes = store.lifetimes(std::slice::from_ref(name)).await?;
-    if lifetimes.first() != Some(&Lifetime::Absent) {
-        return Ok(false);
-    }
-    let sealer =
-        keys::record_sealer(resources, &decoy.protected, Mode::On, name.as_bytes(), true).await?;
-    let value = match value {
-        Some(value) => value.to_vec(),
-        None => invented(name.as_bytes()),
-    };
-    let stored = sealer.seal(&value, binding(name, &Slot::Whole))?;
-    let change = Change {
-        name,
-        slot: &Slot::Whole,
-        expected: None,
-        value: &stored,
-        expiry,
-    };
-    let outcomes = store.replace_if_unchanged(&[change]).await?;
-    Ok(outcomes.first() == Some(&Outcome::Done))
-}
-
-/// A conversation that nobody had, of the last days.
-fn invented(name: &[u8]) -> Vec<u8> {
-    // Drawn anew in each process, so that nobody can tell a decoy by making it again.
-    let drawn = RandomState::new().hash_one(name);
-    let at = now_ms().saturating_sub(drawn.rotate_left(32) % INVENTED);
-    people::state_at(drawn % 1_000_000, at)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,9 +1,8 @@
-//! `demo`: the main job from nothing. Ten thousand plain conversation states, migrated, read back,
-//! one of them damaged, the key rotated; with what it cost. Without `--store` in an embedded store
-//! in a temporary directory; on a server under names of its own, which are removed at the end.
+//! `demo`: the main job on an empty machine. Ten thousand plain conversation states are migrated, read, one of them is
+//! damaged, and the key is rotated; with the cost. Without `--store` in an embedded store in a temporary directory; on a
+//! server under names of its own, which are removed at the end.
 
 mod live;
-pub(super) mod people;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +11,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use waxseal_core::{Format, Keyring, Mode, NameMask, Sealer, SecretKey};
 use waxseal_service::resources::open_store;
-use waxseal_service::{Ended, Failure};
+use waxseal_service::{Ended, Failure, sample_states};
 use waxseal_sessions::{Canary, Options, StateManager, quarantine};
 use waxseal_stores::{
     Clock, Cursor, EmbeddedStore, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl,
@@ -25,10 +24,10 @@ use crate::progress::Progress;
 use crate::signals::stop_requested;
 
 const TTL: Duration = Duration::from_secs(3600);
-/// Writes that wait for the store at the same time.
-const AT_ONCE: usize = 2_000;
+/// Writes in flight at the same time.
+const MAX_IN_FLIGHT: usize = 2_000;
 
-/// The demo at work.
+/// A running demo.
 struct Demo {
     store: Arc<dyn RecordStore>,
     prefix: String,
@@ -41,7 +40,7 @@ pub(crate) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
         return live::run(common, args).await;
     }
     let started = Instant::now();
-    // Kept until the end: the directory goes with it.
+    // Removed when this is dropped at the end.
     let directory;
     let store: Arc<dyn RecordStore> = match &common.store {
         Some(text) => open_store(&StoreUrl::parse(text)?).await?,
@@ -89,7 +88,7 @@ impl Demo {
         self.show_record("anyone with a Redis credential, a dump or a backup reads this")
             .await?;
 
-        title(2, "Migrate: sealed in place, while applications go on")?;
+        title(2, "Migrate: sealed in place, while applications run")?;
         let migrated = self.sweep(Arc::new(Migrate::new(sealer.clone()))).await?;
         outcome("migrated", &migrated)?;
         self.show_record("the same record: AES-256-GCM, bound to its name")
@@ -99,7 +98,7 @@ impl Demo {
         let manager = self.manager(&sealer).await?;
         self.read_all(&manager).await?;
 
-        title(4, "Somebody changes one byte")?;
+        title(4, "Someone changes one byte")?;
         self.tamper(&manager).await?;
 
         title(5, "Rotate to a new key")?;
@@ -126,7 +125,7 @@ impl Demo {
     }
 
     fn name(&self, index: u64) -> RecordName {
-        RecordName::from(format!("{}{}", self.prefix, people::phone(index)))
+        RecordName::from(format!("{}{}", self.prefix, sample_states::phone(index)))
     }
 
     fn canary(&self) -> RecordName {
@@ -144,8 +143,8 @@ impl Demo {
     async fn fill(&self) -> Result<(), Failure> {
         let started = Instant::now();
         stream::iter((0..self.states).map(Ok::<_, Failure>))
-            .try_for_each_concurrent(AT_ONCE, |index| async move {
-                let (name, state) = (self.name(index), people::state(index));
+            .try_for_each_concurrent(MAX_IN_FLIGHT, |index| async move {
+                let (name, state) = (self.name(index), sample_states::state(index));
                 let put = self
                     .store
                     .put(&name, &Slot::Whole, &state, Expiry::After(TTL));
@@ -160,7 +159,7 @@ impl Demo {
         ))
     }
 
-    /// Shows the first record as it lies in the store.
+    /// Shows the first record as it is stored.
     async fn show_record(&self, remark: &str) -> Result<(), Failure> {
         let name = self.name(0);
         let stored = self
@@ -198,7 +197,7 @@ impl Demo {
     async fn read_all(&self, manager: &StateManager) -> Result<(), Failure> {
         let started = Instant::now();
         let found = stream::iter(0..self.states)
-            .map(|index| async move { manager.get::<Value>(&people::phone(index)).await })
+            .map(|index| async move { manager.get::<Value>(&sample_states::phone(index)).await })
             .buffer_unordered(64)
             .try_fold(0u64, |found, state| async move {
                 Ok(found + u64::from(state.is_some()))
@@ -212,11 +211,11 @@ impl Demo {
         ))
     }
 
-    /// Damages the second record, and shows that it is noticed and moved aside.
+    /// Damages the second record, and shows that this is detected and that it is moved to quarantine.
     async fn tamper(&self, manager: &StateManager) -> Result<(), Failure> {
         let name = self.name(1);
         let Some(mut stored) = self.store.get(&name, &Slot::Whole).await? else {
-            return Err(Failure::failed("the record to be damaged is gone"));
+            return Err(Failure::failed("the record to be damaged no longer exists"));
         };
         if let Some(byte) = stored.last_mut() {
             *byte ^= 1;
@@ -224,9 +223,9 @@ impl Demo {
         self.store
             .put(&name, &Slot::Whole, &stored, Expiry::Keep)
             .await?;
-        let state: Option<Value> = manager.get(&people::phone(1)).await?;
+        let state: Option<Value> = manager.get(&sample_states::phone(1)).await?;
         let answer = if state.is_none() {
-            "none: the conversation starts afresh"
+            "none: the conversation starts from the beginning"
         } else {
             "a state"
         };
@@ -288,7 +287,7 @@ fn outcome(word: &str, (counts, took): &(Tally, Duration)) -> Result<(), Failure
 fn cost(sealer: &Sealer) -> Result<(), Failure> {
     const TIMES: u32 = 20_000;
     let (value, place) = (
-        people::state(7),
+        sample_states::state(7),
         waxseal_core::Binding::record(b"wa:5215512345678"),
     );
     let envelope = sealer.seal(&value, place)?;
@@ -311,7 +310,7 @@ fn cost(sealer: &Sealer) -> Result<(), Failure> {
     ))
 }
 
-/// The beginning of stored bytes: text as it is, other bytes as dots.
+/// Returns the beginning of stored bytes: text unchanged, other bytes as dots.
 fn excerpt(stored: &[u8]) -> String {
     let text = match std::str::from_utf8(stored) {
         Ok(text) => text.chars().take(100).collect::<String>(),
@@ -330,7 +329,7 @@ fn excerpt(stored: &[u8]) -> String {
     format!("{text}…")
 }
 
-/// Tells this run apart from others on the same server.
+/// Returns a number that differs between runs on the same server.
 fn unique() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

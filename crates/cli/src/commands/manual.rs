@@ -1,4 +1,4 @@
-//! `completions` and `man`: made from the same description as the flags themselves.
+//! `completions` and `man`: generated from the definition of the flags.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) fn completions(shell: Shell) -> Result<Ended, Failure> {
 
 pub(crate) fn pages(directory: &Path) -> Result<Ended, Failure> {
     std::fs::create_dir_all(directory)?;
-    // The library writes by name, through links as well: into a directory of our own first.
+    // The library follows links, so it writes to a private directory first.
     let made = tempfile::TempDir::new()?;
     clap_mangen::generate_to(Cli::command(), &made)?;
     for page in std::fs::read_dir(&made)? {
@@ -37,7 +37,7 @@ pub(crate) fn pages(directory: &Path) -> Result<Ended, Failure> {
     Ok(Ended::Done)
 }
 
-/// Writes a page that everybody may read.
+/// Writes a page that is readable by everyone.
 fn write(path: &Path, page: &[u8]) -> Result<(), Failure> {
     let location = Location::of(path)?;
     if location.open(Access::Read)?.is_none() {

@@ -19,6 +19,7 @@ use waxseal_service::certificates;
 use waxseal_service::descriptors::Shares;
 use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
 use waxseal_service::panics::spawn_restarting;
+use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
 use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
 use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -29,7 +30,6 @@ use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
 use crate::metering::Metering;
 use crate::output;
 use crate::signals;
-use crate::trial::RefusalRecord;
 
 mod excepts;
 mod mode;
@@ -63,11 +63,15 @@ pub(crate) async fn run(
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
     tell_trail(&resources)?;
-    let recorded = RefusalRecord::begin(&resources, args);
-    let (last, json) = (recorded.clone(), common.json);
+    let trial = args.trial.then(|| TrialOptions {
+        shows_names: args.show_names,
+        format: args.format.map(Into::into),
+    });
+    let recorded = RefusalRecord::begin(&resources.configuration, trial);
+    let last = recorded.clone();
     let mut stop = std::pin::pin!(signals::stop_requested_reporting(move || {
         // Standard output may be closed: the process ends anyway.
-        let _ = last.report(json);
+        let _ = print_report(&last);
     }));
     // Comes before the wait for the store, which can take long.
     let hangups = signals::outlive_hangups()?;
@@ -117,7 +121,7 @@ pub(crate) async fn run(
         recorded,
         hangups,
     };
-    opened.serve(resources, common, args, stop).await
+    opened.serve(resources, args, stop).await
 }
 
 /// Everything that serves clients and the admin address.
@@ -136,7 +140,6 @@ impl Opened {
     async fn serve(
         self,
         resources: Resources,
-        common: &Common,
         args: &ProxyArgs,
         stop: impl Future<Output = Result<(), Failure>>,
     ) -> Result<Ended, Failure> {
@@ -173,7 +176,7 @@ impl Opened {
             .await;
         upkeep.end().await;
         metering.end().await;
-        self.recorded.report(common.json)?;
+        print_report(&self.recorded)?;
         Ok(told(ended.cut, args))
     }
 }
@@ -466,5 +469,17 @@ fn listen_failure(error: ListenError) -> Failure {
         }
         ListenError::Address { .. } => Failure::failed(&error)
             .hint("stop the process that listens there, or use another address with --listen"),
+    }
+}
+
+/// Prints the report of a trial, unless it was printed before.
+fn print_report(recorded: &RefusalRecord) -> Result<(), Failure> {
+    let form = match output::is_json() {
+        true => ReportForm::Json,
+        false => ReportForm::Text,
+    };
+    match recorded.take_report(form) {
+        Some(report) => output::line(report),
+        None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! `quarantine`: values that were moved aside because they could not be opened.
+//! `quarantine`: values that were moved because they could not be opened.
 
 use serde::Serialize;
 use waxseal_service::audit_log::Operation;
@@ -39,7 +39,7 @@ pub(crate) async fn run(
         QuarantineCommand::Drop { id, yes } => {
             let entry = find(&*store, id).await?;
             if !yes {
-                return Err(Failure::usage(format!("{id} would be deleted for good"))
+                return Err(Failure::usage(format!("{id} would be permanently deleted"))
                     .hint("confirm with --yes"));
             }
             let work = async {
@@ -71,7 +71,7 @@ async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failur
     Err(Failure::failed(format!("{id}: {failure}")))
 }
 
-/// The record of a value, without its name.
+/// Returns the masked record of a value.
 fn shown(resources: &Resources, entry: &Entry) -> String {
     let name = entry.record.as_bytes();
     let protected = resources
@@ -112,7 +112,10 @@ async fn list(resources: &Resources, store: &dyn RecordStore) -> Result<Ended, F
         return Ok(Ended::Done);
     }
     for row in &rows {
-        let kept = row.kept_until.as_deref().unwrap_or("for ever");
+        let kept = row
+            .kept_until
+            .as_deref()
+            .unwrap_or("deleted by an operator");
         output::line(format!(
             "{}  {}  {} bytes  moved {}  kept until {kept}  {}",
             row.id, row.record, row.size, row.moved, row.cause

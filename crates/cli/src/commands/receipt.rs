@@ -1,4 +1,4 @@
-//! `receipt verify`: whether a receipt is as it was signed, and by whom.
+//! `receipt verify`: verifies the signature of a receipt, and prints its signer.
 
 use std::ffi::OsStr;
 
@@ -11,33 +11,33 @@ use super::signed::{self, Expected};
 use crate::args::{Common, ReceiptCommand};
 use crate::output;
 
-/// No receipt is longer.
+/// The largest receipt that is read.
 const LIMIT: u64 = 1024 * 1024;
 
 #[derive(Serialize)]
 struct Report<'a> {
     verified: bool,
-    /// Whether the signer is the expected one; `null` where none was expected.
+    /// True if the signer is the expected one; `null` if none was expected.
     expected_signer: Option<bool>,
     error: Option<String>,
     receipt: Option<&'a Receipt>,
-    /// True if it is that of the user that was named; `null` where none was.
+    /// True if the receipt is of the named user; `null` if none was named.
     user_matches: Option<bool>,
 }
 
-/// The user that a receipt should be about, as a ring knows it.
+/// The expected user of a receipt, as a ring knows it.
 struct Subject {
     ring: String,
     hash: String,
 }
 
 impl Subject {
-    /// Only the ring tells what stands for a user.
+    /// Computes the hash of the user, which only the ring can.
     async fn of(common: &Common, user: &OsStr) -> Result<Self, Failure> {
         let mut resources = Resources::read(&common.flags())?;
         if !resources.configuration.has_keyring() {
             return Err(Failure::usage(
-                "only the keyring can tell whose a receipt is, and none is configured",
+                "only the keyring can tell the user of a receipt, and none is configured",
             )
             .hint("name it with --keyring, for example --keyring file:/etc/waxseal/keyring.json"));
         }
@@ -49,7 +49,7 @@ impl Subject {
         })
     }
 
-    /// The reason why a receipt is not the one of this user, if it is not.
+    /// Returns the reason if a receipt is not the one of this user.
     fn refusal(&self, receipt: &Receipt) -> Option<&'static str> {
         if receipt.ring != self.ring {
             return Some(
@@ -102,13 +102,13 @@ fn refuse(common: &Common, shown: &str, error: &SignedError) -> Result<Ended, Fa
     }
     output::error(&format!("{shown} does not verify: {error}"));
     output::hint(match error {
-        SignedError::Form { .. } => "it must be the JSON that waxseal forget printed, whole",
+        SignedError::Form { .. } => "it must be the whole JSON that waxseal forget printed",
         other => signed::advice(other),
     });
     Ok(Ended::Findings)
 }
 
-/// It is as it was signed, and not what it was taken for.
+/// Reports a receipt that verifies and is of another user.
 fn of_another(
     common: &Common,
     shown: &str,

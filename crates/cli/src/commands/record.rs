@@ -25,7 +25,7 @@ pub(crate) async fn get(resources: &Resources, args: &GetArgs) -> Result<Ended, 
         (None, Some(index)) => Slot::Element(index),
         (None, None) => Slot::Whole,
     };
-    let stored = store.get(&name, &slot).await.map_err(of_another_type)?;
+    let stored = store.get(&name, &slot).await.map_err(wrong_type_failure)?;
     let shown = keys::name_mask(resources).show(protected.pattern.prefix(), name.as_bytes());
     let Some(stored) = stored else {
         return Err(Failure::absent(format!(
@@ -41,9 +41,9 @@ pub(crate) async fn get(resources: &Resources, args: &GetArgs) -> Result<Ended, 
     )
     .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
-    let opened = opened.map_err(|error| of_value(resources, error, &stored))?;
+    let opened = opened.map_err(|error| open_failure(resources, error, &stored))?;
     let is_decoy = opened.is_some() && resources.configuration.is_decoy(name.as_bytes());
-    tell_opened(resources, "get", &shown, is_decoy)?;
+    record_opened(resources, "get", &shown, is_decoy)?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -81,7 +81,7 @@ async fn write(
         check_replaced(resources, &*store, name, args.replace).await?;
     }
     let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), true).await?;
-    // Under an excepted name the sealer leaves it plain.
+    // Under an excepted name the sealer keeps it plain.
     let stored = sealer.to_store(value, binding(name, &slot))?;
     let expiry = args
         .ttl
@@ -89,17 +89,17 @@ async fn write(
     store
         .put(name, &slot, &stored, expiry)
         .await
-        .map_err(of_another_type)
+        .map_err(wrong_type_failure)
 }
 
-/// Makes sure that no record of another type is replaced by a value, unless that is asked for.
+/// Refuses to replace a record of another type by a value, unless that is requested.
 async fn check_replaced(
     resources: &Resources,
     store: &dyn RecordStore,
     name: &RecordName,
-    is_asked_for: bool,
+    is_requested: bool,
 ) -> Result<(), Failure> {
-    // Without its value: reading that can fail, for one of its size or a connection that is lost.
+    // Without its value: reading a large value can fail, or lose the connection.
     let kind = match store.kind(name).await? {
         None => return Ok(()),
         Some(kind) if kind == "string" => return Ok(()),
@@ -110,7 +110,7 @@ async fn check_replaced(
         Some(values) => format!(" with {} values", thousands(values)),
         None => String::new(),
     };
-    if !is_asked_for {
+    if !is_requested {
         let text = format!(
             "the record is a {kind}{values}: the value would replace it, with all that it holds"
         );
@@ -123,9 +123,9 @@ async fn check_replaced(
     Ok(())
 }
 
-/// Tells that a value was opened for an operator, before it is printed; and raises the alarm where it is
-/// that of a decoy.
-pub(super) fn tell_opened(
+/// Records in the audit log that a value was opened for an operator, before it is printed. The value of a decoy raises an
+/// alarm.
+pub(super) fn record_opened(
     resources: &Resources,
     action: &'static str,
     shown: &str,
@@ -135,13 +135,13 @@ pub(super) fn tell_opened(
     if !is_decoy {
         return resources.trail.record(&operation);
     }
-    // First of all: what cannot be recorded is refused, and was tried all the same.
+    // First of all: if it cannot be recorded, the value is refused, and the attempt counts nevertheless.
     error!(record = %shown, command = %format!("waxseal {action}"), "a decoy was opened");
     resources.trail.record(&operation.with("decoy", true))
 }
 
-/// A key that is missing is looked for in the place that it would be in.
-fn of_value(resources: &Resources, error: OpenError, stored: &[u8]) -> Failure {
+/// Returns the failure of a value that does not open. The hint for a missing key names where it should be.
+fn open_failure(resources: &Resources, error: OpenError, stored: &[u8]) -> Failure {
     let OpenError::UnknownKey { id } = error else {
         return error.into();
     };
@@ -155,7 +155,7 @@ fn of_value(resources: &Resources, error: OpenError, stored: &[u8]) -> Failure {
         ))
         .hint(
             "check per_user_keys and user_keys in waxseal.toml; a key that the store of users' keys \
-             lost comes back with a backup of that store only",
+             lost is restored only by a backup of that store",
         );
     }
     if resources.configuration.has_keyring() {
@@ -165,10 +165,10 @@ fn of_value(resources: &Resources, error: OpenError, stored: &[u8]) -> Failure {
     error.into()
 }
 
-fn of_another_type(error: StoreError) -> Failure {
+fn wrong_type_failure(error: StoreError) -> Failure {
     match error {
         StoreError::WrongType => Failure::failed("the record is of another type")
-            .hint("waxseal inspect tells its type; a hash needs --field, a list --element"),
+            .hint("waxseal inspect shows its type; a hash needs --field, a list --element"),
         other => other.into(),
     }
 }

@@ -26,57 +26,9 @@ use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;
 
-/// The texts of a sweep.
-struct Texts {
-    task: &'static str,
-    /// "Starting … encryption migration"
-    start: &'static str,
-    /// "Migrating … data..."
-    doing: &'static str,
-    /// "… migration completed"
-    noun: &'static str,
-    /// "{ migrated: …"
-    done: &'static str,
-    already: &'static str,
-    /// True if only excepted records are swept.
-    only_excepted: bool,
-}
+mod texts;
 
-const MIGRATE: Texts = Texts {
-    task: "migrate",
-    start: "Starting Redis encryption migration",
-    doing: "Migrating",
-    noun: "migration",
-    done: "migrated",
-    already: "alreadySealed",
-    only_excepted: false,
-};
-
-const ROTATE: Texts = Texts {
-    task: "rotate",
-    start: "Starting Redis key rotation",
-    doing: "Rotating",
-    noun: "rotation",
-    done: "rotated",
-    already: "alreadyCurrent",
-    only_excepted: false,
-};
-
-const DECRYPT: Texts = Texts {
-    task: "decrypt",
-    start: "Starting Redis decryption",
-    doing: "Decrypting",
-    noun: "decryption",
-    done: "decrypted",
-    already: "alreadyPlain",
-    only_excepted: false,
-};
-
-const DECRYPT_EXCEPTED: Texts = Texts {
-    start: "Starting Redis decryption of excepted records",
-    only_excepted: true,
-    ..DECRYPT
-};
+use texts::{DECRYPT, DECRYPT_EXCEPTED, MIGRATE, ROTATE, Texts, capital};
 
 pub(crate) async fn migrate(
     mut resources: Resources,
@@ -174,7 +126,7 @@ struct SweepCommand<'a> {
     run: Run,
 }
 
-/// What is printed with `--json`.
+/// The summary for `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     task: &'a str,
@@ -279,7 +231,10 @@ impl<'a> SweepCommand<'a> {
                 } else {
                     "stopped"
                 };
-                output::line(format!("{name} {noun} {end} {}", self.braces(&pass.counts)))?;
+                output::line(format!(
+                    "{name} {noun} {end} {}",
+                    self.texts.braces(&pass.counts)
+                ))?;
             }
             if !pass.complete {
                 break;
@@ -409,29 +364,6 @@ impl<'a> SweepCommand<'a> {
             unmatched,
         })
     }
-
-    /// Formats the counts as the operator's guide prints them. Counts that the guide does not have are added if they are
-    /// not 0.
-    fn braces(&self, counts: &Tally) -> String {
-        let mut text = format!(
-            "{{ {}: {}, failed: {}, total: {}",
-            self.texts.done, counts.done, counts.failed, counts.total
-        );
-        let more = [
-            (self.texts.already, counts.already),
-            ("raced", counts.raced),
-            ("empty", counts.empty),
-            ("erased", counts.erased),
-            ("skippedTypes", counts.skipped()),
-            ("excepted", counts.excepted.unsealed()),
-        ];
-        for (name, count) in more {
-            if count > 0 {
-                text.push_str(&format!(", {name}: {count}"));
-            }
-        }
-        text + " }"
-    }
 }
 
 /// Identifies the task for a checkpoint: a dry run, or a sweep under another key, is another task.
@@ -463,11 +395,4 @@ fn options(args: &SweepArgs) -> SweepOptions {
 /// Converts the limit of the flag, where 0 means none.
 pub(crate) fn latency(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
-}
-
-fn capital(word: &str) -> String {
-    let mut characters = word.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
 }

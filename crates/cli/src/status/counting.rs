@@ -19,7 +19,6 @@ use waxseal_service::resources::Resources;
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
-use crate::commands::audit_of;
 
 /// Records a second at most: a hundredth of what a server gives away.
 const RATE: u32 = 5_000;
@@ -245,7 +244,7 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
             max_latency: Some(LATENCY),
             ..SweepOptions::default()
         };
-        let sweep = audit_of(resources, &store, &protected, true, options);
+        let sweep = waxseal_service::audit::sweep(resources, &store, &protected, true, options);
         let mut watch = |event: Event<'_>| {
             if let Event::Progress { position, .. } = event {
                 let examined = thousands(position.examined);

@@ -1,4 +1,4 @@
-//! `audit`: counts what lies there, and writes nothing.
+//! `audit`: counts stored values, and writes nothing.
 
 use serde_json::Value;
 use waxseal_core::Format;
@@ -86,7 +86,7 @@ fn groups_by_format_key_and_kind() {
 }
 
 #[test]
-fn tells_from_when_on_an_old_key_is_unused() {
+fn shows_from_when_an_old_key_is_unused() {
     let server = mixed();
     // 2033-05-18T03:33:20Z and an hour before.
     server.cli(&["PEXPIREAT", "wa:5215500000004", "2000000000000"]);
@@ -132,7 +132,7 @@ fn require_clean_fails_on_one_plain_value_and_passes_without() {
         .with_status(1)
         .json();
     assert_eq!(report["clean"], false);
-    // What no count can show is said as long as it is possible.
+    // The attack that no count shows is mentioned as long as it is possible.
     let told = "can put a plain value in the place of a sealed one";
     for (mode, accepts_plain) in [("off", true), ("on", true), ("required", false)] {
         let in_mode = || Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", mode);
@@ -177,7 +177,7 @@ fn a_deep_audit_counts_what_headers_do_not_show() {
 }
 
 #[test]
-fn values_under_a_key_that_is_missing_are_told_with_its_id() {
+fn values_under_a_missing_key_are_reported_with_its_id() {
     let server = mixed();
     put(
         &server,
@@ -197,7 +197,7 @@ fn values_under_a_key_that_is_missing_are_told_with_its_id() {
 }
 
 #[test]
-fn several_patterns_are_told_apart() {
+fn several_patterns_are_reported_separately() {
     let server = server_with_states(5);
     server.cli(&["SET", "whatsapp:temp_password:1", "hunter2"]);
     let protect = ["--protect", "wa:*", "--protect", "whatsapp:temp_password:*"];

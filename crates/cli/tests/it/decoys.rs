@@ -1,4 +1,4 @@
-//! Decoys: what plants and lists them, and that no read of one goes unreported: through the
+//! Decoys: planting and listing them, and the report of every read of one: through the
 //! proxy, whatever the command, and by `waxseal get`. Sweeps raise no alarm.
 
 use std::fs;
@@ -43,7 +43,7 @@ fn forms(program: &Program) -> Vec<String> {
 }
 
 #[test]
-fn planting_writes_what_is_absent_sealed_and_leaves_what_is_there() {
+fn planting_writes_absent_decoys_sealed_and_keeps_existing_records() {
     let redis = RedisServer::start();
     let program = program(&redis);
     put(&redis, SECOND, b"{\"mine\":1}");
@@ -62,7 +62,7 @@ fn planting_writes_what_is_absent_sealed_and_leaves_what_is_there() {
     assert!(value["status"].is_string() && value["data"].is_object());
     assert_eq!(redis.client().cmd(&["TTL", FIRST]).int(), -1);
     assert_eq!(forms(&program), ["sealed", "plain"]);
-    // Again: nothing is written over.
+    // Again: nothing is overwritten.
     let again = program.run(&["decoy", "plant"]).done();
     assert!(again.text().contains("0 planted, 2 there before"));
     assert_eq!(get(&redis, FIRST).unwrap(), stored);
@@ -83,7 +83,7 @@ fn planting_writes_what_is_absent_sealed_and_leaves_what_is_there() {
 }
 
 #[test]
-fn a_client_that_opens_a_decoy_is_told_of_whatever_the_command() {
+fn a_client_that_opens_a_decoy_is_reported_whatever_the_command() {
     let redis = RedisServer::start();
     let program = program(&redis);
     program.run(&["decoy", "plant"]).done();
@@ -95,7 +95,7 @@ fn a_client_that_opens_a_decoy_is_told_of_whatever_the_command() {
         let counted = metrics(proxy.admin_port());
         counted.sum("waxseal_decoys_opened_total", &[("by", by)])
     };
-    // What opens nothing, or nothing of a decoy.
+    // Commands that open nothing, or nothing of a decoy.
     for words in [
         &["GET", "wa:real"][..],
         &["MGET", "wa:real", "wa:none"],
@@ -123,7 +123,7 @@ fn a_client_that_opens_a_decoy_is_told_of_whatever_the_command() {
             "{command}: {said}"
         );
     }
-    // Fields and elements count each; a transaction tells its commands.
+    // Fields and elements count separately; a transaction reports its commands.
     client.cmd(&["DEL", FIRST, SECOND]);
     client.cmd(&["HSET", FIRST, "a", &value, "b", &value]);
     client.cmd(&["RPUSH", SECOND, &value, &value, &value]);
@@ -167,7 +167,7 @@ fn a_bulk_read_is_counted_whole_and_fills_no_log() {
 }
 
 #[test]
-fn get_tells_the_log_and_the_audit_log_and_sweeps_tell_nobody() {
+fn get_reports_to_the_log_and_the_audit_log_and_sweeps_report_nothing() {
     const TRAIL_KEY: &str = "a3c15e0f7b29d846f0e1c2d3b4a5968778695a4b3c2d1e0f6c1f0a5be2d94738";
     let redis = RedisServer::start();
     let trail = "audit_log = \"file:audit.jsonl\"\naudit_log_key = \"env:TRAIL_KEY\"\n";
@@ -197,7 +197,7 @@ fn get_tells_the_log_and_the_audit_log_and_sweeps_tell_nobody() {
     assert_eq!(alarms(&plain.stderr), 0);
     let output = program.run(&["get", FIRST]).done();
     assert_eq!(alarms(&output.stderr), 1);
-    // What was taken out of the server is another matter, unless it is said to be of a decoy.
+    // A value from a dump is not reported, unless it is said to be of a decoy.
     let stored = get(&redis, FIRST).unwrap();
     for (name, expected) in [(FIRST, 1), ("wa:real", 0)] {
         let stored = match expected {
@@ -231,7 +231,7 @@ fn get_tells_the_log_and_the_audit_log_and_sweeps_tell_nobody() {
 }
 
 #[test]
-fn a_decoy_that_no_pattern_means_is_refused_without_its_name() {
+fn a_decoy_that_matches_no_pattern_is_refused_without_its_name() {
     let redis = RedisServer::start();
     let config = CONFIG.replace("wa:4915550005678", "bot:4915550005678");
     let program = Program::at(&redis).file("waxseal.toml", &config);
@@ -241,7 +241,7 @@ fn a_decoy_that_no_pattern_means_is_refused_without_its_name() {
             .failed(64, "decoys: number 2 of the list (#");
         assert!(!output.stderr.contains("491555"), "{}", output.stderr);
     }
-    // A pattern of a flag goes over those of the file: for a proxy, not for single records.
+    // A pattern of a flag overrides those of the file: for a proxy, not for single records.
     let program = Program::at(&redis).file("waxseal.toml", CONFIG);
     let words = ["proxy", "--protect", "bot:*", "--listen", "127.0.0.1:0"];
     program

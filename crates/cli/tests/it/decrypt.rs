@@ -1,4 +1,4 @@
-//! `decrypt`: everything back to plain, for leaving.
+//! `decrypt`: writes everything in plaintext, to stop using Waxseal.
 
 use waxseal_testing::RedisServer;
 
@@ -25,7 +25,7 @@ fn asks_for_confirmation_and_changes_nothing_without() {
 }
 
 #[test]
-fn turns_back_every_byte_and_keeps_every_expiry() {
+fn restores_every_byte_and_keeps_every_expiry() {
     for format in ["classic", "sealed"] {
         let server = server_with_states(500);
         let before = server.snapshot();
@@ -41,7 +41,7 @@ fn turns_back_every_byte_and_keeps_every_expiry() {
              Decryption completed { totalDecrypted: 500, totalFailed: 0, success: true }\n"
         );
         assert_eq!(server.snapshot().only(its_records), before);
-        // What another client parses is JSON again.
+        // Another client reads JSON again.
         for stored in stored_states(&server, 500) {
             serde_json::from_slice::<serde_json::Value>(&stored.unwrap()).unwrap();
         }
@@ -49,7 +49,7 @@ fn turns_back_every_byte_and_keeps_every_expiry() {
 }
 
 #[test]
-fn turns_back_hashes_and_lists() {
+fn restores_hashes_and_lists() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:hash", "a", "[1]", "b", "[2]"]);
     server.cli(&["RPUSH", "wa:list", "[1]", "[2]", ""]);
@@ -76,7 +76,7 @@ fn a_dry_run_needs_no_confirmation_and_writes_nothing() {
 }
 
 #[test]
-fn opens_what_is_under_previous_keys_as_well() {
+fn opens_values_under_previous_keys_as_well() {
     let server = server_with_states(42);
     let before = expiries(&server);
     Program::at(&server)
@@ -99,14 +99,14 @@ fn opens_what_is_under_previous_keys_as_well() {
 }
 
 #[test]
-fn writes_no_canary_where_there_was_none() {
+fn writes_no_canary_if_there_was_none() {
     let server = server_with_states(3);
     Program::at(&server).run(&["decrypt", "--yes"]).done();
     assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "0");
 }
 
 #[test]
-fn the_canary_goes_with_the_last_sealed_record() {
+fn the_canary_is_deleted_with_the_last_sealed_record() {
     let server = server_with_states(10);
     server.cli(&["SET", "sess:1", "plain"]);
     let program = Program::at(&server);
@@ -119,7 +119,7 @@ fn the_canary_goes_with_the_last_sealed_record() {
     assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "1");
     program.run(&["decrypt", "--yes"]).done();
     assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "0");
-    // Another key may come now.
+    // Another key can be used now.
     let next = Program::at(&server).keys(OLD_KEY, "");
     next.run(&["migrate"]).done();
 }

@@ -14,7 +14,7 @@ const PARTS: [(&str, &str); 6] = [
         "  300 of 300 states opened and parsed in ",
     ),
     (
-        "4. Somebody changes one byte",
+        "4. Someone changes one byte",
         "  StateManager answers: none",
     ),
     ("5. Rotate to a new key", "  rotated: 299, failed: 0, in "),

@@ -40,7 +40,7 @@ fn counts(output: &Output) -> Counts {
 
 /// Waits until a migration has sealed some of the states.
 #[track_caller]
-fn wait_until_it_is_at_work(run: &mut Running, server: &waxseal_testing::RedisServer, states: u64) {
+fn wait_until_it_is_working(run: &mut Running, server: &waxseal_testing::RedisServer, states: u64) {
     wait_until(|| {
         assert!(!run.has_ended(), "it ended before it could be disturbed");
         share_sealed(server, states) > 0.1

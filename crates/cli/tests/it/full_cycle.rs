@@ -26,7 +26,7 @@ const COMPRESSED: [&str; 8] = [
 ];
 
 #[test]
-fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
+fn a_full_cycle_of_a_key_is_automatic_and_no_read_fails() {
     let server = RedisServer::start();
     let program = with_ring(&server);
     let status = || program.run(&["keyring", "status", "--json"]).json();
@@ -39,7 +39,7 @@ fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
         Application::start(proxies[1].port(), "four"),
     ];
 
-    // The second key is followed: it is made by the rotation itself.
+    // The second key is followed: it is added by the rotation.
     let mut second = None;
     let mut seen = Vec::new();
     wait_until(|| {
@@ -59,7 +59,7 @@ fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
     assert_eq!(seen, life);
     assert_eq!(state_of(&status(), &first), "destroyed");
 
-    // No new key from here on; what is under way comes to its end.
+    // No new key from here on; the rotation in progress is completed.
     program
         .run(&["keyring", "configure", "--rotate-every", "never"])
         .done();
@@ -123,7 +123,7 @@ fn state_of(status: &Value, id: &str) -> String {
 }
 
 #[test]
-fn keepers_that_are_killed_and_suspended_again_and_again_finish_the_rotation() {
+fn keepers_that_are_killed_and_suspended_repeatedly_finish_the_rotation() {
     let server = RedisServer::start();
     let program = with_ring(&server);
     for index in 0..500 {

@@ -1,4 +1,4 @@
-//! `migrate`: what is plain becomes sealed, in the words of the operator's guide.
+//! `migrate`: seals plain values, with the output of the operator's guide.
 
 use waxseal_core::Format;
 use waxseal_testing::node::{self, ClassicSeal};
@@ -104,7 +104,7 @@ fn the_json_report_is_all_that_is_on_stdout() {
 }
 
 #[test]
-fn the_sealed_format_takes_classic_values_along() {
+fn the_sealed_format_replaces_classic_values() {
     let server = server_with_states(42);
     let program = Program::at(&server);
     program.run(&["migrate"]).done();
@@ -119,7 +119,7 @@ fn the_sealed_format_takes_classic_values_along() {
     );
     assert_states_sealed(&server, 42, KEY, Format::Sealed);
     let counts = "{ migrated: 0, failed: 0, total: 43, alreadySealed: 43 }";
-    // And never back: classic is the older format.
+    // Never back: classic is the older format.
     for format in ["sealed", "classic"] {
         let output = program.run(&["migrate", "--format", format]).done();
         assert!(output.text().contains(counts), "{}", output.text());
@@ -137,7 +137,7 @@ fn node_opens_what_a_migration_wrote() {
 }
 
 #[test]
-fn what_node_sealed_before_counts_as_sealed_and_can_be_read() {
+fn values_that_node_sealed_count_as_sealed_and_can_be_read() {
     let server = server_with_states(10);
     let key = key_bytes(KEY);
     let seal = |i| ClassicSeal {
@@ -157,7 +157,7 @@ fn what_node_sealed_before_counts_as_sealed_and_can_be_read() {
 }
 
 #[test]
-fn several_patterns_are_gone_through_one_after_the_other_and_nothing_else_is_touched() {
+fn several_patterns_are_swept_in_turn_and_nothing_else_is_changed() {
     let server = server_with_states(42);
     put(&server, "whatsapp:temp_password:1", b"hunter2");
     put(&server, "lock:wa:5215512345678", b"1");
@@ -226,7 +226,7 @@ fn fields_of_hashes_and_elements_of_lists_are_sealed_one_by_one() {
 }
 
 #[test]
-fn records_of_other_types_are_told_and_left_as_they_are() {
+fn records_of_other_types_are_reported_and_skipped() {
     let server = server_with_states(42);
     server.cli(&["SADD", "wa:set", "a"]);
     server.cli(&["ZADD", "wa:zset", "1", "a"]);
@@ -246,7 +246,7 @@ fn records_of_other_types_are_told_and_left_as_they_are() {
 }
 
 #[test]
-fn a_value_that_looks_sealed_and_does_not_open_fails_and_is_left_as_it_is() {
+fn a_value_that_looks_sealed_and_does_not_open_fails_and_is_skipped() {
     let server = server_with_states(42);
     let foreign = sealed(OLD_KEY, Format::Classic, NAME, STATE.as_bytes());
     put(&server, NAME, &foreign);
@@ -278,7 +278,7 @@ fn empty_values_stay_empty() {
 }
 
 #[test]
-fn warns_when_applications_go_on_writing_plain_values() {
+fn warns_if_applications_continue_to_write_plain_values() {
     let server = server_with_states(3);
     let program = Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", "false");
     let output = program.run(&["migrate"]).done();

@@ -11,7 +11,7 @@ const NEITHER: &str = "error: no encryption key is configured, and ENABLE_REDIS_
                        values would be stored in plaintext";
 
 #[test]
-fn a_proxy_without_a_key_does_not_start_unless_plaintext_is_wanted() {
+fn a_proxy_without_a_key_does_not_start_unless_plaintext_is_chosen() {
     let server = RedisServer::start();
     let program = Program::at(&server).without("REDIS_ENCRYPTION_KEY");
     let words = ["proxy", "--protect", "wa:*", "--listen", "127.0.0.1:0"];
@@ -23,7 +23,7 @@ fn a_proxy_without_a_key_does_not_start_unless_plaintext_is_wanted() {
     ] {
         assert!(output.stderr.contains(remedy), "{}", output.stderr);
     }
-    // One that is set to nothing hides the key of a .env.
+    // An empty variable hides the key of a .env.
     let key = crate::program::KEY;
     let blank = program
         .clone()

@@ -1,4 +1,4 @@
-//! `quarantine`: values that an application's `StateManager` moved aside, in an operator's hands.
+//! `quarantine`: an operator handles values that an application's `StateManager` moved.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use waxseal_testing::RedisServer;
 use crate::program::{KEY, Program};
 use crate::records::{NAME, STATE, get, put, sealed};
 
-/// A server where the application met a damaged state, and what that held.
+/// A server with a damaged state that the application has read, and its bytes.
 pub(crate) fn one_moved_aside() -> (RedisServer, Vec<u8>) {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -51,7 +51,7 @@ pub(crate) fn the_id(program: &Program) -> String {
 }
 
 #[test]
-fn list_tells_what_was_moved_why_and_until_when_without_the_name() {
+fn list_shows_the_cause_and_the_expiry_without_the_name() {
     let (server, stored) = one_moved_aside();
     let program = Program::at(&server);
     let before = server.snapshot();
@@ -86,7 +86,7 @@ fn list_of_an_empty_quarantine_is_empty() {
 }
 
 #[test]
-fn restore_puts_the_bytes_back_with_their_expiry() {
+fn restore_moves_the_bytes_back_with_their_expiry() {
     let (server, stored) = one_moved_aside();
     let program = Program::at(&server);
     let id = the_id(&program);
@@ -115,13 +115,13 @@ fn restore_never_overwrites_a_new_record() {
 }
 
 #[test]
-fn drop_asks_for_confirmation_and_deletes_for_good() {
+fn drop_asks_for_confirmation_and_deletes_permanently() {
     let (server, _) = one_moved_aside();
     let program = Program::at(&server);
     let id = the_id(&program);
     let before = server.snapshot();
     let asked = program.run(&["quarantine", "drop", &id]);
-    asked.failed(64, "would be deleted for good\nhint: confirm with --yes");
+    asked.failed(64, "would be permanently deleted\nhint: confirm with --yes");
     assert_eq!(server.snapshot(), before);
     program.run(&["quarantine", "drop", &id, "--yes"]).done();
     assert_eq!(program.run(&["quarantine", "list"]).done().text(), "");
@@ -131,7 +131,7 @@ fn drop_asks_for_confirmation_and_deletes_for_good() {
 }
 
 #[test]
-fn an_unknown_id_is_told() {
+fn an_unknown_id_is_reported() {
     let (server, _) = one_moved_aside();
     let program = Program::at(&server);
     for command in [&["restore", "nonsense"][..], &["drop", "nonsense", "--yes"]] {
@@ -142,7 +142,7 @@ fn an_unknown_id_is_told() {
 }
 
 #[test]
-fn a_sweep_over_everything_leaves_quarantine_and_canary_alone() {
+fn a_sweep_over_everything_does_not_change_quarantine_and_canary() {
     let (server, _) = one_moved_aside();
     let own = |name: &[u8]| name.starts_with(b"waxseal:");
     let before = server.snapshot();

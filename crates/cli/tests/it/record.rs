@@ -56,13 +56,13 @@ fn get_reads_plain_values_unless_the_mode_is_required() {
 }
 
 #[test]
-fn get_refuses_what_was_tampered_with_cut_short_or_moved() {
+fn get_refuses_values_that_were_tampered_with_cut_short_or_moved() {
     let good = sealed(KEY, Format::Sealed, NAME, STATE.as_bytes());
     let mut flipped = good.clone();
     flipped[60] ^= 1;
     let moved = sealed(KEY, Format::Sealed, "wa:5215587654321", STATE.as_bytes());
     let server = server_with(&good);
-    // Something that opens, so that the key is known to be right.
+    // A value that opens, so that the key is known to be right.
     Program::at(&server)
         .run(&["migrate", "--format", "sealed"])
         .done();
@@ -86,7 +86,7 @@ fn get_refuses_what_was_tampered_with_cut_short_or_moved() {
 }
 
 #[test]
-fn get_says_what_is_not_there_and_what_is_of_another_type() {
+fn get_reports_missing_records_and_those_of_another_type() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:hash", "a", "[1]"]);
     server.cli(&["SADD", "wa:set", "a"]);
@@ -111,7 +111,7 @@ fn get_says_what_is_not_there_and_what_is_of_another_type() {
 }
 
 #[test]
-fn a_name_under_no_protected_pattern_is_wrong_usage() {
+fn a_name_that_matches_no_protected_pattern_is_wrong_usage() {
     let server = server_with(STATE.as_bytes());
     server.cli(&["SET", "sess:1", "a"]);
     let program = Program::at(&server);
@@ -121,7 +121,7 @@ fn a_name_under_no_protected_pattern_is_wrong_usage() {
             64,
             "error: this record matches no protected pattern\nhint: ",
         );
-        // Waxseal's own records are no one's.
+        // Waxseal's own records belong to no pattern.
         let own = program.run_with(&[command, "waxseal:canary", "--protect", "*"], b"{}");
         own.failed(64, "matches no protected pattern");
     }
@@ -133,7 +133,7 @@ fn a_name_under_no_protected_pattern_is_wrong_usage() {
 }
 
 #[test]
-fn put_seals_and_keeps_the_expiry_unless_told_another() {
+fn put_seals_and_keeps_the_expiry_unless_another_is_given() {
     let server = server_with(b"{}");
     let program = Program::at(&server);
     let expires = server.cli(&["PEXPIRETIME", NAME]);
@@ -186,7 +186,7 @@ fn put_seals_one_field_in_the_format_of_the_configuration() {
 }
 
 #[test]
-fn inspect_tells_everything_about_an_envelope_but_its_value() {
+fn inspect_shows_everything_about_an_envelope_but_its_value() {
     let server = server_with_sealed(KEY, Format::Sealed);
     let program = Program::at(&server);
     let report = program.run(&["inspect", NAME, "--json"]).done();
@@ -224,7 +224,7 @@ fn inspected(program: &Program, server: &RedisServer, stored: &[u8], status: i32
 }
 
 #[test]
-fn inspect_tells_of_every_form_whether_and_why_it_does_not_open() {
+fn inspect_shows_for_every_form_whether_and_why_it_does_not_open() {
     let server = RedisServer::start();
     let program = Program::at(&server).keys(KEY, OLD_KEY);
     let sealed = |key, format| sealed(key, format, NAME, STATE.as_bytes());
@@ -291,7 +291,7 @@ fn inspect_tells_of_every_form_whether_and_why_it_does_not_open() {
 }
 
 #[test]
-fn inspect_tells_of_fields_elements_and_types_that_cannot_be_sealed() {
+fn inspect_shows_fields_elements_and_types_that_cannot_be_sealed() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:hash", "email", "a@b"]);
     server.cli(&["RPUSH", "wa:list", "[1]", "[2]"]);
@@ -334,7 +334,7 @@ fn put_replaces_no_record_of_another_type_unless_asked_to() {
         let output = output.failed(2, told);
         assert!(output.stderr.contains("--replace"), "{}", output.stderr);
     }
-    // Nothing but the canary is new.
+    // Only the canary is new.
     let canary = b"waxseal:canary".to_vec();
     assert_eq!(before.changed_names(&server.snapshot()), [canary]);
     program
@@ -353,7 +353,7 @@ fn put_replaces_no_record_of_another_type_unless_asked_to() {
 fn put_replaces_no_record_of_another_type_whose_reading_is_interrupted() {
     let server = RedisServer::start();
     let program = Program::at(&server);
-    // Leaves the canary, so that no values are read to check the key.
+    // Keeps the canary, so that no values are read to check the key.
     program.run_with(&["put", "wa:2"], STATE.as_bytes()).done();
     server.cli(&["HSET", "wa:1", "a", "1"]);
     let relay = Relay::before(server.port());
@@ -405,7 +405,7 @@ fn a_name_that_is_not_text_is_given_in_bytes_or_in_hexadecimal_digits() {
     ] {
         program.run(typed).failed(64, told);
     }
-    // An envelope sealed for such a place opens there alone.
+    // An envelope sealed for such a name opens only there.
     let place = ["--record-hex", "77613aff", "--field-hex", "fe"];
     let seal = [&["seal", "--format", "sealed", "--armor"], &place[..]].concat();
     let envelope = program.run_with(&seal, STATE.as_bytes()).done().stdout;

@@ -1,4 +1,4 @@
-//! Records in a server, written and checked past the program under test; and envelopes made and
+//! Records in a server, written and checked without the program under test; and envelopes sealed and
 //! opened in this process.
 
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use waxseal_testing::{RedisServer, Reply, load_states, state_json, state_name};
 
 use crate::program::KEY;
 
-/// A user's record, where one is enough.
+/// The record of a user, for tests with one record.
 pub(crate) const NAME: &str = "wa:5215512345678";
-/// And a state for it.
+/// A state for it.
 pub(crate) const STATE: &str =
     r#"{"status":"showing_menu","data":{"domicilio":"Calle de la Ilusión 7"}}"#;
 
@@ -36,7 +36,7 @@ fn sealer(key: &str, format: Format) -> Sealer {
     Sealer::new(keyring, Mode::On, format)
 }
 
-/// The value in an envelope, and its format. Nothing where it is none, or does not open.
+/// The value in an envelope, and its format. `None` if it is not an envelope, or does not open.
 pub(crate) fn opened(key: &str, name: &str, stored: &[u8]) -> Option<(Format, Vec<u8>)> {
     let sealer = sealer(key, Format::Sealed);
     let opened = sealer.open(stored, Binding::record(name.as_bytes()));
@@ -70,7 +70,7 @@ pub(crate) fn stored_states(server: &RedisServer, count: u64) -> Vec<Option<Vec<
     replies.into_iter().map(Reply::bytes).collect()
 }
 
-/// The number of states that are sealed by now, estimated from some of them.
+/// The number of states that are sealed now, estimated from some of them.
 pub(crate) fn share_sealed(server: &RedisServer, count: u64) -> f64 {
     let step = usize::try_from(count / 100).unwrap().max(1);
     let names: Vec<_> = (0..count).step_by(step).map(state_name).collect();
@@ -84,7 +84,7 @@ pub(crate) fn share_sealed(server: &RedisServer, count: u64) -> f64 {
     sealed.count() as f64 / names.len() as f64
 }
 
-/// Fails unless every state is sealed under this key, once, and opens to what it was.
+/// Fails unless every state is sealed under this key, once, and opens to its plaintext.
 #[track_caller]
 pub(crate) fn assert_states_sealed(server: &RedisServer, count: u64, key: &str, format: Format) {
     for (i, stored) in (0..count).zip(stored_states(server, count)) {
@@ -95,7 +95,7 @@ pub(crate) fn assert_states_sealed(server: &RedisServer, count: u64, key: &str, 
     }
 }
 
-/// Fails unless every state is as the bot wrote it, or sealed once under the usual key.
+/// Fails unless every state is unchanged, or sealed once under the usual key.
 #[track_caller]
 pub(crate) fn assert_states_unharmed(server: &RedisServer, count: u64) {
     for (i, stored) in (0..count).zip(stored_states(server, count)) {
@@ -106,7 +106,7 @@ pub(crate) fn assert_states_unharmed(server: &RedisServer, count: u64) {
     }
 }
 
-/// When each record expires, in milliseconds; what Waxseal keeps for itself left out.
+/// The expiry of each record in milliseconds, without Waxseal's own records.
 pub(crate) fn expiries(server: &RedisServer) -> BTreeMap<Vec<u8>, Option<i64>> {
     let snapshot = server.snapshot();
     let records = snapshot.records().iter();
@@ -116,7 +116,7 @@ pub(crate) fn expiries(server: &RedisServer) -> BTreeMap<Vec<u8>, Option<i64>> {
         .collect()
 }
 
-/// A key as Node takes it.
+/// A key in the form that Node uses.
 pub(crate) fn key_bytes(hex: &str) -> [u8; 32] {
     std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
 }

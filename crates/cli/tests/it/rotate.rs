@@ -1,4 +1,4 @@
-//! `rotate`: everything under older keys comes under the sealing key.
+//! `rotate`: reseals everything under older keys under the sealing key.
 
 use waxseal_core::Format;
 
@@ -16,7 +16,7 @@ fn sealed_under_the_old_key(count: u64, format: &str) -> waxseal_testing::RedisS
 }
 
 #[test]
-fn brings_everything_under_the_new_key_and_keeps_every_expiry() {
+fn reseals_everything_under_the_new_key_and_keeps_every_expiry() {
     for (word, format) in [("classic", Format::Classic), ("sealed", Format::Sealed)] {
         let server = sealed_under_the_old_key(500, word);
         let before = expiries(&server);
@@ -31,7 +31,7 @@ fn brings_everything_under_the_new_key_and_keeps_every_expiry() {
              WhatsApp state rotation completed { rotated: 500, failed: 0, total: 500 }\n\
              Rotation completed { totalRotated: 500, totalFailed: 0, success: true }\n"
         );
-        // Also where the format to write is the default, classic: sealed is never given up.
+        // Even if the format to write is the default, classic: the sealed format is never replaced.
         assert_states_sealed(&server, 500, KEY, format);
         assert_eq!(expiries(&server), before);
     }
@@ -107,7 +107,7 @@ fn without_the_previous_key_it_fails_and_changes_nothing() {
 }
 
 #[test]
-fn a_few_values_under_a_key_that_is_missing_are_counted_as_failed() {
+fn a_few_values_under_a_missing_key_are_counted_as_failed() {
     let server = sealed_under_the_old_key(42, "sealed");
     let foreign = sealed(OTHER_KEY, Format::Sealed, NAME, STATE.as_bytes());
     put(&server, NAME, &foreign);
@@ -130,7 +130,7 @@ fn a_few_values_under_a_key_that_is_missing_are_counted_as_failed() {
 }
 
 #[test]
-fn plain_values_are_sealed_on_the_way() {
+fn plain_values_are_sealed_as_well() {
     let server = server_with_states(10);
     let text = Program::at(&server).run(&["rotate"]).done().text();
     assert!(

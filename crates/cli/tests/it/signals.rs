@@ -1,4 +1,4 @@
-//! Ctrl-C: the first says how long it waits, the second ends at once.
+//! Ctrl-C: the first one prints how long the process waits, the second one ends it at once.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::records::server_with_states;
 
 #[test]
-fn a_proxy_says_how_long_it_waits_and_ends_at_a_second_signal() {
+fn a_proxy_prints_how_long_it_waits_and_ends_at_a_second_signal() {
     for (signal, status) in [("INT", 130), ("TERM", 143)] {
         let server = RedisServer::start();
         let proxy = Proxy::start(&server, &["--protect", "wa:*", "--grace", "3600"]);
@@ -39,7 +39,7 @@ fn a_proxy_says_how_long_it_waits_and_ends_at_a_second_signal() {
 }
 
 #[test]
-fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
+fn a_sweep_prints_how_long_it_waits_and_ends_at_a_second_signal() {
     let server = server_with_states(20_000);
     let mut running = Program::at(&server).start(&["migrate", "--max-rate", "1000"]);
     // It writes records, one script each: the key has been checked.
@@ -47,7 +47,7 @@ fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
         let written = server.command_counts().get("evalsha").copied();
         written.unwrap_or_default() > 10 || running.has_ended()
     });
-    // Nothing that was begun comes to its end, and before long something has been begun.
+    // Nothing that was begun is finished, and soon something has been begun.
     server.stop_process();
     std::thread::sleep(Duration::from_secs(2));
     running.signal("INT");
@@ -60,7 +60,7 @@ fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
     assert!(output.stderr.contains("ended at once"), "{}", output.stderr);
 }
 
-/// Fills a pipe: who writes to it waits.
+/// Fills a pipe, so that a writer waits.
 #[track_caller]
 pub(crate) fn fill(pipe: &impl AsRawFd) {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());

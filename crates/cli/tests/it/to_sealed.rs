@@ -17,7 +17,7 @@ const STATES: u64 = 3_000;
 const CONFIG: &str = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
                       [[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\nplain_values = \"json\"\n";
 
-/// An application that writes states of its own and reads those of all; gives back what it wrote last.
+/// An application that writes its own states and reads those of all. Returns what it wrote last.
 struct Application {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<BTreeMap<String, String>>,
@@ -67,15 +67,15 @@ fn a_migration_to_a_keyring_under_load_loses_and_duplicates_nothing_and_stores_f
         .env("STATE_DIRECTORY", state.to_str().unwrap());
     let old_proxy = Proxy::start(&server, &["--protect", "wa:*"]);
     let old_application = Application::start(old_proxy.port(), "old");
-    let made = new.run(&["keyring", "init"]).done();
-    assert!(made.text().contains("adopted"), "{}", made.text());
+    let created = new.run(&["keyring", "init"]).done();
+    assert!(created.text().contains("adopted"), "{}", created.text());
     let new_proxy = Proxy::start_as(&new, &server, &[]);
     let new_application = Application::start(new_proxy.port(), "new");
 
     let migrated = new.run(&["migrate"]).done().text();
     assert!(migrated.contains("success: true"), "{migrated}");
     let mut expected = old_application.end();
-    // Old processes are gone from here on: what they wrote is sealed as well.
+    // Old processes have ended: what they wrote is sealed as well.
     old_proxy.stop();
     expected.extend(new_application.end());
     new.run(&["migrate"]).done();

@@ -10,7 +10,7 @@ fn program() -> Program {
 }
 
 #[test]
-fn what_was_sealed_opens_to_every_byte() {
+fn a_sealed_value_opens_to_the_same_bytes() {
     let every_byte: Vec<u8> = (0..=255).collect();
     let megabyte = vec![0xE1; 1 << 20];
     for value in [
@@ -46,7 +46,7 @@ fn node_opens_what_seal_wrote() {
 }
 
 #[test]
-fn open_opens_what_node_sealed_also_with_the_new_line_of_a_terminal() {
+fn open_opens_values_that_node_sealed_even_with_the_line_feed_of_a_terminal() {
     let key = key_bytes(KEY);
     let by_node = node::classic_seal(&[ClassicSeal {
         key: &key,
@@ -60,7 +60,7 @@ fn open_opens_what_node_sealed_also_with_the_new_line_of_a_terminal() {
 }
 
 #[test]
-fn an_envelope_opens_only_in_the_place_that_it_is_bound_to() {
+fn an_envelope_opens_only_where_it_is_bound_to() {
     let place = ["--record", NAME, "--field", "email"];
     let seal = ["seal", "--format", "sealed"];
     let stored = program()
@@ -81,7 +81,7 @@ fn an_envelope_opens_only_in_the_place_that_it_is_bound_to() {
 }
 
 #[test]
-fn what_does_not_open_is_refused_with_advice() {
+fn a_value_that_does_not_open_is_refused_with_a_hint() {
     let stored = program()
         .run_with(&["seal"], STATE.as_bytes())
         .done()
@@ -116,7 +116,7 @@ fn a_previous_key_opens() {
 }
 
 #[test]
-fn a_plain_value_opens_as_it_is_unless_the_mode_is_required() {
+fn a_plain_value_opens_unchanged_unless_the_mode_is_required() {
     assert_eq!(
         program()
             .run_with(&["open"], STATE.as_bytes())

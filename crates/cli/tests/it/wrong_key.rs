@@ -1,4 +1,4 @@
-//! A wrong key must never empty or spoil a database: every command refuses, and not one byte
+//! A wrong key must never empty or damage a database: every command refuses, and not one byte
 //! changes.
 
 use waxseal_core::Format;
@@ -11,7 +11,7 @@ use crate::records::{NAME, STATE, get, key_bytes, key_id, put, sealed, server_wi
 
 const REFUSED: &str = "error: the key does not match this store: it is sealed under ";
 
-/// Every command that opens or seals in a store, each with what it reads from stdin.
+/// Every command that opens or seals in a store, each with its stdin.
 const COMMANDS: [(&[&str], &str); 9] = [
     (&["migrate"], ""),
     (&["migrate", "--format", "sealed"], ""),
@@ -45,7 +45,7 @@ fn assert_refused_by_all(server: &RedisServer) {
 }
 
 #[test]
-fn is_refused_by_every_command_where_there_is_a_canary() {
+fn is_refused_by_every_command_if_there_is_a_canary() {
     for format in ["classic", "sealed"] {
         let server = server_with_states(100);
         put(&server, NAME, STATE.as_bytes());
@@ -57,7 +57,7 @@ fn is_refused_by_every_command_where_there_is_a_canary() {
 }
 
 #[test]
-fn is_refused_even_where_nothing_but_the_canary_is_sealed() {
+fn is_refused_even_if_only_the_canary_is_sealed() {
     let server = RedisServer::start();
     Program::at(&server).run(&["migrate"]).done();
     put(&server, NAME, STATE.as_bytes());
@@ -65,7 +65,7 @@ fn is_refused_even_where_nothing_but_the_canary_is_sealed() {
 }
 
 #[test]
-fn is_refused_by_every_command_where_node_sealed_without_a_canary() {
+fn is_refused_by_every_command_if_node_sealed_without_a_canary() {
     let key = key_bytes(KEY);
     let values: Vec<_> = (0..42).map(state_json).collect();
     let seal = |value| ClassicSeal {
@@ -84,7 +84,7 @@ fn is_refused_by_every_command_where_node_sealed_without_a_canary() {
 }
 
 #[test]
-fn is_refused_where_sealed_values_without_a_canary_stand_among_many_other_records() {
+fn is_refused_if_sealed_values_without_a_canary_are_among_many_other_records() {
     let server = RedisServer::start();
     let mut client = server.client();
     for i in 0..5_000 {
@@ -102,7 +102,7 @@ fn is_refused_where_sealed_values_without_a_canary_stand_among_many_other_record
 }
 
 #[test]
-fn is_refused_by_doctor_and_told_by_inspect() {
+fn is_refused_by_doctor_and_shown_by_inspect() {
     let server = server_with_states(3);
     put(&server, NAME, STATE.as_bytes());
     Program::at(&server)
@@ -148,13 +148,13 @@ fn no_key_at_all_is_refused_with_a_hint() {
 }
 
 #[test]
-fn a_key_of_the_wrong_length_is_told_which_key_the_store_is_sealed_under() {
+fn with_a_key_of_the_wrong_length_the_hint_names_the_key_of_the_store() {
     let server = server_with_states(3);
     put(&server, NAME, STATE.as_bytes());
     let short = Program::at(&server).keys(&KEY[1..], "");
     let text = short.run(&["migrate"]).with_status(64).stderr;
     assert!(
-        text.contains("characters: waxseal key generate makes them"),
+        text.contains("characters: waxseal key generate creates them"),
         "{text}"
     );
     Program::at(&server).run(&["migrate"]).done();
@@ -208,7 +208,7 @@ fn where_the_store_cannot_be_asked_both_remedies_are_reported() {
     let file = Program::with_file().without("REDIS_ENCRYPTION_KEY");
     let text = file.run(&["migrate"]).with_status(64).stderr;
     assert!(
-        text.ends_with("waxseal key generate makes a key\n"),
+        text.ends_with("waxseal key generate creates a key\n"),
         "{text}"
     );
     assert!(!file.path("states.waxseal").exists());
@@ -262,7 +262,7 @@ fn after_a_flush_the_right_key_starts_anyway_and_seals_the_canary_again() {
     );
     assert_ne!(canary(), foreign);
     assert_refused_by_all(&server);
-    // One that was evicted is sealed again as well.
+    // A canary that was evicted is sealed again as well.
     server.cli(&["DEL", "waxseal:canary"]);
     assert_refused_by_all(&server);
     right.run(&sealed_format).done();
@@ -270,7 +270,7 @@ fn after_a_flush_the_right_key_starts_anyway_and_seals_the_canary_again() {
 }
 
 #[test]
-fn envelopes_of_unknown_keys_beside_those_that_open_are_findings_of_doctor() {
+fn envelopes_of_unknown_keys_among_those_that_open_are_findings_of_doctor() {
     let server = server_with_states(5);
     put(&server, NAME, STATE.as_bytes());
     let program = Program::at(&server);
@@ -309,7 +309,7 @@ fn a_flush_through_a_proxy_shuts_out_the_other_key_and_not_the_right_one() {
         let proxy = Proxy::start_as(&right, &server, &flags);
         let mut client = proxy.client();
         client.cmd(&["FLUSHDB"]);
-        // With another key one starts on the empty store, and cannot once there are values.
+        // A proxy with another key starts on the empty store, and does not once there are values.
         Proxy::start_as(&wrong, &server, &flags).stop();
         client.cmd(&["SET", NAME, STATE]);
         client.cmd(&["SET", "wa:2", STATE]);
@@ -366,7 +366,7 @@ fn a_pattern_that_is_typed_does_not_hide_the_other_records_from_the_guard() {
 }
 
 #[test]
-fn who_may_use_only_the_records_of_a_typed_pattern_is_not_stopped_by_the_others() {
+fn a_user_with_rights_to_the_records_of_a_flag_is_not_stopped_by_the_others() {
     let server = RedisServer::builder()
         .user_acl("user sessions on >s3cret ~x:* ~waxseal:* +@all")
         .start();
@@ -378,20 +378,20 @@ fn who_may_use_only_the_records_of_a_typed_pattern_is_not_stopped_by_the_others(
 }
 
 #[test]
-fn doctor_warns_where_sealed_values_have_no_canary() {
+fn doctor_warns_of_sealed_values_without_a_canary() {
     let server = server_with_states(3);
     let program = Program::at(&server);
     program.run(&["migrate"]).done();
     server.cli(&["DEL", "waxseal:canary"]);
     let text = program.run(&["doctor"]).text();
     assert!(
-        text.contains("warning  canary         there is none, though "),
+        text.contains("warning  canary         missing, though "),
         "{text}"
     );
 }
 
 #[test]
-fn no_key_beside_few_classic_values_among_plain_ones_is_not_told_to_make_one() {
+fn without_a_key_few_classic_values_among_plain_ones_give_no_hint_to_create_one() {
     let server = server_with_states(10);
     put(
         &server,

@@ -10,6 +10,7 @@ use waxseal_keys::{Custodian, KeyState, LocalCustodian};
 
 mod faults;
 mod following;
+mod invariants;
 mod leading;
 mod process;
 mod random;

@@ -19,7 +19,7 @@ pub struct Requirements {
 pub struct Finding {
     /// The finding.
     pub text: String,
-    /// What to do about it.
+    /// The hint.
     pub hint: &'static str,
 }
 

@@ -7,7 +7,8 @@ use waxseal_core::Sealer;
 use waxseal_keys::{UserKeyError, UserKeys, UserStoreMark};
 use waxseal_stores::StoreError;
 
-use super::sample::{GuardedRecords, MAX_SEALED};
+use super::sample::GuardedRecords;
+use super::sampler::MAX_SEALED;
 use super::{Canary, ONLY_USERS, Sample};
 use crate::error::GuardError;
 

@@ -101,15 +101,12 @@ async fn updating_a_deleted_session_saves_a_new_one_under_a_new_key() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let fixed = store
-        .update(session_key("chosen-by-somebody"), data("maria"), &TTL)
+        .update(session_key("chosen-by-someone"), data("maria"), &TTL)
         .await
         .unwrap();
-    assert_ne!(fixed.as_ref(), "chosen-by-somebody");
+    assert_ne!(fixed.as_ref(), "chosen-by-someone");
     assert_eq!(
-        store
-            .load(&session_key("chosen-by-somebody"))
-            .await
-            .unwrap(),
+        store.load(&session_key("chosen-by-someone")).await.unwrap(),
         None
     );
     assert_eq!(store.load(&fixed).await.unwrap(), Some(data("maria")));

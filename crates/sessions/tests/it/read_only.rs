@@ -91,7 +91,7 @@ async fn a_replica_can_be_read() {
         replica.wait_for_replica_link(&primary);
         assert_eq!(replica.snapshot().get(CANARY).is_some(), canary);
         let store = connect(&replica).await;
-        assert_reads_only(&replica, store, "the store takes no writes (READONLY)").await;
+        assert_reads_only(&replica, store, "the store accepts no writes (READONLY)").await;
     }
 }
 

@@ -78,7 +78,7 @@ async fn what_is_migrated_rotated_and_decrypted_again_is_what_was_there_before()
         let (was, lived) = &before[place];
         assert_eq!(lifetime, lived);
         let is_plain = value.first().is_none_or(|byte| *byte == b'{');
-        // What does not open lies there as before.
+        // Values that do not open are unchanged.
         assert!(is_plain || value == was);
         faults += u32::from(!is_plain);
         if was.first() == Some(&b'{') {

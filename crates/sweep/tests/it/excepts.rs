@@ -199,11 +199,11 @@ async fn no_user_gets_a_key_for_a_value_that_stays_plain() {
         .reread(&[b"1_LOCK"])
         .await
         .expect("keys of users");
-    assert!(known.iter().all(Option::is_none), "a key was made");
-    let opening = Decrypt::new(process.sealer(Format::Sealed)).only_excepted();
+    assert!(known.iter().all(Option::is_none), "a key was created");
+    let decrypt = Decrypt::new(process.sealer(Format::Sealed)).only_excepted();
     let sweep = Sweep {
         pattern: pattern("wa:{user}"),
-        ..process.sweep(store.clone(), opening)
+        ..process.sweep(store.clone(), decrypt)
     };
     assert_eq!(whole(&sweep).await.done, 1);
     assert_eq!(get(&store, "wa:2_LOCK").await, b"held");

@@ -113,7 +113,7 @@ async fn a_replacement_whose_answer_was_lost_is_still_one_value() {
     });
     let tally = whole(&sweep(gate, migrate(), batches_of(20))).await;
     assert_adds_up(&tally);
-    // Nobody told that those were replaced: they are found as already done.
+    // The replacement of those was not confirmed: they are found as already done.
     assert_eq!((tally.total, tally.done, tally.already), (400, 380, 20));
     assert_sealed(&store, 400).await;
 }
@@ -157,7 +157,7 @@ async fn a_store_that_is_another_one_after_every_pass_ends_the_sweep_with_a_reas
         if matches!(event, Event::Progress { .. }) {
             // Each has a generation of its own.
             let other = plain_store(10).now_or_never();
-            gate.replace_sealing_key(other.expect("the reference store does not wait"));
+            gate.replace_store(other.expect("the reference store does not wait"));
         }
     };
     let stop = Stop::default();

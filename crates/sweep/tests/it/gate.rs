@@ -37,7 +37,7 @@ pub(super) enum Rule {
 
 type Rules = Box<dyn Fn(Call, usize, &MemoryStore) -> Rule + Send + Sync>;
 
-/// The store, and the calls that were made.
+/// The store, and the calls to it.
 pub(super) struct Gate {
     store: Mutex<Arc<MemoryStore>>,
     rules: Rules,
@@ -57,7 +57,7 @@ impl Gate {
         })
     }
 
-    pub(super) fn replace_sealing_key(&self, store: Arc<MemoryStore>) {
+    pub(super) fn replace_store(&self, store: Arc<MemoryStore>) {
         *self.store.lock().unwrap() = store;
     }
 

@@ -1,5 +1,5 @@
-//! Sweeps as their users meet them: the tasks by themselves, the loop on the reference store, and
-//! both on real servers. What a store does by itself is tested in `stores`.
+//! Sweeps as their users see them: the tasks alone, the loop on the reference store, and both on real servers. Stores
+//! alone are tested in `stores`.
 
 mod audit;
 mod changes;
@@ -11,6 +11,7 @@ mod limits;
 mod records;
 mod resume;
 mod rings;
+mod runs;
 mod servers;
 mod tasks;
 mod users;

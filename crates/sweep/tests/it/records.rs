@@ -1,4 +1,4 @@
-//! Records of every kind in the reference store, and what lies there afterwards.
+//! Records of every kind in the reference store, and its contents afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub(super) async fn mixed_store(count: u64) -> Arc<MemoryStore> {
     Arc::new(store)
 }
 
-/// Everything that lies in a store.
+/// The contents of a store.
 pub(super) async fn contents(store: &MemoryStore) -> Contents {
     let all = RecordPattern::parse("*").expect("a pattern");
     let page = store

@@ -212,7 +212,7 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_swept_from_the_beginn
                 // Writes until now have reached the new store.
                 let copied = copy(&first, 400).now_or_never();
                 let copied = copied.expect("the reference store does not wait");
-                gate.replace_sealing_key(copied.clone());
+                gate.replace_store(copied.clone());
                 second = Some(copied);
             }
             Event::Restarted => restarts += 1,
@@ -236,7 +236,7 @@ async fn a_store_that_is_replaced_between_two_calls_is_detected_at_the_end() {
             // As restored from a backup of before the sweep: nothing in it is sealed, and no call fails.
             let restored = plain_store(400).now_or_never();
             let restored = restored.expect("the reference store does not wait");
-            gate.replace_sealing_key(restored.clone());
+            gate.replace_store(restored.clone());
             second = Some(restored);
         }
         Event::Restarted => restarts += 1,

@@ -1,4 +1,4 @@
-//! Processes that are behind: suspended, cut off from the ring, or not yet told of a new key.
+//! Processes that are behind: suspended, without the ring, or without a new key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +52,9 @@ async fn a_process_that_was_suspended_reads_the_ring_before_it_seals_under_the_c
     sleeper.gate.set(GateState::Open);
     sleeper.ring.confirm().await.unwrap();
     assert!(sleeper.ring.is_confirmed());
-    sleeper.write("somebody", "a state").await;
-    assert_eq!(sleeper.key_of("somebody").await, new);
-    assert_eq!(other.read("somebody").await, "a state");
+    sleeper.write("someone", "a state").await;
+    assert_eq!(sleeper.key_of("someone").await, new);
+    assert_eq!(other.read("someone").await, "a state");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_process_without_the_ring_seals_until_its_key_may_be_destroyed_and_aga
     clock.turn(milliseconds(settings.propagation_ms) + 1);
     assert!(!process.ring.is_confirmed());
     process.ring.confirm().await.unwrap();
-    process.write("somebody", "a state").await;
+    process.write("someone", "a state").await;
     clock.turn(milliseconds(
         settings.retention_ms - settings.propagation_ms,
     ));
@@ -101,7 +101,7 @@ async fn a_process_without_the_ring_seals_until_its_key_may_be_destroyed_and_aga
         "{lapsed:?}"
     );
     // Stored values stay readable.
-    assert_eq!(process.read("somebody").await, "a state");
+    assert_eq!(process.read("someone").await, "a state");
     process.gate.set(GateState::Open);
     process.ring.confirm().await.unwrap();
     assert!(process.ring.is_confirmed() && process.ring.degraded().is_none());
@@ -113,9 +113,9 @@ async fn a_value_under_an_unknown_key_makes_a_process_read_the_ring() {
     world.init(rare_polls()).await;
     let (stale, other) = (world.process(false).await, world.process(false).await);
     let new = replace_sealing_key(&other.ring).await;
-    other.write("somebody", "a state").await;
-    let stored = stale.stored("somebody").await;
-    let place = Binding::record(b"wa:somebody");
+    other.write("someone", "a state").await;
+    let stored = stale.stored("someone").await;
+    let place = Binding::record(b"wa:someone");
     let unknown = stale.sealer.open(&stored, place).err();
     assert_eq!(unknown, Some(OpenError::UnknownKey { id: new }));
     assert!(stale.ring.learn(new).await);
@@ -153,10 +153,10 @@ async fn the_states_of_an_application_follow_a_ring_that_it_has_not_polled() {
         managers.push(Arc::new(manager.unwrap()));
     }
     let new = replace_sealing_key(&other.ring).await;
-    managers[1].set("somebody", "a state").await.unwrap();
-    assert_eq!(other.key_of("somebody").await, new);
+    managers[1].set("someone", "a state").await.unwrap();
+    assert_eq!(other.key_of("someone").await, new);
     assert_ne!(stale.ring.ring().sealing().id, new);
-    let state: Option<String> = managers[0].get("somebody").await.unwrap();
+    let state: Option<String> = managers[0].get("someone").await.unwrap();
     assert_eq!(state.as_deref(), Some("a state"));
     assert_eq!(stale.ring.ring().sealing().id, new);
 }

@@ -90,7 +90,9 @@ fn longer_than_clocks_differ() -> Settings {
 async fn leaders_in_turn(begins: usize) {
     let world = World::new();
     let (base, start_ms) = (Instant::now(), now_ms());
-    let ring = world.made(longer_than_clocks_differ(), &[], start_ms).await;
+    let ring = world
+        .create_ring(longer_than_clocks_differ(), &[], start_ms)
+        .await;
     world.put(&ring).await;
     let mut processes = Vec::new();
     for minutes in [0, 10, -10] {
@@ -214,7 +216,7 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
             tokio::spawn(async move { upkeep.run(&stopped).await })
         })
         .collect();
-    right.write("somebody", "a state").await;
+    right.write("someone", "a state").await;
     right.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
     until("the first key is archived", async || {
         right.upkeep.once(false, &stop, &mut |_| {}).await.unwrap();
@@ -248,19 +250,19 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
 async fn times_that_a_wrong_clock_wrote_are_found_and_corrected() {
     let world = World::new();
     // A key that was promoted early is not a sign of a wrong clock.
-    let calm = world.made(calm(), &[], now_ms()).await;
+    let calm = world.create_ring(calm(), &[], now_ms()).await;
     let custodians = [world.custodian()];
     let pending = calm.with_new_key(&custodians, now_ms()).await.unwrap();
     let id = pending.in_state(KeyState::Pending).next().unwrap().id;
     let early = pending.with_sealing(id, now_ms(), true).unwrap();
     assert_eq!(early.wrong_times(now_ms()), []);
     let ahead = now_ms() + 400 * 24 * 60 * MINUTE;
-    let ring = world.made(compressed_once(), &[], ahead).await;
+    let ring = world.create_ring(compressed_once(), &[], ahead).await;
     world.put(&ring).await;
     let process = world.process_with(world.start().comparing_clocks()).await;
     let wrong = process.ring.ring().wrong_times(process.ring.now_ms());
-    let told: Vec<_> = wrong.iter().map(|time| time.what).collect();
-    assert_eq!(told, ["was made", "changed its state", "could seal"]);
+    let times: Vec<_> = wrong.iter().map(|time| time.what).collect();
+    assert_eq!(times, ["was made", "changed its state", "could seal"]);
     process.ring.change(&Change::RepairTimes).await.unwrap();
     let ring = process.ring.ring();
     assert_eq!(ring.wrong_times(process.ring.now_ms()), []);

@@ -1,4 +1,4 @@
-//! A rotation that finishes by itself.
+//! A rotation that finishes without an operator.
 
 use waxseal_keys::KeyState;
 use waxseal_sweep::Stop;

@@ -42,14 +42,14 @@ async fn a_value_whose_user_key_was_lost_is_reported_and_kept_and_a_new_session_
     world.init(calm()).await;
     let writer = world.process(true).await;
     let states = manager(&writer, OnRefused::Error).await;
-    states.set("somebody", "a state").await.unwrap();
-    let stored = writer.stored("somebody").await;
-    let record = writer.keys().record_name(b"somebody");
+    states.set("someone", "a state").await.unwrap();
+    let stored = writer.stored("someone").await;
+    let record = writer.keys().record_name(b"someone");
     assert_eq!(world.server.cli(&["DEL", &record]), "1");
 
     let other = world.process(true).await;
     let states = manager(&other, OnRefused::Error).await;
-    let found = states.get::<String>("somebody").await;
+    let found = states.get::<String>("someone").await;
     let unknown = OpenError::UnknownKey {
         id: key_of(&stored),
     };
@@ -57,17 +57,17 @@ async fn a_value_whose_user_key_was_lost_is_reported_and_kept_and_a_new_session_
         matches!(&found, Err(StateError::Open { error, .. }) if *error == unknown),
         "{found:?}"
     );
-    assert_eq!(other.stored("somebody").await, stored);
+    assert_eq!(other.stored("someone").await, stored);
     assert_eq!(
         world.server.cli(&["EXISTS", &record]),
         "0",
         "reading makes no key"
     );
 
-    states.set("somebody", "a new state").await.unwrap();
-    assert_ne!(other.key_of("somebody").await, key_of(&stored));
+    states.set("someone", "a new state").await.unwrap();
+    assert_ne!(other.key_of("someone").await, key_of(&stored));
     let third = manager(&world.process(true).await, OnRefused::Error).await;
-    let found: Option<String> = third.get("somebody").await.unwrap();
+    let found: Option<String> = third.get("someone").await.unwrap();
     assert_eq!(found.as_deref(), Some("a new state"));
 }
 
@@ -87,27 +87,25 @@ async fn a_write_under_a_cached_key_after_the_erasure_lands_and_is_unreadable_on
             ..start
         })
         .await;
-    writer.write_as_user("somebody", "before").await;
-    let receipt = erase(&eraser, "somebody").await.unwrap();
+    writer.write_as_user("someone", "before").await;
+    let receipt = erase(&eraser, "someone").await.unwrap();
     assert!(receipt.key_destroyed);
     assert_eq!(receipt.records_deleted, 1);
     // The session continues in another process, which has cached the key.
-    writer
-        .write_as_user("somebody", "while it was erased")
-        .await;
-    assert!(exists(&writer, "somebody").await);
-    assert!(is_erased(&eraser.read_as_user("somebody").await));
+    writer.write_as_user("someone", "while it was erased").await;
+    assert!(exists(&writer, "someone").await);
+    assert!(is_erased(&eraser.read_as_user("someone").await));
     until("the cached key is too old", async || {
-        matches!(writer.keys().cached(b"somebody"), CacheLookup::Unknown)
+        matches!(writer.keys().cached(b"someone"), CacheLookup::Unknown)
     })
     .await;
-    assert!(is_erased(&writer.read_as_user("somebody").await));
-    let lost = writer.stored("somebody").await;
-    writer.write_as_user("somebody", "back again").await;
+    assert!(is_erased(&writer.read_as_user("someone").await));
+    let lost = writer.stored("someone").await;
+    writer.write_as_user("someone", "back again").await;
     for process in [&eraser, &writer, &world.process(true).await] {
-        let read = process.read_as_user("somebody").await;
+        let read = process.read_as_user("someone").await;
         assert_eq!(read.as_deref(), Ok("back again"));
-        assert!(is_erased(&process.open_as_user("somebody", &lost).await));
+        assert!(is_erased(&process.open_as_user("someone", &lost).await));
     }
 }
 
@@ -118,15 +116,15 @@ async fn a_process_that_does_not_know_of_an_erasure_creates_a_valid_key() {
     rare_polls.refresh_ms = 60 * 60_000;
     world.init(rare_polls).await;
     let (eraser, stale) = (world.process(true).await, world.process(true).await);
-    eraser.write_as_user("somebody", "before").await;
+    eraser.write_as_user("someone", "before").await;
     for _ in 0..3 {
-        erase(&eraser, "somebody").await.unwrap();
+        erase(&eraser, "someone").await.unwrap();
     }
-    let hash = stale.ring.ring().user(b"somebody");
+    let hash = stale.ring.ring().user(b"someone");
     assert!(stale.ring.ring().erasure(&hash).is_none());
-    stale.write_as_user("somebody", "back again").await;
+    stale.write_as_user("someone", "back again").await;
     for process in [&eraser, &stale, &world.process(true).await] {
-        let read = process.read_as_user("somebody").await;
+        let read = process.read_as_user("someone").await;
         assert_eq!(read.as_deref(), Ok("back again"));
     }
 }
@@ -136,14 +134,14 @@ async fn a_user_can_be_erased_twice_or_without_a_key_and_each_time_there_is_a_re
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
-    process.write_as_user("somebody", "a state").await;
+    process.write_as_user("someone", "a state").await;
     process.write_as_user("another", "a state").await;
     let expected = [
-        ("somebody", true, 1, 1),
+        ("someone", true, 1, 1),
         // The key was destroyed by the first run.
-        ("somebody", true, 0, 2),
-        ("nobody", false, 0, 1),
-        ("nobody", false, 0, 2),
+        ("someone", true, 0, 2),
+        ("unknown", false, 0, 1),
+        ("unknown", false, 0, 2),
     ];
     for (user, key_destroyed, records_deleted, erasure) in expected {
         let receipt = erase(&process, user).await.unwrap();
@@ -158,8 +156,8 @@ async fn a_user_can_be_erased_twice_or_without_a_key_and_each_time_there_is_a_re
     let read = process.read_as_user("another").await;
     assert_eq!(read.as_deref(), Ok("a state"));
     // A user who had no key and was erased can start.
-    process.write_as_user("nobody", "a state").await;
-    let read = process.read_as_user("nobody").await;
+    process.write_as_user("unknown", "a state").await;
+    let read = process.read_as_user("unknown").await;
     assert_eq!(read.as_deref(), Ok("a state"));
 }
 
@@ -194,11 +192,11 @@ async fn a_receipt_verifies_and_does_not_with_any_part_changed() {
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
-    process.write_as_user("somebody", "a state").await;
-    let receipt = erase(&process, "somebody").await.unwrap();
+    process.write_as_user("someone", "a state").await;
+    let receipt = erase(&process, "someone").await.unwrap();
     let signer = process.ring.ring().receipt_key();
     let text = serde_json::to_string(&receipt).unwrap();
-    assert!(!text.contains("somebody"));
+    assert!(!text.contains("someone"));
     assert_eq!(receipt.store, process.store.location());
     assert!(Receipt::verify(text.as_bytes(), Some(&signer)).is_ok());
     let parts: Map<String, Value> = serde_json::from_str(&text).unwrap();
@@ -222,26 +220,26 @@ async fn an_erasure_during_which_the_server_dies_is_finished_by_running_it_again
     let mut world = World::on(server).with_ring_apart();
     world.init(calm()).await;
     let process = world.process(true).await;
-    process.write_as_user("somebody", "a state").await;
+    process.write_as_user("someone", "a state").await;
     process.write_as_user("another", "a state").await;
     world.server.kill();
-    let error = erase(&process, "somebody").await.unwrap_err();
+    let error = erase(&process, "someone").await.unwrap_err();
     let transient = matches!(&error, UpkeepError::Users(it) if it.is_transient());
     assert!(transient, "{error}");
-    assert!(!error.to_string().contains("somebody"));
-    let hash = process.ring.ring().user(b"somebody");
+    assert!(!error.to_string().contains("someone"));
+    let hash = process.ring.ring().user(b"someone");
     assert_eq!(process.ring.ring().erasure(&hash).unwrap().epoch, 1);
 
     world.server.restart();
     // The key and the value still exist, and the ledger prevents their use.
-    assert!(exists(&process, "somebody").await);
+    assert!(exists(&process, "someone").await);
     for reader in [&process, &world.process(true).await] {
-        assert!(is_erased(&reader.read_as_user("somebody").await));
+        assert!(is_erased(&reader.read_as_user("someone").await));
     }
-    let receipt = erase(&process, "somebody").await.unwrap();
+    let receipt = erase(&process, "someone").await.unwrap();
     assert!(receipt.key_destroyed);
     assert_eq!((receipt.records_deleted, receipt.erasure), (1, 2));
-    assert!(!exists(&process, "somebody").await);
+    assert!(!exists(&process, "someone").await);
     let read = process.read_as_user("another").await;
     assert_eq!(read.as_deref(), Ok("a state"));
 }
@@ -251,23 +249,23 @@ async fn a_record_that_is_not_a_user_key_is_reported_and_deleted_only_with_its_u
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
-    let record = process.keys().record_name(b"somebody");
+    let record = process.keys().record_name(b"someone");
     world.server.cli(&["SET", &record, "hello"]);
-    let made = process.keys().read_or_create(&[b"somebody"]).await;
-    assert!(matches!(made, Err(UserKeyError::Record { .. })));
+    let created = process.keys().read_or_create(&[b"someone"]).await;
+    assert!(matches!(created, Err(UserKeyError::Record { .. })));
     assert_eq!(world.server.cli(&["GET", &record]), "hello");
     // The key of another user, moved there.
     let other = process.keys().record_name(b"another");
     process.write_as_user("another", "a state").await;
     world.server.cli(&["COPY", &other, &record, "REPLACE"]);
-    let read = process.keys().reread(&[b"somebody"]).await;
+    let read = process.keys().reread(&[b"someone"]).await;
     assert!(matches!(read, Err(UserKeyError::Record { .. })));
-    process.write("somebody", "under the ring").await;
-    let receipt = erase(&process, "somebody").await.unwrap();
+    process.write("someone", "under the ring").await;
+    let receipt = erase(&process, "someone").await.unwrap();
     assert!(receipt.key_destroyed);
-    assert!(!exists(&process, "somebody").await);
-    process.write_as_user("somebody", "back again").await;
-    let read = process.read_as_user("somebody").await;
+    assert!(!exists(&process, "someone").await);
+    process.write_as_user("someone", "back again").await;
+    let read = process.read_as_user("someone").await;
     assert_eq!(read.as_deref(), Ok("back again"));
 }
 
@@ -292,9 +290,9 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
         world.server.cli(&["SET", name, "a"]);
     }
     // A quarantined value of a deleted record is the user's as well.
-    let aside = "waxseal:quarantine:{wa:{tag}:1:gone}:19a1b2c3";
+    let quarantined = "waxseal:quarantine:{wa:{tag}:1:gone}:19a1b2c3";
     let of_others = "waxseal:quarantine:{wa:{tag}:2:gone}:19a1b2c3";
-    for name in [aside, of_others] {
+    for name in [quarantined, of_others] {
         world.server.cli(&["SET", name, "a"]);
     }
     let pattern = RecordPattern::parse("wa:\\{tag\\}:{user}:*").unwrap();
@@ -313,7 +311,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
     assert_eq!(receipt.records_deleted, 5);
     let left = |name: &&str| world.server.cli(&["EXISTS", name]) == "1";
     assert!(!theirs.iter().any(left) && others.iter().all(left));
-    assert!(!left(&aside) && left(&of_others));
+    assert!(!left(&quarantined) && left(&of_others));
     // A user whose name looks like a wildcard is not a wildcard.
     let receipt = forget(b"*", &process.ring, process.users.as_ref(), &scopes)
         .await

@@ -34,8 +34,8 @@ const ARCHIVE: fn(Step) -> bool = |step| matches!(step, Step::Archive(_));
 const DESTROY: fn(Step) -> bool = |step| matches!(step, Step::Destroy(_));
 
 impl Moment {
-    fn is(self, told: &RotationEvent) -> bool {
-        match (self, told) {
+    fn is(self, event: &RotationEvent) -> bool {
+        match (self, event) {
             (Self::Begins(is), RotationEvent::StepStarted(step))
             | (Self::Done(is), RotationEvent::StepDone(step)) => is(*step),
             (Self::Swept, RotationEvent::Swept { .. }) => true,
@@ -48,12 +48,12 @@ impl Moment {
 fn lead(
     process: Process,
     begin: bool,
-    mut told: impl FnMut(&RotationEvent) + Send + 'static,
+    mut watch: impl FnMut(&RotationEvent) + Send + 'static,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let stop = Stop::default();
         loop {
-            match process.upkeep.once(begin, &stop, &mut told).await {
+            match process.upkeep.once(begin, &stop, &mut watch).await {
                 Ok(_) | Err(UpkeepError::Led(_)) => sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("{error}"),
             }
@@ -63,14 +63,14 @@ fn lead(
 
 /// A process that leads until this moment, at which it is killed and releases nothing.
 async fn killed_at(world: &World, moment: Moment, begin: bool) {
-    let task = lead(world.process(false).await, begin, move |told| {
-        if moment.is(told) {
+    let task = lead(world.process(false).await, begin, move |event| {
+        if moment.is(event) {
             // At once: an abort would let it continue to its next wait.
             std::panic::resume_unwind(Box::new(Killed));
         }
     });
     let ended = timeout(Duration::from_secs(30), task).await;
-    let ended = ended.unwrap_or_else(|_| panic!("never came to {moment:?}"));
+    let ended = ended.unwrap_or_else(|_| panic!("never reached {moment:?}"));
     let end = ended.unwrap_err().into_panic();
     assert!(end.is::<Killed>(), "{moment:?}");
 }

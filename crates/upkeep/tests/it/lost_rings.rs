@@ -19,7 +19,7 @@ const PUT_BACK: &str = "THE KEYRING WAS PUT BACK";
 const STAYS: &str = "stays in use";
 
 /// The stored bytes of the ring.
-fn lies(server: &RedisServer) -> Option<Vec<u8>> {
+fn stored_ring(server: &RedisServer) -> Option<Vec<u8>> {
     server.client().cmd(&["GET", RING]).bytes()
 }
 
@@ -89,17 +89,20 @@ async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
     let custodians = [world.custodian()];
     let secret = SecretKey::generate().unwrap();
     let stranger = [Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap()) as _];
-    let made = async |environment, custodians| {
+    let document = async |environment, custodians| {
         let ring = Ring::create(environment, calm(), custodians, &[], now_ms());
         ring.await.unwrap().to_bytes()
     };
     let newer = b"{\"format\": 2, \"something\": [1, 2]}".to_vec();
     vec![
-        ("of another environment", made("other", &custodians).await),
-        ("another ring", made("test", &custodians).await),
+        (
+            "of another environment",
+            document("other", &custodians).await,
+        ),
+        ("another ring", document("test", &custodians).await),
         (
             "another ring of another custodian",
-            made("test", &stranger).await,
+            document("test", &stranger).await,
         ),
         ("of a newer format", newer),
     ]
@@ -152,7 +155,10 @@ async fn a_ring_that_is_lost_under_running_processes_is_restored_and_reported() 
     for (what, bytes) in losses(&good, &old) {
         damage(&world.server, bytes.as_deref());
         use_values(&processes, what).await;
-        until(what, async || lies(&world.server).as_deref() == Some(&good)).await;
+        until(what, async || {
+            stored_ring(&world.server).as_deref() == Some(&good)
+        })
+        .await;
         use_values(&processes, what).await;
         until("it is in order again", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
@@ -195,7 +201,7 @@ async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
             assert!(process.ring.change(&register).await.is_err(), "{what}");
             assert_eq!(process.ring.ring().to_bytes(), good, "{what}");
         }
-        assert_eq!(lies(&world.server), Some(bytes), "{what}");
+        assert_eq!(stored_ring(&world.server), Some(bytes), "{what}");
         put_stored(&world.server, &good);
         until("it is in order again", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
@@ -229,7 +235,11 @@ async fn a_ring_that_was_lost_before_a_start_is_restored_from_the_cached_copy() 
     for (what, bytes) in losses(&good, &old) {
         damage(&world.server, bytes.as_deref());
         let process = world.process_with(world.start().copy(&path)).await;
-        assert_eq!(lies(&world.server).as_deref(), Some(&*good), "{what}");
+        assert_eq!(
+            stored_ring(&world.server).as_deref(),
+            Some(&*good),
+            "{what}"
+        );
         use_values(&[process], what).await;
         assert!(lines.take().contains(PUT_BACK), "{what}");
         assert_eq!(std::fs::read(&path).unwrap(), good);
@@ -245,7 +255,7 @@ async fn a_process_does_not_start_over_a_foreign_document_and_keeps_it_and_its_c
         put_stored(&world.server, &bytes);
         let started = world.try_process(world.start().copy(&path)).await;
         assert!(started.is_err(), "{what}");
-        assert_eq!(lies(&world.server), Some(bytes), "{what}");
+        assert_eq!(stored_ring(&world.server), Some(bytes), "{what}");
         assert_eq!(std::fs::read(&path).unwrap(), good, "{what}");
     }
 }
@@ -270,7 +280,7 @@ async fn of_many_processes_that_start_with_copies_at_once_one_restores_the_ring_
         for started in starting.join_all().await {
             assert_eq!(started, Ok(()));
         }
-        assert_eq!(lies(&world.server).as_deref(), Some(&*good));
+        assert_eq!(stored_ring(&world.server).as_deref(), Some(&*good));
     }
 }
 
@@ -309,8 +319,8 @@ async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
     let (_, good) = grown(&process).await;
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     world.server.restart();
-    until("it is put back", async || {
-        lies(&world.server).as_deref() == Some(&good)
+    until("it is restored", async || {
+        stored_ring(&world.server).as_deref() == Some(&good)
     })
     .await;
     until("it is in order again", async || {
@@ -318,8 +328,8 @@ async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
     })
     .await;
     assert!(lines.take().contains(PUT_BACK));
-    process.write("somebody", "a state").await;
-    assert_eq!(world.process(false).await.read("somebody").await, "a state");
+    process.write("someone", "a state").await;
+    assert_eq!(world.process(false).await.read("someone").await, "a state");
 }
 
 #[tokio::test]
@@ -334,10 +344,10 @@ async fn a_server_that_restarts_empty_gets_its_ring_from_a_process_that_starts_w
     );
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let process = world.process_with(world.start().copy(&path)).await;
-    assert_eq!(lies(&world.server), Some(good));
+    assert_eq!(stored_ring(&world.server), Some(good));
     assert!(lines.take().contains(PUT_BACK));
-    process.write("somebody", "a state").await;
-    assert_eq!(world.process(false).await.read("somebody").await, "a state");
+    process.write("someone", "a state").await;
+    assert_eq!(world.process(false).await.read("someone").await, "a state");
 }
 
 #[tokio::test]
@@ -365,7 +375,10 @@ async fn a_rotation_continues_after_the_server_lost_the_ring_and_the_lease() {
     let before = process.ring.ring();
     assert!(before.fence() >= 3);
     world.server.restart();
-    until("it is put back", async || lies(&world.server).is_some()).await;
+    until("it is restored", async || {
+        stored_ring(&world.server).is_some()
+    })
+    .await;
     let sealing = before.sealing().id;
     process.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
     until("another key seals", async || {
@@ -404,8 +417,8 @@ async fn a_ring_that_a_full_server_evicts_is_restored_and_remaining_values_open(
         }
     }
     assert_eq!(client.cmd(&["EXISTS", RING]).int(), 0, "it was evicted");
-    until("it is put back", async || {
-        lies(&world.server).as_deref() == Some(&good)
+    until("it is restored", async || {
+        stored_ring(&world.server).as_deref() == Some(&good)
     })
     .await;
     until("it is in order again", async || {

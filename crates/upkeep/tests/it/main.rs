@@ -9,6 +9,7 @@ mod gate;
 mod leaders;
 mod lost_rings;
 mod races;
+mod receipts;
 mod restored;
 mod retirement;
 mod world;

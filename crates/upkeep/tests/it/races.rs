@@ -20,14 +20,14 @@ async fn of_several_processes_that_create_a_ring_at_once_one_succeeds_and_all_us
         let barrier = Arc::new(Barrier::new(count));
         let mut tasks = JoinSet::new();
         for _ in 0..count {
-            let ring = world.made(calm(), &[], now_ms()).await;
+            let ring = world.create_ring(calm(), &[], now_ms()).await;
             let (place, custodians) = (Arc::new(world.place().await), world.custodians());
             let (options, barrier) = (world.options(), barrier.clone());
             tasks.spawn(async move {
                 barrier.wait().await;
-                let made =
+                let created =
                     LiveRing::create(place.clone(), &ring, custodians.clone(), options.clone());
-                match made.await {
+                match created.await {
                     Ok(ring) => (true, ring),
                     Err(RingError::Exists { version: 1, .. }) => {
                         let found = LiveRing::open(place, custodians, options).await;
@@ -38,12 +38,12 @@ async fn of_several_processes_that_create_a_ring_at_once_one_succeeds_and_all_us
             });
         }
         let rings = tasks.join_all().await;
-        assert_eq!(rings.iter().filter(|(made, _)| *made).count(), 1);
+        assert_eq!(rings.iter().filter(|(created, _)| *created).count(), 1);
         let sealers: Vec<_> = rings
             .iter()
             .map(|(_, ring)| Sealer::new(ring.keyring(), Mode::Required, Format::Sealed))
             .collect();
-        let place = Binding::record(b"wa:somebody");
+        let place = Binding::record(b"wa:someone");
         for one in &sealers {
             let sealed = one.seal(b"a state", place).unwrap();
             for other in &sealers {
@@ -63,7 +63,7 @@ async fn aged(world: &World) -> Vec<Arc<Process>> {
         retention_ms: 600_000,
         ..calm()
     };
-    let ring = world.made(settings.checked().unwrap(), &[], now_ms() - 400_000);
+    let ring = world.create_ring(settings.checked().unwrap(), &[], now_ms() - 400_000);
     world.put(&ring.await).await;
     let mut processes = Vec::new();
     for _ in 0..MANY {

@@ -9,11 +9,11 @@ use waxseal_upkeep::forget;
 
 use crate::world::{Process, RING, World, calm, until};
 
-const USER: &str = "somebody";
+const USER: &str = "someone";
 
 /// A backup of all data of a server.
 struct Backup {
-    lies: PathBuf,
+    path: PathBuf,
     bytes: Vec<u8>,
 }
 
@@ -22,14 +22,14 @@ impl Backup {
         assert_eq!(server.cli(&["SAVE"]), "OK");
         let directory = server.cli(&["CONFIG", "GET", "dir"]);
         let directory = directory.lines().nth(1).expect("a directory");
-        let lies = PathBuf::from(directory).join("dump.rdb");
-        let bytes = std::fs::read(&lies).unwrap();
-        Self { lies, bytes }
+        let path = PathBuf::from(directory).join("dump.rdb");
+        let bytes = std::fs::read(&path).unwrap();
+        Self { path, bytes }
     }
 
     fn restore(&self, server: &mut RedisServer) {
         server.kill();
-        std::fs::write(&self.lies, &self.bytes).unwrap();
+        std::fs::write(&self.path, &self.bytes).unwrap();
         server.restart();
     }
 }

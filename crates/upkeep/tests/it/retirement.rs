@@ -90,10 +90,10 @@ async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let leader = world.process(false).await;
-    leader.write("somebody", "a state").await;
+    leader.write("someone", "a state").await;
     // As after a renaming: it names the key, and opens at another name only.
-    let moved = leader.stored("somebody").await;
-    leader.put("somebody else", &moved).await;
+    let moved = leader.stored("someone").await;
+    leader.put("someone else", &moved).await;
     replace_sealing_key(&leader).await;
     let expected = Block::InUse {
         id: first,
@@ -101,12 +101,12 @@ async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
     };
     assert_eq!(blocked(&leader).await, [expected]);
     assert_eq!(state(&leader, first), KeyState::DecryptOnly);
-    assert_eq!(leader.stored("somebody else").await, moved);
+    assert_eq!(leader.stored("someone else").await, moved);
     // Put back to its name, it is brought under the new key.
-    leader.store.delete(&name("somebody else")).await.unwrap();
-    leader.put("somebody", &moved).await;
+    leader.store.delete(&name("someone else")).await.unwrap();
+    leader.put("someone", &moved).await;
     until_destroyed(&leader, first).await;
-    assert_eq!(leader.read("somebody").await, "a state");
+    assert_eq!(leader.read("someone").await, "a state");
 }
 
 #[tokio::test]
@@ -114,14 +114,14 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let leader = world.process(false).await;
-    leader.write("somebody", "a state").await;
-    // As a library moves it aside.
+    leader.write("someone", "a state").await;
+    // As the library moves a value.
     let parcel = [
         &b"{\"cause\":\"refused\",\"moved_at\":1}\n"[..],
-        &leader.stored("somebody").await,
+        &leader.stored("someone").await,
     ]
     .concat();
-    let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
+    let quarantined = RecordName::from("waxseal:quarantine:{wa:someone}:1");
     let put = leader
         .store
         .put(&quarantined, &Slot::Whole, &parcel, Expiry::Persistent);
@@ -149,7 +149,7 @@ async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
     world
         .server
         .cli(&["CONFIG", "SET", "client-output-buffer-limit", limit]);
-    let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
+    let quarantined = RecordName::from("waxseal:quarantine:{wa:someone}:1");
     let parcel = vec![b'x'; 3 << 20];
     let put = leader
         .store
@@ -170,13 +170,15 @@ async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
 async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
     let world = World::new();
     let adopted = [SecretKey::generate().unwrap()];
-    let ring = world.made(compressed_once(), &adopted, now_ms()).await;
+    let ring = world
+        .create_ring(compressed_once(), &adopted, now_ms())
+        .await;
     let first = ring.sealing().id;
     world.put(&ring).await;
     let mut classic = world.start();
     classic.format = Format::Classic;
     let leader = world.process_with(classic).await;
-    leader.write("somebody", "{}").await;
+    leader.write("someone", "{}").await;
     let stranger = Keyring::new(SecretKey::generate().unwrap()).unwrap();
     let stranger = Sealer::new(Arc::new(stranger), Mode::Required, Format::Classic);
     let sealed = stranger.seal(b"{}", Binding::record(b"wa:lost")).unwrap();
@@ -190,7 +192,7 @@ async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
     assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     leader.store.delete(&name("lost")).await.unwrap();
     until_destroyed(&leader, first).await;
-    assert_eq!(leader.read("somebody").await, "{}");
+    assert_eq!(leader.read("someone").await, "{}");
 }
 
 #[tokio::test]
@@ -199,21 +201,21 @@ async fn a_value_that_is_restored_under_an_archived_key_comes_under_the_new_one_
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let leader = world.process(false).await;
-    leader.write("somebody", "a state").await;
-    let backup = leader.stored("somebody").await;
+    leader.write("someone", "a state").await;
+    let backup = leader.stored("someone").await;
     replace_sealing_key(&leader).await;
     until("the first key is archived", async || {
         once(&leader).await;
         state(&leader, first) == KeyState::Archived
     })
     .await;
-    assert_ne!(leader.key_of("somebody").await, first);
-    leader.put("somebody", &backup).await;
+    assert_ne!(leader.key_of("someone").await, first);
+    leader.put("someone", &backup).await;
     assert_eq!(key_of(&backup), first);
-    assert_eq!(leader.read("somebody").await, "a state");
+    assert_eq!(leader.read("someone").await, "a state");
     until_destroyed(&leader, first).await;
-    assert_ne!(leader.key_of("somebody").await, first);
-    assert_eq!(leader.read("somebody").await, "a state");
+    assert_ne!(leader.key_of("someone").await, first);
+    assert_eq!(leader.read("someone").await, "a state");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,8 +223,8 @@ async fn a_leader_looks_again_before_it_destroys_a_key_that_it_found_unused_befo
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let leader = world.process(false).await;
-    leader.write("somebody", "a state").await;
-    let backup = leader.stored("somebody").await;
+    leader.write("someone", "a state").await;
+    let backup = leader.stored("someone").await;
     replace_sealing_key(&leader).await;
     let stop = Stop::default();
     let (upkeep, stopped) = (leader.upkeep.clone(), stop.clone());
@@ -231,7 +233,7 @@ async fn a_leader_looks_again_before_it_destroys_a_key_that_it_found_unused_befo
         state(&leader, first) == KeyState::Archived
     })
     .await;
-    leader.put("somebody", &backup).await;
+    leader.put("someone", &backup).await;
     assert_eq!(state(&leader, first), KeyState::Archived);
     until("the key is destroyed", async || {
         state(&leader, first) == KeyState::Destroyed
@@ -239,7 +241,7 @@ async fn a_leader_looks_again_before_it_destroys_a_key_that_it_found_unused_befo
     .await;
     stop.stop();
     running.await.unwrap();
-    assert_eq!(leader.read("somebody").await, "a state");
+    assert_eq!(leader.read("someone").await, "a state");
 }
 
 #[tokio::test]
@@ -254,7 +256,7 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
     for _ in 0..3 {
         processes.push(world.process(false).await);
     }
-    let place = Binding::record(b"wa:somebody");
+    let place = Binding::record(b"wa:someone");
     for (index, process) in processes.iter().enumerate() {
         assert_eq!(once(&processes[0]).await.due, None);
         assert_eq!(
@@ -279,14 +281,14 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
     );
     let mut steps = Vec::new();
     let stop = Stop::default();
-    let mut told = |told: &waxseal_upkeep::RotationEvent| {
-        if let waxseal_upkeep::RotationEvent::StepDone(step) = told {
+    let mut watch = |event: &waxseal_upkeep::RotationEvent| {
+        if let waxseal_upkeep::RotationEvent::StepDone(step) = event {
             steps.push(*step);
         }
     };
     processes[2]
         .upkeep
-        .once(false, &stop, &mut told)
+        .once(false, &stop, &mut watch)
         .await
         .unwrap();
     assert_eq!(steps, [Step::Add(sealing)]);

@@ -34,7 +34,7 @@ pub(crate) fn compressed() -> Settings {
     .unwrap()
 }
 
-/// The same, begun by nobody but the test.
+/// The same, begun by the test only.
 pub(crate) fn compressed_once() -> Settings {
     Settings {
         every_ms: None,
@@ -157,7 +157,7 @@ impl World {
         connect(&self.server).await
     }
 
-    /// The server that the ring lies in.
+    /// The server of the ring.
     pub(crate) fn home(&self) -> &RedisServer {
         self.ring_server.as_ref().unwrap_or(&self.server)
     }
@@ -166,8 +166,8 @@ impl World {
         RecordDocumentStore::new(connect(self.home()).await)
     }
 
-    /// A ring that lies nowhere yet.
-    pub(crate) async fn made(
+    /// A ring that is not stored yet.
+    pub(crate) async fn create_ring(
         &self,
         settings: Settings,
         adopted: &[SecretKey],
@@ -181,7 +181,7 @@ impl World {
 
     /// A new ring in the server.
     pub(crate) async fn init(&self, settings: Settings) -> Ring {
-        let ring = self.made(settings, &[], now_ms()).await;
+        let ring = self.create_ring(settings, &[], now_ms()).await;
         self.put(&ring).await;
         ring
     }

@@ -1,14 +1,10 @@
-//! The passes of an audit: one for each protected pattern, and nothing is written.
+//! Runs the passes of an audit with a progress bar.
 
-use std::sync::Arc;
-
-use waxseal_core::Mode;
 use waxseal_service::Failure;
-use waxseal_service::configuration::protected::Protected;
-use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::audit;
+use waxseal_service::resources::{Resources, guard};
 use waxseal_service::unmatched::Survey;
-use waxseal_stores::RecordStore;
-use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
+use waxseal_sweep::{SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
@@ -16,14 +12,14 @@ use crate::output;
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;
 
-/// Reading alone goes faster in larger batches than a sweep that writes.
+/// Reading is faster in larger batches than those of a sweep that writes.
 const BATCH: usize = 1_000;
 
 /// The counts of the passes.
 pub(super) struct Counted {
     /// The counts of each protected pattern, in their order.
     pub(super) tallies: Vec<Tally>,
-    /// The findings about patterns that nothing matches.
+    /// The findings about patterns that match no record.
     pub(super) survey: Survey,
 }
 
@@ -39,51 +35,13 @@ pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Cou
             max_latency: latency(args.max_latency),
             ..SweepOptions::default()
         };
-        let sweep = audit_of(resources, &store, protected, args.deep, options);
+        let sweep = audit::sweep(resources, &store, protected, args.deep, options);
         let mut progress = Progress::start(output::is_json(), 0);
-        let outcome = sweep
-            .run(Position::default(), &stop, &mut |event| {
-                progress.show(&event);
-            })
-            .await;
+        let counted = audit::count(&sweep, &stop, &mut |event| progress.show(&event)).await;
         progress.end();
-        let report = outcome.map_err(|interrupted| Failure::from(interrupted.error))?;
-        if !report.complete {
-            return Err(Failure::failed("stopped by a signal before the end"));
-        }
-        tallies.push(report.position.counts());
+        tallies.push(counted?);
     }
-    let survey = Survey::of(&store, &unmatched(resources, &tallies)).await;
+    let unmatched = audit::unmatched(&resources.configuration.protected, &tallies);
+    let survey = Survey::of(&store, &unmatched).await;
     Ok(Counted { tallies, survey })
-}
-
-/// The patterns under which nothing was seen, not even a record of another type.
-fn unmatched<'a>(resources: &'a Resources, tallies: &[Tally]) -> Vec<&'a Protected> {
-    let each = resources.configuration.protected.iter().zip(tallies);
-    let nothing = each.filter(|(_, tally)| !tally.has_found_any());
-    nothing.map(|(protected, _)| protected).collect()
-}
-
-/// The pass over the records of one pattern. It writes nothing, whatever the options say.
-pub(crate) fn audit_of(
-    resources: &Resources,
-    store: &Arc<dyn RecordStore>,
-    protected: &Protected,
-    deep: bool,
-    options: SweepOptions,
-) -> Sweep {
-    Sweep {
-        store: store.clone(),
-        pattern: protected.pattern.clone(),
-        task: Arc::new(Audit::new(
-            keys::sealer(resources, protected, Mode::On),
-            deep,
-        )),
-        keys: keys::sweep_keys(resources, protected),
-        mask: keys::name_mask(resources),
-        options: SweepOptions {
-            dry_run: true,
-            ..options
-        },
-    }
 }

@@ -52,7 +52,7 @@ pub(super) fn end(key: &Key) -> String {
     }
 }
 
-/// Whether values are under it although it seals no more.
+/// True if values are under the key although it no longer seals.
 pub(super) fn is_old(key: &Key) -> bool {
     let states = ["opening", "archived", "compromised"];
     key.values > 0 && states.contains(&key.state.as_str())

@@ -18,10 +18,10 @@ const LIMIT: u64 = 16 * 1024 * 1024;
 #[derive(Serialize)]
 struct VerifyReport<'a> {
     verified: bool,
-    /// Whether the signer is the expected one; `null` where none was expected.
+    /// True if the signer is the expected one; `null` if none was expected.
     expected_signer: Option<bool>,
     signer: Option<String>,
-    /// Whether a page shows what was signed; `null` where it is none, or of another version.
+    /// True if a page shows the signed report; `null` if it is not a page, or of another version.
     page_shows_it: Option<bool>,
     error: Option<String>,
     audit: Option<&'a Report>,

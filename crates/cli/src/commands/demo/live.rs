@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use waxseal_service::resources::open_store;
-use waxseal_service::{Ended, Failure};
+use waxseal_service::{Ended, Failure, sample_states};
 use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
 
 use self::child::Child;
 use self::wire::Wire;
-use super::{TTL, excerpt, people, unique};
+use super::{TTL, excerpt, unique};
 use crate::args::{Common, DemoArgs};
 use crate::output::{self, thousands};
 use crate::signals::stop_requested;
@@ -89,7 +89,7 @@ impl Live {
         running: &mut Option<Child>,
     ) -> Result<Ended, Failure> {
         for index in 0..RECORDS {
-            let state = people::state(index);
+            let state = sample_states::state(index);
             self.store
                 .put(&self.name(index), &Slot::Whole, &state, Expiry::After(TTL))
                 .await?;
@@ -151,7 +151,7 @@ impl Live {
         let stored = self.store.get(&self.name(1), &Slot::Whole).await?;
         output::line(format!(
             "Clients read {}\nThe server stores {}",
-            excerpt(&people::state(1)),
+            excerpt(&sample_states::state(1)),
             excerpt(&stored.unwrap_or_default())
         ))
     }
@@ -161,7 +161,7 @@ impl Live {
             "{}{}{}",
             self.prefix,
             kind(index),
-            people::phone(index)
+            sample_states::phone(index)
         ))
     }
 
@@ -208,15 +208,16 @@ impl Load {
             let indices = (at..at + PIPELINED).map(|it| it % RECORDS);
             for index in indices.clone() {
                 let (name, state) = (
-                    format!("{prefix}{}{}", kind(index), people::phone(index)),
-                    people::state(index),
+                    format!("{prefix}{}{}", kind(index), sample_states::phone(index)),
+                    sample_states::state(index),
                 );
                 wire.send(&[b"GET", name.as_bytes()]).await?;
                 wire.send(&[b"SET", name.as_bytes(), &state]).await?;
             }
             for index in indices {
                 let (read, written) = (wire.reply().await?, wire.reply().await?);
-                let wrong = u64::from(read != people::state(index)) + u64::from(written != b"OK");
+                let wrong =
+                    u64::from(read != sample_states::state(index)) + u64::from(written != b"OK");
                 self.failed.fetch_add(wrong, Ordering::Relaxed);
                 self.requests.fetch_add(2, Ordering::Relaxed);
             }

@@ -1,4 +1,4 @@
-//! Servers that take no writes, and users that may not do everything.
+//! Servers that refuse writes, and users without all rights.
 
 use waxseal_testing::RedisServer;
 
@@ -116,7 +116,7 @@ fn servers_are_reached_by_tls_and_by_a_unix_socket() {
 }
 
 #[test]
-fn no_log_level_tells_a_key_a_value_or_a_name() {
+fn no_log_level_shows_a_key_a_value_or_a_name() {
     let server = server_with_states(42);
     put(&server, NAME, STATE.as_bytes());
     put(&server, "wa:5215587654321", "Aa".repeat(32).as_bytes());
@@ -139,7 +139,7 @@ fn no_log_level_tells_a_key_a_value_or_a_name() {
         for format in ["text", "json"] {
             let log = ["--log", "trace", "--log-format", format];
             let output = program.run_with(&[command, &log].concat(), STATE.as_bytes());
-            // What may not be said is searched for in every run.
+            // Secrets are searched for in every run.
             assert_eq!(output.status, status, "{command:?}: {}", output.stderr);
         }
     }

@@ -132,7 +132,7 @@ fn a_million_records_need_little_memory() {
     let status = format!("/proc/{}/status", run.pid());
     let mut peak = 0;
     while !run.has_ended() {
-        // Gone between the two looks.
+        // Ended between the two checks.
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.map(|line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap());
@@ -162,7 +162,7 @@ fn a_value_of_many_megabytes_is_sealed_like_any_other() {
 }
 
 #[test]
-fn a_record_that_the_server_does_not_take_fails_alone_and_the_sweep_says_which_and_why() {
+fn a_record_that_the_server_refuses_fails_alone_and_is_reported_with_the_cause() {
     let server = RedisServer::builder()
         .arg("proto-max-bulk-len", "1mb")
         .start();

@@ -1,4 +1,4 @@
-//! A server that dies in the middle, and comes back, or does not.
+//! A server that dies in the middle, and returns or does not.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use waxseal_core::Format;
 use waxseal_testing::{RedisServer, load_states};
 
-use super::{counts, wait_until_it_is_at_work};
+use super::{counts, wait_until_it_is_working};
 use crate::program::{KEY, OLD_KEY, Program};
 use crate::records::{assert_states_sealed, expiries};
 
 const STATES: u64 = 30_000;
-/// So that it takes some seconds.
+/// A rate at which it takes some seconds.
 const RATE: &str = "8000";
 
 fn lasting_server() -> RedisServer {
@@ -21,23 +21,23 @@ fn lasting_server() -> RedisServer {
 }
 
 #[test]
-fn a_sweep_waits_for_a_server_that_was_killed_and_finishes_by_itself() {
+fn a_sweep_waits_for_a_server_that_was_killed_and_finishes() {
     let mut server = lasting_server();
     let before = expiries(&server);
     let program = Program::at(&server);
     let mut run = program.start(&["migrate", "--max-rate", RATE, "--json"]);
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     server.restart();
     let output = run.end().done();
     assert!(
         output
             .stderr
-            .contains("the store was restarted: its records are gone through again")
+            .contains("the store was restarted: the sweep starts again")
     );
     let counts = counts(&output);
-    // What was replaced when the answer was lost is met again as already sealed.
+    // Values that were replaced when the answer was lost are found again as already sealed.
     assert_eq!(counts.done + counts.already, STATES);
     assert_eq!((counts.total, counts.failed), (STATES, 0));
     assert_states_sealed(&server, STATES, KEY, Format::Classic);
@@ -45,7 +45,7 @@ fn a_sweep_waits_for_a_server_that_was_killed_and_finishes_by_itself() {
 }
 
 #[test]
-fn a_sweep_gives_up_on_a_server_that_stays_away_and_is_resumed_later() {
+fn a_sweep_ends_if_a_server_stays_unreachable_and_is_resumed_later() {
     let mut server = lasting_server();
     let before = expiries(&server);
     let program = Program::at(&server);
@@ -58,7 +58,7 @@ fn a_sweep_gives_up_on_a_server_that_stays_away_and_is_resumed_later() {
         "at.json",
     ];
     let mut run = program.start(&[&sweep[..], &["--reconnect-timeout", "1"]].concat());
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     server.kill();
     let output = run.end().failed(2, "cannot be reached: ");
     assert!(output.stderr.contains("hint: check REDIS_URL or --store"));
@@ -88,9 +88,9 @@ fn waiting_for_a_server_can_be_stopped() {
         "--reconnect-timeout",
         "100000",
     ]);
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     run.signal("INT");
     let output = run.end().failed(2, "cannot be reached: ");
     assert!(
@@ -112,7 +112,7 @@ fn a_rotation_survives_a_server_that_was_killed() {
     sleep(Duration::from_millis(500));
     assert!(!run.has_ended());
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     server.restart();
     run.end().done();
     assert_states_sealed(&server, STATES, KEY, Format::Sealed);
@@ -122,12 +122,12 @@ fn a_rotation_survives_a_server_that_was_killed() {
 }
 
 #[test]
-fn connections_that_break_are_made_again() {
+fn broken_connections_are_reestablished() {
     let server = RedisServer::start();
     load_states(&server, STATES, Duration::from_secs(3600));
     let program = Program::at(&server);
     let mut run = program.start(&["migrate", "--max-rate", RATE, "--json"]);
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     for _ in 0..5 {
         server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
         sleep(Duration::from_millis(50));

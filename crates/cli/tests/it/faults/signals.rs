@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use waxseal_core::Format;
 
-use super::{counts, wait_until_it_is_at_work};
+use super::{counts, wait_until_it_is_working};
 use crate::program::{KEY, OLD_KEY, OTHER_KEY, Program};
 use crate::records::{
     assert_states_sealed, assert_states_unharmed, server_with_states, share_sealed, stored_states,
@@ -20,7 +20,7 @@ fn sweep<'a>(more: &[&'a str]) -> Vec<&'a str> {
 /// A server, and a migration of it that was stopped by a signal.
 fn stopped(program: &Program, server: &waxseal_testing::RedisServer, signal: &str) -> u64 {
     let mut run = program.start(&sweep(&["--max-rate", "4000"]));
-    wait_until_it_is_at_work(&mut run, server, STATES);
+    wait_until_it_is_working(&mut run, server, STATES);
     run.signal(signal);
     let output = run
         .end()
@@ -39,7 +39,7 @@ fn ends_cleanly_at_a_signal_and_is_resumed_with_the_right_totals() {
         let server = server_with_states(STATES);
         let program = Program::at(&server);
         let first = stopped(&program, &server, signal);
-        // What was reported is what was done.
+        // The report equals the work done.
         let sealed = |stored: &Vec<u8>| !stored.starts_with(b"{");
         let found = stored_states(&server, STATES).into_iter().flatten();
         assert_eq!(found.filter(sealed).count() as u64, first);
@@ -60,12 +60,12 @@ fn ends_cleanly_at_a_signal_and_is_resumed_with_the_right_totals() {
 }
 
 #[test]
-fn tells_how_far_it_is_and_stops_soon_also_where_the_rate_is_low() {
+fn reports_progress_and_stops_soon_even_at_a_low_rate() {
     let server = server_with_states(STATES);
     let program = Program::at(&server);
     // At this rate it would continue for hours; the test does not wait for so long.
     let mut run = program.start(&["migrate", "--max-rate", "2"]);
-    run.wait_until_it_says(" of about 10,001 records looked at, ");
+    run.wait_until_it_says(" of about 10,001 records examined, ");
     run.signal("INT");
     let output = run.end().failed(2, "stopped by a signal before the end");
     assert!(
@@ -82,7 +82,7 @@ fn a_stopped_run_without_a_checkpoint_is_simply_run_again() {
     let server = server_with_states(STATES);
     let program = Program::at(&server);
     let mut run = program.start(&["migrate", "--max-rate", "4000", "--json"]);
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     run.signal("INT");
     let output = run.end().failed(2, "run the same command again");
     let first = counts(&output);
@@ -114,7 +114,7 @@ fn a_process_that_was_killed_is_resumed_from_its_last_checkpoint() {
 }
 
 #[test]
-fn a_checkpoint_is_of_use_only_to_the_same_sweep() {
+fn a_checkpoint_is_accepted_only_by_the_same_sweep() {
     let server = server_with_states(STATES);
     let program = Program::at(&server);
     stopped(&program, &server, "INT");
@@ -181,7 +181,7 @@ fn a_rotation_is_not_resumed_under_another_key() {
     run.signal("TERM");
     run.end().with_status(2);
     let resume = [&rotate[..], &["--resume"]].concat();
-    // What was rotated is under one key by now, the rest and the canary under the old one.
+    // The rotated values are under one key now, the others and the canary under the old one.
     let program = program.keys(OTHER_KEY, &format!("{OLD_KEY},{KEY}"));
     program
         .run(&resume)
@@ -209,7 +209,7 @@ fn is_resumed_in_the_pattern_where_it_was_stopped() {
     ];
     let sweep = [&sweep[..], &["--checkpoint", "at.json"]].concat();
     let mut run = program.start(&[&sweep[..], &["--max-rate", "4000"]].concat());
-    wait_until_it_is_at_work(&mut run, &server, STATES);
+    wait_until_it_is_working(&mut run, &server, STATES);
     run.signal("INT");
     let report = run.end().with_status(2).json();
     assert_eq!(report["patterns"][0]["complete"], true);

@@ -34,7 +34,7 @@ fn no_update_of_an_application_is_lost() {
         let mut met = 0;
         for _ in 0..20 {
             let output = program.run(&["migrate", "--json"]);
-            // A record that changed under its hands again and again may be left plain, and is reported.
+            // A record that changed at every attempt may stay plain, and is reported.
             let counts = counts(&output.with_status_of(&[0, 1]));
             assert_eq!(
                 counts.total,
@@ -109,7 +109,7 @@ fn records_that_expire_in_between_do_no_harm() {
             .into_iter()
             .all(|it| it.int() == 0)
     });
-    // The others are all sealed, and nothing came back from the dead.
+    // The others are all sealed, and no expired record was restored.
     let left = server.snapshot();
     assert_eq!(left.len(), usize::try_from(STATES / 2).unwrap() + 1);
     Program::at(&server)

@@ -1,5 +1,5 @@
-//! Erasing one user or many: unknown users are told, nothing is signed by mistake, a run that was cut off
-//! goes on.
+//! Erasing one user or many: unknown users are reported, nothing is signed by mistake, an interrupted run
+//! continues.
 
 use std::fs;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ fn forget_all(world: &World) -> Output {
 }
 
 #[test]
-fn an_unknown_user_is_told_and_nothing_is_signed_or_written() {
+fn an_unknown_user_is_reported_and_nothing_is_signed_or_written() {
     let world = world(Lies::InAFile);
     write_as(&world, USER);
     // A digit too few, and the whole record name.
@@ -67,7 +67,7 @@ fn an_unknown_user_is_told_and_nothing_is_signed_or_written() {
         .done();
     assert_eq!(receipt.json()["key_destroyed"], false);
     assert_eq!(erased(&world), 1);
-    // The right one is there as before, and an erased one is not unknown.
+    // The right one is unchanged, and an erased one is not unknown.
     assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
     world.run(&["forget", USER, "--yes"]).done();
     let again = world.run(&["forget", USER, "--yes"]).done().json();
@@ -78,7 +78,7 @@ fn an_unknown_user_is_told_and_nothing_is_signed_or_written() {
 }
 
 #[test]
-fn each_trace_of_a_user_makes_it_a_known_one() {
+fn each_trace_makes_a_user_known() {
     let world = world(Lies::InTheServer);
     // A plain record alone; a value in quarantine alone; a key alone.
     put(&world.server, "wa:plain", b"{}");
@@ -107,7 +107,7 @@ fn each_trace_of_a_user_makes_it_a_known_one() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_erased_and_changes_nothing() {
+fn a_dry_run_shows_what_would_be_erased_and_changes_nothing() {
     let world = world(Lies::InTheServer);
     write_as(&world, USER);
     let before = world.server.snapshot();
@@ -132,7 +132,7 @@ fn a_dry_run_says_what_would_be_erased_and_changes_nothing() {
         (&json["known"], &json["key"], &json["records"]),
         (&true.into(), &true.into(), &1.into())
     );
-    // Also where it is confirmed.
+    // Even with a confirmation.
     world.run(&["forget", USER, "--dry-run", "--yes"]).done();
     world
         .run(&["forget", "nobody", "--dry-run"])
@@ -191,7 +191,7 @@ fn many_users_are_erased_from_a_file_each_with_a_receipt_of_its_own() {
     let told = "26 users: 0 erased, 25 erased before, 1 unknown, 0 not done";
     assert!(output.stderr.contains(told), "{}", output.stderr);
     assert_eq!(receipts(&world).len(), 25);
-    // Who came back is erased again, with another receipt.
+    // A user who returned is erased again, with another receipt.
     write_as(&world, "user7");
     let json = [
         "forget",
@@ -212,14 +212,14 @@ fn many_users_are_erased_from_a_file_each_with_a_receipt_of_its_own() {
         (&1.into(), &24.into(), &1.into())
     );
     assert_eq!(receipts(&world).len(), 26);
-    // All is well once the list is.
+    // With a correct list it succeeds.
     let list = format!("{}\n", users.join("\n"));
     world.program.clone().file("users.txt", &list);
     forget_all(&world).done();
 }
 
 #[test]
-fn a_run_that_was_cut_off_says_where_and_goes_on_there() {
+fn a_run_that_was_interrupted_shows_where_and_continues_there() {
     let world = world(Lies::InAFile);
     let users = ["user1", "user2", "user3"];
     users.iter().for_each(|user| write_as(&world, user));
@@ -227,7 +227,7 @@ fn a_run_that_was_cut_off_says_where_and_goes_on_there() {
         .program
         .clone()
         .file("users.txt", "user1\nuser2\nuser3\n");
-    // The receipt of the second cannot be written: something else is in its place.
+    // The receipt of the second cannot be written: another file has its name.
     let hash = {
         let words = ["forget", "user2", "--yes"];
         let receipt = program.run(&words).done().json();
@@ -246,7 +246,7 @@ fn a_run_that_was_cut_off_says_where_and_goes_on_there() {
         assert!(output.stderr.contains(told), "{}", output.stderr);
     }
     assert_eq!(fs::read_to_string(&place).unwrap(), "something else");
-    // Nothing passes for a receipt that is none.
+    // A file that is not a receipt is not accepted as one.
     forget_all(&world).failed(2, "is not the receipt that it should be");
     fs::remove_file(&place).unwrap();
     let output = forget_all(&world).done();
@@ -282,7 +282,7 @@ fn users_can_come_from_stdin_and_a_list_without_any_is_refused() {
             "--yes",
         ])
         .failed(2, "missing.txt cannot be read");
-    // Where receipts cannot be written, no user is erased.
+    // If receipts cannot be written, no user is erased.
     write_as(&world, USER);
     world
         .program
@@ -333,7 +333,7 @@ fn a_receipt_is_compared_with_a_user() {
         (&json["verified"], &json["user_matches"]),
         (&false.into(), &false.into())
     );
-    // Who has no keyring cannot tell.
+    // Without a keyring the user cannot be compared.
     verify(USER, &Program::new()).failed(64, "only the keyring can tell");
     let other = world.program.clone().file("other.toml", CONFIG_OF_ANOTHER);
     other

@@ -1,4 +1,4 @@
-//! Reports of audits: signed with the ring's key, as JSON and as a page, verified, and never half there.
+//! Reports of audits: signed with the ring's key, as JSON and as a page, verified, and never incomplete.
 
 mod files;
 mod page;
@@ -16,7 +16,7 @@ use crate::records::{STATE, put, sealed};
 /// Two patterns, one of them named.
 const PATTERNS: &str = "[[protect]]\nname = \"Conversations <&>\"\nrecords = \"wa:*\"\n\
                         [[protect]]\nrecords = \"tokens:*\"\nplain_values = \"any\"\n";
-/// Text in records' names and values that nothing an auditor gets may hold.
+/// Text in names and values of records that no report may contain.
 const PRIVATE: [&str; 8] = [
     "domicilio",
     "showing_menu",
@@ -31,7 +31,7 @@ const PRIVATE: [&str; 8] = [
 const LATE: &str = "2000000000000";
 const EARLY: &str = "1999996400000";
 
-/// Values of every sort, under a ring that took over two keys.
+/// Values of every kind, under a ring that adopted two keys.
 fn mixed(lies: Lies) -> World {
     let server = RedisServer::start();
     for (i, (key, format)) in (0..).zip([
@@ -81,7 +81,7 @@ fn mixed(lies: Lies) -> World {
     world
 }
 
-/// Makes both files, and gives them back.
+/// Writes both files, and returns them.
 #[track_caller]
 fn both(world: &World) -> (String, String) {
     let words = ["audit", "--report", "audit.json", "--html", "audit.html"];
@@ -157,7 +157,7 @@ fn a_report_tells_what_is_stored_by_pattern_key_and_end() {
             serde_json::json!({"set": 1, "zset": 1})
         );
         keys(&world, audit);
-        // The same for programs, but for when it was.
+        // The same for programs, except for the times.
         let mut printed = world.run(&["audit", "--json"]).done().json();
         let mut written = audit.clone();
         for part in ["began", "ended", "keys"] {
@@ -181,7 +181,7 @@ fn counts(of: &Value, expected: [u64; 6]) {
     assert_eq!(found, expected, "{of}");
 }
 
-/// Over both patterns: what is under the old key expires early, late and never.
+/// Over both patterns: values under the old key expire early, late and never.
 #[track_caller]
 fn keys(world: &World, audit: &Value) {
     let key = |state: &str| {
@@ -214,7 +214,7 @@ fn keys(world: &World, audit: &Value) {
 }
 
 #[test]
-fn a_report_verifies_by_itself_by_its_ring_and_by_the_key_that_is_given() {
+fn a_report_verifies_alone_with_its_ring_and_with_a_given_key() {
     let world = mixed(Lies::InAFile);
     let (json, html) = both(&world);
     let key = receipt_key(&world);
@@ -274,7 +274,7 @@ fn one_changed_byte_does_not_verify() {
         let is_page = content == &html;
         let bytes = content.as_bytes();
         for at in (0..bytes.len()).step_by(step) {
-            // Between the words of JSON white space says nothing.
+            // White space between the tokens of JSON has no meaning.
             let byte = bytes[at];
             if !is_page && byte.is_ascii_whitespace() {
                 continue;

@@ -10,6 +10,19 @@ use super::world::{Act, Violation, World};
 
 const LOCATION: &str = "simulation";
 
+/// The outcome of a poll.
+pub(crate) enum PollOutcome {
+    UpToDate,
+    Unreachable,
+    Refused,
+}
+
+impl PollOutcome {
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        matches!(self, Self::UpToDate)
+    }
+}
+
 impl World {
     /// Starts from the document store, or from the last good copy if there is one.
     pub(crate) fn boot(&mut self, process: usize) -> Result<(), Violation> {
@@ -18,7 +31,7 @@ impl World {
             self.processes[process].known = Some(opened);
         }
         let polled = self.poll_now(process)?;
-        if self.processes[process].known.is_none() || matches!(polled, Err(false)) {
+        if self.processes[process].known.is_none() || matches!(polled, PollOutcome::Refused) {
             self.processes[process].known = None;
             self.after(MINUTE, process, Act::Boot);
             return Ok(());
@@ -68,20 +81,19 @@ impl World {
         found: Option<Bytes>,
     ) -> Result<(), Violation> {
         if self.processes[process].poll == poll {
-            let _refused = self.poll(process, asked, found)?;
+            self.poll(process, asked, found)?;
         }
         Ok(())
     }
 
-    /// Polls with an immediate answer. `Err`: no answer (true), or a refused document (false).
-    pub(crate) fn poll_now(&mut self, process: usize) -> Result<Result<(), bool>, Violation> {
+    /// Polls with an immediate answer.
+    pub(crate) fn poll_now(&mut self, process: usize) -> Result<PollOutcome, Violation> {
         if self.is_cut_off(process) {
-            return Ok(Err(true));
+            return Ok(PollOutcome::Unreachable);
         }
         self.processes[process].poll += 1;
         let found = self.document.clone();
-        let polled = self.poll(process, (self.now, self.is_intact()), found)?;
-        Ok(polled.map_err(|_| false))
+        self.poll(process, (self.now, self.is_intact()), found)
     }
 
     fn poll(
@@ -89,19 +101,20 @@ impl World {
         process: usize,
         asked: (u64, bool),
         found: Option<Bytes>,
-    ) -> Result<Result<(), RingError>, Violation> {
+    ) -> Result<PollOutcome, Violation> {
         let known = self.processes[process].known.clone();
         if found.is_some() && found.as_ref() == known.as_ref().map(|known| &known.bytes) {
             self.confirm(process, asked);
-            return self.check_process(process).map(Ok);
+            self.check_process(process)?;
+            return Ok(PollOutcome::UpToDate);
         }
         let Some(known) = known else {
             let opened = match found.map(|bytes| self.open(&bytes)) {
-                None => return Ok(Err(missing())),
-                Some(Err(error)) => return Ok(Err(error)),
+                None | Some(Err(_)) => return Ok(PollOutcome::Refused),
                 Some(Ok(opened)) => opened,
             };
-            return self.take_over(process, opened, asked).map(Ok);
+            self.take_over(process, opened, asked)?;
+            return Ok(PollOutcome::UpToDate);
         };
         let clock = self.document_clock(process);
         let opened = match &found {
@@ -112,28 +125,32 @@ impl World {
             Err(error) => (error, None),
             Ok(opened) => match opened.ring.may_follow(&known.ring, LOCATION) {
                 Ok(()) => match opened.ring.merged_with(&known.ring, clock) {
-                    None => return self.take_over(process, opened, asked).map(Ok),
+                    None => {
+                        self.take_over(process, opened, asked)?;
+                        return Ok(PollOutcome::UpToDate);
+                    }
                     Some(merged) => (missing(), Some(merged)),
                 },
                 Err(error) => (error, known.ring.merged_with(&opened.ring, clock)),
             },
         };
         if !refused.is_loss() {
-            return Ok(Err(refused));
+            return Ok(PollOutcome::Refused);
         }
         let bytes = match merged {
             Some(merged) => Rc::new(merged.to_bytes()),
             None => known.bytes.clone(),
         };
         if self.is_cut_off(process) || !self.write_document(found.as_ref(), &bytes)? {
-            return Ok(Err(refused));
+            return Ok(PollOutcome::Refused);
         }
         if self.rules.restart_watch {
             self.processes[process].pending = None;
         }
         let opened = self.open(&bytes).map_err(|error| error.to_string())?;
         let asked = (asked.0, self.is_intact());
-        self.take_over(process, opened, asked).map(Ok)
+        self.take_over(process, opened, asked)?;
+        Ok(PollOutcome::UpToDate)
     }
 
     pub(crate) fn take_over(

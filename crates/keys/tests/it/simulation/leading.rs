@@ -32,7 +32,7 @@ impl World {
             it.leads = true;
             it.audit = None;
         }
-        if it.busy || self.poll_now(process)?.is_err() {
+        if it.busy || !self.poll_now(process)?.is_up_to_date() {
             return Ok(());
         }
         self.watch(process);

@@ -18,7 +18,7 @@ impl World {
         if is_confirmed(self).is_some_and(|(confirmed, _)| confirmed) {
             return Ok(true);
         }
-        if self.poll_now(process)?.is_ok() {
+        if self.poll_now(process)?.is_up_to_date() {
             return Ok(true);
         }
         Ok(is_confirmed(self).is_some_and(|(_, lapsed)| !lapsed))
@@ -59,7 +59,7 @@ impl World {
             let known = this.processes[process].ring();
             known.is_some_and(|known| known.holds(value.key))
         };
-        if holds(self) || self.poll_now(process)?.is_err() {
+        if holds(self) || !self.poll_now(process)?.is_up_to_date() {
             return Ok(());
         }
         if self.is_intact() && !holds(self) {

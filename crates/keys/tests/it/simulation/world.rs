@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use waxseal_core::KeyId;
-use waxseal_keys::{Custodian, Custodians, KeyState, Ring, RingError};
+use waxseal_keys::{Custodian, Custodians, Ring, RingError};
 
 use super::process::{Bytes, OpenedRing, Process, Sweep};
 use super::random::Random;
@@ -74,15 +74,15 @@ pub(crate) struct World {
     /// All previous documents of the store, with the time of their replacement.
     pub(crate) history: Vec<(u64, Bytes)>,
     /// The content of the document store, with the time from which it was there.
-    timeline: Vec<(u64, Option<Rc<OpenedRing>>)>,
+    pub(super) timeline: Vec<(u64, Option<Rc<OpenedRing>>)>,
     /// The newest document that was ever written.
     pub(crate) newest: Rc<OpenedRing>,
     /// The sealing key of each version.
-    sealing: HashMap<u64, KeyId>,
+    pub(super) sealing: HashMap<u64, KeyId>,
     /// All keys that ever sealed.
-    promoted: HashSet<KeyId>,
+    pub(super) promoted: HashSet<KeyId>,
     /// The time at which each archived key was archived.
-    archived: HashMap<KeyId, u64>,
+    pub(super) archived: HashMap<KeyId, u64>,
     pub(crate) records: [Option<Value>; SLOTS],
     pub(crate) processes: Vec<Process>,
     pub(crate) faults_until: u64,
@@ -274,158 +274,8 @@ impl World {
         self.timeline.push((self.now, opened));
     }
 
-    /// A key seals for the first time only after it was visible in the store for the whole propagation
-    /// delay, except for short outages.
-    fn check_promotion(&self, id: KeyId) -> Result<(), Violation> {
-        let settings = self.newest.ring.settings();
-        let from = self.now - settings.propagation_ms;
-        let mut until = self.now;
-        let (mut longest, mut outage) = (0, 0);
-        for (since, opened) in self.timeline.iter().rev() {
-            if opened.as_ref().is_some_and(|opened| opened.holds(id)) {
-                outage = 0;
-            } else {
-                outage += until - (*since).max(from);
-            }
-            longest = longest.max(outage);
-            until = *since;
-            if until <= from {
-                break;
-            }
-        }
-        // A process that polls in the meantime restores it; one that does not starts its watch over.
-        if longest <= 2 * settings.refresh_ms {
-            return Ok(());
-        }
-        let minutes = longest / MINUTE;
-        Err(format!(
-            "key {id} seals, and was not to be seen for {minutes} min of the time before"
-        ))
-    }
-
-    /// No key is destroyed before it was archived for the retention time, by the time of the world, except for
-    /// the difference of two leaders' clocks.
-    fn check_destruction(&mut self, opened: &OpenedRing) -> Result<(), Violation> {
-        let retention_ms = opened
-            .ring
-            .settings()
-            .retention_ms
-            .saturating_sub(2 * self.rules.skew);
-        for entry in opened.ring.keys() {
-            let archived = match entry.state {
-                KeyState::Archived => {
-                    self.archived.entry(entry.id).or_insert(self.now);
-                    None
-                }
-                KeyState::Destroyed => self.archived.remove(&entry.id),
-                _ => {
-                    self.archived.remove(&entry.id);
-                    None
-                }
-            };
-            if let Some(kept) = archived
-                .map(|at| self.now - at)
-                .filter(|kept| *kept < retention_ms)
-            {
-                let (id, minutes) = (entry.id, kept / MINUTE);
-                return Err(format!(
-                    "key {id} is destroyed {minutes} min after it was archived"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Exactly one key seals, the same for all processes with this version, and no value lost its key.
-    fn check_document(&mut self, opened: &OpenedRing) -> Result<(), Violation> {
-        let (version, sealing) = (opened.ring.version(), opened.keyring.sealing_id());
-        if opened.ring.in_state(KeyState::Sealing).count() != 1 {
-            return Err(format!("version {version} has not exactly one sealing key"));
-        }
-        let known = *self.sealing.entry(version).or_insert(sealing);
-        if known != sealing && !self.rules.store_fails {
-            return Err(format!("two keys seal in version {version}"));
-        }
-        self.check_values("after a change of the ring")
-    }
-
-    fn check_values(&self, when: &str) -> Result<(), Violation> {
-        for value in self.values() {
-            if !self.newest.holds(value.key) {
-                return Err(format!(
-                    "{when}: a value of {} min ago needs key {}, which version {} does not hold ({})",
-                    (self.now - value.written) / MINUTE,
-                    value.key,
-                    self.newest.ring.version(),
-                    self.newest
-                        .ring
-                        .entry(value.key)
-                        .map_or("absent".to_owned(), |entry| entry.state.to_string()),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Values that have not expired.
-    fn values(&self) -> impl Iterator<Item = &Value> {
-        let values = self.records.iter().flatten();
-        values.filter(|value| value.expires > self.now)
-    }
-
-    /// After a poll a process can open everything, and its version never decreases.
-    pub(crate) fn check_process(&mut self, process: usize) -> Result<(), Violation> {
-        let it = &self.processes[process];
-        let Some(known) = it.ring().cloned() else {
-            return Ok(());
-        };
-        let version = known.ring.version();
-        if version < it.newest {
-            return Err(format!("process {process} went back to version {version}"));
-        }
-        self.processes[process].newest = version;
-        if !self.is_fresh(process) {
-            return Ok(());
-        }
-        match self.values().find(|value| !known.holds(value.key)) {
-            None => Ok(()),
-            Some(value) => Err(format!(
-                "process {process} with version {version} does not open a value under {}",
-                value.key
-            )),
-        }
-    }
-
     pub(crate) fn is_intact(&self) -> bool {
         self.document.as_ref() == Some(&self.newest.bytes)
-    }
-
-    /// True if a process has read the newest document within the refresh bound. A read while the store has
-    /// lost that document does not count.
-    fn is_fresh(&self, process: usize) -> bool {
-        let bound = 2 * self.newest.ring.settings().refresh_ms;
-        let refreshed = self.processes[process].refreshed;
-        refreshed.is_some_and(|at| self.now - at <= bound)
-    }
-
-    /// Writes a value: all processes that polled recently must be able to open it at once.
-    pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Violation> {
-        self.records[slot] = Some(value);
-        self.check_values("after a write")?;
-        for (name, it) in self.processes.iter().enumerate() {
-            if let Some(known) = it.ring().filter(|_| self.is_fresh(name))
-                && !known.holds(value.key)
-            {
-                return Err(format!(
-                    "process {name} (version {}) cannot open at once what is written under {} \
-                     (newest version {})",
-                    known.ring.version(),
-                    value.key,
-                    self.newest.ring.version()
-                ));
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn begin_sweep(&mut self, process: usize) {

@@ -39,7 +39,7 @@ async fn an_approle_logs_in_automatically() {
     // Mounted under another path.
     set.put("VAULT_AUTH_MOUNT", "team/roles");
     let error = wrap_error(&*set.open()).await;
-    let words = "it does not take the credentials, or nothing is mounted for them";
+    let words = "it rejects the credentials, or nothing is mounted for them";
     assert!(is_denied(&error, "login", words), "{error}");
     bao.api("POST", "sys/auth/team/roles", &json!({"type": "approle"}));
     let role = json!({"token_policies": ["wax"], "role_id": "wax-role"});
@@ -63,7 +63,7 @@ async fn a_wrong_secret_is_denied_and_a_corrected_one_is_accepted() {
     let error = wrap_error(&*custodian).await;
     set.text_without_secrets(&error);
     assert!(
-        is_denied(&error, "login", "it does not take the credentials"),
+        is_denied(&error, "login", "it rejects the credentials"),
         "{error}"
     );
     set.put("VAULT_SECRET_ID", &format!(" {secret}\n"));

@@ -104,8 +104,8 @@ async fn migrate_against(
         let mut pushed = 0;
         while !stop.load(Ordering::Relaxed) {
             pushed += 1;
-            let came = client.cmd(&[pushes, "wa:list", &element(10_000 + pushed)]);
-            assert_eq!(came.error(), None);
+            let reply = client.cmd(&[pushes, "wa:list", &element(10_000 + pushed)]);
+            assert_eq!(reply.error(), None);
             if let Some(takes) = takes {
                 assert!(client.cmd(&[takes, "wa:list"]).bytes().is_some());
             }

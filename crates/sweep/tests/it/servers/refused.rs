@@ -14,7 +14,7 @@ use waxseal_testing::{Client, RedisServer};
 use super::super::{A, assert_adds_up, batches_of, envelope, migrate, sealer, sweep};
 use super::{connect, fill, is_sealed, send, server};
 
-/// The tally and the causes that were told of a whole sweep.
+/// The counts and the causes of the findings of a whole sweep.
 async fn swept(server: &RedisServer, task: Arc<dyn Task>) -> (Tally, Vec<String>) {
     let sweep = sweep(connect(server).await, task, batches_of(100));
     let mut causes = Vec::new();

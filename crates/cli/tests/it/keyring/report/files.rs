@@ -1,4 +1,4 @@
-//! The files of a report: whose they are, what they replace, and what is refused before anything is
+//! The files of a report: their owner, replacing, and refusals before anything is
 //! counted.
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
-/// A server that is not there: what is refused before it is asked is refused in other words.
+/// An unreachable server: a refusal before it is used has another text.
 const UNREACHABLE: &str = "redis://127.0.0.1:1";
 
 #[test]
@@ -19,7 +19,7 @@ fn without_a_keyring_there_is_a_page_and_no_signed_report() {
     assert!(
         output
             .stderr
-            .contains("hint: waxseal keyring init makes one"),
+            .contains("hint: waxseal keyring init creates one"),
         "{}",
         output.stderr
     );
@@ -38,7 +38,7 @@ fn without_a_keyring_there_is_a_page_and_no_signed_report() {
 }
 
 #[test]
-fn a_report_is_for_its_owner_alone_and_replaces_nothing_unasked() {
+fn a_report_is_readable_by_its_owner_alone_and_replaces_nothing_unasked() {
     let world = mixed(Lies::InAFile);
     for (flag, name) in [("--report", "r.json"), ("--html", "r.html")] {
         let path = world.program.path(name);
@@ -50,7 +50,7 @@ fn a_report_is_for_its_owner_alone_and_replaces_nothing_unasked() {
         let output = output.failed(2, "exists: a report overwrites nothing");
         assert!(output.stderr.contains("--force"), "{}", output.stderr);
         assert_eq!(fs::read(&path).unwrap(), before);
-        // No report is lost to one that could not be made.
+        // No report is lost to one that could not be written.
         let words = ["audit", flag, name, "--force", "--store", UNREACHABLE];
         world.run(&words).with_status(2);
         assert_eq!(fs::read(&path).unwrap(), before);
@@ -62,7 +62,7 @@ fn a_report_is_for_its_owner_alone_and_replaces_nothing_unasked() {
 }
 
 #[test]
-fn where_a_report_cannot_lie_is_found_out_before_anything_is_counted() {
+fn a_report_that_cannot_be_written_is_refused_before_anything_is_counted() {
     let world = mixed(Lies::InAFile);
     let away = ["--store", UNREACHABLE];
     for flag in ["--report", "--html"] {
@@ -83,7 +83,7 @@ fn where_a_report_cannot_lie_is_found_out_before_anything_is_counted() {
 fn a_disk_that_is_full_leaves_no_half_report() {
     let world = mixed(Lies::InAFile);
     let words = ["audit", "--report", "full.json", "--html", "full.html"];
-    // Nothing longer than a block can be written, and that is an error and no signal.
+    // Nothing longer than a block can be written, and that is an error and not a signal.
     let full = world
         .program
         .start_after("trap '' XFSZ; ulimit -f 1", &words);
@@ -95,7 +95,7 @@ fn a_disk_that_is_full_leaves_no_half_report() {
 }
 
 #[test]
-fn a_report_is_written_also_where_the_audit_finds_what_it_shall_rule_out() {
+fn a_report_is_written_even_if_the_audit_fails() {
     let world = mixed(Lies::InAFile);
     let words = ["audit", "--require-clean", "--report", "audit.json"];
     world
@@ -105,7 +105,7 @@ fn a_report_is_written_also_where_the_audit_finds_what_it_shall_rule_out() {
     assert!(said.contains("clean        no\n"), "{said}");
 }
 
-/// Files that have no name of their own yet.
+/// Files that do not have their names yet.
 fn unfinished(world: &World) -> usize {
     let entries = fs::read_dir(world.program.directory()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name());

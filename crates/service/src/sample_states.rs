@@ -1,4 +1,4 @@
-//! Invented conversation states, as a bot that registers cars keeps them. Nobody of these names
+//! Invented conversation states of a bot that registers cars, for the demo and for decoys. No person of these names
 //! exists.
 
 use serde_json::json;
@@ -29,18 +29,21 @@ const STEPS: [&str; 4] = [
     "confirming",
 ];
 
-/// The user of a state: a phone number.
-pub(super) fn phone(index: u64) -> String {
+/// Returns the user of a state: a phone number.
+#[must_use]
+pub fn phone(index: u64) -> String {
     format!("52155{:08}", 10_000_000 + index)
 }
 
-/// A state in JSON, about 700 bytes long.
-pub(super) fn state(index: u64) -> Vec<u8> {
+/// Returns a state in JSON, about 700 bytes long.
+#[must_use]
+pub fn state(index: u64) -> Vec<u8> {
     state_at(index, 1_763_386_800_000 + index * 977)
 }
 
-/// The same, of this time (milliseconds since the Unix epoch).
-pub(in crate::commands) fn state_at(index: u64, at: u64) -> Vec<u8> {
+/// Returns a state of this time (milliseconds since the Unix epoch).
+#[must_use]
+pub fn state_at(index: u64, at: u64) -> Vec<u8> {
     let pick = |words: &[&'static str], by: u64| words[(index / by) as usize % words.len()];
     let (first, last, second) = (pick(&FIRST, 1), pick(&LAST, 8), pick(&LAST, 64));
     let (make, model) = CARS[index as usize % CARS.len()];

@@ -1,30 +1,30 @@
-//! The configuration that a trial proposes: the `[[protect]]` blocks with the settings that let refused requests
-//! pass, and what no setting lets pass.
+//! The configuration that a trial proposes: the `[[protect]]` blocks with the settings that let refused requests pass, and
+//! the requests that no setting lets pass.
 
 use std::fmt::Write as _;
 
+use waxseal_core::Format;
 use waxseal_proxy::{RefusalReport, RefusedRow};
-use waxseal_service::configuration::file::Protect;
-use waxseal_service::configuration::protected::Protected;
 use waxseal_stores::RecordPattern;
 
-use super::written;
-use crate::args::FormatArg;
+use super::display_name;
+use crate::configuration::file::Protect;
+use crate::configuration::protected::Protected;
 
 /// A `[[protect]]` as it is configured.
 pub(super) struct Block {
     pub(super) pattern: String,
-    /// The proxy protects its records.
+    /// True if the proxy protects its records.
     pub(super) is_tried: bool,
     /// Its lines but for `except` and `scripts`.
     lines: Vec<String>,
     excepts: Vec<String>,
-    /// Excepts that are the whole name of a record, which no report tells.
+    /// The number of excepts that are the whole name of a record, which no report shows.
     hidden_excepts: usize,
     forwards_scripts: bool,
 }
 
-/// What would be refused, by whether settings let it pass.
+/// The requests that would be refused: those that settings let pass, and the others.
 pub(super) struct Plan<'a> {
     blocks: Vec<(&'a Block, BlockPlan<'a>)>,
     /// Requests that no setting of a block lets pass.
@@ -32,20 +32,20 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn of(blocks: &'a [Block], report: &'a RefusalReport) -> Self {
+    pub(super) fn new(blocks: &'a [Block], report: &'a RefusalReport) -> Self {
         let tried = report.rows.iter().filter(|row| row.is_forwarded);
         let (passing, left): (Vec<_>, Vec<_>) =
             tried.partition(|row| !row.excepts.is_empty() || !row.scripts.is_empty());
         let blocks = blocks.iter().enumerate();
         Self {
             blocks: blocks
-                .map(|(index, block)| (block, BlockPlan::of(index, block, &passing)))
+                .map(|(index, block)| (block, BlockPlan::new(index, block, &passing)))
                 .collect(),
             left,
         }
     }
 
-    /// All blocks, so that they can stand for those of the configuration; none where nothing has changed.
+    /// Returns all blocks, as a replacement of those of the configuration; `None` if nothing has changed.
     pub(super) fn configuration(&self) -> Option<String> {
         let mut blocks = self.blocks.iter();
         if !blocks.any(|(block, plan)| plan.has_changed(block)) {
@@ -53,7 +53,7 @@ impl<'a> Plan<'a> {
         }
         let mut text = String::new();
         for row in &self.left {
-            let _ = writeln!(text, "# Still refused: {}", left_line(row));
+            let _ = writeln!(text, "# Still refused: {}", describe_left(row));
         }
         for (block, plan) in &self.blocks {
             if !text.is_empty() {
@@ -65,23 +65,23 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A refused request that no setting lets pass, with what to do instead.
-pub(super) fn left_line(row: &RefusedRow) -> String {
-    let command = written(row.command);
+/// Describes a refused request that no setting lets pass, with what to do instead.
+pub(super) fn describe_left(row: &RefusedRow) -> String {
+    let command = display_name(row.command);
     match &row.pattern {
         Some((_, pattern)) => format!("{command} on {pattern}: {}: {}", row.cause, row.advice),
         None => format!("{command}: {}: {}", row.cause, row.advice),
     }
 }
 
-/// A block with what lets the refused requests pass.
+/// A block with the settings that let the refused requests pass.
 struct BlockPlan<'a> {
     excepts: Vec<&'a str>,
     forwards_scripts: bool,
 }
 
 impl<'a> BlockPlan<'a> {
-    fn of(index: usize, block: &'a Block, rows: &[&'a RefusedRow]) -> Self {
+    fn new(index: usize, block: &'a Block, rows: &[&'a RefusedRow]) -> Self {
         let mut plan = Self {
             excepts: block.excepts.iter().map(String::as_str).collect(),
             forwards_scripts: block.forwards_scripts,
@@ -136,16 +136,16 @@ impl Block {
         }
     }
 
-    pub(super) fn of(
+    pub(super) fn new(
         protected: &Protected,
         configured: Option<&Protect>,
-        format: Option<FormatArg>,
+        format: Option<Format>,
     ) -> Self {
         let pattern = &protected.pattern;
         let text = |name: &str, value: Option<&str>| {
             value.map(|value| format!("{name} = {}", toml_string(value)))
         };
-        let format = format.map(|format| waxseal_core::Format::from(format).to_string());
+        let format = format.map(|format| format.to_string());
         let mut lines = Vec::new();
         lines.extend(text("name", configured.and_then(|it| it.name.as_deref())));
         lines.push(Self::records(pattern));
@@ -222,8 +222,8 @@ mod tests {
             rows,
             ..RefusalReport::default()
         };
-        let plan = Plan::of(blocks, &report);
-        let left = plan.left.iter().map(|row| left_line(row)).collect();
+        let plan = Plan::new(blocks, &report);
+        let left = plan.left.iter().map(|row| describe_left(row)).collect();
         (plan.configuration(), left)
     }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_printed_where_no_setting_lets_anything_pass() {
+    fn nothing_is_printed_if_no_setting_lets_anything_pass() {
         let (configuration, left) = planned(&[block("app:*", &[])], vec![row("sort", &[], &[])]);
         assert_eq!((configuration, left.len()), (None, 1));
         // Requests that were refused in the trial as well say nothing about the configuration.

@@ -1,5 +1,5 @@
-//! Refused requests of a proxy, as its status page shows them; and `waxseal proxy --trial`: what would be refused,
-//! what was fine, and the configuration with which more of it passes.
+//! Refused requests of a proxy, as its status page shows them; and the report of `waxseal proxy --trial`: the requests
+//! that would be refused, those that work, and the configuration with which more of them pass.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,25 +7,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use waxseal_core::Format;
+use waxseal_page::format::{span, thousands};
 use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
-use waxseal_service::Failure;
-use waxseal_service::configuration::protected::Protected;
-use waxseal_service::now_ms;
-use waxseal_service::resources::Resources;
 
-use crate::args::ProxyArgs;
-use crate::output::{self, span, thousands};
+use crate::configuration::Configuration;
+use crate::configuration::protected::Protected;
+use crate::now_ms;
 
 mod plan;
 
-use plan::{Block, Plan, left_line};
+use plan::{Block, Plan, describe_left};
+
+/// The options of a trial.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrialOptions {
+    /// True if the report contains names of records.
+    pub shows_names: bool,
+    /// The format that a flag sets for the records that are tried.
+    pub format: Option<Format>,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// The record of refused requests of this process, and its trial if it is one.
 #[derive(Clone)]
-pub(crate) struct RefusalRecord {
+pub struct RefusalRecord {
     refusals: Arc<Refusals>,
     trial: Option<Arc<Trial>>,
 }
@@ -34,13 +51,13 @@ pub(crate) struct RefusalRecord {
 struct Trial {
     began: Instant,
     shows_names: bool,
-    /// In the order of the patterns; behind them those of the configuration that this proxy does not protect.
+    /// In the order of the patterns; after them those of the configuration that this proxy does not protect.
     blocks: Vec<Block>,
-    /// The report was printed.
+    /// True once the report was returned.
     is_reported: AtomicBool,
 }
 
-/// The report, for a program.
+/// The report for programs.
 #[derive(Serialize)]
 struct Report<'a> {
     seconds: u64,
@@ -48,11 +65,11 @@ struct Report<'a> {
     would_be_refused: Vec<Row<'a>>,
     refused: Vec<Row<'a>>,
     fine: Vec<CommandCount<'a>>,
-    /// Digests of scripts whose text did not pass.
+    /// Digests of scripts whose text was not seen.
     unseen_scripts: Vec<CommandCount<'a>>,
-    /// Requests that were fine, in transactions that would be aborted.
+    /// Requests that work, in transactions that would be aborted.
     aborted: u64,
-    /// Replies that held sealed values, which another process wrote.
+    /// Replies with sealed values, which another process wrote.
     sealed_replies: u64,
     configuration: String,
 }
@@ -77,20 +94,24 @@ struct CommandCount<'a> {
 }
 
 impl RefusalRecord {
-    pub(crate) fn begin(resources: &Resources, args: &ProxyArgs) -> Self {
-        let trial = args.trial.then(|| Arc::new(Trial::begin(resources, args)));
+    /// Begins the record, of a trial if there are options for one.
+    #[must_use]
+    pub fn begin(configuration: &Configuration, trial: Option<TrialOptions>) -> Self {
         Self {
             refusals: Arc::default(),
-            trial,
+            trial: trial.map(|options| Arc::new(Trial::begin(configuration, options))),
         }
     }
 
-    pub(crate) fn is_trial(&self) -> bool {
+    /// True if the proxy is a trial.
+    #[must_use]
+    pub fn is_trial(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// The protection that records its refusals here. `is_typed`: the patterns are flags.
-    pub(crate) fn by(&self, protection: Protection, is_typed: bool) -> Protection {
+    /// Returns the protection that records its refusals here. `is_typed`: the patterns are flags.
+    #[must_use]
+    pub fn by(&self, protection: Protection, is_typed: bool) -> Protection {
         let trial = self.trial.as_ref().map(|trial| Settings {
             keeps_names: trial.shows_names,
         });
@@ -98,12 +119,13 @@ impl RefusalRecord {
         protection.record_refusals(refusals, is_typed).trial(trial)
     }
 
-    /// Refused requests, for the status page.
-    pub(crate) fn refused(&self) -> Vec<RefusedRequests> {
+    /// Returns the refused requests for the status page.
+    #[must_use]
+    pub fn refused(&self) -> Vec<RefusedRequests> {
         let now_ms = now_ms();
         let report = self.refusals.report(Instant::now());
         let rows = report.rows.iter().map(|row| RefusedRequests {
-            command: written(row.command),
+            command: display_name(row.command),
             pattern: row.pattern.as_ref().map(|(_, shown)| shown.to_string()),
             reason: row.reason.to_owned(),
             is_forwarded: row.is_forwarded,
@@ -116,48 +138,55 @@ impl RefusalRecord {
         rows.collect()
     }
 
-    /// The findings of a trial, for the status page.
-    pub(crate) fn trial(&self) -> Option<TrialView> {
+    /// Returns the findings of a trial for the status page.
+    #[must_use]
+    pub fn trial(&self) -> Option<TrialView> {
         let trial = self.trial.as_ref()?;
         let report = self.refusals.report(Instant::now());
         let counts = |counts: &[(usize, &'static str, u64)]| {
             let counts = counts.iter();
             counts
                 .map(|(pattern, command, count)| {
-                    (trial.pattern(*pattern).to_owned(), written(command), *count)
+                    (
+                        trial.pattern(*pattern).to_owned(),
+                        display_name(command),
+                        *count,
+                    )
                 })
                 .collect()
         };
-        let plan = Plan::of(&trial.blocks, &report);
+        let plan = Plan::new(&trial.blocks, &report);
         Some(TrialView {
             fine: counts(&report.fine),
             unseen_scripts: counts(&report.unseen_scripts),
             aborted: report.aborted,
             patterns: trial.patterns().map(str::to_owned).collect(),
             configuration: plan.configuration().unwrap_or_default(),
-            left: plan.left.iter().map(|row| left_line(row)).collect(),
+            left: plan.left.iter().map(|row| describe_left(row)).collect(),
         })
     }
 
-    /// Prints the report of a trial, at its end; once, however it ends.
-    pub(crate) fn report(&self, json: bool) -> Result<(), Failure> {
-        let Some(trial) = &self.trial else {
-            return Ok(());
-        };
+    /// Returns the report of a trial at its end: once, however the trial ends.
+    #[must_use]
+    pub fn take_report(&self, form: ReportForm) -> Option<String> {
+        let trial = self.trial.as_ref()?;
         if trial.is_reported.swap(true, Ordering::SeqCst) {
-            return Ok(());
+            return None;
         }
         let report = self.refusals.report(Instant::now());
-        match json {
-            true => output::json(&trial.json(&report, self.refusals.sealed_replies())),
-            false => output::line(trial.text(&report) + &sealed_replies(&self.refusals)),
-        }
+        let sealed_replies = self.refusals.sealed_replies();
+        Some(match form {
+            // Texts and numbers only, so writing cannot fail.
+            ReportForm::Json => serde_json::to_string_pretty(&trial.json(&report, sealed_replies))
+                .unwrap_or_default(),
+            ReportForm::Text => trial.text(&report) + &sealed_replies_line(sealed_replies),
+        })
     }
 }
 
-/// A line of the report about sealed values that were given to applications.
-fn sealed_replies(refusals: &Refusals) -> String {
-    let replies = match refusals.sealed_replies() {
+/// The line of the report about sealed values in replies to applications.
+fn sealed_replies_line(count: u64) -> String {
+    let replies = match count {
         0 => return String::new(),
         1 => "1 reply".to_owned(),
         count => format!("{} replies", thousands(count)),
@@ -168,29 +197,21 @@ fn sealed_replies(refusals: &Refusals) -> String {
 }
 
 impl Trial {
-    fn begin(resources: &Resources, args: &ProxyArgs) -> Self {
+    fn begin(configuration: &Configuration, options: TrialOptions) -> Self {
         let block = |protected: &Protected, is_tried| {
-            let mut configured = resources.configuration.file.protect.iter();
+            let mut configured = configuration.file.protect.iter();
             let configured = configured.find(|it| it.records == protected.pattern.as_str());
-            // Flags are about the records that are tried.
-            let format = args.format.filter(|_| is_tried);
-            let mut block = Block::of(protected, configured, format);
+            // Flags concern the records that are tried.
+            let format = options.format.filter(|_| is_tried);
+            let mut block = Block::new(protected, configured, format);
             block.is_tried = is_tried;
             block
         };
-        let tried = resources
-            .configuration
-            .protected
-            .iter()
-            .map(|it| block(it, true));
-        let others = resources
-            .configuration
-            .others
-            .iter()
-            .map(|it| block(it, false));
+        let tried = configuration.protected.iter().map(|it| block(it, true));
+        let others = configuration.others.iter().map(|it| block(it, false));
         Self {
             began: Instant::now(),
-            shows_names: args.show_names,
+            shows_names: options.shows_names,
             blocks: tried.chain(others).collect(),
             is_reported: AtomicBool::new(false),
         }
@@ -239,13 +260,13 @@ impl Trial {
             unseen_scripts: counts(&report.unseen_scripts),
             aborted: report.aborted,
             sealed_replies,
-            configuration: Plan::of(&self.blocks, report)
+            configuration: Plan::new(&self.blocks, report)
                 .configuration()
                 .unwrap_or_default(),
         }
     }
 
-    /// The report, for a person. Nothing that is written to a string fails.
+    /// Returns the report for people. Writing to a string cannot fail.
     fn text(&self, report: &RefusalReport) -> String {
         let (tried, refused): (Vec<_>, Vec<_>) =
             report.rows.iter().partition(|row| row.is_forwarded);
@@ -268,11 +289,11 @@ impl Trial {
             );
         }
         self.counts(&mut text, "Work unchanged", &report.fine);
-        let plan = Plan::of(&self.blocks, report);
+        let plan = Plan::new(&self.blocks, report);
         if !plan.left.is_empty() {
             let _ = write!(text, "\n\nNo [[protect]] setting lets these pass:");
             for row in &plan.left {
-                let _ = write!(text, "\n  {}", left_line(row));
+                let _ = write!(text, "\n  {}", describe_left(row));
             }
         }
         if let Some(configuration) = plan.configuration() {
@@ -293,13 +314,13 @@ impl Trial {
         }
         let _ = write!(text, "\n\n{title}:");
         for (pattern, command, count) in counts {
-            let (pattern, command) = (self.pattern(*pattern), written(command));
+            let (pattern, command) = (self.pattern(*pattern), display_name(command));
             let _ = write!(text, "\n  {:>9}  {command} on {pattern}", thousands(*count));
         }
     }
 }
 
-/// The number of requests that would be refused.
+/// Returns the headline: the number of requests that would be refused.
 fn headline(report: &RefusalReport, tried: &[&RefusedRow]) -> String {
     let sum = |is_named: bool| -> u64 {
         let rows = tried.iter();
@@ -340,7 +361,7 @@ fn list(text: &mut String, title: &str, rows: &[&RefusedRow]) {
             Some((_, pattern)) => format!(" on {pattern}"),
             None => String::new(),
         };
-        let (command, cause) = (written(row.command), row.cause);
+        let (command, cause) = (display_name(row.command), row.cause);
         let _ = write!(
             text,
             "\n  {:>9}  {command}{on}: {cause}",
@@ -358,7 +379,7 @@ fn list(text: &mut String, title: &str, rows: &[&RefusedRow]) {
     }
 }
 
-/// Names of records, of which bytes that are no text are written out.
+/// Returns names of records, with bytes that are not text escaped.
 fn names(row: &RefusedRow) -> Vec<String> {
     let names = row.names.iter();
     names.map(|name| name.escape_ascii().to_string()).collect()
@@ -371,7 +392,7 @@ fn requests(count: u64) -> String {
     }
 }
 
-fn written(command: &str) -> String {
+fn display_name(command: &str) -> String {
     match command {
         "other" => "unknown command".to_owned(),
         command => command.to_uppercase().replace('|', " "),
