@@ -168,6 +168,15 @@ fn name(index: u64) -> String {
     format!("{kind}:{index}")
 }
 
+/// Stops the load, even if the test fails: its threads would be waited for.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads plain records through the proxy, seals them by writing, and reads them again, until told to stop.
 fn load(port: u16, client: u64, stop: &AtomicBool, wrong: &AtomicU64) {
     let mut connection = Client::connect(port).unwrap();
@@ -260,7 +269,14 @@ fn every_metric_moves_that_can_move_on_one_machine() {
         direct.cmd(&["SET", &name(index), &state(index)]);
     }
     let program = Program::at(&server).file("waxseal.toml", CONFIGURATION);
-    let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
+    let times = [
+        "--propagation",
+        "1s",
+        "--refresh",
+        "200ms",
+        "--retain",
+        "1s",
+    ];
     let init = [&["keyring", "init"], &times[..]].concat();
     program.run(&init).done();
     // The proxy holds the file of users' keys while it runs.
@@ -286,6 +302,7 @@ fn every_metric_moves_that_can_move_on_one_machine() {
             let (stop, wrong) = (&stop, &wrong);
             scope.spawn(move || load(port, client, stop, wrong));
         }
+        let _stop = StopOnDrop(&stop);
         misuse(&server, port);
         program.run(&["keyring", "add"]).done();
         let is_due = |movement: &Movement| {
@@ -298,7 +315,6 @@ fn every_metric_moves_that_can_move_on_one_machine() {
             let keys = |state| now.sum("waxseal_keyring_keys", &[("state", state)]);
             is_due(&movement) && keys("archived") + keys("destroyed") > 0.0
         });
-        stop.store(true, Ordering::Relaxed);
     });
     movement.record(&read(admin_port));
     assert_eq!(wrong.into_inner(), 0, "replies were wrong");
