@@ -178,9 +178,8 @@ impl Drop for StopOnDrop<'_> {
 }
 
 /// Reads plain records through the proxy, seals them by writing, and reads them again, until told to stop.
-fn load(port: u16, client: u64, stop: &AtomicBool, wrong: &AtomicU64) {
-    let mut connection = Client::connect(port).unwrap();
-    let mut at = client * PIPELINED;
+fn load(mut connection: Client, number: u64, stop: &AtomicBool, wrong: &AtomicU64) {
+    let mut at = number * PIPELINED;
     while !stop.load(Ordering::Relaxed) {
         let indices: Vec<_> = (at..at + PIPELINED).map(|it| it % RECORDS).collect();
         let requests = indices.iter().flat_map(|index| {
@@ -298,9 +297,12 @@ fn every_metric_moves_that_can_move_on_one_machine() {
 
     let (stop, wrong) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        for client in 0..CLIENTS {
+        for number in 0..CLIENTS {
+            // Accepted before the clients that are too many.
+            let mut client = proxy.client();
+            client.cmd(&["PING"]);
             let (stop, wrong) = (&stop, &wrong);
-            scope.spawn(move || load(port, client, stop, wrong));
+            scope.spawn(move || load(client, number, stop, wrong));
         }
         let _stop = StopOnDrop(&stop);
         misuse(&server, port);
