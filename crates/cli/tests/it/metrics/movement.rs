@@ -13,7 +13,7 @@ use waxseal_testing::{Client, RedisServer};
 
 use super::admin;
 use super::exposition::{Exposition, Labels};
-use crate::program::{Program, wait_until};
+use crate::program::{Program, happens_within, wait_until};
 use crate::proxy::Proxy;
 
 /// Metrics that do not move here, and why.
@@ -296,7 +296,7 @@ fn every_metric_moves_that_can_move_on_one_machine() {
     let mut movement = Movement::begin(&read(admin_port));
 
     let (stop, wrong) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
+    let is_retired = thread::scope(|scope| {
         for number in 0..CLIENTS {
             // Accepted before the clients that are too many.
             let mut client = proxy.client();
@@ -307,17 +307,21 @@ fn every_metric_moves_that_can_move_on_one_machine() {
         let _stop = StopOnDrop(&stop);
         misuse(&server, port);
         program.run(&["keyring", "add"]).done();
-        let is_due = |movement: &Movement| {
+        let has_all = |movement: &Movement| {
             let mut metrics = movement.0.iter();
             metrics.all(|(name, it)| it.has_moved || STILL.iter().any(|(still, _)| still == name))
         };
-        wait_until(|| {
+        let mut is_retired = false;
+        happens_within(Duration::from_secs(90), || {
             let now = read(admin_port);
             movement.record(&now);
             let keys = |state| now.sum("waxseal_keyring_keys", &[("state", state)]);
-            is_due(&movement) && keys("archived") + keys("destroyed") > 0.0
+            is_retired |= keys("archived") + keys("destroyed") > 0.0;
+            is_retired && has_all(&movement)
         });
+        is_retired
     });
+    assert!(is_retired, "the old key was not retired");
     movement.record(&read(admin_port));
     assert_eq!(wrong.into_inner(), 0, "replies were wrong");
     let moved = movement.0.values().filter(|it| it.has_moved).count();
