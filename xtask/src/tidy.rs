@@ -8,6 +8,7 @@ mod dialect;
 mod imports;
 mod links;
 mod manifest;
+mod paths;
 mod rust_text;
 mod sources;
 mod words;
@@ -67,7 +68,7 @@ fn check(root: &Path) -> Result<Findings, String> {
         let name = path.to_string_lossy().replace('\\', "/");
         if name != "Cargo.lock" {
             errors.extend(words::forbidden(&name, &text));
-            findings.notes.extend(dialect::old_words(&name, &text));
+            errors.extend(dialect::old_words(&name, &text));
         }
         if extension == "rs" {
             errors.extend(sources::broken_rules(&name, &text));
@@ -77,6 +78,7 @@ fn check(root: &Path) -> Result<Findings, String> {
         if extension == "md" {
             let exists = |target: &str| root.join(target).exists();
             errors.extend(links::broken(&name, &text, exists));
+            errors.extend(paths::missing(&name, &text, exists));
         }
         if let Some(short) = imports::crate_of_manifest(&name) {
             errors.extend(imports::forbidden_imports(short, &text, &root_manifest));

@@ -83,12 +83,7 @@ pub(crate) async fn run(
         args.admin.admin.is_some(),
         logging::lost_lines,
     )?;
-    let names = resources
-        .configuration
-        .protected
-        .iter()
-        .map(|it| it.name.as_str());
-    let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
+    let meters = metering.is_on().then(|| meters(&resources));
     mode::tell(resources.configuration.mode, args.trial, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
@@ -349,6 +344,12 @@ fn settings(
         report: reporter(),
         grace: Duration::from_secs(args.grace),
     }
+}
+
+/// Counts by pattern, under the patterns' configured names.
+fn meters(resources: &Resources) -> Arc<Meters> {
+    let protected = resources.configuration.protected.iter();
+    Arc::new(Meters::new(protected.map(|it| it.name.as_str())))
 }
 
 fn workers(args: &ProxyArgs) -> usize {

@@ -1,5 +1,5 @@
 //! The alert rules and the dashboard that come along: sound, about metrics that there are, and with an
-//! entry for whoever is woken by them.
+//! entry in the runbook for each.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -217,7 +217,7 @@ fn decoys(growth: &Growth<'_>) -> Option<Warning> {
         critical(
             "WaxsealDecoyOpened",
             format!("Decoys opened within 10 minutes: {}.", thousands(opened as u64)),
-            "No application reads them: somebody reads records who should not. The log names the decoy and \
+            "No application reads them: someone reads records without permission. The log names the decoy and \
              the command; find out who was connected then.",
         )
     })
@@ -230,7 +230,7 @@ fn values(growth: &Growth<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealValuesDoNotOpen",
             format!("Values that did not open within 10 minutes: {count}."),
-            "They were damaged, moved from another record, or changed by somebody without the key. The \
+            "They were damaged, moved from another record, or changed by someone without the key. The \
              log names the records; `waxseal inspect NAME` says why.",
         ));
     }

@@ -39,8 +39,8 @@ impl Call<'_> {
         self.complete(self.script.cached(self.names.len()))
     }
 
-    fn from_source(&self) -> Cmd {
-        self.complete(self.script.from_source(self.names.len()))
+    fn source_command(&self) -> Cmd {
+        self.complete(self.script.source_command(self.names.len()))
     }
 
     fn complete(&self, mut command: Cmd) -> Cmd {
@@ -172,7 +172,7 @@ impl RedisStore {
         }
         for probe in [
             self.scripts.probe.cached(0),
-            self.scripts.probe.from_source(0),
+            self.scripts.probe.source_command(0),
         ] {
             match self.link.send(&probe).await {
                 Err(error) if refuses_scripts(&error) || error.is_transient() => return Err(error),
@@ -314,7 +314,7 @@ impl RedisStore {
             if let Some((&first, remaining)) = unknown.split_first()
                 && let (Some(call), Some(slot)) = (calls.get(first), answers.get_mut(first))
             {
-                *slot = self.link.send(&call.from_source()).await?;
+                *slot = self.link.send(&call.source_command()).await?;
                 unknown = remaining.to_vec();
             }
             open = unknown;

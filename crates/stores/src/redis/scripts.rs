@@ -120,7 +120,7 @@ impl Script {
     }
 
     /// Runs the script from its source, which also caches it.
-    pub(crate) fn from_source(&self, names: usize) -> Cmd {
+    pub(crate) fn source_command(&self, names: usize) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.source).arg(names);
         command
