@@ -1,7 +1,7 @@
 //! The meters of a proxy: values and traffic, counted through handles that are created once. A proxy without meters counts
 //! nothing and spends nothing on it.
 
-use waxseal_core::{OpenError, Opened};
+use waxseal_core::{OpenError, OpenedValue};
 use waxseal_keys::instrumented;
 use waxseal_metrics::{
     Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
@@ -34,6 +34,11 @@ impl Meters {
         }
     }
 
+    /// Sets the metric of readiness.
+    pub fn set_ready(&self, is_ready: bool) {
+        self.traffic.set_ready(is_ready);
+    }
+
     /// Counts a request that was refused, or would have been, because of a record of this pattern.
     pub(crate) fn refused(
         &self,
@@ -57,7 +62,7 @@ impl OpenOutcomes {
     pub(crate) fn record(
         &mut self,
         stored: &[u8],
-        opened: &Result<Option<Opened<'_>>, OpenError>,
+        opened: &Result<Option<OpenedValue<'_>>, OpenError>,
         pattern: PatternId,
     ) {
         let Some(outcome) = instrumented::open_outcome(stored, opened) else {

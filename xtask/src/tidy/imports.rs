@@ -135,6 +135,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-policy",

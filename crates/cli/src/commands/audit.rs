@@ -136,7 +136,7 @@ fn warn_of_downgrade(report: &Report) {
 /// Prints the findings that fail the audit.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
-    if args.require_clean && total.excepted.left() > 0 {
+    if args.require_clean && total.excepted.unsealed() > 0 {
         output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             text::excepted(&total.excepted)
