@@ -152,5 +152,6 @@ fn process(what: &str, resources: &Resources) -> Process {
 }
 
 fn listen_failure(error: ListenError) -> Failure {
-    Failure::failed(&error).hint("stop whoever listens there, or take another address with --admin")
+    Failure::failed(&error)
+        .hint("stop the program that listens there, or choose another address with --admin")
 }
