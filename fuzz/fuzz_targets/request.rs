@@ -81,7 +81,7 @@ fn assert_same_end(
     let (mut start, mut end) = (scanner.position(), scanner.position());
     loop {
         end = bytes.len().min(end + piece);
-        let passed = match tail.pass(&bytes[start..end]) {
+        let passed = match tail.scan(&bytes[start..end]) {
             Ok(passed) => passed,
             Err(error) => {
                 // What goes by is refused at the first byte that is wrong, what is held at the second.

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rand::Rng;
 
 use crate::binding::Binding;
-use crate::choice::Format;
 use crate::classic::{self, ClassicKey};
 use crate::envelope::{Flags, Header, NONCE_LEN};
 use crate::error::{KeyError, SealError};
 use crate::key::{KeyId, SecretKey};
+use crate::options::Format;
 use crate::sealed;
 use crate::xaes::XaesKey;
 

@@ -1,9 +1,8 @@
-//! Waxseal's ground floor: keys, the two envelope formats, and the three verbs *seal*, *open* and
-//! *reseal*.
+//! The core of Waxseal: keys, the two formats of envelopes, and the operations *seal*, *open* and *reseal*.
 //!
-//! Bytes go in and bytes come out. There is no I/O here, no clock, no environment, no logging and
-//! no async; the one system call is the operating system's random source. What to do about a value
-//! that does not open (return the error, answer "absent", move it aside) is decided above.
+//! It works on bytes in memory: no I/O, no clock, no environment, no logging, no async; its only system call is the
+//! random source of the operating system. Callers decide what to do about a value that does not open: return the error,
+//! treat it as absent, or move it to quarantine.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -12,9 +11,9 @@
 //! let keyring = Arc::new(Keyring::new(SecretKey::generate()?)?);
 //! let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
 //!
-//! let place = Binding::record(b"wa:5215512345678");
-//! let envelope = sealer.seal(br#"{"status":"confirming"}"#, place)?;
-//! let opened = sealer.open(&envelope, place)?.expect("not empty");
+//! let binding = Binding::record(b"wa:5215512345678");
+//! let envelope = sealer.seal(br#"{"status":"confirming"}"#, binding)?;
+//! let opened = sealer.open(&envelope, binding)?.expect("not empty");
 //! assert_eq!(&*opened.value, br#"{"status":"confirming"}"#);
 //!
 //! // The envelope is bound to its record: elsewhere it does not open.
@@ -34,7 +33,6 @@
 
 mod armor;
 mod binding;
-mod choice;
 mod classic;
 mod datakey;
 mod envelope;
@@ -45,17 +43,18 @@ mod key;
 mod keyed_hash;
 mod keyring;
 mod mask;
+mod options;
 mod plain;
 mod script_digest;
 mod sealed;
 mod sealer;
 mod signature;
 mod terminal;
+mod user_key;
 mod wrapping;
 mod xaes;
 
 pub use binding::Binding;
-pub use choice::{Format, InvalidOption, Mode, PlainValues};
 pub use datakey::DataKey;
 pub use envelope::{Defect, Flags, Header, Shape};
 pub use error::{KeyError, KeyFlaw, KeyringError, OpenError, ResealError, SealError};
@@ -64,8 +63,10 @@ pub use key::{KeyId, SecretKey};
 pub use keyed_hash::KeyedHash;
 pub use keyring::{KeyRole, KeyUsage, Keyring, SharedKeyring};
 pub use mask::NameMask;
+pub use options::{Format, InvalidOption, Mode, PlainValues};
 pub use script_digest::script_digest;
-pub use sealer::{Form, Opened, ResealOutcome, Sealer, UserKey};
+pub use sealer::{Form, OpenedValue, ResealOutcome, Sealer};
 pub use signature::{SigningKey, verify_signature};
 pub use terminal::{escape_for_terminal, sanitize_for_terminal};
+pub use user_key::UserKey;
 pub use wrapping::WrappingKey;

@@ -22,7 +22,7 @@ pub(crate) enum Expected {
 ///
 /// Damaged are bytes with the header of a sealed envelope except for one byte, or with the id of a known key in the
 /// position of a key id. If the classic format is expected, Base64 is damaged as well: that format has no header.
-pub(crate) fn judge(
+pub(crate) fn classify(
     stored: &[u8],
     expected: Expected,
     knows: impl Fn(KeyId) -> bool,
@@ -71,7 +71,7 @@ mod tests {
             &[0x1f; 100],
         ] {
             assert_eq!(
-                judge(value, Expected::Classic, |_| false),
+                classify(value, Expected::Classic, |_| false),
                 Ok(()),
                 "{value:x?}"
             );
@@ -83,18 +83,18 @@ mod tests {
         let one_stray = BASE64.replacen('x', "!", 1);
         for value in [BASE64, &BASE64[..43], &one_stray] {
             assert_eq!(
-                judge(value.as_bytes(), Expected::Anything, |_| false),
+                classify(value.as_bytes(), Expected::Anything, |_| false),
                 Ok(())
             );
             let refused = Err(OpenError::Refused);
             assert_eq!(
-                judge(value.as_bytes(), Expected::Classic, |_| false),
+                classify(value.as_bytes(), Expected::Classic, |_| false),
                 refused,
                 "{value}"
             );
         }
         assert_eq!(
-            judge(&BASE64.as_bytes()[..42], Expected::Classic, |_| false),
+            classify(&BASE64.as_bytes()[..42], Expected::Classic, |_| false),
             Ok(())
         );
     }
@@ -103,9 +103,9 @@ mod tests {
     fn if_only_json_is_written_a_value_that_is_not_text_is_damaged() {
         for value in [&b"\x00\xff\xfe{}"[..], BASE64.as_bytes()] {
             let refused = Err(OpenError::Refused);
-            assert_eq!(judge(value, Expected::Json, |_| false), refused);
+            assert_eq!(classify(value, Expected::Json, |_| false), refused);
         }
-        assert_eq!(judge(b"{\"a\":1}", Expected::Json, |_| false), Ok(()));
+        assert_eq!(classify(b"{\"a\":1}", Expected::Json, |_| false), Ok(()));
     }
 
     #[test]
@@ -114,8 +114,8 @@ mod tests {
         value[4..8].copy_from_slice(&[1, 2, 3, 4]);
         let knows = |id: KeyId| id == KeyId::from_u32(0x0102_0304);
         let damaged = Err(OpenError::Malformed(Defect::Header));
-        assert_eq!(judge(&value, Expected::Anything, knows), damaged);
-        assert_eq!(judge(&value[..47], Expected::Anything, knows), Ok(()));
-        assert_eq!(judge(&value, Expected::Anything, |_| false), Ok(()));
+        assert_eq!(classify(&value, Expected::Anything, knows), damaged);
+        assert_eq!(classify(&value[..47], Expected::Anything, knows), Ok(()));
+        assert_eq!(classify(&value, Expected::Anything, |_| false), Ok(()));
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::armor;
 use crate::binding::Binding;
-use crate::choice::{Format, Mode, PlainValues};
 use crate::classic::{self, ClassicValue};
 use crate::datakey::{self, DataKey};
 use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
-use crate::error::{KeyError, OpenError, ResealError, SealError};
-use crate::key::{KeyId, SecretKey};
+use crate::error::{OpenError, ResealError, SealError};
+use crate::key::KeyId;
 use crate::keyring::{Keyring, SharedKeyring};
+use crate::options::{Format, Mode, PlainValues};
 use crate::plain::{self, Expected};
 use crate::sealed;
-use crate::xaes::XaesKey;
+use crate::user_key::{UserKey, UserKeyState};
 
 /// Seals values and opens envelopes under one keyring, mode and format.
 ///
@@ -33,25 +33,9 @@ pub struct Sealer {
     only_json: bool,
 }
 
-/// The key of the records of one user, or the fact that it was destroyed.
-pub struct UserKey(UserKeyState);
-
-enum UserKeyState {
-    Live {
-        id: KeyId,
-        /// Without the cipher of the classic format: there is one for each user.
-        key: Box<XaesKey>,
-        /// The time at which an earlier key of the user was destroyed, if there was one.
-        before: Option<u64>,
-    },
-    Erased {
-        at: u64,
-    },
-}
-
 /// An opened value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Opened<'a> {
+pub struct OpenedValue<'a> {
     /// The value.
     pub value: Cow<'a, [u8]>,
     /// The form in which it was stored.
@@ -94,34 +78,6 @@ impl Form {
             Self::Plain => None,
             Self::Classic { key } | Self::Sealed { key, .. } => Some(key),
         }
-    }
-}
-
-impl UserKey {
-    /// The key of a user under the id that the ring assigned.
-    pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
-        let key = XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?;
-        Ok(Self(UserKeyState::Live {
-            id,
-            key: Box::new(key),
-            before: None,
-        }))
-    }
-
-    /// The same key, of a user who was erased at this time (milliseconds since the Unix epoch) and returned: values
-    /// under another key are erased.
-    #[must_use]
-    pub fn after_erasure(mut self, at: u64) -> Self {
-        if let UserKeyState::Live { before, .. } = &mut self.0 {
-            *before = Some(at);
-        }
-        self
-    }
-
-    /// A key that was destroyed at this time (milliseconds since the Unix epoch).
-    #[must_use]
-    pub fn erased(at: u64) -> Self {
-        Self(UserKeyState::Erased { at })
     }
 }
 
@@ -282,7 +238,7 @@ impl Sealer {
         if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
             return matches!(Shape::of(value), Shape::Malformed(_));
         }
-        plain::judge(value, Expected::Anything, |id| self.knows(id)).is_err()
+        plain::classify(value, Expected::Anything, |id| self.knows(id)).is_err()
     }
 
     /// Seals a value in any mode.
@@ -295,7 +251,7 @@ impl Sealer {
         &self,
         stored: &'s [u8],
         binding: Binding<'_>,
-    ) -> Result<Option<Opened<'s>>, OpenError> {
+    ) -> Result<Option<OpenedValue<'s>>, OpenError> {
         if stored.is_empty() {
             return Ok(None);
         }
@@ -309,7 +265,7 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let keys = ring.iter().flat_map(|ring| ring.keys());
         match classic::open(stored, keys, DataKey::classic) {
-            ClassicValue::Opened { key, value } => Ok(Some(Opened {
+            ClassicValue::Opened { key, value } => Ok(Some(OpenedValue {
                 value: Cow::Owned(value),
                 form: Form::Classic { key: key.id() },
             })),
@@ -398,14 +354,14 @@ impl Sealer {
         bytes: &[u8],
         armored: bool,
         binding: Binding<'_>,
-    ) -> Result<Opened<'static>, OpenError> {
+    ) -> Result<OpenedValue<'static>, OpenError> {
         let (header, body) = envelope::split(bytes).map_err(OpenError::Malformed)?;
         let value = self.open_body(header, body, binding)?;
         let form = Form::Sealed {
             key: header.key,
             armored,
         };
-        Ok(Opened {
+        Ok(OpenedValue {
             value: Cow::Owned(value),
             form,
         })
@@ -443,34 +399,14 @@ impl Sealer {
             || self.user.as_ref().and_then(|user| user.id()) == Some(id)
     }
 
-    fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
-        plain::judge(stored, self.expected(), |id| self.knows(id))?;
+    fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<OpenedValue<'s>, OpenError> {
+        plain::classify(stored, self.expected(), |id| self.knows(id))?;
         if self.mode == Mode::Required {
             return Err(OpenError::Plaintext);
         }
-        Ok(Opened {
+        Ok(OpenedValue {
             value: Cow::Borrowed(stored),
             form: Form::Plain,
         })
-    }
-}
-
-impl UserKey {
-    /// The id of the key, unless it was destroyed.
-    #[must_use]
-    pub fn id(&self) -> Option<KeyId> {
-        match &self.0 {
-            UserKeyState::Live { id, .. } => Some(*id),
-            UserKeyState::Erased { .. } => None,
-        }
-    }
-
-    /// The time at which the key was destroyed (milliseconds since the Unix epoch), if it was.
-    #[must_use]
-    pub fn erased_at(&self) -> Option<u64> {
-        match &self.0 {
-            UserKeyState::Live { .. } => None,
-            UserKeyState::Erased { at } => Some(*at),
-        }
     }
 }

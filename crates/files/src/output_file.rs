@@ -1,5 +1,5 @@
-//! A file that an operator asked a command to write: complete before it has its name, readable by its owner alone,
-//! and in the place of another file only if that was asked for.
+//! A file that a command writes for an operator: complete before it has its name, readable by its owner alone, and
+//! replacing another file only on request.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -16,13 +16,13 @@ pub struct OutputFile {
     may_replace: bool,
 }
 
-/// Why an output file cannot be written.
+/// An output file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputFileError {
     /// The name belongs to a directory, a link or a device. These are never replaced.
     #[error("{} is not a regular file", .0.display())]
     NotRegular(PathBuf),
-    /// There is a file of that name, and nothing was said about replacing it.
+    /// The file exists, and replacing it was not requested.
     #[error("{} exists: a report overwrites nothing", .0.display())]
     Exists(PathBuf),
     /// The file cannot be written.
@@ -36,12 +36,12 @@ pub enum OutputFileError {
 }
 
 impl OutputFile {
-    /// Checks whether a file can be written at a path, before the work whose result it will hold.
+    /// Checks that a file can be written at a path, before the work whose result it will hold.
     pub fn check(path: &Path, may_replace: bool) -> Result<(), OutputFileError> {
-        // Not into a directory that another user's link leads to.
+        // Not into a directory behind a link of another user.
         let location = Location::of(path).map_err(|error| unwritable(path, error))?;
         match fs::symlink_metadata(path) {
-            // Even if replacing was asked for: the new file would take the place of a device or a link.
+            // Even if replacing was requested: the new file would replace a device or a link.
             Ok(found) if !found.is_file() => {
                 return Err(OutputFileError::NotRegular(path.to_owned()));
             }

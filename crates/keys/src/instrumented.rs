@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use waxseal_core::{Form, OpenError, Opened, SealError, Sealer, Shape, fingerprint};
+use waxseal_core::{Form, OpenError, OpenedValue, SealError, Sealer, Shape, fingerprint};
 use waxseal_metrics::{Format, OpenOutcome, RingMetrics, RingState, SealOutcome, before_snapshot};
 
 use crate::live::LiveRing;
@@ -88,7 +88,7 @@ pub fn seal_outcome(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) 
 #[must_use]
 pub fn open_outcome(
     stored: &[u8],
-    opened: &Result<Option<Opened<'_>>, OpenError>,
+    opened: &Result<Option<OpenedValue<'_>>, OpenError>,
 ) -> Option<OpenOutcome> {
     let header = || Shape::of_header(stored);
     let of_user = || header().is_some_and(|header| header.flags.per_user_key());

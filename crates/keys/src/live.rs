@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use waxseal_core::{KeyId, SharedKeyring};
+use waxseal_log_limit::Reminder;
 
 use crate::clock::ClockOffset;
 use crate::custodian::{CustodianError, Custodians};
@@ -43,7 +44,6 @@ mod refresh;
 pub use change::Change;
 pub use degraded::Degraded;
 
-use degraded::LastError;
 use freshness::Moment;
 use refresh::CompletedPoll;
 
@@ -76,7 +76,7 @@ struct Inner {
     /// Held during a poll, so that there is one at a time.
     last_poll: tokio::sync::Mutex<Option<CompletedPoll>>,
     unknown_keys: NegativeCache<KeyId>,
-    last_error: Mutex<Option<LastError>>,
+    last_error: Mutex<Reminder<RingError>>,
     started: Instant,
     /// When the document was confirmed last: milliseconds since `started`, and by the clock. The first
     /// does not run while a machine sleeps, the second can be changed. 0: never.
@@ -252,7 +252,7 @@ impl Inner {
             known: ArcSwap::from_pointee(KnownRing { ring, bytes }),
             last_poll: tokio::sync::Mutex::new(None),
             unknown_keys: NegativeCache::default(),
-            last_error: Mutex::default(),
+            last_error: Mutex::new(Reminder::new(degraded::REMINDER_INTERVAL)),
             started,
             watched: Mutex::default(),
             clock: Mutex::default(),

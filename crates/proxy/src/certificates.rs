@@ -1,6 +1,5 @@
-//! The certificates that a proxy shows and trusts, read again while it runs: those that were renewed are used
-//! for connections from then on. A file that cannot be used changes nothing. When that is looked at is
-//! decided elsewhere.
+//! The certificates that a proxy shows and trusts. They can be reloaded while it runs: new connections then use the
+//! renewed ones. A file that cannot be used changes nothing. The caller decides when to reload.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -12,21 +11,21 @@ use crate::net::listener::Acceptor;
 use crate::net::tls::{TlsError, certificates};
 use crate::net::upstream::Upstream;
 
-/// Which certificate it is.
+/// The use of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateUse {
-    /// What listeners show to clients.
+    /// The certificate that listeners show to clients.
     Listener,
     /// The authority of clients' certificates.
     ClientAuthority,
     /// The authority of the server's certificate.
     ServerAuthority,
-    /// What the proxy shows to the server.
+    /// The certificate that the proxy shows to the server.
     Upstream,
 }
 
 impl CertificateUse {
-    /// The word for it, as metrics have it.
+    /// The label value in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,10 +37,10 @@ impl CertificateUse {
     }
 }
 
-/// When a certificate in use expires.
+/// The expiry of a certificate in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateExpiry {
-    /// Which one.
+    /// Its use.
     pub of: CertificateUse,
     /// Its file.
     pub path: PathBuf,
@@ -49,24 +48,24 @@ pub struct CertificateExpiry {
     pub not_after: i64,
 }
 
-/// What became of files that have changed.
+/// The result of reloading files.
 #[derive(Debug)]
 pub enum Reload {
     /// New connections use them.
     Used(&'static str),
-    /// They cannot be used; the former ones stay in use.
+    /// They cannot be used; the previous ones stay in use.
     Unusable(&'static str, TlsError),
 }
 
-/// Files that were read together.
+/// Files that are read together.
 pub(crate) trait CertificateFiles: Send + Sync {
-    /// Whose they are, for people.
+    /// Their owner, for people.
     fn name(&self) -> &'static str;
-    /// The files; none where only the system's authorities are trusted.
+    /// The files; empty if only the system's authorities are trusted.
     fn paths(&self) -> Vec<&Path>;
     /// Reads them, and uses them from then on.
     fn read(&self) -> Result<(), TlsError>;
-    /// When those in use expire.
+    /// The expiry of the certificates in use.
     fn expiries(&self) -> Vec<CertificateExpiry>;
 }
 
@@ -93,24 +92,23 @@ impl Certificates {
         }
     }
 
-    /// Whether there are any.
+    /// True if the proxy uses no certificates.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Reads those files again that have changed since they were read; all of them where `force` says so.
-    /// Reads from the disk: not for a task that must not wait.
+    /// Reloads the files that have changed since they were read, or all of them if `force` is set. Blocks on the disk.
     #[must_use]
     pub fn reload(&self, force: bool) -> Vec<Reload> {
         let mut reloads = Vec::new();
         for (files, seen) in &self.all {
             let mut seen = lock(seen);
-            let found = fingerprint(&files.paths());
-            if !force && *seen == found {
+            let current = fingerprint(&files.paths());
+            if !force && *seen == current {
                 continue;
             }
-            *seen = found;
+            *seen = current;
             reloads.push(match files.read() {
                 Ok(()) => Reload::Used(files.name()),
                 Err(error) => Reload::Unusable(files.name(), error),
@@ -119,7 +117,7 @@ impl Certificates {
         reloads
     }
 
-    /// When those in use expire.
+    /// The expiry of the certificates in use.
     #[must_use]
     pub fn expiries(&self) -> Vec<CertificateExpiry> {
         self.all
@@ -129,18 +127,18 @@ impl Certificates {
     }
 }
 
-/// When the certificates in a file expire: of a chain the first one counts that does, of authorities the last.
+/// Reads the expiry of the certificates in a file: the earliest in a chain, the latest of several authorities.
 pub fn certificate_expiry(
     of: CertificateUse,
     path: &Path,
 ) -> Result<Option<CertificateExpiry>, TlsError> {
     let all = certificates(&path.to_owned())?;
-    let ends = all.iter().filter_map(not_after);
-    let end = match of {
-        CertificateUse::Listener | CertificateUse::Upstream => ends.min(),
-        CertificateUse::ClientAuthority | CertificateUse::ServerAuthority => ends.max(),
+    let expiries = all.iter().filter_map(not_after);
+    let expiry = match of {
+        CertificateUse::Listener | CertificateUse::Upstream => expiries.min(),
+        CertificateUse::ClientAuthority | CertificateUse::ServerAuthority => expiries.max(),
     };
-    Ok(end.map(|not_after| CertificateExpiry {
+    Ok(expiry.map(|not_after| CertificateExpiry {
         of,
         path: path.to_owned(),
         not_after,
@@ -151,7 +149,8 @@ fn lock(seen: &Mutex<u64>) -> MutexGuard<'_, u64> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the files hold, in short. Some file systems change no time, and some times change for nothing.
+/// A hash of the files' contents. Modification times are not used: some file systems do not update them, and some update
+/// them without a change.
 fn fingerprint(paths: &[&Path]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for path in paths {
@@ -173,15 +172,15 @@ mod tests {
     use crate::net::upstream::{Address, UpstreamTls};
 
     #[test]
-    fn files_are_read_again_when_they_have_changed_and_bad_ones_change_nothing() {
+    fn changed_files_are_reloaded_and_unusable_ones_change_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let made = Files::create_in(directory.path());
-        let (cert, key) = made.self_signed(&["localhost"], false, 2031);
+        let authority = Files::create_in(directory.path());
+        let (cert, key) = authority.self_signed(&["localhost"], false, 2031);
         let acceptor = Arc::new(
             Acceptor::open(&ListenTls {
                 certificate: cert.clone(),
                 key: key.clone(),
-                client_ca: Some(made.ca()),
+                client_ca: Some(authority.ca()),
             })
             .unwrap(),
         );
@@ -190,8 +189,8 @@ mod tests {
             port: 6379,
         };
         let tls = UpstreamTls {
-            ca: Some(made.ca()),
-            identity: Some((made.client_certificate(), made.client_key())),
+            ca: Some(authority.ca()),
+            identity: Some((authority.client_certificate(), authority.client_key())),
         };
         let upstream = Upstream::new(address, Some(&tls), Handshake::default(), 0).unwrap();
         let certificates = Certificates::new(Some(&acceptor), &Arc::new(upstream));
@@ -204,16 +203,19 @@ mod tests {
         assert!(certificates.reload(false).is_empty());
         assert_eq!(certificates.reload(true).len(), 2);
 
-        let (other, other_key) = made.self_signed(&["localhost"], false, 2032);
+        let (other, other_key) = authority.self_signed(&["localhost"], false, 2032);
         fs::copy(other, &cert).unwrap();
-        // The key is still that of the former one.
+        // The key still belongs to the previous certificate.
         let reloads = certificates.reload(false);
         assert!(
             matches!(reloads[..], [Reload::Unusable("of listeners", _)]),
             "{reloads:?}"
         );
         assert_eq!(end(CertificateUse::Listener), 1_956_441_600);
-        assert!(certificates.reload(false).is_empty(), "it is told once");
+        assert!(
+            certificates.reload(false).is_empty(),
+            "the error is reported once"
+        );
         fs::copy(other_key, &key).unwrap();
         let reloads = certificates.reload(false);
         assert!(
@@ -222,7 +224,7 @@ mod tests {
         );
         assert_eq!(end(CertificateUse::Listener), 1_988_064_000);
 
-        fs::remove_file(made.client_key()).unwrap();
+        fs::remove_file(authority.client_key()).unwrap();
         let reloads = certificates.reload(false);
         assert!(
             matches!(reloads[..], [Reload::Unusable("for the server", _)]),

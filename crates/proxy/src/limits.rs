@@ -1,36 +1,36 @@
-//! Everything that a client or a server could make grow, and how far it may.
+//! Bounds on everything that a client or a server could make grow.
 
 use std::time::Duration;
 
 use waxseal_resp::{MAX_BULK_LEN, RequestLimits};
 
-/// Longest argument that is held while it is not known whether it must be: longer ones of records
-/// that are not protected are streamed.
-const HELD: u64 = 1024 * 1024;
+/// Maximum length of an argument that is held before it is known whether it must be: longer arguments of records that
+/// are not protected are streamed.
+const MAX_HELD: u64 = 1024 * 1024;
 
 /// Bounds of one connection and of all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of one value to seal, and of one reply with values to open.
+    /// Maximum bytes of one value to seal, and of one reply with values to open.
     pub value: usize,
-    /// Bytes of one request that is held because its end decides: many names, many values.
+    /// Maximum bytes of one request that must be held to its end: many names, many values.
     pub request: usize,
-    /// Requests of one connection that wait for their replies.
+    /// Maximum number of requests of one connection that wait for their replies.
     pub pending: usize,
-    /// Bytes that wait for a client, or for the server, before more are left where they are: replies with the
-    /// server, requests with the client.
+    /// Bytes waiting for a client or for the server above which no more are read: replies stay with the server, requests
+    /// with the client.
     pub unread: usize,
-    /// Bytes that may wait for one client which does not read: beyond that it is disconnected.
+    /// Maximum bytes waiting for one client: a client that reads too little is disconnected.
     pub client_buffer: usize,
-    /// Bytes that may wait for all clients: beyond that the one that most waits for is disconnected.
+    /// Maximum bytes waiting for all clients: beyond that the client with the most is disconnected.
     pub total_buffer: usize,
-    /// Client connections.
+    /// Maximum number of client connections.
     pub connections: usize,
-    /// How long a request may stay half sent, and how long a TLS handshake may take.
+    /// Time limit for the remainder of a request, and for a TLS handshake.
     pub half_request: Duration,
-    /// How late a reply of the server may be before its connection is checked.
+    /// Delay of a reply of the server after which its connection is checked.
     pub stalled: Duration,
-    /// How long reaching the upstream may take.
+    /// Time limit for connecting to the server.
     pub connect: Duration,
 }
 
@@ -55,7 +55,7 @@ impl Limits {
     pub(crate) fn of_requests(&self) -> RequestLimits {
         RequestLimits {
             argument: MAX_BULK_LEN,
-            held: HELD.min(u64::try_from(self.value).unwrap_or(u64::MAX)),
+            held: MAX_HELD.min(u64::try_from(self.value).unwrap_or(u64::MAX)),
             ..RequestLimits::default()
         }
     }

@@ -1,18 +1,18 @@
-//! Why a server does not let the proxy in: its answers to the requests that open a connection, as far as
-//! they are told apart. What a server says beyond that can quote a request, and is not repeated.
+//! The server's errors in a handshake, as far as the proxy distinguishes them. Their texts can quote a request, so they
+//! are never repeated.
 
-/// Why a server does not let the proxy in.
+/// The server refused a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginError {
-    /// It wants a password, and the store's URL has none.
+    /// It requires a password, and the store's URL has none.
     NoPassword,
     /// The user or the password is wrong.
     Credentials,
-    /// The user may not do what opens a connection.
+    /// The user may not run the commands of the handshake.
     Permission,
     /// It has no such database.
     Database,
-    /// It has as many clients as it takes.
+    /// It has reached its limit of clients.
     TooManyClients,
     /// It is loading its data.
     Loading,
@@ -22,20 +22,20 @@ pub enum LoginError {
     Other,
 }
 
-/// What a server that has as many clients as it takes sends to another one, unasked, before it closes.
+/// The error that a server at its limit of clients sends to another one, unasked, before it closes the connection.
 const TURNED_AWAY: &[u8] = b"-ERR max number of clients";
 
-/// Whether a server's first bytes on a new connection say that it has too many clients.
+/// True if a server's first bytes on a new connection say that it has too many clients.
 pub(crate) fn is_turned_away(first: &[u8]) -> bool {
     first.starts_with(TURNED_AWAY)
 }
 
 impl LoginError {
-    /// Reads a server's error.
+    /// Classifies a server's error.
     #[must_use]
     pub fn of(reply: &[u8]) -> Self {
         let text = reply.get(1..).unwrap_or_default();
-        let starts = |word: &str| text.starts_with(word.as_bytes());
+        let starts = |prefix: &str| text.starts_with(prefix.as_bytes());
         if starts("NOAUTH") {
             Self::NoPassword
         } else if starts("WRONGPASS") || starts("ERR AUTH") || starts("ERR invalid password") {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_servers_answers_are_told_apart() {
+    fn errors_of_servers_are_classified() {
         for (reply, error) in [
             (
                 "-NOAUTH Authentication required.\r\n",

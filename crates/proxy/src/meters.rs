@@ -1,7 +1,7 @@
 //! The meters of a proxy: values and traffic, counted through handles that are created once. A proxy without meters counts
 //! nothing and spends nothing on it.
 
-use waxseal_core::{OpenError, Opened};
+use waxseal_core::{OpenError, OpenedValue};
 use waxseal_keys::instrumented;
 use waxseal_metrics::{
     Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
@@ -62,7 +62,7 @@ impl OpenOutcomes {
     pub(crate) fn record(
         &mut self,
         stored: &[u8],
-        opened: &Result<Option<Opened<'_>>, OpenError>,
+        opened: &Result<Option<OpenedValue<'_>>, OpenError>,
         pattern: PatternId,
     ) {
         let Some(outcome) = instrumented::open_outcome(stored, opened) else {

@@ -370,7 +370,7 @@ async fn keep_accepting(listener: Listener, clients: Sender<Incoming>) {
         .await
         .is_err()
     {
-        tracing::error!("accepting clients on {} is restarted", listener.at);
+        tracing::error!("accepting clients on {} is started again", listener.at);
         sleep(ACCEPT_RETRY_DELAY).await;
     }
 }

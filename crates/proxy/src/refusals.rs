@@ -1,7 +1,6 @@
-//! The requests that were refused, or would have been in a trial: by command, pattern and reason, with what
-//! would let them pass. Kept for the status page and for reports, and told in the log: at once the first time,
-//! then how often, at most once a minute. Bounded, whatever clients send; holds names of records only where an
-//! operator asked for them.
+//! The requests that were refused, or would have been in a trial: by command, pattern and reason, with the remedy. Kept
+//! for the status page and for reports, and logged: at once the first time, then with their number, at most once a
+//! minute. Bounded, whatever clients send. Holds record names only if an operator asked for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -9,38 +8,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use waxseal_log_limit::LineLimit;
-use waxseal_page::format::{span, thousands};
 use waxseal_policy::{PatternId, Reason};
 
 use crate::sealed_replies::SealedReplies;
 
+mod entry;
 mod own;
 
+use entry::{Entry, Insertion, Kind};
 pub(crate) use own::OwnReason;
 
-/// Between two lines of the log about one command, pattern and reason.
-const LINE_INTERVAL: Duration = Duration::from_secs(60);
-/// Lines of the log about all refusals together: at most so many in a period.
+/// Maximum number of log lines about all refusals together in a period.
 const MAX_LINES: u64 = 20;
 const LINES_PERIOD: Duration = Duration::from_secs(10);
-/// Rows of one kind of refusal, and of all kinds together beyond one of each. Further settings of a kind are
-/// counted in one more row, without a setting. The number of kinds is bounded by the tables.
-const MAX_ROWS_OF_KIND: usize = 16;
+/// Maximum number of rows of all kinds together, beyond one of each. The tables bound the number of kinds.
 const MAX_ROWS: usize = 512;
-/// The advice of such a row.
-const FURTHER: &str = "apply the settings already suggested for this command first";
-/// Settings that one line of the log names.
-const MAX_LOGGED_SETTINGS: usize = 4;
-/// Names of records that are kept of one row, and the longest.
-const MAX_NAMES: usize = 20;
-const MAX_NAME: usize = 256;
 
 /// A client, as the log names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientLabel {
-    /// Its address; empty where it is not known any more.
+    /// Its address; empty if it is not known any more.
     pub address: String,
-    /// Its own name for itself.
+    /// The name that it has given to its connection.
     pub name: Option<String>,
 }
 
@@ -68,15 +57,15 @@ pub(crate) struct RefusedRequest<'a> {
     pub(crate) advice: String,
     /// The line to paste into the configuration.
     pub(crate) setting: String,
-    /// The `except` globs of the pattern's block.
+    /// The `except` globs for each pattern.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
-    /// The patterns for whose records forwarding scripts is a remedy, too.
+    /// The patterns for whose records forwarding scripts is a remedy as well.
     pub(crate) scripts: BTreeSet<PatternId>,
-    /// In a trial: it was forwarded all the same.
+    /// In a trial: it was forwarded nevertheless.
     pub(crate) is_forwarded: bool,
     /// The record, as the log may show it.
     pub(crate) record: Option<String>,
-    /// The whole names of its records, for a report that shows them.
+    /// The complete names of its records, for a report that shows them.
     pub(crate) names: Vec<Vec<u8>>,
     pub(crate) client: ClientLabel,
 }
@@ -88,19 +77,19 @@ pub struct Refusals {
     state: Mutex<State>,
 }
 
-/// Requests by the place of their pattern and command.
+/// Numbers of requests by the index of their pattern and their command.
 type CommandCounts = HashMap<(usize, &'static str), u64>;
 
 struct State {
     kinds: HashMap<Kind, Entry>,
     rows: usize,
-    /// Lines of the log about all of them.
+    /// The limit of log lines about all of them.
     limit: LineLimit,
-    /// In a trial: requests that were fine, by pattern and command.
+    /// In a trial: requests that would be accepted, by pattern and command.
     fine: CommandCounts,
-    /// In a trial: scripts whose text did not pass.
+    /// In a trial: scripts whose text was never sent through the proxy.
     unseen_scripts: CommandCounts,
-    /// In a trial: requests that were fine, in transactions that would be aborted.
+    /// In a trial: requests that would be accepted, in transactions that would be aborted.
     aborted: u64,
 }
 
@@ -117,43 +106,6 @@ impl Default for State {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Kind {
-    command: Option<&'static str>,
-    pattern: Option<PatternId>,
-    reason: &'static str,
-    is_forwarded: bool,
-}
-
-/// One kind of refusal.
-struct Entry {
-    limit: LineLimit,
-    shown: Option<Arc<str>>,
-    cause: &'static str,
-    rows: Vec<Row>,
-    /// Of the last request.
-    record: Option<String>,
-    client: ClientLabel,
-}
-
-/// Refusals of one kind with one remedy. What a report takes over is shared, not copied: it is made while
-/// requests wait.
-struct Row {
-    setting: Arc<str>,
-    advice: Arc<str>,
-    excepts: Arc<[(usize, Vec<String>)]>,
-    scripts: Arc<[usize]>,
-    /// It stands for all further settings of its kind.
-    is_merged: bool,
-    count: u64,
-    /// Requests since the last line of the log.
-    unlogged: u64,
-    first: Instant,
-    last: Instant,
-    client: ClientLabel,
-    names: BTreeSet<Vec<u8>>,
-}
-
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalLine {
@@ -163,7 +115,7 @@ pub struct RefusalLine {
     pub command: &'static str,
     /// The pattern, as it is shown.
     pub pattern: Option<String>,
-    /// The word of the reason.
+    /// The reason as a label value.
     pub reason: &'static str,
     /// The last record, as the log may show it.
     pub record: Option<String>,
@@ -172,10 +124,10 @@ pub struct RefusalLine {
 }
 
 impl RefusalLine {
-    /// Writes it to the log.
+    /// Logs it.
     pub fn log(&self) {
         if self.reason == Reason::UnknownSubcommand.as_str() {
-            // Client libraries try such subcommands on every connection, and go on without.
+            // Client libraries try such subcommands on every connection, and continue without them.
             tracing::debug!(command = self.command, "{}", self.text);
             return;
         }
@@ -193,26 +145,26 @@ impl RefusalLine {
     }
 }
 
-/// Refused requests that are alike, for a page or a report.
+/// Refused requests of one kind with one remedy, for a page or a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedRow {
     /// The command as the table has it, or `other`.
     pub command: &'static str,
-    /// The pattern: its place in the order of the configuration, and how it is shown.
+    /// The pattern: its index in the configuration, and how it is shown.
     pub pattern: Option<(usize, Arc<str>)>,
-    /// The word of the reason.
+    /// The reason as a label value.
     pub reason: &'static str,
     /// The cause, as the continuation of the command's name.
     pub cause: &'static str,
-    /// The line to paste into the configuration; empty where nothing can.
+    /// The line to paste into the configuration; empty if no setting is a remedy.
     pub setting: Arc<str>,
     /// The remedy in words.
     pub advice: Arc<str>,
-    /// The `except` globs, by the place of their pattern.
+    /// The `except` globs, by the index of their pattern.
     pub excepts: Arc<[(usize, Vec<String>)]>,
-    /// Forwarding scripts for the records of the patterns in these places would be a remedy, too.
+    /// The indices of the patterns for whose records forwarding scripts is a remedy as well.
     pub scripts: Arc<[usize]>,
-    /// They were forwarded all the same.
+    /// They were forwarded nevertheless.
     pub is_forwarded: bool,
     /// Their number.
     pub count: u64,
@@ -222,7 +174,7 @@ pub struct RefusedRow {
     pub last_ago: Duration,
     /// The client of the last one.
     pub client: ClientLabel,
-    /// Names of records, where they are kept.
+    /// Names of records, if they are kept.
     pub names: Vec<Vec<u8>>,
 }
 
@@ -231,16 +183,16 @@ pub struct RefusedRow {
 pub struct RefusalReport {
     /// The refused requests, the most frequent first.
     pub rows: Vec<RefusedRow>,
-    /// In a trial: requests on protected records that were fine, by the place of their pattern and command.
+    /// In a trial: requests on protected records that would be accepted, by the index of their pattern and command.
     pub fine: Vec<(usize, &'static str, u64)>,
-    /// In a trial: digests of scripts whose text did not pass, in the same way. Nothing is known of these.
+    /// In a trial: calls of scripts by digests whose text was never sent through the proxy, in the same form.
     pub unseen_scripts: Vec<(usize, &'static str, u64)>,
-    /// In a trial: requests on protected records that were fine, in transactions that would be aborted.
+    /// In a trial: requests on protected records that would be accepted, in transactions that would be aborted.
     pub aborted: u64,
 }
 
 impl Refusals {
-    /// Records a refused request. Gives the line that the log gets for it, if it gets one now.
+    /// Records a refused request. Returns the line to log, if there is one now.
     pub(crate) fn record(&self, request: RefusedRequest<'_>, now: Instant) -> Option<RefusalLine> {
         let kind = Kind {
             command: request.command,
@@ -265,11 +217,11 @@ impl Refusals {
             entry.limit.suppress();
             return None;
         }
-        let missing = entry.limit.admit(now)?;
-        Some(entry.line(kind, missing.saturating_add(1), None))
+        let suppressed = entry.limit.admit(now)?;
+        Some(entry.line(kind, suppressed.saturating_add(1), None))
     }
 
-    /// Lines of the log that are due: about refusals that had none. All of them where the process ends.
+    /// Returns the lines that are due about suppressed refusals, or all of them if the process ends.
     pub fn due_lines(&self, now: Instant, is_end: bool) -> Vec<RefusalLine> {
         let mut state = self.state();
         let State { kinds, limit, .. } = &mut *state;
@@ -286,21 +238,22 @@ impl Refusals {
         lines
     }
 
-    /// So many requests of this command on records of the pattern in this place were fine.
+    /// Counts requests of this command, on records of the pattern with this index, that would be accepted.
     pub(crate) fn fine(&self, pattern: usize, command: &'static str, count: u64) {
         let mut state = self.state();
         let sum = state.fine.entry((pattern, command)).or_default();
         *sum = sum.saturating_add(count);
     }
 
-    /// A script was named by its digest, on a record of the pattern in this place, and its text did not pass.
+    /// Counts a script that was called by its digest, on a record of the pattern with this index, and whose text was never
+    /// sent through the proxy.
     pub(crate) fn unseen_script(&self, pattern: usize, command: &'static str) {
         let mut state = self.state();
         let sum = state.unseen_scripts.entry((pattern, command)).or_default();
         *sum = sum.saturating_add(1);
     }
 
-    /// So many requests were fine, in a transaction that would be aborted.
+    /// Counts requests that would be accepted, in a transaction that would be aborted.
     pub(crate) fn aborted(&self, count: u64) {
         let mut state = self.state();
         state.aborted = state.aborted.saturating_add(count);
@@ -321,7 +274,7 @@ impl Refusals {
             unseen_scripts: listed(&state.unseen_scripts),
             aborted: state.aborted,
         };
-        // Requests wait for it.
+        // Requests wait for the lock.
         drop(state);
         report.rows.sort_by(|a, b| {
             let key = |row: &RefusedRow| (row.command, row.reason, row.setting.clone());
@@ -347,176 +300,4 @@ fn listed(counts: &CommandCounts) -> Vec<(usize, &'static str, u64)> {
     counts
         .map(|((pattern, command), count)| (*pattern, *command, *count))
         .collect()
-}
-
-/// The row that a request was counted in.
-#[derive(PartialEq, Eq)]
-enum Insertion {
-    /// A new one.
-    Row,
-    /// One that there was.
-    Counted,
-}
-
-impl Entry {
-    fn new(request: &RefusedRequest<'_>) -> Self {
-        Self {
-            limit: LineLimit::new(1, LINE_INTERVAL),
-            shown: request.pattern.map(|(_, shown)| shown.into()),
-            cause: request.cause,
-            rows: Vec::new(),
-            record: None,
-            client: ClientLabel::default(),
-        }
-    }
-
-    fn add(&mut self, request: RefusedRequest<'_>, now: Instant, has_room: bool) -> Insertion {
-        let has_room = self.rows.is_empty() || (has_room && self.rows.len() < MAX_ROWS_OF_KIND);
-        let is_same = |row: &&mut Row| !row.is_merged && *row.setting == *request.setting;
-        let is_merged = |row: &&mut Row| row.is_merged;
-        self.record.clone_from(&request.record);
-        self.client.clone_from(&request.client);
-        if let Some(row) = self.rows.iter_mut().find(is_same) {
-            row.count(request, now);
-            return Insertion::Counted;
-        }
-        if let (false, Some(row)) = (has_room, self.rows.iter_mut().find(is_merged)) {
-            row.count(request, now);
-            return Insertion::Counted;
-        }
-        let mut row = match has_room {
-            true => Row::of(&request, now),
-            false => Row::merged(now),
-        };
-        row.count(request, now);
-        self.rows.push(row);
-        Insertion::Row
-    }
-
-    /// The remedies of all requests since the last line.
-    fn advice(&self) -> String {
-        let unlogged: Vec<_> = self.rows.iter().filter(|row| row.unlogged > 0).collect();
-        let settings = unlogged.iter().map(|row| &*row.setting);
-        let settings: Vec<_> = settings.filter(|setting| !setting.is_empty()).collect();
-        if let ([row], _) | ([row, ..], []) = (&*unlogged, &*settings) {
-            return row.advice.to_string();
-        }
-        let some = match settings.len() == unlogged.len() {
-            true => "",
-            false => "some of ",
-        };
-        let named = settings.get(..MAX_LOGGED_SETTINGS).unwrap_or(&settings);
-        let more = match settings.len().saturating_sub(named.len()) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        format!(
-            "these settings let {some}them pass and leave excepted records in plaintext: {}{more}",
-            named.join("; ")
-        )
-    }
-
-    /// The line about so many refusals, in the time since the last one.
-    fn line(&mut self, kind: Kind, count: u64, since: Option<Duration>) -> RefusalLine {
-        let advice = self.advice();
-        for row in &mut self.rows {
-            row.unlogged = 0;
-        }
-        let what = match kind.is_forwarded {
-            true => "would be refused without --trial",
-            false => "refused",
-        };
-        let often = match (count, since) {
-            (1, None) => String::new(),
-            (count, None) => format!(" {} times", thousands(count)),
-            (count, Some(since)) => {
-                let times = if count == 1 { "time" } else { "times" };
-                let since = match u64::try_from(since.as_millis()).unwrap_or(u64::MAX) {
-                    0..1000 => "second".to_owned(),
-                    since => span(since),
-                };
-                format!(" {} {times} in the last {since}", thousands(count))
-            }
-        };
-        let on = match &self.shown {
-            Some(pattern) => format!(" on {pattern}"),
-            None => String::new(),
-        };
-        let command = kind.command.map_or_else(
-            || "an unknown command".to_owned(),
-            crate::answers::display_name,
-        );
-        RefusalLine {
-            text: format!("{what}{often}{on}: {command} {}; {advice}", self.cause),
-            command: kind.command.unwrap_or("other"),
-            pattern: self.shown.as_deref().map(str::to_owned),
-            reason: kind.reason,
-            record: self.record.clone(),
-            client: self.client.clone(),
-        }
-    }
-}
-
-impl Row {
-    fn of(request: &RefusedRequest<'_>, now: Instant) -> Self {
-        let excepts = request.excepts.iter();
-        Self {
-            setting: request.setting.as_str().into(),
-            advice: request.advice.as_str().into(),
-            excepts: excepts
-                .map(|(id, globs)| (id.index(), globs.clone()))
-                .collect(),
-            scripts: request.scripts.iter().map(|id| id.index()).collect(),
-            is_merged: false,
-            ..Self::merged(now)
-        }
-    }
-
-    fn merged(now: Instant) -> Self {
-        Self {
-            setting: "".into(),
-            advice: FURTHER.into(),
-            excepts: Arc::default(),
-            scripts: Arc::default(),
-            is_merged: true,
-            count: 0,
-            unlogged: 0,
-            first: now,
-            last: now,
-            client: ClientLabel::default(),
-            names: BTreeSet::new(),
-        }
-    }
-
-    fn count(&mut self, request: RefusedRequest<'_>, now: Instant) {
-        self.count = self.count.saturating_add(1);
-        self.unlogged = self.unlogged.saturating_add(1);
-        self.last = now;
-        self.client = request.client;
-        for name in request.names {
-            if self.names.len() < MAX_NAMES && name.len() <= MAX_NAME {
-                self.names.insert(name);
-            }
-        }
-    }
-
-    fn shown(&self, kind: Kind, entry: &Entry, now: Instant) -> RefusedRow {
-        let pattern = kind.pattern.zip(entry.shown.clone());
-        RefusedRow {
-            command: kind.command.unwrap_or("other"),
-            pattern: pattern.map(|(id, shown)| (id.index(), shown)),
-            reason: kind.reason,
-            cause: entry.cause,
-            setting: self.setting.clone(),
-            advice: self.advice.clone(),
-            excepts: self.excepts.clone(),
-            scripts: self.scripts.clone(),
-            is_forwarded: kind.is_forwarded,
-            count: self.count,
-            first_ago: now.saturating_duration_since(self.first),
-            last_ago: now.saturating_duration_since(self.last),
-            client: self.client.clone(),
-            names: self.names.iter().cloned().collect(),
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! Remedies: the line of the configuration, in the words of the log, of the status page and
-//! of the client's answer. It names records by globs that tell no identifier.
+//! Remedies of refused requests: the line of the configuration, as the log, the status page and the client's error show
+//! it. Records are named by globs that reveal no identifier.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,16 +10,16 @@ use waxseal_policy::{
 
 use crate::pending::names_of;
 
-/// Globs that one remedy names at most, and protected names that are looked at for them: a request may name
-/// very many records.
+/// Maximum number of globs in one remedy, and of protected names that are read for them: a request may name very many
+/// records.
 const MAX_GLOBS: usize = 8;
 const MAX_NAMES: usize = 16;
-/// Requests with more arguments have no remedy of their own: finding one would hold up other clients.
+/// Maximum number of arguments of a request for which a remedy is computed: more would delay other clients.
 const MAX_ARGUMENTS: usize = 1024;
-/// Bytes of the setting, and of the advice.
+/// Maximum length of the setting, and of the advice.
 const MAX_TEXT: usize = 512;
 
-/// Lets the scripts and functions of a pattern pass.
+/// Forwards the scripts and functions of a pattern.
 const SCRIPTS: &str = "scripts = \"forward\"";
 const SCRIPTS_FLAG: &str = "--scripts forward";
 const IF_OPAQUE: &str = "if the script treats values as opaque bytes";
@@ -30,16 +30,16 @@ const NO_GLOB: &str = "these records need names that an except can match; `waxse
 /// The remedy for one refused request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remedy {
-    /// The `except` globs by pattern with which the request passes; empty where none are known.
+    /// The `except` globs by pattern with which the request is accepted; empty if none are known.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
-    /// Forwarding scripts for the records of these patterns lets the request pass, too.
+    /// The patterns for whose records forwarding scripts is a remedy as well.
     pub(crate) scripts: BTreeSet<PatternId>,
-    /// Words where no configuration of patterns is a remedy.
+    /// A remedy that is not a configuration of patterns.
     other: Option<&'static str>,
 }
 
 impl Remedy {
-    /// Of a refusal by the policy.
+    /// The remedy of a refusal by the policy.
     pub(crate) fn of(refusal: &Refusal, names: &ProtectedNames, arguments: &[&[u8]]) -> Self {
         if refusal.reason.is_always_refused() {
             return Self::other(refusal.reason.remedy());
@@ -57,14 +57,14 @@ impl Remedy {
         }
     }
 
-    /// Excepting the records of a request.
+    /// The remedy of excepting the records of a request.
     pub(crate) fn excepting(
         command: Option<&'static str>,
         names: &ProtectedNames,
         arguments: &[&[u8]],
     ) -> Self {
         let excepts = excepts(command, names, arguments).unwrap_or_default();
-        let is_complete = !excepts.is_empty() && passes(names, &excepts, arguments);
+        let is_complete = !excepts.is_empty() && is_accepted(names, &excepts, arguments);
         let mut remedy = Self::default();
         if is_complete {
             remedy.excepts = excepts;
@@ -75,16 +75,16 @@ impl Remedy {
         remedy
     }
 
-    /// These words.
-    pub(crate) fn other(words: &'static str) -> Self {
+    /// A remedy that is not a configuration of patterns.
+    pub(crate) fn other(text: &'static str) -> Self {
         Self {
-            other: Some(words),
+            other: Some(text),
             ..Self::default()
         }
     }
 
-    /// The line to paste into the configuration: `except = ["app:*:lock"]`; with its pattern where there are
-    /// several. Empty where nothing can.
+    /// The line to paste into the configuration: `except = ["app:*:lock"]`; with its pattern if there are several.
+    /// Empty if no setting is a remedy.
     pub(crate) fn setting(&self, names: &ProtectedNames) -> String {
         if self.excepts.is_empty() {
             return match self.scripts.is_empty() {
@@ -100,10 +100,10 @@ impl Remedy {
         lines.collect::<Vec<_>>().join("; ")
     }
 
-    /// The remedy, for an operator. `is_typed`: the patterns are flags of the command line.
+    /// The remedy for an operator. `is_typed`: the patterns are flags of the command line.
     pub(crate) fn advice(&self, names: &ProtectedNames, is_typed: bool) -> String {
-        if let Some(words) = self.other {
-            return words.to_owned();
+        if let Some(text) = self.other {
+            return text.to_owned();
         }
         let scripts = self.scripts_advice(is_typed);
         let with = |excepts: &str| format!("{excepts}{scripts}");
@@ -132,7 +132,7 @@ impl Remedy {
         for (number, (pattern, globs)) in self.excepts.iter().enumerate() {
             let begin = if number == 0 { "set" } else { " and" };
             let (line, shown) = (toml_line(globs), names.pattern(*pattern).shown());
-            // Nothing that is written to a string fails.
+            // Writing to a string does not fail.
             let _ = write!(text, "{begin} {line} in the [[protect]] of {shown}");
         }
         text
@@ -151,7 +151,7 @@ impl Remedy {
         }
     }
 
-    /// The remedy, for the client that is refused: the remedy of the reason, and the line of the configuration.
+    /// The remedy for the refused client: that of the reason, and the line of the configuration.
     pub(crate) fn for_client(&self, reason: Reason, names: &ProtectedNames) -> String {
         if self.excepts.is_empty() {
             return reason.remedy().to_owned();
@@ -165,7 +165,7 @@ impl Remedy {
     }
 }
 
-/// The globs that except the protected names of a request, as far as they are looked at. None where one of
+/// Returns the globs that except the protected names of a request, as far as they are read. Returns `None` if one of
 /// these names has no glob, or there are too many.
 fn excepts(
     command: Option<&'static str>,
@@ -177,15 +177,15 @@ fn excepts(
     }
     let all: Vec<&[u8]> = match command {
         Some(_) => names_of(arguments).collect(),
-        // Of a command that is not known every argument may be a name.
+        // Any argument of an unknown command may be a name.
         None => arguments.iter().skip(1).copied().collect(),
     };
-    let found = all
+    let protected = all
         .into_iter()
         .filter_map(|name| Some((names.find_sealed(name)?, name)));
     let mut excepts: BTreeMap<PatternId, Vec<String>> = BTreeMap::new();
     let mut count = 0usize;
-    for (pattern, name) in found.take(MAX_NAMES) {
+    for (pattern, name) in protected.take(MAX_NAMES) {
         let glob = except_glob(names.pattern(pattern), name)?;
         let globs = excepts.entry(pattern).or_default();
         if globs.contains(&glob) {
@@ -200,8 +200,8 @@ fn excepts(
     Some(excepts)
 }
 
-/// Returns whether the request is sent with these names excepted.
-fn passes(
+/// True if the request is accepted with these names excepted.
+fn is_accepted(
     names: &ProtectedNames,
     excepts: &BTreeMap<PatternId, Vec<String>>,
     arguments: &[&[u8]],
@@ -223,7 +223,7 @@ pub(crate) fn toml_line(globs: &[String]) -> String {
     format!("except = [{}]", quoted.join(", "))
 }
 
-/// A text as TOML has it; a literal string where there is something to escape.
+/// Writes a text as TOML, as a literal string if there is anything to escape.
 fn toml_string(text: &str) -> String {
     let is_special = |letter: char| matches!(letter, '"' | '\\');
     if !text.contains(is_special) {

@@ -1,24 +1,24 @@
-//! The server's limits for one connection, as far as the proxy must respect them: what a request may hold, and
-//! whether a connection that many clients share would be closed for what they do together. Read from the
-//! server's configuration where that is allowed; else the server's defaults are assumed.
+//! The server's limits for one connection, as far as the proxy must respect them: the size of a request, and whether the
+//! server could close a shared connection for the load of all its clients. Read from the server's configuration if that
+//! is allowed; otherwise the server's defaults are assumed.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-/// `proto-max-bulk-len` of a server that was not configured otherwise.
+/// The default of `proto-max-bulk-len`.
 const DEFAULT_MAX_BULK: u64 = 512 * 1024 * 1024;
-/// `client-query-buffer-limit` of a server that was not configured otherwise.
+/// The default of `client-query-buffer-limit`.
 const DEFAULT_QUERY_BUFFER: u64 = 1024 * 1024 * 1024;
-/// Bytes that stand behind an argument in the query buffer.
+/// Bytes after an argument in the query buffer.
 const END_OF_ARGUMENT: u64 = 2;
 
-/// Settings of a server that limit single connections, as it told them; those that it does not have are none.
+/// Settings of a server that limit single connections; `None` for those that the server does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSettings {
     /// The longest argument of a request: `proto-max-bulk-len`.
     pub max_bulk: Option<u64>,
-    /// What is held of a request that is not whole: `client-query-buffer-limit`.
+    /// The maximum size of an incomplete request: `client-query-buffer-limit`.
     pub query_buffer: Option<u64>,
-    /// The hard and the soft limit of `client-output-buffer-limit normal`; 0 is none.
+    /// The hard and the soft limit of `client-output-buffer-limit normal`; 0 is unlimited.
     pub output_buffer: Option<(u64, u64)>,
     /// `maxmemory-clients` as it is written there.
     pub clients_memory: Option<String>,
@@ -26,7 +26,7 @@ pub struct ServerSettings {
     pub is_refused: bool,
 }
 
-/// Why clients cannot share connections to this server.
+/// A limit of the server because of which clients cannot share connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionLimit {
     /// It closes a connection whose replies exceed a limit.
@@ -36,7 +36,7 @@ pub enum ConnectionLimit {
 }
 
 impl ConnectionLimit {
-    /// The setting.
+    /// The name of the setting.
     #[must_use]
     pub fn setting(self) -> &'static str {
         match self {
@@ -47,8 +47,8 @@ impl ConnectionLimit {
 }
 
 impl ServerSettings {
-    /// Why clients cannot share connections, if so: on a shared one they are treated as one client, so that each
-    /// could be closed for what the others do.
+    /// The limit because of which clients cannot share connections, if there is one: the server treats the clients of a
+    /// shared connection as one, and could close it for all of them.
     #[must_use]
     pub fn connection_limit(&self) -> Option<ConnectionLimit> {
         let limits_memory = |text: &String| !matches!(text.as_str(), "" | "0" | "0%");
@@ -61,7 +61,7 @@ impl ServerSettings {
         }
     }
 
-    /// The longest value that the server takes.
+    /// The maximum length of a value that the server accepts.
     #[must_use]
     pub fn max_value(&self) -> MaxValue {
         let bulk = self.max_bulk.unwrap_or(DEFAULT_MAX_BULK);
@@ -70,12 +70,12 @@ impl ServerSettings {
     }
 }
 
-/// The longest value that a server takes, and the setting that says so.
+/// The maximum length of a value that a server accepts, and the setting that limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxValue {
-    /// Bytes as they are stored.
+    /// Bytes as stored.
     pub bytes: u64,
-    /// The setting.
+    /// The name of the setting.
     pub setting: &'static str,
 }
 
@@ -96,13 +96,13 @@ impl MaxValue {
     }
 }
 
-/// The limits that are respected now.
+/// The limits in force.
 pub(crate) struct ServerLimits {
     max_bulk: AtomicU64,
     query_buffer: AtomicU64,
     limits_connections: AtomicBool,
-    /// What the log was told last: an index into the sentences of [`ServerLimits::tell`].
-    told: AtomicU8,
+    /// The state that was logged last: an index into the lines of [`ServerLimits::log_change`].
+    logged: AtomicU8,
 }
 
 impl Default for ServerLimits {
@@ -111,13 +111,13 @@ impl Default for ServerLimits {
             max_bulk: AtomicU64::new(DEFAULT_MAX_BULK),
             query_buffer: AtomicU64::new(DEFAULT_QUERY_BUFFER),
             limits_connections: AtomicBool::new(false),
-            told: AtomicU8::new(0),
+            logged: AtomicU8::new(0),
         }
     }
 }
 
 impl ServerLimits {
-    /// The server has told its settings. What it no longer tells stays as it was.
+    /// Applies settings that were read. Settings that can no longer be read stay in force.
     pub(crate) fn update(&self, settings: &ServerSettings) {
         if let Some(bulk) = settings.max_bulk {
             self.max_bulk.store(bulk, Ordering::Relaxed);
@@ -131,18 +131,18 @@ impl ServerLimits {
         }
         self.limits_connections
             .store(limit.is_some(), Ordering::Relaxed);
-        self.tell(settings, limit);
+        self.log_change(settings, limit);
     }
 
-    /// Tells the log what has changed.
-    fn tell(&self, settings: &ServerSettings, limit: Option<ConnectionLimit>) {
+    /// Logs a change of the limits.
+    fn log_change(&self, settings: &ServerSettings, limit: Option<ConnectionLimit>) {
         let now = match limit {
             Some(ConnectionLimit::OutputBuffer) => 1,
             Some(ConnectionLimit::ClientsMemory) => 2,
             None if settings.is_refused => 3,
             None => 0,
         };
-        let before = self.told.swap(now, Ordering::Relaxed);
+        let before = self.logged.swap(now, Ordering::Relaxed);
         if now == before {
             return;
         }
@@ -162,14 +162,14 @@ impl ServerLimits {
         }
     }
 
-    /// The longest value that the server takes.
+    /// The maximum length of a value that the server accepts.
     #[inline]
     pub(crate) fn max_value(&self) -> MaxValue {
         let bulk = self.max_bulk.load(Ordering::Relaxed);
         MaxValue::of(bulk, self.query_buffer.load(Ordering::Relaxed))
     }
 
-    /// Whether the server could close a shared connection for what its clients do together.
+    /// True if the server could close a shared connection for the load of all its clients.
     #[inline]
     pub(crate) fn limits_connections(&self) -> bool {
         self.limits_connections.load(Ordering::Relaxed)
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smaller_of_two_limits_is_the_one_that_counts() {
+    fn the_smaller_of_two_limits_applies() {
         let limits = ServerLimits::default();
         assert_eq!(limits.max_value().bytes, DEFAULT_MAX_BULK);
         let mut settings = ServerSettings {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_shared_where_the_server_does_not_limit_them() {
+    fn connections_are_shared_unless_the_server_limits_them() {
         let limits = ServerLimits::default();
         let output = |hard, soft| ServerSettings {
             output_buffer: Some((hard, soft)),
@@ -221,7 +221,7 @@ mod tests {
             limits.update(&settings);
             assert_eq!(limits.limits_connections(), limited, "{settings:?}");
         }
-        // What is known is not forgotten where it can no longer be read.
+        // A known limit stays in force when it can no longer be read.
         limits.update(&output(1, 0));
         let refused = ServerSettings {
             is_refused: true,

@@ -1,21 +1,19 @@
-//! What is wrong with bytes that are not RESP. The texts for requests are those that a Redis server
-//! answers, so that a client's author finds them where they would look; none of them repeats more
-//! than one byte of what was sent.
+//! Errors in bytes that are not RESP. The texts for requests are those of a Redis server, which the authors of clients
+//! already know; none of them repeats more than one byte of the input.
 
-/// A request that is not RESP. The connection cannot be used any more: nobody knows where the next
-/// request begins.
+/// A request that is not RESP. The connection cannot be used any more, because the start of the next request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The number of arguments cannot be read or is over the limit.
+    /// The number of arguments is not a number or exceeds the limit.
     #[error("Protocol error: invalid multibulk length")]
     Count,
     /// A line that announces a number does not end.
     #[error("Protocol error: too big mbulk count string")]
     CountLine,
-    /// This byte stands where an argument begins.
+    /// An argument begins with this byte.
     #[error("Protocol error: expected '$', got '{}'", Shown(*.0))]
     Dollar(u8),
-    /// The length of an argument cannot be read or is over the limit.
+    /// The length of an argument is not a number or exceeds the limit.
     #[error("Protocol error: invalid bulk length")]
     Length,
     /// An argument is not followed by CR LF.
@@ -24,7 +22,7 @@ pub enum RequestError {
     /// A line that announces the length of an argument does not end.
     #[error("Protocol error: too big bulk count string")]
     LengthLine,
-    /// An inline request is longer than the limit.
+    /// An inline request exceeds the limit.
     #[error("Protocol error: too big inline request")]
     InlineLength,
     /// An inline request has an open quote.
@@ -41,16 +39,16 @@ pub enum RequestError {
 /// A reply that is not RESP. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
-    /// No type of RESP starts with this byte.
+    /// No type of RESP begins with this byte.
     #[error("the server's reply starts with an unknown type")]
     Type,
-    /// A length or count cannot be read or is over the limit.
+    /// A length or count is not a number or exceeds the limit.
     #[error("the server's reply has an invalid length")]
     Length,
     /// A line does not end in CR LF, or a line that announces a number does not end at all.
     #[error("the server's reply has a line that does not end in CR LF")]
     LineEnd,
-    /// Nested deeper than the limit.
+    /// The reply is nested deeper than the limit.
     #[error("the server's reply is nested too deeply")]
     Depth,
     /// A bulk string is not followed by CR LF.
@@ -58,7 +56,7 @@ pub enum ReplyError {
     BulkEnd,
 }
 
-/// A byte as servers show it, unless it could not be seen.
+/// A byte as servers show it, escaped if it is not printable.
 struct Shown(u8);
 
 impl std::fmt::Display for Shown {

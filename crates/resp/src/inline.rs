@@ -1,71 +1,76 @@
-//! Inline requests: a line of words, as somebody types it. The quoting is that of Redis: between
-//! double quotes `\xHH`, `\n`, `\r`, `\t`, `\b`, `\a` and any escaped character, between single
-//! quotes only `\'`.
+//! Inline requests: a line of arguments as a person types it. The quoting is that of Redis: between double quotes `\xHH`,
+//! `\n`, `\r`, `\t`, `\b`, `\a` and any escaped character, between single quotes only `\'`.
 //!
-//! Servers do not agree about everything in such a line: Redis ends a quoted word at a vertical tab
-//! and Valkey does not, Valkey leaves out a byte 255 and Redis does not. What they read differently is
-//! refused, since nobody can say which record it names.
+//! Servers do not agree about everything in such a line: Redis ends a quoted argument at a vertical tab and Valkey does
+//! not, Valkey drops a byte 255 and Redis does not. Lines that they read differently are refused, because it is unknown
+//! which record they name.
 
 use crate::error::RequestError;
 
-/// The words of a line without its end.
-pub(crate) fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, RequestError> {
+/// Splits a line, without its line end, into arguments.
+pub(crate) fn arguments(line: &[u8]) -> Result<Vec<Vec<u8>>, RequestError> {
     if line.contains(&0) {
         return Err(RequestError::Zero);
     }
     if line.contains(&0xFF) {
         return Err(RequestError::Unclear);
     }
-    let mut words = Vec::new();
-    let mut rest = line;
+    let mut arguments = Vec::new();
+    let mut remaining = line;
     loop {
-        rest = without_spaces(rest);
-        if rest.is_empty() {
-            return Ok(words);
+        remaining = without_spaces(remaining);
+        if remaining.is_empty() {
+            return Ok(arguments);
         }
-        let (word, after) = word(rest)?;
-        words.push(word);
-        rest = after;
+        let (argument, after) = argument(remaining)?;
+        arguments.push(argument);
+        remaining = after;
     }
 }
 
-fn word(mut rest: &[u8]) -> Result<(Vec<u8>, &[u8]), RequestError> {
-    let mut word = Vec::new();
+fn argument(mut remaining: &[u8]) -> Result<(Vec<u8>, &[u8]), RequestError> {
+    let mut argument = Vec::new();
     loop {
-        match rest {
-            [] => return Ok((word, rest)),
-            [byte, ..] if is_space(*byte) => return Ok((word, rest)),
-            // A space before a word, and a letter within one.
+        match remaining {
+            [] => return Ok((argument, remaining)),
+            [byte, ..] if is_space(*byte) => return Ok((argument, remaining)),
+            // A space before an argument, and a letter within one.
             [0x0B | 0x0C, ..] => return Err(RequestError::Unclear),
-            [b'"', after @ ..] => return quoted(after, word, double_quoted),
-            [b'\'', after @ ..] => return quoted(after, word, single_quoted),
+            [b'"', after @ ..] => return quoted(after, argument, double_quoted),
+            [b'\'', after @ ..] => return quoted(after, argument, single_quoted),
             [byte, after @ ..] => {
-                word.push(*byte);
-                rest = after;
+                argument.push(*byte);
+                remaining = after;
             }
         }
     }
 }
 
-/// One step between quotes: the byte meant and what follows; `None` at the closing quote.
+/// Reads one byte between quotes. Returns it, or `None` at the closing quote, with the bytes that follow.
 type Step = fn(&[u8]) -> Result<(Option<u8>, &[u8]), RequestError>;
 
-/// A closing quote must be followed by a space or nothing.
-fn quoted(rest: &[u8], word: Vec<u8>, step: Step) -> Result<(Vec<u8>, &[u8]), RequestError> {
-    let (mut rest, mut word) = (rest, word);
+/// Reads up to the closing quote, which must be followed by a space or nothing.
+fn quoted(
+    remaining: &[u8],
+    argument: Vec<u8>,
+    step: Step,
+) -> Result<(Vec<u8>, &[u8]), RequestError> {
+    let (mut remaining, mut argument) = (remaining, argument);
     loop {
-        let (byte, after) = step(rest)?;
-        rest = after;
+        let (byte, after) = step(remaining)?;
+        remaining = after;
         match byte {
-            Some(byte) => word.push(byte),
-            None if rest.first().is_none_or(|byte| is_space(*byte)) => return Ok((word, rest)),
+            Some(byte) => argument.push(byte),
+            None if remaining.first().is_none_or(|byte| is_space(*byte)) => {
+                return Ok((argument, remaining));
+            }
             None => return Err(RequestError::Quotes),
         }
     }
 }
 
-fn double_quoted(rest: &[u8]) -> Result<(Option<u8>, &[u8]), RequestError> {
-    match rest {
+fn double_quoted(remaining: &[u8]) -> Result<(Option<u8>, &[u8]), RequestError> {
+    match remaining {
         [] => Err(RequestError::Quotes),
         [b'"', after @ ..] => Ok((None, after)),
         [b'\\', b'x', high, low, after @ ..]
@@ -88,8 +93,8 @@ fn double_quoted(rest: &[u8]) -> Result<(Option<u8>, &[u8]), RequestError> {
     }
 }
 
-fn single_quoted(rest: &[u8]) -> Result<(Option<u8>, &[u8]), RequestError> {
-    match rest {
+fn single_quoted(remaining: &[u8]) -> Result<(Option<u8>, &[u8]), RequestError> {
+    match remaining {
         [] => Err(RequestError::Quotes),
         [b'\\', b'\'', after @ ..] => Ok((Some(b'\''), after)),
         [b'\'', after @ ..] => Ok((None, after)),
@@ -116,15 +121,15 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Vec<String> {
-        let words = words(line.as_bytes()).unwrap();
-        words
+        let arguments = arguments(line.as_bytes()).unwrap();
+        arguments
             .into_iter()
-            .map(|word| word.iter().map(|byte| char::from(*byte)).collect())
+            .map(|argument| argument.iter().map(|byte| char::from(*byte)).collect())
             .collect()
     }
 
     #[test]
-    fn splits_at_spaces_and_understands_quotes() {
+    fn splits_at_spaces_and_reads_quotes() {
         assert_eq!(read("SET a b"), ["SET", "a", "b"]);
         assert_eq!(read("  \tGET   a \r"), ["GET", "a"]);
         assert_eq!(read("GET 'a\x0b'\r\"b\x0c\""), ["GET", "a\x0b", "b\x0c"]);
@@ -140,20 +145,24 @@ mod tests {
     #[test]
     fn refuses_open_quotes_and_zero_bytes() {
         for line in [r#"SET "a"#, "SET 'a", r#""a"b"#, "'a'b", r#""a\"#] {
-            assert_eq!(words(line.as_bytes()), Err(RequestError::Quotes), "{line}");
+            assert_eq!(
+                arguments(line.as_bytes()),
+                Err(RequestError::Quotes),
+                "{line}"
+            );
         }
-        assert_eq!(words(b"GET \0"), Err(RequestError::Zero));
+        assert_eq!(arguments(b"GET \0"), Err(RequestError::Zero));
     }
 
     #[test]
-    fn refuses_what_servers_read_differently() {
+    fn refuses_lines_that_servers_read_differently() {
         for line in [
             &b"GET a\x0b"[..],
             b"\x0cGET a",
             b"GET \xff",
             b"GET 'wa\xff:1'",
         ] {
-            assert_eq!(words(line), Err(RequestError::Unclear));
+            assert_eq!(arguments(line), Err(RequestError::Unclear));
         }
     }
 }

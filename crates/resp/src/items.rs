@@ -1,25 +1,24 @@
-//! A whole reply taken apart: its elements in order, flat, each with its own bytes. Whoever reads
-//! them keeps count of what belongs together.
+//! The elements of a complete reply, in order and flat, each with its own bytes. The caller keeps track of nesting.
 
 use std::ops::Range;
 
 use crate::error::ReplyError;
 use crate::number::{Line, line};
 
-/// What an element is.
+/// The kind of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A bulk string.
     Bulk,
     /// A null of either version.
     Null,
-    /// An array, a set, or RESP2's way to write a map, with so many elements that follow.
+    /// An array, a set, or a map as RESP2 writes it; its elements follow.
     Array(usize),
-    /// A map with so many pairs that follow.
+    /// A map; its pairs follow.
     Map(usize),
-    /// A push message with so many elements that follow.
+    /// A push message; its elements follow.
     Push(usize),
-    /// Attributes, with so many pairs that follow, before the element that they belong to.
+    /// Attributes; their pairs follow, and then the element that they belong to.
     Attribute(usize),
     /// A simple string.
     Simple,
@@ -32,15 +31,15 @@ pub enum Kind {
 /// One element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Its bytes as they came; of an array, its head.
+    /// Its bytes as received; of an array, its head.
     pub raw: &'a [u8],
-    /// Its text: without type, length and CR LF. Empty for arrays and nulls.
+    /// Its text, without type, length and CR LF. Empty for arrays and nulls.
     pub text: &'a [u8],
 }
 
-/// The elements of one reply that is [known](crate::ReplyScanner) to be whole.
+/// The elements of one reply that is [known](crate::ReplyScanner) to be complete.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     reply: &'a [u8],
@@ -48,20 +47,20 @@ pub struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// The elements of this reply.
+    /// Creates a walk over the elements of this reply.
     #[must_use]
     pub fn of(reply: &'a [u8]) -> Self {
         Self { reply, position: 0 }
     }
 
-    /// The next element; `None` at the end.
+    /// Returns the next element, or `None` at the end.
     #[expect(
         clippy::should_implement_trait,
-        reason = "an error ends the walk, which an iterator would not say"
+        reason = "an error ends the walk, which an iterator could not express"
     )]
     pub fn next(&mut self) -> Result<Option<Item<'a>>, ReplyError> {
-        let rest = self.reply.get(self.position..).unwrap_or_default();
-        let Some((first, after)) = rest.split_first() else {
+        let remaining = self.reply.get(self.position..).unwrap_or_default();
+        let Some((first, after)) = remaining.split_first() else {
             return Ok(None);
         };
         let (kind, text, len) = match first {
@@ -69,13 +68,13 @@ impl<'a> Items<'a> {
             _ => announced(*first, after)?,
         };
         let len = len.saturating_add(1);
-        let raw = rest.get(..len).ok_or(ReplyError::Length)?;
+        let raw = remaining.get(..len).ok_or(ReplyError::Length)?;
         let text = after.get(text).ok_or(ReplyError::Length)?;
         self.position = self.position.saturating_add(len);
         Ok(Some(Item { kind, raw, text }))
     }
 
-    /// Passes over one element with everything in it, and gives its bytes.
+    /// Skips one element with everything in it, and returns its bytes.
     pub fn skip(&mut self) -> Result<&'a [u8], ReplyError> {
         let start = self.position;
         let mut left: usize = 1;
@@ -104,7 +103,7 @@ fn simple(first: u8, after: &[u8]) -> Result<(Kind, Range<usize>, usize), ReplyE
     let kind = match first {
         b'+' => Kind::Simple,
         b'-' => Kind::Error,
-        // With a text it is no null, whatever else it may be.
+        // With a text it is not a null.
         b'_' if end == 0 => Kind::Null,
         _ => Kind::Other,
     };
@@ -144,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_a_reply_apart_and_loses_no_byte() {
+    fn walks_over_a_reply_and_loses_no_byte() {
         let reply = b"*4\r\n$3\r\na\r\n\r\n%1\r\n+k\r\n:1\r\n_\r\n-ERR x\r\n";
         let mut items = Items::of(reply);
         let mut kinds = Vec::new();
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_over_an_element_with_all_that_is_in_it() {
+    fn skips_an_element_with_everything_in_it() {
         let reply = b"*2\r\n|1\r\n+t\r\n:1\r\n*2\r\n:1\r\n:2\r\n+end\r\n";
         let mut items = Items::of(reply);
         items.next().unwrap();

@@ -1,11 +1,10 @@
-//! The Redis serialization protocol (RESP), versions 2 and 3, for somebody who stands between a
-//! client and a server: where a request ends and what its arguments are, where a reply ends and what
-//! it is made of. Sources: the protocol specifications RESP2 and RESP3 of Redis, and for what a
-//! server accepts beyond them, the behaviour of Redis 7.
+//! The Redis serialization protocol (RESP), versions 2 and 3, for a program between a client and a server: the end and
+//! the arguments of a request, the end and the elements of a reply. Sources: the specifications RESP2 and RESP3 of
+//! Redis, and for what a server accepts beyond them, the behaviour of Redis 7.
 //!
-//! Everything here is bounded: lengths, counts, depth and lines are checked before anything is
-//! allocated, and nesting costs a counter, not a stack frame. Bytes come in as slices, in chunks of
-//! any size; nothing reads a socket, and no command is known here.
+//! Everything is bounded: lengths, counts, depth and lines are checked before anything is allocated, and nesting costs a
+//! counter, not a stack frame. Bytes are passed as slices, in chunks of any size; nothing reads a socket, and no command
+//! is known here.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -45,5 +44,5 @@ pub use write::{
     write_request_head, write_simple,
 };
 
-/// The longest argument or bulk reply that Redis' default configuration allows, in bytes.
+/// Maximum length of an argument or a bulk reply in Redis' default configuration, in bytes.
 pub const MAX_BULK_LEN: u64 = 512 * 1024 * 1024;

@@ -1,7 +1,7 @@
-//! Decimal numbers as RESP writes them: one spelling for each, as Redis' own reader demands. Two
-//! readers that disagree about a length are two readers that disagree about where a request ends.
+//! Decimal numbers as RESP writes them: one spelling for each, as Redis requires. Two readers that disagree about a
+//! length disagree about where a request ends.
 
-/// The longest line that announces a number: 20 characters of an `i64`, with room.
+/// Maximum length of a line with a number: 20 characters of an `i64`, with room to spare.
 pub(crate) const MAX_NUMBER_LINE: usize = 32;
 
 /// Reads a number: no sign but a minus, no leading zero, no minus zero, nothing else.
@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<i64> {
             b'0'..=b'9' => i64::from(digit & 0x0F),
             _ => return None,
         };
-        // Counted downwards, where the range is one larger.
+        // Counted downwards: the range of negative numbers is larger by one.
         number = number.checked_mul(10)?.checked_sub(digit)?;
     }
     if negative {
@@ -33,11 +33,11 @@ pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// A line that announces a number, from the byte after its type on.
+/// A line with a number, from the byte after its type on.
 pub(crate) enum Line {
     /// The number and the length of the line with its CR LF.
     Number(i64, usize),
-    /// The line has not ended yet.
+    /// The line is incomplete.
     Open,
     /// Not a number.
     Invalid,
@@ -45,7 +45,7 @@ pub(crate) enum Line {
     Endless,
 }
 
-/// Reads a line that announces a number.
+/// Reads a line with a number.
 #[inline]
 pub(crate) fn line(bytes: &[u8]) -> Line {
     let window = bytes.get(..MAX_NUMBER_LINE).unwrap_or(bytes);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_numbers_in_their_one_spelling() {
+    fn reads_numbers_in_their_canonical_spelling_only() {
         for number in [0, 1, 10, 512, -1, i64::MAX, i64::MIN] {
             assert_eq!(parse(number.to_string().as_bytes()), Some(number));
         }

@@ -1,4 +1,4 @@
-//! What a scanner reports for one chunk of bytes.
+//! The progress of a scanner in one chunk of bytes.
 
 /// The part of a chunk that belongs to the message being scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Replies of a server, both versions of the protocol: where one ends. Each level of nesting costs a
-//! counter in a list of bounded length, not a stack frame.
+//! Finds the end of a reply of a server, in both versions of the protocol. Each level of nesting costs a counter in a
+//! list of bounded length, not a stack frame.
 //!
 //! RESP3's streamed types (a length of `?`) are refused: no server sends them to a client.
 
@@ -8,64 +8,63 @@ use crate::number::{Line, line};
 use crate::progress::Progress;
 use crate::tail::body_part;
 
-/// Arrays in arrays, at most: twice as many as a script of Redis can return (7,995).
+/// Maximum nesting of arrays: twice as deep as a script of Redis can return (7,995).
 const MAX_DEPTH: usize = 16 * 1024;
-/// Levels whose counters are kept from one reply to the next.
-const KEPT_LEVELS: usize = 64;
-/// Elements of one array, at most.
-const MOST: u64 = 1 << 32;
-/// Bytes of one bulk string, at most: what a server can be configured to hold, and far from overflow.
-const LONGEST: u64 = 1 << 40;
+/// Maximum number of level counters whose memory is kept from one reply to the next.
+const MAX_KEPT_LEVELS: usize = 64;
+/// Maximum number of elements of one array.
+const MAX_ELEMENTS: u64 = 1 << 32;
+/// Maximum length of one bulk string: what a server can be configured to hold, and far from overflow.
+const MAX_BULK: u64 = 1 << 40;
 
-/// Finds the end of a reply that comes in chunks. Nothing is held.
+/// Finds the end of a reply that is received in chunks. Holds no bytes.
 #[derive(Debug, Default)]
 pub struct ReplyScanner {
-    /// Elements that are still to come, for each array that is open.
+    /// Elements that are still due, for each open array.
     open: Vec<u64>,
     /// Bytes of the bulk string under way, its CR LF included.
     body: u64,
-    /// Within a line; whether its CR was the last byte seen.
+    /// Set within a line; true if its CR was the last byte.
     in_line: Option<bool>,
-    /// An attribute came: what it belongs to is still to come.
+    /// Bytes of a reply have been scanned; also after an attribute, which precedes the reply that it belongs to.
     started: bool,
 }
 
 impl ReplyScanner {
-    /// A scanner at the start of a reply.
+    /// Creates a scanner at the start of a reply.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether nothing of a reply has been seen.
+    /// True if no byte of a reply has been scanned.
     #[must_use]
     pub fn is_at_start(&self) -> bool {
         !self.started
     }
 
-    /// Takes the next chunk. After [`done`](Progress::done) the scanner is at the start of the next
-    /// reply.
+    /// Scans the next chunk. After [`done`](Progress::done) the scanner is at the start of the next reply.
     #[inline]
     pub fn scan(&mut self, chunk: &[u8]) -> Result<Progress, ReplyError> {
         let mut used: usize = 0;
         loop {
-            let rest = chunk.get(used..).unwrap_or_default();
+            let remaining = chunk.get(used..).unwrap_or_default();
             let ended = if self.body > 0 {
-                let taken = body_part(&mut self.body, rest).ok_or(ReplyError::BulkEnd)?;
+                let taken = body_part(&mut self.body, remaining).ok_or(ReplyError::BulkEnd)?;
                 used = used.saturating_add(taken);
                 if self.body > 0 {
                     return Ok(Progress { used, done: false });
                 }
                 true
             } else if let Some(carriage) = self.in_line {
-                let (taken, ended) = self.rest_of_line(carriage, rest)?;
+                let (taken, ended) = self.remaining_line(carriage, remaining)?;
                 used = used.saturating_add(taken);
                 if !ended {
                     return Ok(Progress { used, done: false });
                 }
                 true
             } else {
-                let Some((first, after)) = rest.split_first() else {
+                let Some((first, after)) = remaining.split_first() else {
                     return Ok(Progress { used, done: false });
                 };
                 match self.begin(*first, after)? {
@@ -78,7 +77,7 @@ impl ReplyScanner {
             };
             if ended && self.element_ended() {
                 self.started = false;
-                if self.open.capacity() > KEPT_LEVELS {
+                if self.open.capacity() > MAX_KEPT_LEVELS {
                     self.open = Vec::new();
                 }
                 return Ok(Progress { used, done: true });
@@ -86,8 +85,8 @@ impl ReplyScanner {
         }
     }
 
-    /// Reads the head of an element: the bytes taken, and whether the element ends with them.
-    /// `None` when the head is cut.
+    /// Reads the head of an element. Returns its length and true if the element ends with it, or `None` if the head is
+    /// incomplete.
     #[inline]
     fn begin(&mut self, first: u8, after: &[u8]) -> Result<Option<(usize, bool)>, ReplyError> {
         match first {
@@ -116,13 +115,13 @@ impl ReplyScanner {
             };
         };
         if matches!(first, b'$' | b'=' | b'!') {
-            if number > LONGEST {
+            if number > MAX_BULK {
                 return Err(ReplyError::Length);
             }
             self.body = number.saturating_add(2);
             return Ok(Some((len, false)));
         }
-        if number > MOST {
+        if number > MAX_ELEMENTS {
             return Err(ReplyError::Length);
         }
         let pairs = matches!(first, b'%' | b'|');
@@ -145,7 +144,7 @@ impl ReplyScanner {
         Ok(Some((len, false)))
     }
 
-    /// Counts an element that ended; whether the whole reply ended with it.
+    /// Counts an element that ended. Returns true if the whole reply ended with it.
     #[inline]
     fn element_ended(&mut self) -> bool {
         while let Some(left) = self.open.last_mut() {
@@ -158,7 +157,11 @@ impl ReplyScanner {
         true
     }
 
-    fn rest_of_line(&mut self, carriage: bool, bytes: &[u8]) -> Result<(usize, bool), ReplyError> {
+    fn remaining_line(
+        &mut self,
+        carriage: bool,
+        bytes: &[u8],
+    ) -> Result<(usize, bool), ReplyError> {
         if carriage {
             return match bytes.first() {
                 None => Ok((0, false)),
@@ -187,22 +190,21 @@ impl ReplyScanner {
     }
 }
 
-/// The first element of the array or push message at the start of the buffer, when it is a string.
+/// The first element of the array or push message at the start of a buffer, if it is a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstWord<'a> {
-    /// It is not there yet.
+    /// It is incomplete.
     Open,
-    /// This one.
+    /// The string.
     Word(&'a [u8]),
-    /// The reply is not an array, or its first element is no short string.
+    /// The reply is not an array, or its first element is not a short string.
     Other,
 }
 
-/// A longer first element is no word.
+/// Maximum length of a first element that is returned.
 const MAX_WORD: usize = 64;
 
-/// Looks at the first element of an array or push message: what tells the messages of a subscription
-/// from replies.
+/// Reads the first element of an array or push message, which distinguishes the messages of a subscription from replies.
 #[must_use]
 pub fn first_word(buffer: &[u8]) -> FirstWord<'_> {
     let after = match buffer {
@@ -219,7 +221,7 @@ pub fn first_word(buffer: &[u8]) -> FirstWord<'_> {
     let text = match element {
         [] => return FirstWord::Open,
         [b'$', text @ ..] => text,
-        // Of a push message, also written as a line.
+        // In a push message it may also be a simple string.
         [b'+', text @ ..] if buffer.first() == Some(&b'>') => {
             let end = text.iter().position(|byte| *byte == b'\r');
             return match end.and_then(|end| text.get(..end)) {
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_reply() {
+    fn refuses_bytes_that_are_not_a_reply() {
         for (bytes, error) in [
             (&b"?\r\n"[..], ReplyError::Type),
             (b"$-2\r\n", ReplyError::Length),
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_a_reply_as_deep_as_a_script_can_return() {
+    fn accepts_a_reply_as_deep_as_a_script_can_return() {
         for depth in [1, 64, 65, 8_000, MAX_DEPTH] {
             let mut reply = b"*2\r\n:1\r\n".repeat(depth);
             reply.extend_from_slice(b"+end\r\n");
@@ -331,14 +333,14 @@ mod tests {
             let (first, second) = reply.split_at(reply.len() / 2);
             let mut scanner = ReplyScanner::new();
             let used = scanner.scan(first).unwrap().used;
-            let rest = [&first[used..], second].concat();
-            let scanned = scanner.scan(&rest).unwrap();
-            assert_eq!((scanned.used, scanned.done), (rest.len(), true));
+            let remaining = [&first[used..], second].concat();
+            let scanned = scanner.scan(&remaining).unwrap();
+            assert_eq!((scanned.used, scanned.done), (remaining.len(), true));
         }
     }
 
     #[test]
-    fn the_first_word_tells_a_message_from_a_reply() {
+    fn the_first_word_distinguishes_a_message_from_a_reply() {
         assert_eq!(
             first_word(b"*3\r\n$7\r\nmessage\r\n"),
             FirstWord::Word(b"message")

@@ -1,5 +1,5 @@
-//! Requests: an array of bulk strings, or one line of words. The scanner remembers how far it came,
-//! so that bytes are looked at once however they are chopped; the caller keeps the buffer.
+//! Requests: an array of bulk strings, or one inline line. The scanner remembers its position, so that each byte is read
+//! once, however the bytes are chunked; the caller keeps the buffer.
 
 use smallvec::SmallVec;
 
@@ -9,14 +9,14 @@ use crate::inline;
 use crate::number::{Line, line};
 use crate::tail::{RequestTail, argument_head};
 
-/// The arguments of one request, the command word first.
+/// The arguments of one request, the command first.
 pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
 
 /// Arguments in one request that Redis 7 accepts from an authenticated client. Older servers, which accept
 /// 1,048,576, refuse a longer request themselves.
 const MAX_ARGUMENTS: usize = 0x7fff_ffff;
 
-/// What a request may ask for.
+/// Limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// Arguments in one request.
@@ -25,13 +25,13 @@ pub struct RequestLimits {
     pub argument: u64,
     /// Bytes in one inline request.
     pub inline: usize,
-    /// Bytes in one argument that the caller is ready to hold: a longer one is
-    /// [announced](Scan::Large) before it comes.
+    /// Bytes in one argument that the caller is ready to hold: a longer one is [reported](Scan::Large) before its bytes
+    /// are scanned.
     pub held: u64,
 }
 
 impl Default for RequestLimits {
-    /// The limits of Redis 7: 2^31 - 1 arguments, 512 MiB each, 64 KiB inline; holds 64 MiB.
+    /// Returns the limits of Redis 7: 2^31 - 1 arguments, 512 MiB each, 64 KiB inline; holds 64 MiB.
     fn default() -> Self {
         Self {
             arguments: MAX_ARGUMENTS,
@@ -42,29 +42,28 @@ impl Default for RequestLimits {
     }
 }
 
-/// How far a request has come.
+/// The state of a request in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// It is not whole, and cannot be before the buffer holds this many bytes.
+    /// It is incomplete, and cannot be complete before the buffer holds this many bytes.
     Incomplete {
         /// Bytes from the start of the request.
         at_least: usize,
     },
-    /// It is whole and this long. Its arguments are ready.
+    /// It is complete and this long. Its arguments are available.
     Complete {
         /// Bytes from the start of the request.
         len: usize,
     },
-    /// These bytes ask for nothing and get no reply: an empty line, an array of no arguments.
+    /// These bytes are not a request and get no reply: an empty line, an empty array.
     Nothing {
         /// Bytes from the start of the request.
         len: usize,
     },
-    /// The next argument is longer than what the caller is ready to hold. The arguments before it
-    /// are ready; [`RequestScanner::tail`] lets the rest go by, [`RequestScanner::hold`] goes on
-    /// all the same.
+    /// The next argument is longer than the caller is ready to hold. The arguments before it are available. The caller
+    /// streams the remainder by [`RequestScanner::tail`], or holds it after [`RequestScanner::hold`].
     Large {
-        /// Bytes that the argument will have.
+        /// The length of the argument.
         length: u64,
     },
 }
@@ -74,10 +73,10 @@ pub enum Scan {
 pub struct RequestScanner {
     limits: RequestLimits,
     spans: Vec<(usize, usize)>,
-    words: Vec<Vec<u8>>,
+    inline_arguments: Vec<Vec<u8>>,
     position: usize,
     announced: usize,
-    /// The caller holds the next argument whatever its length.
+    /// The caller holds the next argument, whatever its length.
     hold: bool,
     state: State,
 }
@@ -89,20 +88,20 @@ enum State {
     Body {
         end: usize,
     },
-    /// In a line of words whose end has not come.
+    /// In an inline line whose end has not been received.
     Inline,
-    /// A line of words has come.
-    Words,
+    /// An inline line is complete.
+    InlineComplete,
 }
 
 impl RequestScanner {
-    /// A scanner at the start of a request.
+    /// Creates a scanner at the start of a request.
     #[must_use]
     pub fn new(limits: RequestLimits) -> Self {
         Self {
             limits,
             spans: Vec::new(),
-            words: Vec::new(),
+            inline_arguments: Vec::new(),
             position: 0,
             announced: 0,
             hold: false,
@@ -110,8 +109,8 @@ impl RequestScanner {
         }
     }
 
-    /// Goes on with the request at the start of the buffer, which holds at least what it held at
-    /// the call before. A request that is whole stays so until [`reset`](Self::reset).
+    /// Continues with the request at the start of the buffer, which holds at least the bytes of the previous call. A
+    /// complete request stays so until [`reset`](Self::reset).
     #[inline]
     pub fn scan(&mut self, buffer: &[u8]) -> Result<Scan, RequestError> {
         loop {
@@ -121,7 +120,7 @@ impl RequestScanner {
                     None => self.state = State::Head,
                 },
                 State::Inline => return self.inline(buffer),
-                State::Words => return Ok(self.found_words()),
+                State::InlineComplete => return Ok(self.inline_result()),
                 State::Head => {
                     if self.spans.len() == self.announced {
                         return Ok(Scan::Complete { len: self.position });
@@ -145,12 +144,12 @@ impl RequestScanner {
         }
     }
 
-    /// The arguments found so far. The buffer is the one of the last [`scan`](Self::scan).
+    /// Returns the arguments found so far. The buffer is the one of the last [`scan`](Self::scan).
     #[must_use]
     #[inline]
     pub fn arguments<'a>(&'a self, buffer: &'a [u8]) -> Arguments<'a> {
         if self.is_inline() {
-            return self.words.iter().map(Vec::as_slice).collect();
+            return self.inline_arguments.iter().map(Vec::as_slice).collect();
         }
         let spans = self.spans.iter();
         spans
@@ -158,55 +157,54 @@ impl RequestScanner {
             .collect()
     }
 
-    /// How many arguments the request says that it has.
+    /// The number of arguments that the request announces.
     #[must_use]
     pub fn announced(&self) -> usize {
         if self.is_inline() {
-            return self.words.len();
+            return self.inline_arguments.len();
         }
         self.announced
     }
 
-    /// Whether the request is a line of words.
+    /// True if the request is an inline line.
     #[must_use]
     pub fn is_inline(&self) -> bool {
-        matches!(self.state, State::Inline | State::Words)
+        matches!(self.state, State::Inline | State::InlineComplete)
     }
 
-    /// Whether nothing of a request has been seen.
+    /// True if no byte of a request has been scanned.
     #[must_use]
     pub fn is_at_start(&self) -> bool {
         self.state == State::Start
     }
 
-    /// Where each argument stands in the buffer. Empty for an inline request.
+    /// The positions of the arguments in the buffer. Empty for an inline request.
     #[must_use]
     pub fn spans(&self) -> &[(usize, usize)] {
         &self.spans
     }
 
-    /// Bytes that are held beside the buffer to say where the arguments found so far stand, and will be
-    /// held once more to [give](Self::arguments) them.
+    /// Bytes held beside the buffer for the positions of the arguments found so far, including those that
+    /// [`arguments`](Self::arguments) will need.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         const PER_ARGUMENT: usize = size_of::<(usize, usize)>() + size_of::<&[u8]>();
         self.spans.len().saturating_mul(PER_ARGUMENT)
     }
 
-    /// How many bytes of the buffer were read: at the next argument, or at the first byte of one
-    /// that is not whole.
+    /// The number of bytes read: the position of the next argument, or of the first byte of an incomplete one.
     #[must_use]
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// After [`Large`](Scan::Large): the argument is held after all.
+    /// Has the argument held after all. For use after [`Large`](Scan::Large).
     pub fn hold(&mut self) {
         self.hold = true;
     }
 
-    /// What lets the rest of the request go by, from [`position`](Self::position) on: after
-    /// [`Large`](Scan::Large), or in the middle of an array that has become too long to hold.
+    /// Returns a scanner for the remainder of the request, from [`position`](Self::position) on, which holds nothing. For
+    /// use after [`Large`](Scan::Large), or in an array that has become too long to hold.
     #[must_use]
     pub fn tail(&self) -> RequestTail {
         let left = self.announced.saturating_sub(self.spans.len());
@@ -217,7 +215,7 @@ impl RequestScanner {
                     .unwrap_or(u64::MAX)
                     .saturating_add(2),
             ),
-            State::Start | State::Head | State::Inline | State::Words => (left, 0),
+            State::Start | State::Head | State::Inline | State::InlineComplete => (left, 0),
         };
         RequestTail {
             limits: self.limits,
@@ -226,15 +224,15 @@ impl RequestScanner {
         }
     }
 
-    /// Forgets the request: the next one starts at the start of the buffer.
+    /// Forgets the request: the next one begins at the start of the buffer.
     #[inline]
     pub fn reset(&mut self) {
-        // A request of a million arguments must not be remembered for ever.
+        // The memory for a request of a million arguments is not kept.
         if self.spans.capacity() > 1024 {
             self.spans = Vec::new();
         }
         self.spans.clear();
-        self.words = Vec::new();
+        self.inline_arguments = Vec::new();
         self.position = 0;
         self.announced = 0;
         self.hold = false;
@@ -242,13 +240,13 @@ impl RequestScanner {
     }
 
     fn start(&mut self, buffer: &[u8]) -> Result<Option<Scan>, RequestError> {
-        let Some((first, rest)) = buffer.split_first() else {
+        let Some((first, remaining)) = buffer.split_first() else {
             return Ok(Some(Scan::Incomplete { at_least: 1 }));
         };
         if *first != b'*' {
             return self.inline(buffer).map(Some);
         }
-        let (count, len) = match line(rest) {
+        let (count, len) = match line(remaining) {
             Line::Number(count, len) => (count, len.saturating_add(1)),
             Line::Open => return Ok(Some(at_least_one_more(buffer))),
             Line::Invalid => return Err(RequestError::Count),
@@ -267,8 +265,8 @@ impl RequestScanner {
 
     #[inline]
     fn head(&mut self, buffer: &[u8]) -> Result<Option<Scan>, RequestError> {
-        let rest = buffer.get(self.position..).unwrap_or_default();
-        let Some((length, len)) = argument_head(rest, &self.limits)? else {
+        let remaining = buffer.get(self.position..).unwrap_or_default();
+        let Some((length, len)) = argument_head(remaining, &self.limits)? else {
             return Ok(Some(at_least_one_more(buffer)));
         };
         if length > self.limits.held && !self.hold {
@@ -297,15 +295,15 @@ impl RequestScanner {
         let text = window.get(..end).unwrap_or_default();
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let len = end.saturating_add(1);
-        self.words = inline::words(text)?;
-        self.state = State::Words;
+        self.inline_arguments = inline::arguments(text)?;
+        self.state = State::InlineComplete;
         self.position = len;
-        Ok(self.found_words())
+        Ok(self.inline_result())
     }
 
-    fn found_words(&self) -> Scan {
+    fn inline_result(&self) -> Scan {
         let len = self.position;
-        if self.words.is_empty() {
+        if self.inline_arguments.is_empty() {
             Scan::Nothing { len }
         } else {
             Scan::Complete { len }
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_argument_is_announced_and_goes_by() {
+    fn a_large_argument_is_reported_and_can_be_streamed() {
         let limits = RequestLimits {
             held: 4,
             ..RequestLimits::default()
@@ -364,9 +362,9 @@ mod tests {
         let mut scanner = RequestScanner::new(limits);
         assert_eq!(scanner.scan(bytes), Ok(Scan::Large { length: 5 }));
         assert_eq!(scanner.arguments(bytes).as_slice(), [&b"SET"[..], b"a"]);
-        let rest = &bytes[scanner.position()..];
+        let remaining = &bytes[scanner.position()..];
         let mut tail = scanner.tail();
-        let passed = tail.pass(rest).unwrap();
-        assert_eq!((passed.used, passed.done), (rest.len(), true));
+        let progress = tail.scan(remaining).unwrap();
+        assert_eq!((progress.used, progress.done), (remaining.len(), true));
     }
 }

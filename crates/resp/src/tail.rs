@@ -1,29 +1,29 @@
-//! Requests that are too large to hold: the rest of one goes by, counted, its form checked, and nothing
-//! of it kept.
+//! The remainder of a request that is too large to hold: it is counted and checked, and none of it is kept.
 
 use crate::error::RequestError;
 use crate::number::{Line, line};
 use crate::progress::Progress;
 use crate::request::RequestLimits;
 
-/// Lets the rest of a large request go by without holding it: counts, and checks the form.
+/// Finds the end of a large request without holding it, and checks its syntax.
 #[derive(Debug)]
 pub struct RequestTail {
     pub(crate) limits: RequestLimits,
-    /// Arguments of which the head has not been seen.
+    /// Arguments whose head has not been scanned.
     pub(crate) arguments: usize,
     /// Bytes of the argument under way, its CR LF included.
     pub(crate) body: u64,
 }
 
 impl RequestTail {
-    /// Takes the next chunk.
-    pub fn pass(&mut self, chunk: &[u8]) -> Result<Progress, RequestError> {
+    /// Scans the next chunk.
+    pub fn scan(&mut self, chunk: &[u8]) -> Result<Progress, RequestError> {
         let mut used: usize = 0;
         loop {
-            let rest = chunk.get(used..).unwrap_or_default();
+            let remaining = chunk.get(used..).unwrap_or_default();
             if self.body > 0 {
-                let taken = body_part(&mut self.body, rest).ok_or(RequestError::ArgumentEnd)?;
+                let taken =
+                    body_part(&mut self.body, remaining).ok_or(RequestError::ArgumentEnd)?;
                 used = used.saturating_add(taken);
                 if self.body > 0 {
                     return Ok(Progress { used, done: false });
@@ -31,7 +31,7 @@ impl RequestTail {
             } else if self.arguments == 0 {
                 return Ok(Progress { used, done: true });
             } else {
-                let Some((length, len)) = argument_head(rest, &self.limits)? else {
+                let Some((length, len)) = argument_head(remaining, &self.limits)? else {
                     return Ok(Progress { used, done: false });
                 };
                 used = used.saturating_add(len);
@@ -42,7 +42,7 @@ impl RequestTail {
     }
 }
 
-/// Takes what is there of a body of `left` bytes that ends in CR LF. `None` when it does not end so.
+/// Takes the available bytes of a body of `left` bytes that ends in CR LF. Returns `None` if it ends otherwise.
 #[inline]
 pub(crate) fn body_part(left: &mut u64, bytes: &[u8]) -> Option<usize> {
     let text = usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX);
@@ -62,19 +62,19 @@ pub(crate) fn body_part(left: &mut u64, bytes: &[u8]) -> Option<usize> {
     Some(taken)
 }
 
-/// The length of the argument that begins here, and the length of the line that says so.
+/// Reads the length of the argument that begins here. Returns it with the length of its line.
 #[inline]
 pub(crate) fn argument_head(
     bytes: &[u8],
     limits: &RequestLimits,
 ) -> Result<Option<(u64, usize)>, RequestError> {
-    let Some((first, rest)) = bytes.split_first() else {
+    let Some((first, remaining)) = bytes.split_first() else {
         return Ok(None);
     };
     if *first != b'$' {
         return Err(RequestError::Dollar(*first));
     }
-    match line(rest) {
+    match line(remaining) {
         Line::Open => Ok(None),
         Line::Invalid => Err(RequestError::Length),
         Line::Endless => Err(RequestError::LengthLine),

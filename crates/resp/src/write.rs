@@ -1,50 +1,49 @@
-//! Writing RESP: heads with their lengths, and the few replies that are made here rather than
-//! forwarded.
+//! Writes RESP: heads with their lengths, and the few replies that are not forwarded from a server.
 
-/// `*<count>CRLF`: the head of a request or of an array.
+/// Writes `*<count>CRLF`, the head of a request or of an array.
 #[inline]
 pub fn write_array_head(out: &mut Vec<u8>, count: usize) {
     head(out, b'*', count);
 }
 
-/// The head of a request with so many arguments.
+/// Writes the head of a request.
 #[inline]
 pub fn write_request_head(out: &mut Vec<u8>, arguments: usize) {
     write_array_head(out, arguments);
 }
 
-/// `$<length>CRLF`: the head of a bulk string, whose bytes and CR LF follow.
+/// Writes `$<length>CRLF`, the head of a bulk string. Its bytes and CR LF follow.
 #[inline]
 pub fn write_bulk_head(out: &mut Vec<u8>, length: usize) {
     head(out, b'$', length);
 }
 
-/// A whole bulk string.
+/// Writes a complete bulk string.
 #[inline]
 pub fn write_bulk(out: &mut Vec<u8>, text: &[u8]) {
-    // One growth for everything.
+    // The vector grows once.
     out.reserve(text.len().saturating_add(24));
     write_bulk_head(out, text.len());
     out.extend_from_slice(text);
     out.extend_from_slice(b"\r\n");
 }
 
-/// An error. The text is one line: anything that would end it is written as a space.
+/// Writes an error. The text is one line: anything that would end it is written as a space.
 pub fn write_error(out: &mut Vec<u8>, text: &str) {
     one_line(out, b'-', text.as_bytes());
 }
 
-/// An error whose text need not be UTF-8.
+/// Writes an error whose text need not be UTF-8.
 pub fn write_error_bytes(out: &mut Vec<u8>, text: &[u8]) {
     one_line(out, b'-', text);
 }
 
-/// A simple string, one line like an error.
+/// Writes a simple string, which is one line like an error.
 pub fn write_simple(out: &mut Vec<u8>, text: &str) {
     one_line(out, b'+', text.as_bytes());
 }
 
-/// An integer.
+/// Writes an integer.
 pub fn write_integer(out: &mut Vec<u8>, number: i64) {
     out.push(b':');
     out.extend_from_slice(number.to_string().as_bytes());
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_what_the_protocol_says() {
+    fn writes_heads_lengths_and_short_replies() {
         let mut out = Vec::new();
         write_request_head(&mut out, 10);
         write_bulk(&mut out, b"a\r\nb");

@@ -1,5 +1,5 @@
-//! How much memory bytes can ask for: nothing is allocated because a number announces it, and a
-//! scanner that is used again needs none. A binary of its own, since counting replaces the allocator
+//! The memory that input can claim: nothing is allocated because a number announces it, and a
+//! scanner that is used again needs none. A separate binary, because counting replaces the allocator
 //! of the whole program.
 
 use allocation_counter::measure;
@@ -90,7 +90,7 @@ fn a_scanner_that_is_used_again_allocates_nothing() {
 }
 
 #[test]
-fn a_request_of_a_million_arguments_is_not_remembered() {
+fn the_memory_for_a_million_arguments_is_not_kept() {
     let bytes = request(1024 * 1024, b"");
     let mut kept = None;
     let used = measure(|| {
@@ -101,12 +101,12 @@ fn a_request_of_a_million_arguments_is_not_remembered() {
     });
     assert!(kept.is_some());
     assert_eq!(used.bytes_current, 0);
-    // What a scanner remembers of each argument is two numbers, in a list that grows by doubling.
+    // A scanner stores two numbers for each argument, in a list that grows by doubling.
     assert!(used.bytes_max <= 6 * bytes.len() as u64, "{used:?}");
 }
 
 #[test]
-fn what_goes_by_is_not_held() {
+fn a_streamed_request_is_not_held() {
     let limits = RequestLimits {
         held: 1,
         ..RequestLimits::default()
@@ -117,8 +117,8 @@ fn what_goes_by_is_not_held() {
     let mut tail = scanner.tail();
     let mut done = false;
     let used = measure(|| {
-        let passed = tail.pass(&bytes[scanner.position()..]).unwrap();
-        done = passed.done;
+        let progress = tail.scan(&bytes[scanner.position()..]).unwrap();
+        done = progress.done;
     });
     assert!(done);
     assert_eq!(used.count_total, 0);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
+use waxseal_log_limit::Reminder;
 use waxseal_proxy::{CertificateExpiry, Certificates, Reload};
 
 use crate::now_ms;
@@ -72,13 +73,21 @@ fn log(reload: &Reload) {
 }
 
 /// Logs that a certificate has expired or does soon, once a day.
-fn warn_of_expiry(expiry: &CertificateExpiry, now: i64, warned: &mut HashMap<PathBuf, Instant>) {
+fn warn_of_expiry(
+    expiry: &CertificateExpiry,
+    now: i64,
+    warned: &mut HashMap<PathBuf, Reminder<()>>,
+) {
     let left = expiry.not_after.saturating_sub(now);
-    let last = warned.get(&expiry.path);
-    if left > EXPIRES_SOON || last.is_some_and(|last| last.elapsed() < EXPIRY_INTERVAL) {
+    let reminder = || Reminder::new(EXPIRY_INTERVAL);
+    if left > EXPIRES_SOON
+        || !warned
+            .entry(expiry.path.clone())
+            .or_insert_with(reminder)
+            .record((), Instant::now())
+    {
         return;
     }
-    warned.insert(expiry.path.clone(), Instant::now());
     let path = expiry.path.display();
     match left {
         ..0 => tracing::error!("the certificate {path} {}", expiry_text(left)),

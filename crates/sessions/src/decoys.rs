@@ -2,11 +2,11 @@
 //! counter.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::error;
 use waxseal_core::NameMask;
+use waxseal_log_limit::SharedLineLimit;
 use waxseal_metrics::{Counter, DecoyOpener, decoys_opened_counter};
 use waxseal_stores::RecordPattern;
 
@@ -23,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(crate) struct Decoys {
     names: HashSet<Vec<u8>>,
     opened: Counter,
-    said: Mutex<(Instant, u64)>,
+    log_limit: SharedLineLimit,
 }
 
 impl Decoys {
@@ -53,7 +53,7 @@ impl Decoys {
         Ok(Self {
             names: options.decoys.iter().cloned().collect(),
             opened: decoys_opened_counter(DecoyOpener::Library),
-            said: Mutex::new((Instant::now(), 0)),
+            log_limit: SharedLineLimit::new(MAX_LINES, PERIOD),
         })
     }
 
@@ -66,17 +66,12 @@ impl Decoys {
     #[cold]
     pub(crate) fn report(&self, shown: impl FnOnce() -> String) {
         self.opened.increment(1);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.0.elapsed() > PERIOD {
-            let missing = said.1.saturating_sub(MAX_LINES);
-            *said = (Instant::now(), 0);
-            if missing > 0 {
-                error!("{missing} more decoys were opened in the last period");
-            }
+        let Some(suppressed) = self.log_limit.admit() else {
+            return;
+        };
+        if suppressed > 0 {
+            error!("{suppressed} more decoys were opened in the last period");
         }
-        said.1 += 1;
-        if said.1 <= MAX_LINES {
-            error!(record = %shown(), command = "read", "a decoy was opened");
-        }
+        error!(record = %shown(), command = "read", "a decoy was opened");
     }
 }

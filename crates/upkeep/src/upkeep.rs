@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use waxseal_core::KeyId;
 use waxseal_keys::{Change, ChangeError, LiveRing, ProtectedScope, RingError, UserKeys};
+use waxseal_log_limit::Reminder;
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Stop, SweepOptions};
 
@@ -166,8 +167,13 @@ pub fn user_key_scope(store: &Arc<dyn RecordStore>) -> ProtectedScope {
 }
 
 /// The last error that was logged. The same error is logged once, and again at intervals while it lasts.
-#[derive(Default)]
-struct LastError(Option<(String, Instant)>);
+struct LastError(Reminder<String>);
+
+impl Default for LastError {
+    fn default() -> Self {
+        Self(Reminder::new(LOG_INTERVAL))
+    }
+}
 
 impl LastError {
     fn log(&mut self, what: &str, error: &UpkeepError) {
@@ -181,10 +187,8 @@ impl LastError {
             return;
         }
         let text = error.to_string();
-        let last = self.0.as_ref();
-        if last.is_none_or(|(last, at)| *last != text || at.elapsed() >= LOG_INTERVAL) {
+        if self.0.record(text.clone(), Instant::now().into_std()) {
             error!("{what}: {text}");
-            self.0 = Some((text, Instant::now()));
         }
     }
 }

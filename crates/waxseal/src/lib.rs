@@ -126,8 +126,8 @@ pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
     Binding, Defect, Flags, Form, Format, Header, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole,
-    KeyUsage, Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError,
-    ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    KeyUsage, Keyring, KeyringError, Mode, NameMask, OpenError, OpenedValue, PlainValues,
+    ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;

@@ -78,7 +78,7 @@ impl FileDocumentStore {
             match lock.try_lock() {
                 Ok(()) => return work(),
                 Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_TIMEOUT => {
-                    sleep(LOCK_RETRY_DELAY)
+                    sleep(LOCK_RETRY_DELAY);
                 }
                 Err(TryLockError::WouldBlock) => return Err(ErrorKind::WouldBlock.into()),
                 Err(TryLockError::Error(error)) => return Err(error),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+use waxseal_log_limit::Reminder;
 
 use super::{Inner, LiveRing};
 use crate::clock::ClockOffset;
@@ -17,12 +18,22 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 const REMINDER_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The last comparison of this process's clock with the server's, and what was logged about it.
-#[derive(Default)]
 pub(super) struct Comparison {
     offset: Option<ClockOffset>,
     compared: Option<Instant>,
-    offset_logged: Option<Instant>,
-    times_logged: Option<Instant>,
+    wrong_offset: Reminder<()>,
+    wrong_times: Reminder<()>,
+}
+
+impl Default for Comparison {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            compared: None,
+            wrong_offset: Reminder::new(REMINDER_INTERVAL),
+            wrong_times: Reminder::new(REMINDER_INTERVAL),
+        }
+    }
 }
 
 impl LiveRing {
@@ -85,12 +96,12 @@ impl Inner {
     fn report_offset(&self, offset: Option<ClockOffset>) {
         let mut clock = lock(&self.clock);
         let Some(offset) = offset.filter(|offset| offset.is_notable()) else {
-            if clock.offset_logged.take().is_some() {
+            if clock.wrong_offset.clear() {
                 info!("the clock of this machine agrees with that of the keyring's server again");
             }
             return;
         };
-        if !take_turn(&mut clock.offset_logged) {
+        if !clock.wrong_offset.record((), Instant::now().into_std()) {
             return;
         }
         let location = self.store.location();
@@ -110,8 +121,8 @@ impl Inner {
         let wrong = self.known().ring.wrong_times(self.document_ms());
         let mut clock = lock(&self.clock);
         if wrong.is_empty() {
-            clock.times_logged = None;
-        } else if take_turn(&mut clock.times_logged) {
+            clock.wrong_times.clear();
+        } else if clock.wrong_times.record((), Instant::now().into_std()) {
             error!(
                 "the keyring holds {} too far in the future: a clock was wrong when the keyring was written, \
                  and rotation waits; waxseal keyring repair-times sets it right",
@@ -122,13 +133,4 @@ impl Inner {
             );
         }
     }
-}
-
-/// Returns true, and starts the next interval, if the last line was logged long enough ago.
-fn take_turn(logged: &mut Option<Instant>) -> bool {
-    let is_due = logged.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL);
-    if is_due {
-        *logged = Some(Instant::now());
-    }
-    is_due
 }

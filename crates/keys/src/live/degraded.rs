@@ -10,7 +10,7 @@ use crate::error::RingError;
 use crate::sync::lock;
 
 /// Between two log lines about an error that lasts.
-const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
+pub(super) const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The present problem with the document.
 #[derive(Clone, Debug)]
@@ -21,20 +21,16 @@ pub struct Degraded {
     pub since: Duration,
 }
 
-pub(super) struct LastError {
-    error: RingError,
-    since: Instant,
-    logged: Instant,
-}
-
 impl LiveRing {
     /// The present problem with the document, if there is one. The last good ring stays in use while it
     /// lasts.
     #[must_use]
     pub fn degraded(&self) -> Option<Degraded> {
-        lock(&self.0.last_error).as_ref().map(|last| Degraded {
-            error: last.error.clone(),
-            since: last.since.elapsed(),
+        let last_error = lock(&self.0.last_error);
+        let (error, since) = last_error.state()?;
+        Some(Degraded {
+            error: error.clone(),
+            since: Instant::from_std(since).elapsed(),
         })
     }
 }
@@ -44,25 +40,13 @@ impl Inner {
     pub(super) fn report(&self, error: Option<&RingError>) {
         let mut last_error = lock(&self.last_error);
         let Some(error) = error else {
-            if last_error.take().is_some() {
+            if last_error.clear() {
                 info!("keyring recovered");
             }
             return;
         };
-        let now = Instant::now();
-        if let Some(last) = &mut *last_error
-            && last.error == *error
-        {
-            if last.logged.elapsed() < REMINDER_INTERVAL {
-                return;
-            }
-            last.logged = now;
-        } else {
-            *last_error = Some(LastError {
-                error: error.clone(),
-                since: now,
-                logged: now,
-            });
+        if !last_error.record(error.clone(), Instant::now().into_std()) {
+            return;
         }
         error!(
             "{error}; the last good keyring (version {}) stays in use",

@@ -53,7 +53,7 @@ impl LiveRing {
     /// that others may have destroyed the key: then the error is [`RingError::Lapsed`].
     pub async fn confirm(&self) -> Result<(), RingError> {
         // Known to be out of reach, and polled in the background: callers do not wait for it each time.
-        let is_known_failure = !self.is_lapsed() && lock(&self.0.last_error).is_some();
+        let is_known_failure = !self.is_lapsed() && lock(&self.0.last_error).state().is_some();
         if self.is_confirmed()
             || is_known_failure
             || self.0.refresh_spaced(Instant::now()).await.is_ok()

@@ -178,7 +178,7 @@ impl Connection {
         let Phase::Streaming(streamed) = &mut self.state.phase else {
             return (0, true);
         };
-        match streamed.tail.pass(bytes) {
+        match streamed.tail.scan(bytes) {
             Ok(passed) => {
                 if streamed.refusal.is_none() {
                     upstream.extend_from_slice(bytes.get(..passed.used).unwrap_or_default());

@@ -39,10 +39,12 @@ impl Workers {
             }
             match Handle::start(self.shares.clone(), index) {
                 Ok(started) => {
-                    tracing::error!("worker {index} had ended, with its clients: it is restarted");
+                    tracing::error!(
+                        "worker {index} had ended, with its clients: it is started again"
+                    );
                     *worker = started;
                 }
-                Err(error) => tracing::error!("worker {index} cannot be restarted: {error}"),
+                Err(error) => tracing::error!("worker {index} cannot be started again: {error}"),
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The proxy's own reasons to refuse a request, in words. Those of the policy are in its crate.
+//! The reasons for which the proxy itself refuses a request. The reasons of the policy are in its crate.
 
-/// A reason of the proxy's own to refuse a request.
+/// A reason for which the proxy itself refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OwnReason {
     Monitoring,
@@ -15,7 +15,7 @@ pub(crate) enum OwnReason {
 }
 
 impl OwnReason {
-    /// The reason as one word, for counting.
+    /// The reason as a label value.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Monitoring => "monitoring",
@@ -49,7 +49,7 @@ impl OwnReason {
         }
     }
 
-    /// What to do instead.
+    /// The remedy.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Monitoring => "send RESET first, or use another connection",
@@ -66,7 +66,7 @@ impl OwnReason {
         }
     }
 
-    /// It concerns a protected record.
+    /// True if it concerns a protected record.
     pub(crate) fn is_about_record(self) -> bool {
         matches!(
             self,

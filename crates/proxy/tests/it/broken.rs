@@ -1,11 +1,11 @@
-//! Values that do not open: the right word, no byte of them to the client, and the conversation goes on.
+//! Values that do not open: the right error, no byte of them to the client, and the conversation continues.
 
 use waxseal_core::Mode;
 use waxseal_proxy::Limits;
 
 use crate::pair::{KEY, Pair, envelope, from_server, to_client};
 
-/// An envelope for another record, one under a key that nobody has, and what is damaged.
+/// An envelope for another record, one under an unknown key, and damaged ones.
 const BAD: [(&str, &str); 2] = [
     ("@wa:9=stolen", "-SEALBROKEN "),
     ("!wa:1=foreign", "-SEALNOKEY "),
@@ -57,7 +57,7 @@ fn one_broken_value_makes_the_whole_reply_an_error() {
 }
 
 #[test]
-fn what_left_the_store_is_not_lost_for_one_broken_value() {
+fn popped_values_are_not_lost_because_one_of_them_is_broken() {
     for (bad, word) in BAD {
         for (line, head, good) in [
             ("LPOP wa:1 3", "*3", "@wa:1=good"),
@@ -102,7 +102,7 @@ fn a_value_with_any_byte_changed_does_not_open() {
 }
 
 #[test]
-fn plaintext_is_refused_where_the_mode_is_required_however_it_is_written() {
+fn plaintext_is_refused_in_mode_required_in_any_notation() {
     let required = || Pair::with(Mode::Required, Limits::default());
     for (line, reply) in [
         ("GET wa:1", "'stolen"),
@@ -131,7 +131,7 @@ fn plaintext_is_refused_where_the_mode_is_required_however_it_is_written() {
 }
 
 #[test]
-fn plaintext_passes_where_the_mode_is_on() {
+fn plaintext_is_forwarded_in_mode_on() {
     let mut pair = Pair::new();
     pair.exchange("GET wa:1", "'clear", "'clear");
     pair.exchange("GET wa:1", "+clear", "+clear");

@@ -1,5 +1,5 @@
-//! Decoys: whatever reply holds the value of one, it is told of, once for each command, and the client gets
-//! what it would have got.
+//! Decoys: any reply that holds the value of one is reported, once for each command, and the client gets
+//! its reply unchanged.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,23 +8,23 @@ use waxseal_proxy::{Limits, OpenedDecoy};
 
 use crate::pair::{Pair, from_server, protection, to_client};
 
-/// Commands that were told of.
-type Told = Arc<Mutex<Vec<&'static str>>>;
+/// The commands that were reported.
+type Reported = Arc<Mutex<Vec<&'static str>>>;
 
-fn watched() -> (Pair, Told) {
-    let told = Told::default();
-    let sink = told.clone();
+fn watched() -> (Pair, Reported) {
+    let reported = Reported::default();
+    let sink = reported.clone();
     let alarm = Arc::new(move |decoy: &OpenedDecoy| {
         assert!(decoy.shown.starts_with("wa:#"), "{}", decoy.shown);
         sink.lock().unwrap().push(decoy.command);
     });
     let names = ["wa:d", "wa:dh"].map(|name| name.as_bytes().to_vec());
     let protection = protection(Mode::On).decoys(names, alarm);
-    (Pair::over(protection, Limits::default()), told)
+    (Pair::over(protection, Limits::default()), reported)
 }
 
 #[test]
-fn every_reply_with_the_value_of_a_decoy_is_told_of_once() {
+fn every_reply_with_the_value_of_a_decoy_is_reported_once() {
     for (lines, reply, got, expected) in [
         (&["GET wa:d"][..], "@wa:d=x", "@wa:d=x", &["get"][..]),
         (&["GET wa:d"], "'plain", "'plain", &["get"]),
@@ -73,19 +73,19 @@ fn every_reply_with_the_value_of_a_decoy_is_told_of_once() {
             "+OK +QUEUED +QUEUED +QUEUED *3 'a 'b 'c",
             &["get", "hget"],
         ),
-        // Nothing of one was opened.
+        // No decoy was opened.
         (&["GET wa:1"], "@wa:1=x", "@wa:1=x", &[]),
         (&["GET wa:d"], "$-1", "$-1", &[]),
         (&["GET wa:d"], "-ERR~x", "-ERR~x", &[]),
         (&["HKEYS wa:dh"], "*1 'f", "*1 'f", &[]),
         (&["EXISTS wa:d"], ":1", ":1", &[]),
     ] {
-        let (mut pair, told) = watched();
+        let (mut pair, reported) = watched();
         pair.send(lines);
         for chunk in from_server(reply).chunks(3) {
             pair.answer_bytes(chunk).unwrap();
         }
         assert_eq!(pair.got(), to_client(got), "{lines:?}");
-        assert_eq!(*told.lock().unwrap(), expected, "{lines:?} {reply}");
+        assert_eq!(*reported.lock().unwrap(), expected, "{lines:?} {reply}");
     }
 }

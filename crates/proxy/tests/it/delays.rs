@@ -1,12 +1,12 @@
-//! Refused requests that were ready to wait: the answer is held back as long as they were, within bounds,
-//! and nothing behind them is taken meanwhile.
+//! Refused requests that would have blocked: the error is delayed as long as they would have waited, within bounds,
+//! and no request behind them is taken meanwhile.
 
 use std::time::Duration;
 
 use crate::pair::{Pair, assert_sent};
 
 #[test]
-fn a_refusal_is_held_back_for_as_long_as_the_request_would_wait() {
+fn a_refusal_is_delayed_for_as_long_as_the_request_would_wait() {
     for (line, milliseconds) in [
         ("BLMOVE wa:1 wa:2 LEFT LEFT 0.25", 250),
         ("BRPOPLPUSH wa:1 wa:2 0", 1000),
@@ -25,7 +25,7 @@ fn a_refusal_is_held_back_for_as_long_as_the_request_would_wait() {
         pair.answer("@wa:1=a");
         assert_eq!(pair.got(), "$1\r\na\r\n");
         assert!(!pair.connection.is_idle() && !pair.connection.is_movable());
-        // More that comes is not looked at.
+        // Further requests are not read.
         pair.send(&["GET wa:3"]);
         assert!(pair.sent().is_empty());
         pair.end_delay();
@@ -36,7 +36,7 @@ fn a_refusal_is_held_back_for_as_long_as_the_request_would_wait() {
 }
 
 #[test]
-fn a_refusal_that_is_held_back_keeps_its_turn() {
+fn a_delayed_refusal_keeps_its_turn() {
     let mut pair = Pair::new();
     pair.send(&["GET wa:1", "BZPOPMIN wa:1 0"]);
     pair.end_delay();
@@ -52,7 +52,7 @@ fn a_refusal_that_is_held_back_keeps_its_turn() {
 }
 
 #[test]
-fn what_does_not_wait_is_refused_at_once() {
+fn requests_that_do_not_block_are_refused_at_once() {
     for line in [
         // Servers answer these at once, with an error.
         "BZPOPMIN wa:1 -1",
@@ -67,7 +67,7 @@ fn what_does_not_wait_is_refused_at_once() {
         assert!(pair.got().starts_with("-SEALREFUSED "), "{line}");
         pair.assert_usable();
     }
-    // Within a transaction nothing waits at the server; who tries again at once is held back all the same.
+    // In a transaction nothing blocks on the server; a client that retries at once is delayed nevertheless.
     for line in ["BZPOPMIN wa:1 0", "XREAD BLOCK 5000 STREAMS wa:1 $"] {
         let mut pair = Pair::new();
         pair.send(&["MULTI", line, "EXEC"]);

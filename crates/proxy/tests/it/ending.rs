@@ -1,4 +1,4 @@
-//! The end of a proxy that counts: a client whose request does not come to its end is cut, and counted.
+//! Shutdown: a client whose request is not complete at the end of the grace period is disconnected and counted.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::keyed::RUNTIME;
 use crate::pair::{protection, request};
 
 #[test]
-fn what_is_cut_at_the_end_of_the_grace_period_is_counted() {
+fn connections_cut_at_the_end_of_the_grace_period_are_counted() {
     waxseal_metrics::install().unwrap();
     let meters = Arc::new(Meters::new(["states"]));
     let redis = RedisServer::start();
@@ -52,7 +52,7 @@ fn what_is_cut_at_the_end_of_the_grace_period_is_counted() {
     client.write_all(&request("PING")).unwrap();
     client.write_all(&request("BLPOP wa:queue 0")).unwrap();
     client.read_exact(&mut [0; 7]).unwrap();
-    // The second request must have arrived before the end begins.
+    // The second request must have arrived before the shutdown begins.
     let mut server = redis.client();
     while !server
         .cmd(&["CLIENT", "LIST"])

@@ -1,4 +1,4 @@
-//! Excepted names: plain values go out, sealed ones still open, and what would be refused is forwarded.
+//! Excepted names: new values are plain, sealed ones still open, and requests that would be refused are forwarded.
 
 use waxseal_core::{Mode, NameMask, SecretKey};
 use waxseal_policy::RecordPattern;
@@ -19,14 +19,14 @@ fn pair_with(mode: Mode, limits: Limits) -> Pair {
 }
 
 #[test]
-fn new_values_go_out_plain_and_what_comes_back_opens_in_every_mode() {
+fn new_values_are_plain_and_stored_ones_open_in_every_mode() {
     for mode in [Mode::Off, Mode::On, Mode::Required] {
         let mut pair = pair(mode);
         for (line, reply) in [
             ("SET wa:1_LOCK token NX PX 3000", "+OK"),
             ("GETSET wa:1_LOCK token", "'other"),
             ("GET wa:1_LOCK", "'token"),
-            // From the time before the except.
+            // Sealed before the name was excepted.
             ("GET wa:1_LOCK", "@wa:1_LOCK=token"),
             ("MGET wa:1_LOCK wa:1 other", "*3 'token @wa:1=v 'x"),
             ("HSET wa:h_LOCK f 1", ":1"),
@@ -43,14 +43,14 @@ fn new_values_go_out_plain_and_what_comes_back_opens_in_every_mode() {
 }
 
 #[test]
-fn of_one_request_every_value_goes_as_its_name_says() {
+fn each_value_of_a_request_is_sealed_or_plain_by_its_name() {
     let mut pair = pair(Mode::On);
     let line = "MSET wa:1_LOCK token wa:1 @wa:1=v";
     pair.send(&[line]);
     assert_sent(&pair.sent(), &[line]);
     pair.answer("+OK");
     assert_eq!(pair.got(), to_client("+OK"));
-    // Bytes that stay as they are.
+    // Bytes that are not changed.
     pair.send(&["SET wa:1_LOCK token"]);
     assert_eq!(pair.sent(), request("SET wa:1_LOCK token"));
     pair.answer("+OK");
@@ -62,7 +62,7 @@ fn of_one_request_every_value_goes_as_its_name_says() {
 }
 
 #[test]
-fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
+fn plain_values_above_the_limit_of_sealed_ones_pass_in_both_directions() {
     let limits = Limits {
         value: 100,
         request: 400,
@@ -87,7 +87,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
     let plain = from_server(&format!("'{long}"));
     for (record, reply, passes) in [
         ("wa:1_LOCK", &plain, true),
-        // These may be envelopes.
+        // These could be envelopes.
         ("wa:1_LOCK", &sealed, false),
         ("wa:1_LOCK", &base64, false),
         ("wa:1", &plain, false),
@@ -109,7 +109,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
     }
 }
 
-/// Compare and delete, without blanks.
+/// Compare and delete, without spaces.
 const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
 
 #[test]
@@ -124,7 +124,7 @@ fn the_script_of_a_lock_that_was_sealed_before_releases_it() {
                 "@wa:1_LOCK=token",
                 line.replace(" token", " @wa:1_LOCK=token"),
             ),
-            // Plain, or none: unchanged.
+            // A plain value, or none: unchanged.
             ("'token", line.clone()),
             ("'other", line.clone()),
             ("$-1", line.clone()),
@@ -139,7 +139,7 @@ fn the_script_of_a_lock_that_was_sealed_before_releases_it() {
             pair.assert_usable();
         }
     }
-    // Another's, sealed: neither the token nor what is stored is compared with it.
+    // A sealed value of another client: the token is not replaced by it.
     let mut pair = pair(Mode::On);
     pair.send(&[&release("token")]);
     pair.sent();
@@ -163,7 +163,7 @@ fn a_script_over_an_excepted_name_inside_a_transaction_is_forwarded() {
 }
 
 #[test]
-fn a_digest_over_an_excepted_name_is_asked_for_no_text() {
+fn a_digest_over_an_excepted_name_needs_no_script_text() {
     let mut pair = pair(Mode::On);
     let digest = waxseal_core::script_digest(RELEASE.as_bytes());
     let digest = waxseal_core::hex::encode(&digest);

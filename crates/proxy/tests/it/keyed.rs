@@ -1,5 +1,5 @@
-//! Conversations whose keys come from a keyring and from single users, in memory: the proxy under test
-//! is one process, and `World` another one that shares the ring with it. `wa:{user}` is under users'
+//! Conversations under keys of a keyring and of single users, in memory: the proxy under test
+//! is one process, and `World` is another one that shares the ring with it. `wa:{user}` is under users'
 //! keys, `rg:*` under the ring.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,16 +18,16 @@ use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
 
-/// Where everything asynchronous happens.
+/// The runtime of everything asynchronous.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).enable_all().build().unwrap()
 });
 
-/// What processes share.
+/// The state that processes share.
 pub(crate) struct World {
-    pub(crate) ring_place: Arc<MemoryDocumentStore>,
-    pub(crate) user_place: Arc<MemoryUserKeys>,
+    pub(crate) ring_store: Arc<MemoryDocumentStore>,
+    pub(crate) user_store: Arc<MemoryUserKeys>,
     /// Milliseconds since the Unix epoch.
     pub(crate) clock: Arc<AtomicU64>,
     custodians: Custodians,
@@ -36,7 +36,7 @@ pub(crate) struct World {
     pub(crate) users: UserKeys,
 }
 
-/// One process' view of it.
+/// The view of one process.
 pub(crate) struct Process {
     pub(crate) ring: LiveRing,
     pub(crate) users: UserKeys,
@@ -49,22 +49,22 @@ impl World {
             Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
         let custodians = Custodians::default().with(custodian.clone());
         let clock = Arc::new(AtomicU64::new(1_000_000));
-        let ring_place = Arc::new(MemoryDocumentStore::default());
-        let user_place = Arc::new(MemoryUserKeys::default());
+        let ring_store = Arc::new(MemoryDocumentStore::default());
+        let user_store = Arc::new(MemoryUserKeys::default());
         let ring = RUNTIME.block_on(async {
             let settings = Settings::default();
             let ring = Ring::create("test", settings, &[custodian], &[], 1_000_000).await;
             let options = options(&clock);
-            let place = ring_place.clone();
-            LiveRing::create(place, &ring.unwrap(), custodians.clone(), options)
+            let location = ring_store.clone();
+            LiveRing::create(location, &ring.unwrap(), custodians.clone(), options)
                 .await
                 .unwrap()
         });
-        let users = UserKeys::new(user_place.clone(), ring.clone(), CacheBounds::default());
+        let users = UserKeys::new(user_store.clone(), ring.clone(), CacheBounds::default());
         users.accept_store();
         Self {
-            ring_place,
-            user_place,
+            ring_store,
+            user_store,
             clock,
             custodians,
             ring,
@@ -72,20 +72,20 @@ impl World {
         }
     }
 
-    /// A process that starts now.
+    /// Starts a process.
     pub(crate) fn process(&self) -> Process {
-        self.process_with(self.user_place.clone(), CacheBounds::default())
+        self.process_with(self.user_store.clone(), CacheBounds::default())
     }
 
     pub(crate) fn process_with(
         &self,
-        place: Arc<dyn UserKeyStore>,
+        location: Arc<dyn UserKeyStore>,
         bounds: CacheBounds,
     ) -> Process {
         let options = options(&self.clock);
-        let opened = LiveRing::open(self.ring_place.clone(), self.custodians.clone(), options);
+        let opened = LiveRing::open(self.ring_store.clone(), self.custodians.clone(), options);
         let ring = RUNTIME.block_on(opened).unwrap();
-        let users = UserKeys::new(place, ring.clone(), bounds);
+        let users = UserKeys::new(location, ring.clone(), bounds);
         users.accept_store();
         Process { ring, users }
     }
@@ -94,7 +94,7 @@ impl World {
         RUNTIME.block_on(self.ring.change(change)).unwrap();
     }
 
-    /// A new key seals, at once.
+    /// Adds a key that seals at once.
     pub(crate) fn rotate(&self) -> KeyId {
         let instead_of = self.ring.ring().sealing().id;
         self.change(&Change::Add { instead_of });
@@ -109,7 +109,7 @@ impl World {
         id
     }
 
-    /// As `waxseal forget` does.
+    /// Erases a user as `waxseal forget` does.
     pub(crate) fn erase(&self, user: &str) {
         let hash = self.ring.ring().user(user.as_bytes());
         self.change(&Change::Erase(hash));
@@ -127,27 +127,29 @@ impl World {
             return self.under_ring();
         };
         let users = [user.as_bytes()];
-        let made = RUNTIME.block_on(self.users.read_or_create(&users));
-        let key = made.unwrap().remove(0);
+        let created = RUNTIME.block_on(self.users.read_or_create(&users));
+        let key = created.unwrap().remove(0);
         self.under_ring().for_user(key)
     }
 
-    /// `name=value` or `name/field=value`, sealed by the other process.
-    pub(crate) fn envelope(&self, place: &str) -> Vec<u8> {
-        let (place, value) = place.split_once('=').unwrap();
-        let (name, binding) = binding(place);
+    /// Seals `name=value` or `name/field=value` by the other process.
+    pub(crate) fn envelope(&self, location: &str) -> Vec<u8> {
+        let (location, value) = location.split_once('=').unwrap();
+        let (name, binding) = binding(location);
         self.sealer(name).seal(value.as_bytes(), binding).unwrap()
     }
 
-    /// A reply in words, as in `pair`; `^` is a value of a per-user record under the ring.
+    /// Encodes a reply in words, as in `pair`; `^` is a value of a per-user record under the ring.
     pub(crate) fn reply(&self, words: &str) -> Vec<u8> {
         let mut out = Vec::new();
         for word in words.split(' ') {
-            if let Some(place) = word.strip_prefix('@') {
-                write_bulk(&mut out, &self.envelope(place));
-            } else if let Some(place) = word.strip_prefix('^') {
-                let (place, value) = place.split_once('=').unwrap();
-                let sealed = self.under_ring().seal(value.as_bytes(), binding(place).1);
+            if let Some(location) = word.strip_prefix('@') {
+                write_bulk(&mut out, &self.envelope(location));
+            } else if let Some(location) = word.strip_prefix('^') {
+                let (location, value) = location.split_once('=').unwrap();
+                let sealed = self
+                    .under_ring()
+                    .seal(value.as_bytes(), binding(location).1);
                 write_bulk(&mut out, &sealed.unwrap());
             } else {
                 out.extend(crate::pair::from_server(word));
@@ -156,25 +158,25 @@ impl World {
         out
     }
 
-    /// Whether these bytes are the requests that these lines say, every `@` sealed for its place and
-    /// under the key that it should be.
+    /// Asserts that these bytes are the requests of these lines, every `@` sealed for its record and
+    /// under the right key.
     #[track_caller]
     pub(crate) fn assert_sent(&self, sent: &[u8], lines: &[&str]) {
         let sent = arguments(sent);
         assert_eq!(sent.len(), lines.len(), "requests to the server");
-        for (found, line) in sent.iter().zip(lines) {
+        for (actual, line) in sent.iter().zip(lines) {
             let words: Vec<&str> = line.split(' ').collect();
-            assert_eq!(found.len(), words.len(), "{line}");
-            for (found, word) in found.iter().zip(words) {
-                let Some(place) = word.strip_prefix('@') else {
-                    assert_eq!(text(found), word, "{line}");
+            assert_eq!(actual.len(), words.len(), "{line}");
+            for (actual, word) in actual.iter().zip(words) {
+                let Some(location) = word.strip_prefix('@') else {
+                    assert_eq!(text(actual), word, "{line}");
                     continue;
                 };
-                let (place, value) = place.split_once('=').unwrap();
-                let (name, binding) = binding(place);
-                let header = Shape::of_header(found).unwrap();
+                let (location, value) = location.split_once('=').unwrap();
+                let (name, binding) = binding(location);
+                let header = Shape::of_header(actual).unwrap();
                 assert_eq!(header.flags.per_user_key(), name.starts_with("wa:"));
-                let opened = self.sealer(name).open(found, binding).unwrap().unwrap();
+                let opened = self.sealer(name).open(actual, binding).unwrap().unwrap();
                 assert_eq!(text(&opened.value), value, "{line}");
             }
         }
@@ -191,10 +193,10 @@ fn options(clock: &Arc<AtomicU64>) -> LiveOptions {
     }
 }
 
-fn binding(place: &str) -> (&str, Binding<'_>) {
-    match place.split_once('/') {
+fn binding(location: &str) -> (&str, Binding<'_>) {
+    match location.split_once('/') {
         Some((name, field)) => (name, Binding::field(name.as_bytes(), field.as_bytes())),
-        None => (place, Binding::record(place.as_bytes())),
+        None => (location, Binding::record(location.as_bytes())),
     }
 }
 
@@ -211,23 +213,23 @@ impl Process {
     }
 }
 
-/// Both queues of one conversation, and whoever gets its keys.
-pub(crate) struct ConnectionState {
+/// Both queues of one conversation, and the fetches of its keys.
+pub(crate) struct Conversation {
     pub(crate) connection: Connection,
     protection: Arc<Protection>,
     from_client: Vec<u8>,
     from_server: Vec<u8>,
     upstream: Vec<u8>,
     client: Vec<u8>,
-    /// How often keys were got.
+    /// The number of fetches of keys.
     pub(crate) fetches: usize,
-    /// Keys are got as soon as they are wanted.
+    /// Keys are fetched as soon as they are requested.
     pub(crate) fetching: bool,
     /// Values that did not open.
     broken: Arc<AtomicUsize>,
 }
 
-impl ConnectionState {
+impl Conversation {
     pub(crate) fn of(process: &Process) -> Self {
         Self::under(Arc::new(process.protection()))
     }
@@ -252,7 +254,7 @@ impl ConnectionState {
     }
 
     /// Does everything that can be done.
-    pub(crate) fn go_on(&mut self) -> Result<(), UnexpectedReply> {
+    pub(crate) fn run(&mut self) -> Result<(), UnexpectedReply> {
         loop {
             let (bytes, client) = (&self.from_server, &mut self.client);
             let answered = self.connection.replies(bytes, usize::MAX, client)?;
@@ -267,31 +269,31 @@ impl ConnectionState {
             if !self.fetching {
                 return Ok(());
             }
-            let Some(wanted) = self.connection.take_key_request() else {
+            let Some(request) = self.connection.take_key_request() else {
                 let waits = answered.stalled || taken.next == Next::Keys;
                 assert!(!waits, "waits for nothing");
                 return Ok(());
             };
-            self.fetch(wanted)?;
+            self.fetch(request)?;
         }
     }
 
-    fn fetch(&mut self, wanted: KeyRequest) -> Result<usize, UnexpectedReply> {
+    fn fetch(&mut self, request: KeyRequest) -> Result<usize, UnexpectedReply> {
         self.fetches += 1;
         let limit = Duration::from_secs(5);
-        let fetched = RUNTIME.block_on(wanted.fetch(&self.protection, limit));
+        let fetched = RUNTIME.block_on(request.fetch(&self.protection, limit));
         self.connection.provide(fetched, &mut self.client)
     }
 
-    /// Gets what was wanted, and goes on.
-    pub(crate) fn provide(&mut self, wanted: KeyRequest) {
-        self.fetch(wanted).unwrap();
-        self.go_on().unwrap();
+    /// Fetches the requested keys, and continues.
+    pub(crate) fn provide(&mut self, request: KeyRequest) {
+        self.fetch(request).unwrap();
+        self.run().unwrap();
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.from_client.extend_from_slice(bytes);
-        self.go_on().unwrap();
+        self.run().unwrap();
     }
 
     pub(crate) fn send(&mut self, lines: &[&str]) {
@@ -300,20 +302,20 @@ impl ConnectionState {
 
     pub(crate) fn answer(&mut self, bytes: &[u8]) {
         self.from_server.extend_from_slice(bytes);
-        self.go_on().unwrap();
+        self.run().unwrap();
     }
 
-    /// What went to the server since the last call.
+    /// Returns the bytes sent to the server since the last call.
     pub(crate) fn sent(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.upstream)
     }
 
-    /// What the client got since the last call.
+    /// Returns the bytes sent to the client since the last call.
     pub(crate) fn got(&mut self) -> String {
         text(&std::mem::take(&mut self.client))
     }
 
-    /// Values that did not open, as an operator is told.
+    /// The number of values reported as not opened.
     pub(crate) fn broken(&self) -> usize {
         self.broken.load(Ordering::SeqCst)
     }

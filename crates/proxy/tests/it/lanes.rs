@@ -1,5 +1,5 @@
-//! Clients that share a lane to a real server, one of which waits for a key: the others wait that
-//! moment, in order, and no longer, whatever becomes of the one.
+//! Clients that share a lane to a real server, one of which waits for a key: the others wait for that
+//! time, in order, and no longer, whatever happens to the first.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ use waxseal_testing::{Client, RedisServer};
 use crate::keyed::{RUNTIME, World};
 use crate::pair::{request, requests};
 
-/// A place for users' keys that answers when it is let.
+/// A store of users' keys that answers while its gate is open.
 struct Gate {
     inside: Arc<MemoryUserKeys>,
     open: Semaphore,
@@ -34,7 +34,7 @@ impl Gate {
         self.open.add_permits(1);
     }
 
-    /// Closed again, once nobody is in it.
+    /// Closes the gate once no call is under way.
     fn close(&self) {
         RUNTIME.block_on(self.open.acquire()).unwrap().forget();
     }
@@ -57,8 +57,8 @@ impl UserKeyStore for Gate {
     }
 }
 
-/// Keys are waited for longer than a test takes on a busy machine.
-fn patient() -> Limits {
+/// Limits under which keys are waited for longer than a test takes on a busy machine.
+fn long_timeouts() -> Limits {
     Limits {
         connect: Duration::from_secs(60),
         ..Limits::default()
@@ -66,7 +66,7 @@ fn patient() -> Limits {
 }
 
 /// A server, a proxy before it with one lane, and keys behind a gate.
-struct House {
+struct Fixture {
     world: World,
     gate: Arc<Gate>,
     redis: RedisServer,
@@ -75,11 +75,11 @@ struct House {
     running: Option<JoinHandle<Ended>>,
 }
 
-impl House {
+impl Fixture {
     fn new(sharing: Sharing, limits: Limits) -> Self {
         let world = World::new();
         let gate = Arc::new(Gate {
-            inside: world.user_place.clone(),
+            inside: world.user_store.clone(),
             open: Semaphore::new(1),
         });
         let redis = RedisServer::start();
@@ -122,15 +122,15 @@ impl House {
     }
 
     /// Stores a value as the other process would.
-    fn store(&self, place: &str) {
-        let name = place.split('=').next().unwrap();
+    fn store(&self, location: &str) {
+        let name = location.split('=').next().unwrap();
         let mut server = Client::connect(self.redis.port()).unwrap();
-        let envelope = self.world.envelope(place);
+        let envelope = self.world.envelope(location);
         server.cmd(&[&b"SET"[..], name.as_bytes(), &envelope]);
     }
 
-    /// A client that knows that this user has no key, and is wrong: what it asks for stalls. It asks
-    /// for something else at the same time.
+    /// A client whose knowledge that this user has no key is outdated, so that its request stalls. It sends
+    /// another request at the same time.
     fn stalling(&self, user: &str, more: &[&str]) -> Wire {
         let mut wire = self.wire();
         let line = format!("GET wa:{user}");
@@ -147,7 +147,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Fixture {
     fn drop(&mut self) {
         if self.stop.is_some() && !std::thread::panicking() {
             self.stop();
@@ -175,7 +175,7 @@ impl Wire {
         self.send_bytes(&request(line));
     }
 
-    /// The next line of a reply, or the text of a bulk string.
+    /// Reads the next line of a reply, or the text of a bulk string.
     fn reply(&mut self) -> String {
         let mut line = String::new();
         assert!(self.0.read_line(&mut line).unwrap() > 0, "the proxy closed");
@@ -196,17 +196,17 @@ impl Wire {
         self.reply()
     }
 
-    /// Whether a reply is there, a while from now.
+    /// True if a reply is received within a short time.
     fn has_reply(&mut self) -> bool {
         let short = Some(Duration::from_millis(300));
         self.0.get_ref().set_read_timeout(short).unwrap();
-        let found = self.0.fill_buf().is_ok();
+        let actual = self.0.fill_buf().is_ok();
         let long = Some(Duration::from_secs(30));
         self.0.get_ref().set_read_timeout(long).unwrap();
-        found
+        actual
     }
 
-    /// What comes until the proxy closes the connection.
+    /// Reads everything until the proxy closes the connection.
     fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).unwrap();
@@ -215,23 +215,23 @@ impl Wire {
 }
 
 #[test]
-fn a_client_that_waits_for_a_key_holds_up_its_lane_and_nothing_is_out_of_turn() {
-    // Who waits for a key is not taken for one who does not read.
+fn a_client_that_waits_for_a_key_blocks_its_lane_and_replies_keep_their_order() {
+    // A client that waits for a key is not mistaken for one that does not read.
     let limits = Limits {
         stalled: Duration::from_millis(50),
         ..Limits::default()
     };
-    let house = House::new(Sharing::Shared, limits);
-    let mut other = house.wire();
+    let fixture = Fixture::new(Sharing::Shared, limits);
+    let mut other = fixture.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
-    let mut stalled = house.stalling("1", &[]);
+    let mut stalled = fixture.stalling("1", &[]);
     assert!(!stalled.has_reply());
     other.send("GET other");
     stalled.send("GET other");
     other.send("SET other y");
     stalled.send("GET other");
     assert!(!other.has_reply());
-    house.gate.open();
+    fixture.gate.open();
     assert_eq!(stalled.reply(), "late");
     assert_eq!(other.reply(), "x");
     assert_eq!(other.reply(), "+OK");
@@ -243,16 +243,16 @@ fn a_client_that_waits_for_a_key_holds_up_its_lane_and_nothing_is_out_of_turn() 
 }
 
 #[test]
-fn a_request_that_waits_for_a_key_holds_up_nobody_else() {
+fn a_request_that_waits_for_a_key_does_not_block_other_clients() {
     for sharing in [Sharing::Shared, Sharing::Dedicated, Sharing::Auto] {
-        let house = House::new(sharing, patient());
-        let (mut waiting, mut other) = (house.wire(), house.wire());
-        house.gate.close();
+        let fixture = Fixture::new(sharing, long_timeouts());
+        let (mut waiting, mut other) = (fixture.wire(), fixture.wire());
+        fixture.gate.close();
         waiting.send("SET wa:1 @wa:1=v");
         waiting.send("GET wa:1");
         assert_eq!(other.ask("SET other x"), "+OK");
         assert!(!waiting.has_reply());
-        house.gate.open();
+        fixture.gate.open();
         assert_eq!(waiting.reply(), "+OK");
         assert_eq!(waiting.reply(), "v");
         assert_eq!(other.ask("GET wa:1"), "v");
@@ -260,29 +260,29 @@ fn a_request_that_waits_for_a_key_holds_up_nobody_else() {
 }
 
 #[test]
-fn on_a_connection_of_its_own_a_client_waits_alone_and_in_order() {
-    let house = House::new(Sharing::Dedicated, Limits::default());
-    let mut other = house.wire();
+fn a_client_on_a_dedicated_connection_waits_alone_and_in_order() {
+    let fixture = Fixture::new(Sharing::Dedicated, Limits::default());
+    let mut other = fixture.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
-    let mut stalled = house.stalling("1", &["GET other"]);
+    let mut stalled = fixture.stalling("1", &["GET other"]);
     stalled.send("INCR wa:1");
     assert_eq!(other.ask("GET other"), "x");
     assert!(!stalled.has_reply());
-    house.gate.open();
+    fixture.gate.open();
     assert_eq!(stalled.reply(), "late");
     assert_eq!(stalled.reply(), "x");
     assert!(stalled.reply().starts_with("-SEALREFUSED INCR "));
 }
 
 #[test]
-fn a_blocked_client_gets_what_is_pushed_under_a_key_that_is_new() {
+fn a_blocked_client_gets_a_value_pushed_under_a_new_key() {
     for sharing in [Sharing::Shared, Sharing::Dedicated, Sharing::Auto] {
-        let house = House::new(sharing, patient());
-        let mut blocked = house.wire();
+        let fixture = Fixture::new(sharing, long_timeouts());
+        let mut blocked = fixture.wire();
         blocked.send("BLPOP wa:1 0");
         assert!(!blocked.has_reply());
-        let mut server = Client::connect(house.redis.port()).unwrap();
-        let pushed = house.world.envelope("wa:1=v");
+        let mut server = Client::connect(fixture.redis.port()).unwrap();
+        let pushed = fixture.world.envelope("wa:1=v");
         server.cmd(&[&b"RPUSH"[..], b"wa:1", &pushed]);
         assert_eq!(blocked.reply(), "*2");
         assert_eq!(blocked.reply(), "wa:1");
@@ -291,15 +291,15 @@ fn a_blocked_client_gets_what_is_pushed_under_a_key_that_is_new() {
 }
 
 #[test]
-fn a_key_that_does_not_come_in_time_is_an_error_and_the_lane_goes_on() {
+fn a_key_that_is_not_fetched_in_time_is_an_error_and_the_lane_continues() {
     let limits = Limits {
         connect: Duration::from_millis(500),
         ..Limits::default()
     };
-    let house = House::new(Sharing::Shared, limits);
-    let mut other = house.wire();
+    let fixture = Fixture::new(Sharing::Shared, limits);
+    let mut other = fixture.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
-    let mut stalled = house.stalling("1", &[]);
+    let mut stalled = fixture.stalling("1", &[]);
     stalled.send("GET other");
     other.send("GET other");
     assert!(stalled.reply().starts_with("-SEALNOKEY GET: "));
@@ -307,47 +307,47 @@ fn a_key_that_does_not_come_in_time_is_an_error_and_the_lane_goes_on() {
     assert_eq!(other.reply(), "x");
     let refused = other.ask("SET wa:2 @wa:2=v");
     assert!(refused.starts_with("-SEALNOKEY SET: "), "{refused}");
-    house.gate.open();
+    fixture.gate.open();
     assert_eq!(other.ask("SET wa:2 @wa:2=v"), "+OK");
 }
 
 #[test]
-fn a_client_that_leaves_while_it_waits_takes_nobody_with_it() {
+fn a_client_that_disconnects_while_it_waits_does_not_affect_others() {
     for sharing in [Sharing::Shared, Sharing::Dedicated] {
-        let house = House::new(sharing, patient());
-        let mut other = house.wire();
+        let fixture = Fixture::new(sharing, long_timeouts());
+        let mut other = fixture.wire();
         assert_eq!(other.ask("SET other x"), "+OK");
-        let stalled = house.stalling("1", &[]);
-        let mut waiting = house.wire();
+        let stalled = fixture.stalling("1", &[]);
+        let mut waiting = fixture.wire();
         waiting.send("GET wa:2");
         waiting.send("GET other");
         other.send("GET other");
         assert!(!waiting.has_reply());
         drop((stalled, waiting));
-        house.gate.open();
+        fixture.gate.open();
         assert_eq!(other.reply(), "x");
         assert_eq!(other.ask("GET wa:1"), "late");
     }
 }
 
-/// Before its reply comes, and while the reply waits for a key.
+/// Before its reply is received, and while the reply waits for a key.
 #[test]
-fn a_client_that_is_cut_off_while_it_waits_holds_up_nobody() {
+fn a_client_that_is_killed_while_it_waits_does_not_block_others() {
     for paused in [0, 700] {
         let limits = Limits {
             half_request: Duration::from_millis(300),
             connect: Duration::from_secs(60),
             ..Limits::default()
         };
-        let house = House::new(Sharing::Shared, limits);
-        let mut other = house.wire();
+        let fixture = Fixture::new(Sharing::Shared, limits);
+        let mut other = fixture.wire();
         assert_eq!(other.ask("SET other x"), "+OK");
-        let mut wire = house.wire();
+        let mut wire = fixture.wire();
         assert_eq!(wire.ask("GET wa:1"), "$-1");
-        house.store("wa:1=late");
-        house.gate.close();
+        fixture.store("wa:1=late");
+        fixture.gate.close();
         if paused > 0 {
-            let mut server = Client::connect(house.redis.port()).unwrap();
+            let mut server = Client::connect(fixture.redis.port()).unwrap();
             server.cmd(&["CLIENT", "PAUSE", &paused.to_string(), "ALL"]);
         }
         wire.send("GET wa:1");
@@ -355,25 +355,25 @@ fn a_client_that_is_cut_off_while_it_waits_holds_up_nobody() {
         other.send("GET other");
         assert_eq!(wire.rest(), "");
         assert_eq!(other.reply(), "x");
-        house.gate.open();
+        fixture.gate.open();
         assert_eq!(other.ask("GET wa:1"), "late");
     }
 }
 
 #[test]
-fn a_reply_that_came_is_given_though_the_server_has_gone() {
+fn a_received_reply_is_delivered_after_the_server_has_gone() {
     for sharing in [Sharing::Shared, Sharing::Dedicated] {
-        let house = House::new(sharing, patient());
-        let mut stalled = house.stalling("1", &[]);
+        let fixture = Fixture::new(sharing, long_timeouts());
+        let mut stalled = fixture.stalling("1", &[]);
         assert!(!stalled.has_reply());
-        let mut server = Client::connect(house.redis.port()).unwrap();
+        let mut server = Client::connect(fixture.redis.port()).unwrap();
         server.cmd(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        // Noticed by those who write, at the second time at the latest.
+        // Noticed on a write, at the second attempt at the latest.
         for _ in 0..3 {
             stalled.send("GET other");
             assert!(!stalled.has_reply());
         }
-        house.gate.open();
+        fixture.gate.open();
         assert_eq!(stalled.reply(), "late");
         let rest = stalled.rest();
         assert!(rest.is_empty() || rest.starts_with("-ERR waxseal cannot reach"));
@@ -381,33 +381,33 @@ fn a_reply_that_came_is_given_though_the_server_has_gone() {
 }
 
 #[test]
-fn replies_behind_those_of_a_client_that_was_cut_off_are_given_at_once() {
+fn replies_behind_those_of_a_killed_client_are_delivered_at_once() {
     let limits = Limits {
         half_request: Duration::from_millis(800),
-        ..patient()
+        ..long_timeouts()
     };
-    let house = House::new(Sharing::Shared, limits);
-    let mut other = house.wire();
+    let fixture = Fixture::new(Sharing::Shared, limits);
+    let mut other = fixture.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
-    // Replies of both have come, and wait behind the one that waits for a key.
-    let mut stalled = house.stalling("1", &["GET other", "GET other"]);
+    // Replies of both were received, behind the one that waits for a key.
+    let mut stalled = fixture.stalling("1", &["GET other", "GET other"]);
     stalled.send_bytes(b"*2\r\n$3\r\nGET\r\n");
     other.send("GET other");
-    // The server has nothing more to say when the first one is cut off.
+    // The server sends nothing more when the first client is killed.
     assert_eq!(stalled.rest(), "");
     assert_eq!(other.reply(), "x");
-    house.gate.open();
+    fixture.gate.open();
 }
 
 #[test]
-fn the_end_waits_for_what_waits_for_a_key() {
-    let mut house = House::new(Sharing::Shared, patient());
-    let mut stalled = house.stalling("1", &[]);
+fn a_shutdown_waits_for_requests_that_wait_for_a_key() {
+    let mut fixture = Fixture::new(Sharing::Shared, long_timeouts());
+    let mut stalled = fixture.stalling("1", &[]);
     assert!(!stalled.has_reply());
-    house.stop.take().unwrap().send(()).unwrap();
+    fixture.stop.take().unwrap().send(()).unwrap();
     assert!(!stalled.has_reply());
-    house.gate.open();
+    fixture.gate.open();
     assert_eq!(stalled.reply(), "late");
-    let ended = RUNTIME.block_on(house.running.take().unwrap()).unwrap();
+    let ended = RUNTIME.block_on(fixture.running.take().unwrap()).unwrap();
     assert_eq!(ended.cut, 0);
 }

@@ -1,4 +1,4 @@
-//! Commands that are answered from the whole value, against the plainest way to say what they mean.
+//! Commands that are answered from the whole value, compared with the simplest implementation.
 
 use crate::pair::{Pair, Side, assert_sent, at_every_chunking, reply, text};
 
@@ -23,14 +23,14 @@ fn lengths_are_those_of_the_opened_values() {
     }
 }
 
-/// The bytes whose place, counted from either end, is between the two.
+/// The bytes between two positions, each counted from either end.
 fn naive(value: &str, start: i64, end: i64) -> String {
     let len = i64::try_from(value.len()).unwrap();
-    // Redis looks at both as they were written first, and takes what is before the first byte for it.
+    // Redis compares both as written first, and clamps positions before the first byte.
     if start < 0 && end < 0 && start > end {
         return String::new();
     }
-    let place = |at: i64| {
+    let location = |at: i64| {
         (if at < 0 {
             i128::from(at) + i128::from(len)
         } else {
@@ -38,16 +38,16 @@ fn naive(value: &str, start: i64, end: i64) -> String {
         })
         .max(0)
     };
-    let (start, end) = (place(start), place(end));
-    let wanted = value.bytes().enumerate().filter(|(at, _)| {
+    let (start, end) = (location(start), location(end));
+    let request = value.bytes().enumerate().filter(|(at, _)| {
         let at = i128::try_from(*at).unwrap();
         start <= at && at <= end
     });
-    wanted.map(|(_, byte)| char::from(byte)).collect()
+    request.map(|(_, byte)| char::from(byte)).collect()
 }
 
 #[test]
-fn parts_are_counted_as_getrange_counts() {
+fn ranges_are_those_of_getrange() {
     let mut numbers: Vec<i64> = (-8..=8).collect();
     numbers.extend([i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]);
     for value in ["", "a", "hello"] {
@@ -72,7 +72,7 @@ fn parts_are_counted_as_getrange_counts() {
 }
 
 #[test]
-fn a_part_of_nothing_is_empty_and_a_number_that_is_none_goes_to_the_server() {
+fn a_range_of_a_missing_value_is_empty_and_an_invalid_number_is_sent_to_the_server() {
     let mut pair = Pair::new();
     for nothing in ["$-1", "_"] {
         pair.send(&["GETRANGE wa:1 0 -1"]);

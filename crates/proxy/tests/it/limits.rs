@@ -1,4 +1,4 @@
-//! What is too large: refused with a word where it would have to be held, streamed where it need not be.
+//! Requests and replies that are too large: refused with an error if they must be held, otherwise streamed.
 
 use waxseal_core::Mode;
 use waxseal_proxy::{Limits, ServerSettings};
@@ -19,7 +19,7 @@ fn pair() -> Pair {
 }
 
 #[test]
-fn a_value_that_is_too_large_is_refused_and_none_of_it_goes_out() {
+fn a_value_that_is_too_large_is_refused_and_none_of_it_is_sent() {
     let long = "v".repeat(101);
     let line = format!("SET wa:1 {long}");
     for size in [1, 7, 1000] {
@@ -39,7 +39,7 @@ fn a_value_that_is_too_large_is_refused_and_none_of_it_goes_out() {
 }
 
 #[test]
-fn a_name_that_every_field_would_authenticate_anew_has_a_bound() {
+fn a_name_that_every_field_authenticates_is_bounded() {
     let mut pair = Pair::with(Mode::On, Limits::default());
     let name = |length: usize| format!("wa:{}", "n".repeat(length - 3));
     pair.bytes(&request(&format!(
@@ -57,7 +57,7 @@ fn a_name_that_every_field_would_authenticate_anew_has_a_bound() {
 }
 
 #[test]
-fn a_request_that_is_too_large_to_judge_is_refused_and_none_of_it_goes_out() {
+fn a_request_that_is_too_large_to_judge_is_refused_and_none_of_it_is_sent() {
     let line = format!("MSET wa:1 v {}", ["other", "clear"].repeat(40).join(" "));
     for size in [1, 7, 1000] {
         let mut pair = pair();
@@ -69,7 +69,7 @@ fn a_request_that_is_too_large_to_judge_is_refused_and_none_of_it_goes_out() {
             assert!(pair.sent().is_empty());
             assert!(got.starts_with("-SEALREFUSED MSET: "), "{got}");
         } else {
-            // It came in one piece: there was nothing to hold.
+            // It was received in one piece: nothing had to be held.
             pair.sent();
             pair.answer("+OK");
             pair.got();
@@ -79,7 +79,7 @@ fn a_request_that_is_too_large_to_judge_is_refused_and_none_of_it_goes_out() {
 }
 
 #[test]
-fn a_line_of_words_is_held_however_small_the_limit_is_and_is_one_request() {
+fn an_inline_line_is_held_at_any_limit_and_is_one_request() {
     for request in [1, 30, 400] {
         let limits = Limits {
             request,
@@ -114,7 +114,7 @@ fn the_smallest_limits_end_nothing_and_repeat_nothing() {
 }
 
 #[test]
-fn large_arguments_of_what_is_not_protected_are_streamed_unchanged() {
+fn large_arguments_of_unprotected_records_are_streamed_unchanged() {
     let long = "v".repeat(5000);
     let lines = [
         &*format!("SET other {long}"),
@@ -134,7 +134,7 @@ fn large_arguments_of_what_is_not_protected_are_streamed_unchanged() {
 }
 
 #[test]
-fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
+fn a_malformed_streamed_request_ends_the_connection_with_an_error() {
     let mut pair = pair();
     pair.send(&["GET wa:1"]);
     let mut bytes = request(&format!("SET other {}", "v".repeat(5000)));
@@ -144,7 +144,7 @@ fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
     assert!(pair.connection.is_streaming());
     pair.bytes(b"xx");
     assert!(pair.ended);
-    // The server answers what it has as a whole, and no more.
+    // The server answers only complete requests.
     pair.answer("@wa:1=v");
     let got = pair.got();
     let error = "$1\r\nv\r\n-ERR Protocol error: ";
@@ -153,7 +153,7 @@ fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
 }
 
 #[test]
-fn a_streamed_request_whose_reply_is_skipped_takes_only_its_own_back() {
+fn only_the_reply_to_a_streamed_request_is_skipped() {
     let mut pair = pair().with_reply_modes();
     let mut bytes = requests(&["GET wa:1", "CLIENT REPLY SKIP"]);
     bytes.extend(request(&format!("SET other {}", "v".repeat(5000))));
@@ -186,7 +186,7 @@ fn long_names_of_requests_without_a_reply_are_bounded() {
         format!("APPEND wa:{name} x"),
     ] {
         let mut pair = Pair::with(Mode::On, limits);
-        // Whatever is refused has its turn behind this one.
+        // A refused request has its turn behind this one.
         pair.send(&["GET open"]);
         for _ in 0..1000 {
             pair.send(&[&line]);
@@ -209,7 +209,7 @@ fn a_refused_large_value_discards_its_transaction() {
 
 #[test]
 fn a_reply_that_is_too_large_to_hold_is_an_error_in_its_place() {
-    // Names and lengths may stand beside the value.
+    // Names and lengths may be beside the value.
     let long = from_server(&format!("@wa:1={}", "v".repeat(80_000)));
     let mut pair = pair();
     pair.send(&["GET other", "GET wa:1", "GET wa:2"]);
@@ -231,7 +231,7 @@ fn a_reply_that_is_too_large_to_hold_is_an_error_in_its_place() {
 fn large_replies_without_protected_values_are_streamed_unchanged() {
     let long = from_server(&format!("*2 '{} :1", "v".repeat(80_000)));
     let mut pair = pair();
-    // The server did not open the transaction: the reply comes at once.
+    // The server did not open the transaction: the reply is received at once.
     pair.send(&["LRANGE other 0 -1", "MULTI", "LRANGE other 0 -1"]);
     for bytes in [&long[..], b"-NOAUTH x\r\n", &long] {
         for chunk in bytes.chunks(1000) {
@@ -243,7 +243,7 @@ fn large_replies_without_protected_values_are_streamed_unchanged() {
 }
 
 #[test]
-fn no_more_requests_are_taken_than_may_wait() {
+fn the_number_of_waiting_requests_is_bounded() {
     let mut pair = pair();
     pair.send(&["GET wa:1"; 20]);
     assert_eq!(pair.sent(), requests(&["GET wa:1"; 8]));
@@ -265,7 +265,7 @@ fn a_hundred_thousand_requests_may_wait_for_their_replies() {
 }
 
 #[test]
-fn a_value_that_the_server_would_not_take_is_refused_and_nothing_is_sent() {
+fn a_value_that_the_server_would_not_accept_is_refused_and_nothing_is_sent() {
     for (settings, name) in [
         (
             ServerSettings {
@@ -314,7 +314,7 @@ fn a_value_that_the_server_would_not_take_is_refused_and_nothing_is_sent() {
 }
 
 #[test]
-fn what_replies_hold_is_bounded_by_bytes_too() {
+fn pending_replies_are_bounded_by_bytes_as_well() {
     let limits = Limits {
         request: 2048,
         ..Limits::default()
@@ -338,7 +338,7 @@ fn a_long_name_is_remembered_once_for_all_its_fields() {
 }
 
 #[test]
-fn bytes_that_are_no_request_end_the_conversation() {
+fn bytes_that_are_not_a_request_end_the_conversation() {
     for bytes in [
         &b"*1\r\n+OK\r\n"[..],
         b"*x\r\n",

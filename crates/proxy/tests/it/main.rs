@@ -1,5 +1,5 @@
-//! The proxy's engine between two byte queues: no socket, no server, no clock. Only where clients share
-//! a lane, and at the end of a proxy, there is a real server.
+//! The proxy's engine between two byte queues: no socket, no server, no clock. Only tests of shared lanes
+//! and of the shutdown use a real server.
 
 mod broken;
 mod decoys;

@@ -1,11 +1,11 @@
-//! Replies stand in the order of their requests, whoever made them, and nothing stands within one.
+//! Replies are in the order of their requests, whether the server or the proxy answers, and none interrupts another.
 
 use waxseal_proxy::UnexpectedReply;
 
 use crate::pair::{Pair, from_server, to_client};
 
 #[test]
-fn answers_made_here_wait_for_the_replies_before_them() {
+fn answers_of_the_proxy_wait_for_the_replies_before_them() {
     let mut pair = Pair::new();
     pair.send(&[
         "GET wa:1",
@@ -25,9 +25,9 @@ fn answers_made_here_wait_for_the_replies_before_them() {
     assert!(got.contains("\r\n-SEALREFUSED SADD "), "{got}");
 }
 
-/// A request refused while a reply is half way: at every place in it.
+/// A request that is refused during a reply, at every position in it.
 #[test]
-fn answers_made_here_never_stand_within_a_reply() {
+fn answers_of_the_proxy_never_interrupt_a_reply() {
     for (begin, line, reply) in [
         (Pair::new as fn() -> Pair, "GET other", "'text"),
         (Pair::new, "LRANGE other 0 -1", "*2 'a :1"),
@@ -52,7 +52,7 @@ fn answers_made_here_never_stand_within_a_reply() {
 }
 
 #[test]
-fn answers_made_here_never_stand_within_a_message() {
+fn answers_of_the_proxy_never_interrupt_a_message() {
     let message = from_server(">3 'message 'a 'long");
     for cut in 1..message.len() {
         let mut pair = Pair::resp3();
@@ -74,7 +74,7 @@ fn answers_made_here_never_stand_within_a_message() {
 }
 
 #[test]
-fn a_request_that_waits_on_the_server_is_known_until_every_reply_has_come() {
+fn a_blocked_request_is_tracked_until_every_reply_is_received() {
     for lines in [
         ["BLPOP other 0", "GET wa:1"],
         ["BLPOP wa:q 0", "SET wa:1 @wa:1=v"],
@@ -108,7 +108,7 @@ fn a_reply_that_no_request_explains_is_an_error() {
 }
 
 #[test]
-fn a_reply_of_another_shape_is_an_error_and_none_of_it_comes() {
+fn a_reply_of_another_shape_is_an_error_and_none_of_it_is_delivered() {
     for (line, reply) in [
         ("GET wa:1", "*1 @wa:1=v"),
         ("GET wa:1", "%1 'f @wa:1=v"),

@@ -1,4 +1,4 @@
-//! A conversation written down: what the client sends, what the server is scripted to answer. Words
+//! A scripted conversation: what the client sends, and what the server answers. Words
 //! that begin with `@` are protected values: `@name=value` or `@name/field=value` is the envelope on
 //! the server's side and the plain value on the client's.
 
@@ -10,7 +10,7 @@ use waxseal_proxy::{Connection, Limits, Link, Next, Protection, RequestProgress,
 use waxseal_resp::{RequestLimits, RequestScanner, Scan, write_bulk, write_request_head};
 
 pub(crate) const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
-/// A key that this proxy does not have.
+/// A key that the proxy does not have.
 const FOREIGN: [u8; 32] = *b"vutsrqponmlkjihgfedcba9876543210";
 
 pub(crate) fn sealer(key: [u8; 32], mode: Mode) -> Sealer {
@@ -18,7 +18,7 @@ pub(crate) fn sealer(key: [u8; 32], mode: Mode) -> Sealer {
     Sealer::new(Arc::new(keyring), mode, Format::Sealed).plain_values(PlainValues::Json)
 }
 
-/// Which side of the proxy bytes are on.
+/// A side of the proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
@@ -26,25 +26,25 @@ pub(crate) enum Side {
 }
 
 /// `name=value` or `name/field=value`.
-pub(crate) fn envelope(place: &str, key: [u8; 32]) -> Vec<u8> {
-    let (place, value) = place.split_once('=').unwrap();
-    let binding = match place.split_once('/') {
+pub(crate) fn envelope(location: &str, key: [u8; 32]) -> Vec<u8> {
+    let (location, value) = location.split_once('=').unwrap();
+    let binding = match location.split_once('/') {
         Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
-        None => Binding::record(place.as_bytes()),
+        None => Binding::record(location.as_bytes()),
     };
     sealer(key, Mode::On)
         .seal(value.as_bytes(), binding)
         .unwrap()
 }
 
-/// A request of these words, as the client sends it.
+/// Encodes a request of these words, as the client sends it.
 pub(crate) fn request(words: &str) -> Vec<u8> {
     let words: Vec<&str> = words.split(' ').collect();
     let mut out = Vec::new();
     write_request_head(&mut out, words.len());
     for word in words {
         let text = match word.strip_prefix('@') {
-            Some(place) => place.split_once('=').unwrap().1,
+            Some(location) => location.split_once('=').unwrap().1,
             None => word,
         };
         write_bulk(&mut out, text.as_bytes());
@@ -52,27 +52,27 @@ pub(crate) fn request(words: &str) -> Vec<u8> {
     out
 }
 
-/// Requests, one for each line.
+/// Encodes requests, one for each line.
 pub(crate) fn requests(lines: &[&str]) -> Vec<u8> {
     lines.iter().flat_map(|line| request(line)).collect()
 }
 
 /// A reply in words: `'text` is a bulk string, `@…` a protected value, `!…` an envelope under a key
-/// that nobody has, everything else a line of RESP as it is, with `~` for a space.
+/// that is unknown, everything else a literal line of RESP, with `~` for a space.
 pub(crate) fn reply(words: &str, side: Side) -> Vec<u8> {
     let mut out = Vec::new();
     for word in words.split(' ') {
         if let Some(text) = word.strip_prefix('\'') {
             write_bulk(&mut out, text.as_bytes());
-        } else if let Some(place) = word.strip_prefix('@') {
+        } else if let Some(location) = word.strip_prefix('@') {
             match side {
-                Side::Server => write_bulk(&mut out, &envelope(place, KEY)),
+                Side::Server => write_bulk(&mut out, &envelope(location, KEY)),
                 Side::Client => {
-                    write_bulk(&mut out, place.split_once('=').unwrap().1.as_bytes());
+                    write_bulk(&mut out, location.split_once('=').unwrap().1.as_bytes());
                 }
             }
-        } else if let Some(place) = word.strip_prefix('!') {
-            write_bulk(&mut out, &envelope(place, FOREIGN));
+        } else if let Some(location) = word.strip_prefix('!') {
+            write_bulk(&mut out, &envelope(location, FOREIGN));
         } else {
             out.extend_from_slice(word.replace('~', " ").as_bytes());
             out.extend_from_slice(b"\r\n");
@@ -81,12 +81,12 @@ pub(crate) fn reply(words: &str, side: Side) -> Vec<u8> {
     out
 }
 
-/// As the server sends it.
+/// Encodes a reply as the server sends it.
 pub(crate) fn from_server(words: &str) -> Vec<u8> {
     reply(words, Side::Server)
 }
 
-/// As the client gets it.
+/// Encodes a reply as the client receives it.
 pub(crate) fn to_client(words: &str) -> String {
     text(&reply(words, Side::Client))
 }
@@ -95,39 +95,39 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The arguments of whole requests.
+/// Parses complete requests into their arguments.
 pub(crate) fn arguments(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let mut found = Vec::new();
+    let mut actual = Vec::new();
     while !bytes.is_empty() {
         let mut scanner = RequestScanner::new(RequestLimits::default());
         let Ok(Scan::Complete { len }) = scanner.scan(bytes) else {
             panic!("no whole requests: {}", text(bytes));
         };
         let arguments = scanner.arguments(bytes);
-        found.push(arguments.iter().map(|it| it.to_vec()).collect());
+        actual.push(arguments.iter().map(|it| it.to_vec()).collect());
         bytes = &bytes[len..];
     }
-    found
+    actual
 }
 
-/// Whether these bytes are the requests that these lines say, every `@` sealed for its place.
+/// Asserts that these bytes are the requests of these lines, every `@` sealed for its record.
 pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
     let sent = arguments(sent);
     assert_eq!(sent.len(), lines.len(), "requests to the server");
-    for (found, line) in sent.iter().zip(lines) {
+    for (actual, line) in sent.iter().zip(lines) {
         let words: Vec<&str> = line.split(' ').collect();
-        assert_eq!(found.len(), words.len(), "{line}");
-        for (found, word) in found.iter().zip(words) {
-            let Some(place) = word.strip_prefix('@') else {
-                assert_eq!(text(found), word, "{line}");
+        assert_eq!(actual.len(), words.len(), "{line}");
+        for (actual, word) in actual.iter().zip(words) {
+            let Some(location) = word.strip_prefix('@') else {
+                assert_eq!(text(actual), word, "{line}");
                 continue;
             };
-            let (place, value) = place.split_once('=').unwrap();
-            let binding = match place.split_once('/') {
+            let (location, value) = location.split_once('=').unwrap();
+            let binding = match location.split_once('/') {
                 Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
-                None => Binding::record(place.as_bytes()),
+                None => Binding::record(location.as_bytes()),
             };
-            let opened = sealer(KEY, Mode::Required).open(found, binding).unwrap();
+            let opened = sealer(KEY, Mode::Required).open(actual, binding).unwrap();
             assert_eq!(text(&opened.unwrap().value), value, "{line}");
         }
     }
@@ -177,7 +177,7 @@ impl Pair {
         pair
     }
 
-    /// The same after the server has said that replies may be switched off.
+    /// Has the server permit that replies are switched off.
     pub(crate) fn with_reply_modes(mut self) -> Self {
         self.send(&["CLIENT REPLY SKIP", "PING"]);
         assert_sent(&self.sent(), &["cLIENT REPLY ON"]);
@@ -199,24 +199,24 @@ impl Pair {
         taken
     }
 
-    /// The time that a refusal was held back for is over.
+    /// Ends the delay of a refusal.
     pub(crate) fn end_delay(&mut self) {
         self.connection.end_delay(&mut self.client);
         self.take();
     }
 
-    /// The client sends bytes.
+    /// Receives bytes from the client.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.from_client.extend_from_slice(bytes);
         self.take();
     }
 
-    /// The client sends requests.
+    /// Receives requests from the client.
     pub(crate) fn send(&mut self, lines: &[&str]) {
         self.bytes(&requests(lines));
     }
 
-    /// The server sends bytes.
+    /// Receives bytes from the server.
     pub(crate) fn answer_bytes(&mut self, bytes: &[u8]) -> Result<(), UnexpectedReply> {
         self.from_server.extend_from_slice(bytes);
         let client = &mut self.client;
@@ -229,23 +229,23 @@ impl Pair {
         Ok(())
     }
 
-    /// The server answers; everything is taken.
+    /// Receives a reply from the server, which must be consumed completely.
     pub(crate) fn answer(&mut self, words: &str) {
         self.answer_bytes(&from_server(words)).unwrap();
         assert!(self.from_server.is_empty());
     }
 
-    /// What went to the server since the last call.
+    /// Returns the bytes sent to the server since the last call.
     pub(crate) fn sent(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.upstream)
     }
 
-    /// What the client got since the last call.
+    /// Returns the bytes sent to the client since the last call.
     pub(crate) fn got(&mut self) -> String {
         text(&std::mem::take(&mut self.client))
     }
 
-    /// One request that goes out as it is said, its reply, and what the client must get.
+    /// Exchanges one request that is sent as written for its reply, and asserts what the client gets.
     pub(crate) fn exchange(&mut self, line: &str, reply: &str, got: &str) {
         self.send(&[line]);
         assert_sent(&self.sent(), &[line]);
@@ -253,15 +253,15 @@ impl Pair {
         assert_eq!(self.got(), to_client(got), "{line}");
     }
 
-    /// The connection is as good as new: one more exchange of a value works.
+    /// Asserts that the connection works: one more value is exchanged.
     pub(crate) fn assert_usable(&mut self) {
         self.exchange("GET wa:next", "@wa:next=after", "@wa:next=after");
         assert!(self.connection.has_all_replies());
     }
 }
 
-/// One exchange with both directions chopped into pieces of every size: the client's `lines` go out as
-/// `sent`, and `reply` arrives as `got`.
+/// Exchanges requests with both directions in pieces of every size: the client's `lines` are sent as
+/// `sent`, and `reply` is delivered as `got`.
 pub(crate) fn at_every_chunking(
     begin: fn() -> Pair,
     lines: &[&str],
@@ -269,13 +269,13 @@ pub(crate) fn at_every_chunking(
     reply: &str,
     got: &str,
 ) {
-    let outward = requests(lines);
-    let back = from_server(reply);
-    for size in 1..=outward.len().max(back.len()) {
+    let requested = requests(lines);
+    let answered = from_server(reply);
+    for size in 1..=requested.len().max(answered.len()) {
         let mut pair = begin();
-        outward.chunks(size).for_each(|chunk| pair.bytes(chunk));
+        requested.chunks(size).for_each(|chunk| pair.bytes(chunk));
         assert_sent(&pair.sent(), sent);
-        for chunk in back.chunks(size) {
+        for chunk in answered.chunks(size) {
             pair.answer_bytes(chunk).unwrap();
         }
         assert_eq!(pair.got(), to_client(got), "{lines:?} in pieces of {size}");

@@ -1,5 +1,5 @@
-//! A bug of ours that one client meets: that client is cut, or the clients of the lane that it met it on, and
-//! the proxy serves all others and the clients that come next. The bug is in the report that the proxy makes of
+//! A panic in the task of one client: that client is disconnected, or the clients of its lane, and
+//! the proxy serves all others and new clients. The panic is planted in the report about
 //! a value that does not open.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::keyed::RUNTIME;
 use crate::pair::{KEY, envelope, protection};
 
 #[test]
-fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
+fn a_panic_ends_one_client_and_not_the_proxy() {
     let redis = RedisServer::start();
     let mut server = redis.client();
     let mut damaged = envelope("wa:1=a", KEY);
@@ -29,7 +29,7 @@ fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
         for _ in 0..3 {
             let mut client = Client::connect(port).unwrap();
             assert_eq!(client.cmd(&["GET", "wa:2"]).to_text(), "b", "{sharing:?}");
-            // On a lane it is told that its connection to the store has ended.
+            // On a lane it gets the error that its connection to the store has ended.
             let reply = client.try_cmd(&["GET", "wa:1"]);
             assert!(
                 reply.is_err() || reply.is_ok_and(|it| it.error().is_some()),
@@ -41,7 +41,7 @@ fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
         if sharing == Sharing::Dedicated {
             assert_eq!(bystander.cmd(&["GET", "wa:2"]).to_text(), "b");
         }
-        // Nobody is left that a drain would wait for.
+        // No client is left that a drain would wait for.
         drop((bystander, next));
         stop.send(()).unwrap();
         let ended = RUNTIME.block_on(running).unwrap();

@@ -1,5 +1,5 @@
-//! Random pipelines in random pieces: no protected value goes out in clear, every request has its one
-//! reply in its turn, and what is not protected is the same to the byte on both sides.
+//! Random pipelines in random pieces: no protected value is sent in clear, every request has its one
+//! reply in its turn, and bytes that are not protected are the same on both sides.
 
 use proptest::prelude::*;
 use waxseal_resp::{RequestLimits, RequestScanner, Scan, write_bulk, write_request_head};
@@ -9,7 +9,7 @@ use crate::pair::{Pair, Side, from_server, reply, request};
 /// Part of every protected value here, and of nothing else.
 const CANARY: &str = "canary-in-clear";
 
-/// One request and what becomes of it.
+/// One request, and what is sent and received for it.
 #[derive(Clone, Debug)]
 struct Step {
     request: Vec<u8>,
@@ -138,7 +138,7 @@ fn unprotected() -> impl Strategy<Value = Step> {
         })
 }
 
-/// Takes whole requests off what went to the server.
+/// Takes complete requests from the bytes sent to the server.
 #[derive(Default)]
 struct Server {
     came: Vec<u8>,
@@ -146,17 +146,17 @@ struct Server {
 }
 
 impl Server {
-    fn hears(&mut self, bytes: &[u8], expected: &mut std::slice::Iter<'_, &Step>) {
+    fn receive(&mut self, bytes: &[u8], expected: &mut std::slice::Iter<'_, &Step>) {
         self.came.extend_from_slice(bytes);
-        let found = |it: &[u8]| it.windows(CANARY.len()).any(|at| at == CANARY.as_bytes());
-        assert!(!found(&self.came), "a protected value in clear");
+        let actual = |it: &[u8]| it.windows(CANARY.len()).any(|at| at == CANARY.as_bytes());
+        assert!(!actual(&self.came), "a protected value in clear");
         loop {
             let mut scanner = RequestScanner::new(RequestLimits::default());
             let Ok(Scan::Complete { len }) = scanner.scan(&self.came) else {
                 return;
             };
             let request: Vec<u8> = self.came.drain(..len).collect();
-            let step = expected.next().expect("a request that nobody sent");
+            let step = expected.next().expect("a request that no client sent");
             if matches!(step.goes_out, Out::Unchanged) {
                 assert_eq!(request, step.request);
             } else {
@@ -167,7 +167,7 @@ impl Server {
     }
 }
 
-/// Whether these bytes are exactly the replies to these steps.
+/// Asserts that these bytes are exactly the replies to these steps.
 fn assert_got(mut got: &[u8], steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         match &step.got {
@@ -213,7 +213,7 @@ proptest! {
                 let now: Vec<u8> = server.answers.drain(..size).collect();
                 pair.answer_bytes(&now).unwrap();
             }
-            server.hears(&pair.sent(), &mut expected);
+            server.receive(&pair.sent(), &mut expected);
             got.extend_from_slice(pair.got().as_bytes());
         }
         prop_assert!(pair.connection.is_idle());

@@ -1,10 +1,10 @@
-//! A server must not lead a client past the proxy: neither by what the client asks for, nor by what the
-//! server says unasked.
+//! A server must not redirect a client past the proxy: neither at the client's request, nor by a message
+//! that it sends unasked.
 
 use crate::pair::{Pair, assert_sent, at_every_chunking, to_client};
 
 #[test]
-fn maintenance_notifications_are_not_asked_for() {
+fn maintenance_notifications_are_not_requested() {
     let mut pair = Pair::resp3();
     pair.send(&[
         "CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type external-ip",
@@ -20,7 +20,7 @@ fn maintenance_notifications_are_not_asked_for() {
          -ERR unknown subcommand 'FUTURE'. Try CLIENT HELP.\r\n"
     );
     pair.answer("@wa:1=v");
-    // Nothing was sent that leaves a trace; the protocol was.
+    // Nothing was sent that leaves a trace; only the protocol was changed.
     assert!(pair.connection.is_movable());
     let mut pair = Pair::new();
     let long = format!("CLIENT {}", "x".repeat(300));
@@ -47,7 +47,7 @@ fn an_unknown_subcommand_aborts_a_transaction_as_a_server_would() {
 }
 
 #[test]
-fn a_client_does_not_offer_to_be_redirected() {
+fn a_client_cannot_offer_to_be_redirected() {
     for (line, sent) in [
         ("CLIENT CAPA redirect", "CLIENT CAPA none"),
         ("CLIENT CAPA other ReDirect", "CLIENT CAPA other none"),
@@ -66,7 +66,7 @@ fn a_client_does_not_offer_to_be_redirected() {
 }
 
 #[test]
-fn what_would_lead_a_client_elsewhere_is_dropped() {
+fn messages_that_would_redirect_a_client_are_dropped() {
     let lines = ["GET wa:1", "GET wa:2"];
     for kind in [
         "MOVING",
@@ -88,7 +88,7 @@ fn what_would_lead_a_client_elsewhere_is_dropped() {
             pair.assert_usable();
         }
     }
-    // Others are not.
+    // Other messages are not.
     let push = ">2 'invalidate *1 'open:1";
     let mut pair = Pair::resp3();
     pair.answer(push);

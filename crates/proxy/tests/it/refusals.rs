@@ -1,4 +1,4 @@
-//! Refused requests: what the client is told, what is recorded of them, and what a trial does instead.
+//! Refused requests: the client's error, the record of them, and their treatment in a trial.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn report(refusals: &Refusals) -> RefusalReport {
 }
 
 #[test]
-fn the_client_is_told_the_line_that_would_let_its_request_pass() {
+fn the_clients_error_has_the_setting_that_would_accept_its_request() {
     for (line, remedy) in [
         (
             "EVAL code 1 app:9f12:lock token",
@@ -49,7 +49,7 @@ fn the_client_is_told_the_line_that_would_let_its_request_pass() {
             "LOCK.ACQUIRE app:7:lock",
             "; or set except = [\"app:*:lock\"] in the",
         ),
-        // Nothing tells these from other records of the pattern.
+        // No glob distinguishes these from other records of the pattern.
         (
             "INCR wa:5215512345678",
             "under WATCH if others write too\r\n",
@@ -59,7 +59,7 @@ fn the_client_is_told_the_line_that_would_let_its_request_pass() {
             "name the script's records in except = [...], or set scripts = \"forward\" if the script treats \
              values as opaque bytes\r\n",
         ),
-        // One of two names cannot be named.
+        // One of two names has no glob.
         (
             "SMOVE app:7:lock wa:1 v",
             "or in a string, hash or list\r\n",
@@ -71,13 +71,13 @@ fn the_client_is_told_the_line_that_would_let_its_request_pass() {
         let got = pair.got();
         assert!(got.starts_with("-SEALREFUSED "), "{got}");
         assert!(got.contains(remedy), "{line}: {got}");
-        let told = ["5215", "9f12", "ana"].iter().any(|it| got.contains(it));
-        assert!(!told, "{got}");
+        let reported = ["5215", "9f12", "ana"].iter().any(|it| got.contains(it));
+        assert!(!reported, "{got}");
     }
 }
 
 #[test]
-fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
+fn only_a_short_remedy_that_accepts_the_request_is_shown() {
     let words = [
         "lock", "tags", "hits", "jobs", "meta", "queue", "stats", "index", "events",
     ];
@@ -93,12 +93,12 @@ fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
             sunion(&mut words[..8].iter().map(|it| format!("app:{it}"))),
             Some("\"app:index\"]"),
         ),
-        // More globs than are told, of which a part would be told as all.
+        // More globs than are shown, and a part of them would not be a remedy.
         (
             sunion(&mut words.iter().map(|it| format!("app:{it}"))),
             None,
         ),
-        // Behind the names that are looked at.
+        // Behind the names that are read.
         (format!("{} app:5215512345678", same(20)), None),
         (format!("INCR {long}"), None),
         // SORT reads records that no name of the request is.
@@ -134,7 +134,7 @@ fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
 }
 
 #[test]
-fn sort_over_excepted_names_alone_passes() {
+fn sort_over_excepted_names_alone_is_forwarded() {
     let pattern = RecordPattern::parse("app:*").unwrap();
     let pattern = pattern.except(&["app:*:list", "app:*:weight"]).unwrap();
     let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
@@ -155,7 +155,7 @@ fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
     }
     pair.send(&["INCR wa:1", "SYNC", "MULTI", "SUBSCRIBE c", "DISCARD"]);
     let report = report(&refusals);
-    let found: Vec<_> = report
+    let actual: Vec<_> = report
         .rows
         .iter()
         .map(|row| {
@@ -166,7 +166,7 @@ fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
     let app = Some("app:*");
     let computes = "computes_on_value";
     assert_eq!(
-        found,
+        actual,
         [
             ("incr", app, computes, "except = [\"app:*:hits\"]", 6),
             ("incr", app, computes, "except = [\"app:*:views\"]", 3),
@@ -191,7 +191,7 @@ fn the_log_has_the_first_refusal_at_once_and_then_their_number_once_a_minute() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     pair.send(&["INCR app:5215512345678:hits"]);
-    // It was logged when it came.
+    // It was logged when it was refused.
     assert!(refusals.due_lines(at(3600), true).is_empty());
     for _ in 0..1203 {
         pair.send(&["INCR app:5215512345678:hits"]);
@@ -219,7 +219,7 @@ fn the_log_has_the_first_refusal_at_once_and_then_their_number_once_a_minute() {
         "{record}"
     );
     assert!(refusals.due_lines(at(200), false).is_empty());
-    // What is left at the end is told whatever the time.
+    // At the end the remaining ones are logged at any time.
     pair.send(&["INCR app:5215512345678:hits"]);
     assert!(refusals.due_lines(at(64), false).is_empty());
     let last = refusals.due_lines(at(65), true);
@@ -232,7 +232,7 @@ fn the_log_has_the_first_refusal_at_once_and_then_their_number_once_a_minute() {
 }
 
 #[test]
-fn flags_are_told_where_the_patterns_are_flags() {
+fn flags_are_suggested_if_the_patterns_are_flags() {
     let (protection, refusals) = protected();
     let protection = protection.record_refusals(refusals.clone(), true);
     let mut pair = Pair::over(protection, Limits::default());
@@ -254,7 +254,7 @@ fn flags_are_told_where_the_patterns_are_flags() {
 }
 
 #[test]
-fn whatever_clients_send_what_is_kept_is_bounded_and_everything_is_counted() {
+fn the_record_is_bounded_whatever_clients_send_and_everything_is_counted() {
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
     let words = [
@@ -278,7 +278,7 @@ fn whatever_clients_send_what_is_kept_is_bounded_and_everything_is_counted() {
             .starts_with("apply the settings already suggested")
     );
 
-    // However many there are, the next kind is told.
+    // The next kind is logged, however many there are.
     let commands = "DECR INCRBY DECRBY APPEND SETRANGE SADD SREM SCARD SMEMBERS SISMEMBER SPOP SRANDMEMBER SINTER \
                     SUNION SDIFF ZADD ZREM ZCARD ZSCORE ZRANK ZRANGE ZINCRBY ZCOUNT XADD XLEN XDEL XTRIM XRANGE \
                     GEOADD GEOPOS GEODIST PFADD PFCOUNT SETBIT GETBIT BITCOUNT";
@@ -309,8 +309,8 @@ fn a_line_of_the_log_names_the_settings_of_all_requests_that_it_counts() {
         pair.send(&[&format!("INCR app:1:{word}")]);
     }
     pair.got();
-    let told = |lines: Vec<waxseal_proxy::RefusalLine>| lines[0].text.clone();
-    let text = told(refusals.due_lines(later, false));
+    let reported = |lines: Vec<waxseal_proxy::RefusalLine>| lines[0].text.clone();
+    let text = reported(refusals.due_lines(later, false));
     assert!(
         text.ends_with(
             "these settings let them pass and leave excepted records in plaintext: except = [\"app:*:hits\"]; \
@@ -318,9 +318,9 @@ fn a_line_of_the_log_names_the_settings_of_all_requests_that_it_counts() {
         ),
         "{text}"
     );
-    // What a line has told is not told again.
+    // What a line has reported is not reported again.
     pair.send(&["INCR app:1:rate", "INCR app:1:x"]);
-    let text = told(refusals.due_lines(later, true));
+    let text = reported(refusals.due_lines(later, true));
     assert!(
         text.ends_with("these settings let some of them pass and leave excepted records in plaintext: except = [\"app:*:rate\"]"),
         "{text}"
@@ -328,7 +328,7 @@ fn a_line_of_the_log_names_the_settings_of_all_requests_that_it_counts() {
 }
 
 #[test]
-fn a_transaction_is_aborted_with_the_first_reason_whatever_it_is() {
+fn a_transaction_is_aborted_with_its_first_reason() {
     let limits = Limits {
         value: 1000,
         request: 2000,
@@ -383,12 +383,12 @@ fn trial(keeps_names: bool) -> (Pair, Arc<Refusals>) {
 }
 
 #[test]
-fn a_trial_forwards_what_would_be_refused_sealed_or_opened_as_it_is() {
+fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
     let (mut pair, refusals) = trial(false);
     for (line, reply) in [
         ("SET app:1 v", "+OK"),
         ("GET app:1", "'v"),
-        // Sent as GET where values are sealed.
+        // Sent as GET if values are sealed.
         ("STRLEN app:1", ":1"),
         ("INCR app:1:hits", ":1"),
         ("EVAL code 1 app:1:lock", ":1"),
@@ -405,7 +405,7 @@ fn a_trial_forwards_what_would_be_refused_sealed_or_opened_as_it_is() {
     let large = format!("SET app:1 {}", "x".repeat(5000));
     pair.exchange(&large, "+OK", "+OK");
     let report = report(&refusals);
-    let found: Vec<_> = report
+    let actual: Vec<_> = report
         .rows
         .iter()
         .map(|row| (row.command, row.count))
@@ -418,7 +418,7 @@ fn a_trial_forwards_what_would_be_refused_sealed_or_opened_as_it_is() {
         ("rename", 1),
         ("set", 1),
     ];
-    assert_eq!(found, expected);
+    assert_eq!(actual, expected);
     assert!(
         report
             .rows
@@ -432,7 +432,7 @@ fn a_trial_forwards_what_would_be_refused_sealed_or_opened_as_it_is() {
 }
 
 #[test]
-fn a_trial_still_refuses_what_no_proxy_lets_pass() {
+fn a_trial_still_refuses_requests_that_no_proxy_can_forward() {
     let (mut pair, refusals) = trial(true);
     for line in [
         "SYNC",
@@ -444,7 +444,7 @@ fn a_trial_still_refuses_what_no_proxy_lets_pass() {
         assert!(pair.sent().is_empty(), "{line}");
         assert!(pair.got().starts_with('-'), "{line}");
     }
-    // Where a server would lead the client elsewhere, past the proxy.
+    // The server would redirect the client past the proxy.
     pair.send(&["CLIENT CAPA redirect"]);
     assert!(!text(&pair.sent()).contains("redirect"));
     pair.answer("+OK");
@@ -456,15 +456,15 @@ fn a_trial_still_refuses_what_no_proxy_lets_pass() {
     assert!(rows.iter().filter(|row| !row.is_forwarded).count() >= 4);
 }
 
-/// Compare and delete, without blanks.
+/// Compare and delete, without spaces.
 const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
 
 #[test]
-fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
+fn the_script_of_a_lock_is_accepted_unless_it_is_inside_a_transaction() {
     let release = format!("EVAL {RELEASE} 1 app:7:lock token");
     let (mut pair, refusals) = trial(false);
     pair.exchange(&release, ":1", ":1");
-    // Of a digest whose text has not come by it is not known what it does: no refusal, and no setting.
+    // A digest whose text was never sent is unknown: no refusal, and no setting.
     let digest = "EVALSHA 0000000000000000000000000000000000000000 1 app:7:lock token";
     pair.exchange(digest, ":1", ":1");
     pair.send(&["MULTI", &release, "EXEC"]);
@@ -476,8 +476,8 @@ fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
     let [row] = &rows.rows[..] else {
         panic!("{rows:?}");
     };
-    let found = (row.command, row.reason, &*row.setting, row.is_forwarded);
-    assert_eq!(found, ("eval", "in_transaction", except, true));
+    let actual = (row.command, row.reason, &*row.setting, row.is_forwarded);
+    assert_eq!(actual, ("eval", "in_transaction", except, true));
 
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
@@ -489,7 +489,7 @@ fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
 }
 
 #[test]
-fn commands_of_a_transaction_that_would_be_aborted_do_not_work_unchanged() {
+fn commands_of_a_transaction_that_would_be_aborted_are_not_counted_as_accepted() {
     let (mut pair, refusals) = trial(false);
     let ok = ["MULTI", "SET app:1 v", "EXEC"];
     pair.send(&ok);
@@ -511,7 +511,7 @@ fn commands_of_a_transaction_that_would_be_aborted_do_not_work_unchanged() {
 }
 
 #[test]
-fn requests_on_excepted_names_say_nothing_about_protected_records() {
+fn requests_on_excepted_names_are_not_counted() {
     let refusals = Arc::new(Refusals::default());
     let pattern = RecordPattern::parse("app:*").unwrap();
     let pattern = pattern.except(&["app:*:hits"]).unwrap();
@@ -527,7 +527,7 @@ fn requests_on_excepted_names_say_nothing_about_protected_records() {
 }
 
 #[test]
-fn a_trial_waits_as_a_server_does() {
+fn a_trial_blocks_as_a_server_does() {
     let (mut pair, _) = trial(false);
     pair.send(&["XREAD BLOCK 0 STREAMS app:s $", "PING"]);
     assert_sent(&pair.sent(), &["XREAD BLOCK 0 STREAMS app:s $", "PING"]);

@@ -1,13 +1,13 @@
-//! Known scripts: the value is read first, and the script then compares what is stored.
+//! Known scripts: the value is read first, and the script then compares the stored bytes.
 
 use waxseal_core::Mode;
 use waxseal_proxy::Limits;
 
 use crate::pair::{Pair, arguments, assert_sent, protection, request, text, to_client};
 
-/// Compare and delete, without blanks.
+/// Compare and delete, without spaces.
 const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
-/// Takes a lock that is free, or sets its lifetime.
+/// Acquires a free lock, or sets its expiry.
 const SAVE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('pexpire',KEYS[1],ARGV[2])\telse\treturn\tredis.call('set',KEYS[1],ARGV[1],'NX','PX',ARGV[2])\tend";
 /// phpredis' digest of compare and delete.
 const DIGEST: &str = "b70c2384248f88e6b75b9f89241a180f856ad852";
@@ -16,7 +16,7 @@ fn release(token: &str) -> String {
     format!("EVAL {RELEASE} 1 wa:1 {token}")
 }
 
-/// A text's SHA-1.
+/// The SHA-1 of a text.
 fn digest(text: &str) -> String {
     let digest = waxseal_core::script_digest(text.as_bytes());
     waxseal_core::hex::encode(&digest)
@@ -28,7 +28,7 @@ fn forwarding() -> Pair {
     Pair::over(protection, Limits::default())
 }
 
-/// The arguments of the only request that was sent.
+/// Returns the arguments of the only request that was sent.
 #[track_caller]
 fn only(pair: &mut Pair) -> Vec<Vec<u8>> {
     let mut sent = arguments(&pair.sent());
@@ -37,7 +37,7 @@ fn only(pair: &mut Pair) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_token_is_replaced_by_what_is_stored() {
+fn the_token_is_replaced_by_the_stored_bytes() {
     for command in [
         release("token"),
         format!("eval_ro {RELEASE} 1 wa:1 token"),
@@ -86,7 +86,7 @@ fn an_argument_that_the_script_stores_is_sealed() {
         assert_eq!(pair.got(), "+OK\r\n");
         pair.assert_usable();
     }
-    // Nothing is compared: nothing is read.
+    // Nothing is compared, so nothing is read.
     let mut pair = Pair::new();
     let take = "EVAL return\tredis.call('set',KEYS[1],ARGV[1],'NX','PX',ARGV[2]) 1 wa:1 token 9";
     pair.send(&[take]);
@@ -97,7 +97,7 @@ fn an_argument_that_the_script_stores_is_sealed() {
 }
 
 #[test]
-fn a_value_that_was_sealed_again_in_between_is_read_again() {
+fn a_value_that_was_resealed_in_between_is_read_again() {
     let mut pair = Pair::new();
     pair.send(&[&release("token"), "PING"]);
     for attempt in 1..=3 {
@@ -110,7 +110,7 @@ fn a_value_that_was_sealed_again_in_between_is_read_again() {
     assert_sent(&pair.sent(), &["PING"]);
     pair.answer("+PONG");
     assert_eq!(pair.got(), "+PONG\r\n");
-    // Replaced by another value: the script says so about that one.
+    // Replaced by another value: the script's answer is about that one.
     pair.send(&[&release("token")]);
     pair.answer("@wa:1=token");
     pair.answer(":0");
@@ -141,7 +141,7 @@ fn a_mismatch_over_a_value_that_has_not_changed_is_the_scripts_own_answer() {
 }
 
 #[test]
-fn a_value_that_changes_each_time_is_given_up_with_an_error() {
+fn a_value_that_changes_each_time_is_an_error() {
     let mut pair = Pair::new();
     pair.send(&[&release("token")]);
     let mut attempts = 0;
@@ -171,7 +171,7 @@ fn a_value_that_changes_each_time_is_given_up_with_an_error() {
 }
 
 #[test]
-fn what_the_read_is_answered_with_decides() {
+fn the_answer_to_the_read_decides() {
     for (stored, answer) in [
         ("-MOVED~7~host:1", "-MOVED 7 host:1\r\n"),
         ("-LOADING~wait", "-LOADING wait\r\n"),
@@ -188,7 +188,7 @@ fn what_the_read_is_answered_with_decides() {
         assert!(pair.sent().is_empty(), "{stored}");
         pair.assert_usable();
     }
-    // The script says that itself.
+    // The script itself answers that.
     let mut pair = Pair::new();
     pair.send(&[&release("token")]);
     pair.sent();
@@ -203,7 +203,7 @@ fn what_the_read_is_answered_with_decides() {
 fn replies_that_are_skipped_are_those_of_the_script() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY SKIP", &release("token"), "PING"]);
-    // The server is asked whether it lets the client skip once more.
+    // The server is asked once more whether the client may skip.
     if arguments(&pair.sent()) == arguments(&request("cLIENT REPLY ON")) {
         pair.answer("+OK");
     }
@@ -228,7 +228,7 @@ fn replies_that_are_skipped_are_those_of_the_script() {
     assert_eq!(pair.got(), "+OK\r\n");
     pair.sent();
     pair.assert_usable();
-    // An error of our own is skipped as well.
+    // An error of the proxy is skipped as well.
     pair.send(&["CLIENT REPLY SKIP", &release("token"), "PING"]);
     pair.answer("-LOADING~wait");
     pair.answer("+PONG");
@@ -238,7 +238,7 @@ fn replies_that_are_skipped_are_those_of_the_script() {
 }
 
 #[test]
-fn what_was_said_of_one_request_is_said_again_for_the_next() {
+fn a_prefix_command_is_sent_again_before_the_script() {
     let mut pair = Pair::new();
     pair.send(&["ASKING", &release("token")]);
     assert_sent(&pair.sent(), &["ASKING"]);
@@ -289,7 +289,7 @@ fn a_known_script_waits_for_the_replies_before_it_and_is_refused_in_a_transactio
 }
 
 #[test]
-fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
+fn an_unknown_digest_is_refused_until_its_text_was_sent() {
     let text = format!("--mine\n{RELEASE}");
     let digest = digest(&text).to_ascii_uppercase();
     let mut pair = Pair::new();
@@ -299,7 +299,7 @@ fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
         pair.got(),
         "-NOSCRIPT No matching script. Please use EVAL.\r\n"
     );
-    // Over records that are not protected digests pass.
+    // Digests over records that are not protected are forwarded.
     pair.exchange(&format!("EVALSHA {digest} 1 open token"), ":1", ":1");
     pair.exchange(&format!("SCRIPT LOAD {text}"), "'digest", "'digest");
     pair.send(&[&format!("EVALSHA {digest} 1 wa:1 token")]);
@@ -313,7 +313,7 @@ fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
     pair.send(&[&format!("EVALSHA {one} 1 wa:1")]);
     assert!(pair.got().starts_with("-NOSCRIPT "));
     let by_digest = format!("EVALSHA {} 1 wa:1", self::digest("return\t1"));
-    // Over records that are not protected nothing needs to be known of scripts.
+    // Scripts over records that are not protected need not be known.
     pair.exchange("EVAL return\t1 1 open", ":1", ":1");
     pair.send(&[&by_digest]);
     assert!(pair.got().starts_with("-NOSCRIPT "));
@@ -345,7 +345,7 @@ fn forwarded_scripts_are_unknown_ones() {
 }
 
 #[test]
-fn in_mode_off_sealed_values_are_still_compared() {
+fn sealed_values_are_still_compared_in_mode_off() {
     let mut pair = Pair::with(Mode::Off, Limits::default());
     pair.send(&[&release("token")]);
     pair.answer("@wa:1=token");
@@ -359,7 +359,7 @@ fn in_mode_off_sealed_values_are_still_compared() {
 }
 
 #[test]
-fn a_script_in_resp3_and_in_pieces_is_the_same() {
+fn a_script_works_alike_in_resp3_and_in_pieces() {
     let mut pair = Pair::resp3();
     for byte in request(&release("token")) {
         pair.bytes(&[byte]);
@@ -395,12 +395,12 @@ fn a_script_that_was_sent_is_not_sent_on_another_connection() {
 }
 
 #[test]
-fn where_unknown_scripts_are_forwarded_a_digest_could_still_be_that_of_a_lock() {
-    // The server has it cached from before the proxy was started.
+fn a_digest_may_be_that_of_a_lock_even_if_unknown_scripts_are_forwarded() {
+    // The server has cached it since before the proxy was started.
     let text = format!("--mine\n{RELEASE}");
     let by_digest = format!("EVALSHA {} 1 wa:1 token", digest(&text));
     let mut pair = forwarding();
-    // Several clients of one connection, before one of them has sent the text.
+    // Several requests of one connection, before one of them has sent the text.
     pair.send(&[&by_digest, &by_digest]);
     let got = pair.got();
     assert_eq!(got.matches("-NOSCRIPT ").count(), 2, "{got}");
@@ -419,7 +419,7 @@ fn where_unknown_scripts_are_forwarded_a_digest_could_still_be_that_of_a_lock() 
 }
 
 #[test]
-fn a_script_does_not_exist_whose_text_would_be_asked_for() {
+fn a_script_whose_text_would_be_requested_does_not_exist() {
     let known = digest(RELEASE);
     let ask = format!("SCRIPT EXISTS {known} {DIGEST} {known} 0123");
     let mut pair = Pair::new();
@@ -439,7 +439,7 @@ fn a_script_does_not_exist_whose_text_would_be_asked_for() {
 }
 
 #[test]
-fn the_text_of_a_long_script_is_noted_too() {
+fn the_text_of_a_long_script_is_remembered_as_well() {
     let text = format!("return\t1--{}", "x".repeat(2 * 1024 * 1024));
     let mut pair = Pair::new();
     pair.exchange(&format!("SCRIPT LOAD {text}"), "'digest", "'digest");

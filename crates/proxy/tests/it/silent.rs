@@ -1,4 +1,4 @@
-//! `CLIENT REPLY`: what is answered to nobody must neither come nor be waited for.
+//! `CLIENT REPLY`: replies that are switched off are neither delivered nor waited for.
 
 use crate::pair::{Pair, assert_sent, requests, to_client};
 
@@ -72,7 +72,7 @@ fn the_reply_to_a_rewritten_and_to_a_streamed_request_is_skipped() {
 }
 
 #[test]
-fn several_skips_are_one_and_on_takes_it_back() {
+fn several_skips_count_as_one_and_on_cancels_it() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY SKIP",
@@ -90,7 +90,7 @@ fn several_skips_are_one_and_on_takes_it_back() {
 }
 
 #[test]
-fn refusals_are_silent_too_while_replies_are_off() {
+fn refusals_are_silent_while_replies_are_off() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY OFF",
@@ -108,7 +108,7 @@ fn refusals_are_silent_too_while_replies_are_off() {
 }
 
 #[test]
-fn what_changes_the_meaning_of_replies_does_so_while_they_are_off() {
+fn changes_of_the_protocol_take_effect_while_replies_are_off() {
     for mode in ["OFF", "SKIP"] {
         let mode = format!("CLIENT REPLY {mode}");
         let mut pair = Pair::new().with_reply_modes();
@@ -116,7 +116,7 @@ fn what_changes_the_meaning_of_replies_does_so_while_they_are_off() {
         pair.answer("%1 'proto :3");
         pair.answer("+OK");
         assert_eq!(pair.got(), "+OK\r\n", "{mode}");
-        // It speaks RESP3: what is pushed is no reply.
+        // It speaks RESP3: a push message is not a reply.
         pair.send(&["GET wa:1"]);
         pair.answer(">3 'message 'a 'x @wa:1=v");
         assert_eq!(pair.got(), to_client(">3 'message 'a 'x @wa:1=v"), "{mode}");
@@ -124,7 +124,7 @@ fn what_changes_the_meaning_of_replies_does_so_while_they_are_off() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY OFF", "MONITOR"]);
     pair.answer("+OK +1.5~[0~a:1]");
-    // Servers report nothing to it, either.
+    // Servers send it no reports either.
     assert_eq!(pair.got(), "");
     pair.send(&["RESET"]);
     pair.answer("+RESET");
@@ -134,7 +134,7 @@ fn what_changes_the_meaning_of_replies_does_so_while_they_are_off() {
 }
 
 #[test]
-fn acknowledgements_and_messages_come_while_replies_are_off() {
+fn acknowledgements_and_messages_are_delivered_while_replies_are_off() {
     for mode in ["OFF", "SKIP"] {
         for (mut pair, mark) in [(Pair::new(), '*'), (Pair::resp3(), '>')] {
             pair = pair.with_reply_modes();
@@ -169,7 +169,7 @@ fn a_refused_subscription_is_silent_while_replies_are_off() {
 }
 
 #[test]
-fn replies_stay_off_where_the_server_does_not_switch_them_on() {
+fn replies_stay_off_if_the_server_does_not_switch_them_on() {
     // A subscriber of RESP2 may not; the error is as silent as any other.
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY OFF", "SUBSCRIBE a", "CLIENT REPLY ON", "PING"]);
@@ -198,18 +198,18 @@ fn replies_stay_off_where_the_server_does_not_switch_them_on() {
 }
 
 #[test]
-fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
+fn replies_are_switched_off_only_after_the_server_has_permitted_it() {
     for mode in ["OFF", "SKIP"] {
         let mode = format!("CLIENT REPLY {mode}");
         let mut pair = Pair::new();
         pair.send(&["GET wa:1", &mode, "GET wa:2", "GET wa:3"]);
         assert_sent(&pair.sent(), &["GET wa:1", "cLIENT REPLY ON"]);
-        // It may not: that is the answer, and what follows has its own.
+        // It may not: this is the reply, and the following requests have their own.
         pair.answer("@wa:1=a -NOPERM~x");
         assert_sent(&pair.sent(), &["GET wa:2", "GET wa:3"]);
         pair.answer("@wa:2=b @wa:3=c");
         assert_eq!(pair.got(), to_client("@wa:1=a -NOPERM~x @wa:2=b @wa:3=c"));
-        // Rights can change: it is asked again.
+        // Permissions can change: the server is asked again.
         pair.send(&[&mode]);
         assert_sent(&pair.sent(), &["cLIENT REPLY ON"]);
         pair.answer("+OK");
@@ -222,7 +222,7 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
 }
 
 #[test]
-fn a_subscriber_is_asked_for_again_whether_replies_may_be_switched_off() {
+fn the_permission_to_switch_replies_off_is_requested_again_for_a_subscriber() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["SUBSCRIBE a", "CLIENT REPLY OFF", "PING"]);
     assert_sent(&pair.sent(), &["SUBSCRIBE a", "cLIENT REPLY ON"]);
@@ -236,7 +236,7 @@ fn a_subscriber_is_asked_for_again_whether_replies_may_be_switched_off() {
 }
 
 #[test]
-fn a_request_that_is_answered_twice_ends_the_connection_before_anything_is_paired_with_it() {
+fn a_second_reply_to_a_request_ends_the_connection_before_it_is_paired() {
     let mut pair = Pair::new();
     pair.send(&[
         "CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b",

@@ -1,11 +1,11 @@
-//! Messages come unasked and look like replies; MONITOR, RESET and HELLO change what replies mean.
+//! Messages are sent unasked and look like replies; MONITOR, RESET and HELLO change the meaning of replies.
 
 use waxseal_proxy::{Protocol, UnexpectedReply};
 
 use crate::pair::{Pair, assert_sent, at_every_chunking, from_server, to_client};
 
 #[test]
-fn acknowledgements_and_messages_are_told_from_replies_in_resp2() {
+fn acknowledgements_and_messages_are_distinguished_from_replies_in_resp2() {
     let lines = [
         "GET wa:1",
         "SUBSCRIBE a b",
@@ -38,7 +38,7 @@ fn unsubscribing_from_nothing_is_acknowledged_once() {
 }
 
 #[test]
-fn shard_channels_are_counted_for_themselves() {
+fn shard_channels_are_counted_separately() {
     let lines = [
         "SSUBSCRIBE s t",
         "SUBSCRIBE a",
@@ -52,7 +52,7 @@ fn shard_channels_are_counted_for_themselves() {
 }
 
 #[test]
-fn pushes_stand_anywhere_between_replies_in_resp3() {
+fn push_messages_may_be_anywhere_between_replies_in_resp3() {
     let lines = ["SUBSCRIBE a", "GET wa:1", "HGETALL wa:h", "UNSUBSCRIBE a"];
     let reply = ">2 'invalidate *1 'x >3 'subscribe 'a :1 >3 'message 'a 'x @wa:1=v \
         >2 'invalidate _ %1 'f @wa:h/f=v >3 'message 'a 'y >3 'unsubscribe 'a :0";
@@ -72,7 +72,7 @@ fn a_refused_subscription_is_one_error() {
 }
 
 #[test]
-fn an_acknowledgement_that_is_none_is_unexplained() {
+fn an_unexpected_acknowledgement_is_unexplained() {
     for reply in ["+OK", ":1", "*3 'other 'a :1"] {
         let mut pair = Pair::new();
         pair.send(&["SUBSCRIBE a"]);
@@ -83,7 +83,7 @@ fn an_acknowledgement_that_is_none_is_unexplained() {
 }
 
 #[test]
-fn monitor_lines_come_unasked_until_reset() {
+fn monitor_lines_are_delivered_until_reset() {
     let mut pair = Pair::new();
     pair.send(&["MONITOR", "GET wa:1"]);
     assert_sent(&pair.sent(), &["MONITOR"]);

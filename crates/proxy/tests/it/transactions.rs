@@ -1,4 +1,4 @@
-//! MULTI and EXEC: every shape in one reply, and everything that can go wrong before it.
+//! MULTI and EXEC: every shape in one reply, and everything that can fail before it.
 
 use waxseal_core::Mode;
 use waxseal_proxy::{Limits, UnexpectedReply};
@@ -84,14 +84,14 @@ fn an_aborted_transaction_answers_null_or_its_error() {
 }
 
 #[test]
-fn an_error_in_the_middle_moves_no_later_reply() {
+fn an_error_in_the_middle_does_not_shift_later_replies() {
     let lines = ["MULTI", "GET wa:1", "GET", "GET wa:2", "EXEC", "GET wa:3"];
     let reply = "+OK +QUEUED -ERR~arity +QUEUED *2 @wa:1=a @wa:2=b @wa:3=c";
     at_every_chunking(Pair::new, &lines, &lines, reply, reply);
 }
 
 #[test]
-fn a_multi_that_failed_leaves_commands_that_are_answered_at_once() {
+fn commands_after_a_failed_multi_are_answered_at_once() {
     let lines = [
         "MULTI",
         "GET wa:1",
@@ -114,7 +114,7 @@ fn a_multi_that_failed_leaves_commands_that_are_answered_at_once() {
 }
 
 #[test]
-fn a_multi_that_failed_is_no_transaction_for_what_comes_after_its_reply() {
+fn a_failed_multi_begins_no_transaction_for_requests_after_its_reply() {
     let mut pair = Pair::new();
     pair.exchange("MULTI", "-NOAUTH~x", "-NOAUTH~x");
     pair.exchange("HELLO 3 AUTH u p", "%1 'proto :3", "%1 'proto :3");
@@ -123,7 +123,7 @@ fn a_multi_that_failed_is_no_transaction_for_what_comes_after_its_reply() {
 }
 
 #[test]
-fn a_second_multi_begins_the_transaction_that_the_first_did_not() {
+fn a_second_multi_begins_a_transaction_if_the_first_failed() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "AUTH p", "MULTI", "GET wa:1"]);
     pair.answer("-NOAUTH~x +OK +OK +QUEUED");
@@ -136,7 +136,7 @@ fn a_second_multi_begins_the_transaction_that_the_first_did_not() {
 }
 
 #[test]
-fn nested_steps_answer_the_servers_errors_and_keep_the_transaction() {
+fn nested_multi_and_watch_are_answered_by_the_server_and_keep_the_transaction() {
     let lines = [
         "MULTI",
         "MULTI",
@@ -170,7 +170,7 @@ fn a_refused_command_discards_the_transaction() {
     ]);
     let sent = ["MULTI", "SET wa:1 @wa:1=v", "GET other", "DISCARD"];
     assert_sent(&pair.sent(), &sent);
-    // What follows waits until the server has discarded it.
+    // Further requests wait until the server has discarded it.
     pair.answer("+OK +QUEUED +QUEUED +OK");
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=x");
@@ -198,7 +198,7 @@ fn the_next_transaction_is_executed_after_a_refused_one() {
 }
 
 #[test]
-fn one_broken_value_stands_for_itself_in_the_reply_of_exec() {
+fn one_broken_value_is_one_error_in_the_reply_of_exec() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "GET wa:1", "GET wa:2", "MGET wa:1 wa:2", "EXEC"]);
     pair.answer("+OK +QUEUED +QUEUED +QUEUED *3 @wa:9=secret @wa:2=b *2 @wa:1=a !wa:2=b");
@@ -214,7 +214,7 @@ fn one_broken_value_stands_for_itself_in_the_reply_of_exec() {
 }
 
 #[test]
-fn a_reply_of_exec_with_another_number_of_elements_is_unexplained_and_gives_nothing() {
+fn a_reply_of_exec_with_another_number_of_elements_is_unexplained_and_not_delivered() {
     for wrong in [
         "*1 @wa:1=a",
         "*3 @wa:1=a @wa:2=b 'x",
@@ -232,14 +232,14 @@ fn a_reply_of_exec_with_another_number_of_elements_is_unexplained_and_gives_noth
 }
 
 #[test]
-fn attributes_before_the_reply_of_exec_pass() {
+fn attributes_before_the_reply_of_exec_are_forwarded() {
     let lines = ["MULTI", "GET wa:1", "EXEC"];
     let reply = "+OK +QUEUED |1 'a :1 *1 |1 'b :2 @wa:1=v";
     at_every_chunking(Pair::resp3, &lines, &lines, reply, reply);
 }
 
 #[test]
-fn what_changes_the_connection_is_refused_inside_and_aborts() {
+fn commands_that_change_the_connection_are_refused_inside_and_abort() {
     for line in [
         "HELLO 3",
         "SUBSCRIBE a",
@@ -264,14 +264,14 @@ fn reset_ends_a_transaction() {
     pair.send(&["MULTI", "GET wa:1", "RESET", "GET wa:2"]);
     assert_sent(&pair.sent(), &["MULTI", "GET wa:1", "RESET"]);
     pair.answer("+OK +QUEUED +RESET");
-    // Only now is it known that it is no part of the transaction.
+    // Only now is it known not to be part of the transaction.
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=v");
     assert_eq!(pair.got(), to_client("+OK +QUEUED +RESET @wa:2=v"));
 }
 
 #[test]
-fn what_a_transaction_must_remember_is_bounded() {
+fn the_state_of_a_transaction_is_bounded() {
     let names = format!("MGET {}", ["wa:1"; 2000].join(" "));
     for (line, times) in [(names.as_str(), 100), ("GET other", 30_000)] {
         let limits = Limits {
@@ -304,7 +304,7 @@ fn what_a_transaction_must_remember_is_bounded() {
 }
 
 #[test]
-fn only_a_reply_that_says_so_ends_a_transaction() {
+fn only_the_servers_reply_ends_a_transaction() {
     // In a form that servers refuse, the transaction stays open.
     let mut pair = Pair::new();
     pair.send(&["MULTI", "INCR wa:1", "SET other x", "DISCARD now", "EXEC"]);
@@ -325,13 +325,13 @@ fn only_a_reply_that_says_so_ends_a_transaction() {
     assert_sent(&pair.sent(), &["MULTI", "SET other x", "DISCARD"]);
     pair.answer("+OK +QUEUED -NOPERM~x");
     assert_sent(&pair.sent(), &["DISCARD"]);
-    // Nor does it discard it for us: what was refused must not be executed.
+    // Nor does it discard it: a refused command must not be executed.
     let result = pair.answer_bytes(b"-NOPERM x\r\n");
     assert_eq!(result, Err(UnexpectedReply::Pairing));
 }
 
 #[test]
-fn a_transaction_that_no_refusal_is_part_of_goes_on_where_its_end_fails() {
+fn a_transaction_without_refusals_continues_if_its_end_fails() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "GET wa:1", "DISCARD"]);
     pair.answer("+OK +QUEUED -NOPERM~x");
@@ -346,7 +346,7 @@ fn a_transaction_that_no_refusal_is_part_of_goes_on_where_its_end_fails() {
 }
 
 #[test]
-fn an_exec_with_arguments_ends_the_transaction_where_the_server_says_so() {
+fn an_exec_with_arguments_ends_the_transaction_if_the_server_says_so() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "GET wa:1", "EXEC now", "GET wa:2"]);
     pair.answer("+OK +QUEUED -EXECABORT~x");
@@ -369,7 +369,7 @@ fn an_exec_with_arguments_ends_the_transaction_where_the_server_says_so() {
 }
 
 #[test]
-fn a_connection_is_free_for_others_when_replies_say_so() {
+fn the_servers_replies_decide_when_a_connection_may_serve_others() {
     for (lines, replies, traceless) in [
         (&["GET open", "SET wa:1 @wa:1=v"][..], "$-1 +OK", true),
         (&["MULTI", "GET open", "EXEC"], "+OK +QUEUED *1 $-1", true),
@@ -404,7 +404,7 @@ fn a_connection_is_free_for_others_when_replies_say_so() {
         pair.answer(replies);
         assert_eq!(pair.connection.is_traceless(), traceless, "{lines:?}");
     }
-    // Nor is one that a request was streamed over that can leave a trace.
+    // Nor may one on which a request was streamed that can leave a trace.
     let large = format!("CLIENT NO-EVICT {}", "x".repeat(2 << 20));
     let mut pair = Pair::new();
     pair.send(&[&large]);
@@ -429,7 +429,7 @@ fn a_reset_that_servers_refuse_resets_nothing() {
 }
 
 #[test]
-fn what_is_queued_counts_also_where_its_reply_was_waited_for() {
+fn queued_commands_count_also_if_their_replies_were_waited_for() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "CLIENT TRACKING ON", "GET wa:1", "EXEC"]);
     pair.answer("+OK +QUEUED");
@@ -442,7 +442,7 @@ fn what_is_queued_counts_also_where_its_reply_was_waited_for() {
 }
 
 #[test]
-fn a_refused_transaction_without_replies_is_over() {
+fn a_refused_transaction_with_replies_off_ends() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY OFF",
@@ -456,13 +456,13 @@ fn a_refused_transaction_without_replies_is_over() {
     assert_sent(&pair.sent(), &["CLIENT REPLY ON"]);
     pair.answer("+OK");
     assert_eq!(pair.got(), "+OK\r\n");
-    // Not one command of it is left to be executed.
+    // No command of it is left to be executed.
     pair.exchange("HELLO 2", "*0", "*0");
     pair.assert_usable();
 }
 
 #[test]
-fn a_reply_under_way_may_be_what_ends_a_transaction() {
+fn a_reply_under_way_may_end_a_transaction() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "DISCARD"]);
     pair.answer("+OK");
@@ -479,7 +479,7 @@ fn a_reply_under_way_may_be_what_ends_a_transaction() {
 }
 
 #[test]
-fn a_discard_that_fails_leaves_the_transaction_open_for_what_comes_behind_it() {
+fn a_discard_that_fails_leaves_the_transaction_open() {
     let mut pair = Pair::new();
     pair.send(&["MULTI", "DISCARD", "GET other"]);
     pair.answer("+OK -NOPERM~x");

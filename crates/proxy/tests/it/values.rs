@@ -1,4 +1,4 @@
-//! Every command that carries values: sealed outward, opened back, in both versions of the protocol and
+//! Every command that carries values: sealed in requests, opened in replies, in both versions of the protocol and
 //! at every chunking.
 
 use crate::pair::{Pair, at_every_chunking};
@@ -110,18 +110,18 @@ fn check(begin: fn() -> Pair, table: &[(&str, &[&str])]) {
 }
 
 #[test]
-fn values_are_sealed_outward_and_opened_back_in_resp2() {
+fn values_are_sealed_in_requests_and_opened_in_replies_in_resp2() {
     check(Pair::new, BOTH);
 }
 
 #[test]
-fn values_are_sealed_outward_and_opened_back_in_resp3() {
+fn values_are_sealed_in_requests_and_opened_in_replies_in_resp3() {
     check(Pair::resp3, BOTH);
     check(Pair::resp3, THREE);
 }
 
 #[test]
-fn errors_in_bulk_pass_as_they_come() {
+fn bulk_errors_are_forwarded_unchanged() {
     let mut pair = Pair::resp3();
     pair.send(&["GET wa:1"]);
     pair.sent();
@@ -131,7 +131,7 @@ fn errors_in_bulk_pass_as_they_come() {
 }
 
 #[test]
-fn hvals_asks_for_fields_and_gives_values_alone() {
+fn hvals_requests_fields_and_returns_values_only() {
     for (begin, reply) in [
         (Pair::new as fn() -> Pair, "*4 'f @wa:h/f=v 'g @wa:h/g=w"),
         (Pair::resp3, "%2 'f @wa:h/f=v 'g @wa:h/g=w"),
@@ -144,7 +144,7 @@ fn hvals_asks_for_fields_and_gives_values_alone() {
 }
 
 #[test]
-fn a_line_of_words_is_sealed_too() {
+fn inline_requests_are_sealed_as_well() {
     let mut pair = Pair::new();
     pair.bytes(b"SET wa:1 'a b'\r\nGET other\r\n");
     let sent = pair.sent();

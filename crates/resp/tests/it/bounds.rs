@@ -1,9 +1,11 @@
-//! Every bound: what stands at it passes, what stands beyond it is refused, before anything of that
-//! size has come.
+//! Every bound: input at the bound is accepted, and input beyond it is refused before bytes of that
+//! size are received.
 
-use waxseal_resp::{MAX_BULK_LEN, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan};
+use waxseal_resp::{
+    MAX_BULK_LEN, Progress, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan,
+};
 
-use crate::drive::{Seen, reply, request};
+use crate::drive::{reply, request};
 
 fn scan(bytes: &[u8], limits: RequestLimits) -> Result<Scan, RequestError> {
     request(bytes, &[], limits).scan
@@ -16,7 +18,7 @@ fn incomplete(bytes: &[u8]) -> Result<Scan, RequestError> {
 }
 
 #[test]
-fn the_count_of_arguments() {
+fn the_number_of_arguments_is_bounded() {
     let limits = RequestLimits {
         arguments: 3,
         ..RequestLimits::default()
@@ -42,7 +44,7 @@ fn the_count_of_arguments() {
 }
 
 #[test]
-fn the_length_of_an_argument() {
+fn the_length_of_an_argument_is_bounded() {
     let default = RequestLimits::default();
     assert_eq!(default.argument, MAX_BULK_LEN);
     assert_eq!(
@@ -66,7 +68,7 @@ fn the_length_of_an_argument() {
     );
     assert_eq!(scan(b"*1\r\n$5\r\n", limits), Ok(Scan::Large { length: 5 }));
     assert_eq!(scan(b"*1\r\n$6\r\n", limits), Err(RequestError::Length));
-    // A limit that no machine could hold overflows nothing.
+    // A limit that no machine could hold does not overflow.
     let limits = RequestLimits {
         argument: u64::MAX,
         held: u64::MAX,
@@ -77,7 +79,7 @@ fn the_length_of_an_argument() {
 }
 
 #[test]
-fn the_length_of_a_line_of_words() {
+fn the_length_of_an_inline_line_is_bounded() {
     let limits = RequestLimits {
         inline: 10,
         ..RequestLimits::default()
@@ -113,7 +115,7 @@ fn the_length_of_a_line_of_words() {
 }
 
 #[test]
-fn a_line_that_announces_a_number() {
+fn the_length_of_a_line_with_a_number_is_bounded() {
     for text in [
         "01",
         "+1",
@@ -166,14 +168,14 @@ fn a_line_that_announces_a_number() {
 }
 
 #[test]
-fn the_counts_and_lengths_of_a_reply() {
+fn the_counts_and_lengths_of_a_reply_are_bounded() {
     for fine in [
         "*4294967296",
         "%4294967296",
         "|4294967296",
         "$1099511627776",
     ] {
-        let seen = Seen {
+        let seen = Progress {
             used: fine.len() + 2,
             done: false,
         };
@@ -211,7 +213,7 @@ fn the_counts_and_lengths_of_a_reply() {
 }
 
 #[test]
-fn a_reply_may_be_64_deep_and_no_deeper() {
+fn the_nesting_of_a_reply_is_bounded() {
     for head in [
         "*1\r\n",
         "~1\r\n",
@@ -222,7 +224,7 @@ fn a_reply_may_be_64_deep_and_no_deeper() {
     ] {
         for depth in [64, 65, 8_000, 16 * 1024] {
             let deep = head.repeat(depth) + ":1\r\n";
-            let seen = Seen {
+            let seen = Progress {
                 used: deep.len(),
                 done: true,
             };
@@ -237,7 +239,7 @@ fn a_reply_may_be_64_deep_and_no_deeper() {
     }
     // Empty arrays open nothing.
     let whole = "*1\r\n".repeat(64) + "*0\r\n";
-    let seen = Seen {
+    let seen = Progress {
         used: whole.len(),
         done: true,
     };
@@ -261,7 +263,7 @@ fn long_lines_and_wide_arrays_pass_byte_by_byte() {
     let long = [&b"$500000\r\n"[..], &vec![b'\r'; 500_000], b"\r\n"].concat();
     for bytes in [line, wide, long] {
         let every: Vec<usize> = (0..bytes.len()).collect();
-        let seen = Seen {
+        let seen = Progress {
             used: bytes.len(),
             done: true,
         };
@@ -270,11 +272,11 @@ fn long_lines_and_wide_arrays_pass_byte_by_byte() {
 }
 
 #[test]
-fn what_is_no_type_is_refused_at_its_first_byte() {
+fn an_unknown_type_is_refused_at_its_first_byte() {
     for first in 0..=u8::MAX {
         let known = b"+-:_,#($*=!%~>|".contains(&first);
-        let scanned = ReplyScanner::new().scan(&[first]);
-        assert_eq!(scanned.is_ok(), known, "{first}");
+        let progress = ReplyScanner::new().scan(&[first]);
+        assert_eq!(progress.is_ok(), known, "{first}");
         let nested = ReplyScanner::new().scan(&[b'*', b'1', b'\r', b'\n', first]);
         assert_eq!(nested.is_ok(), known, "{first}");
     }

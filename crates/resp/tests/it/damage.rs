@@ -1,5 +1,5 @@
-//! Requests and replies with bytes changed, added and left out: an error, an open end, or something
-//! that means exactly its own bytes. Nothing is read in two ways, at any chunking.
+//! Requests and replies with bytes changed, added and removed: an error, incomplete, or a message
+//! that encodes to exactly its own bytes. Nothing is read in two ways, at any chunking.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use waxseal_resp::{Item, Items, Kind, RequestLimits, Scan};
 use crate::drive::{encode, hold_everything, reply, request};
 use crate::samples::{arguments, cuts, damaged, damages, odd_byte, replies};
 
-/// An element written from what was understood of it.
+/// Encodes an element from its parsed form.
 fn written(item: &Item<'_>) -> Vec<u8> {
     let first = item.raw[0];
     let count = match item.kind {
@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_damaged_request_means_its_own_bytes_or_nothing(
+    fn a_damaged_request_encodes_to_its_own_bytes_or_is_refused(
         arguments in arguments(),
         damages in damages(),
         cuts in cuts(),
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_mean_the_same_at_any_chunking(bytes in vec(odd_byte(), 0..60), cuts in cuts()) {
+    fn any_bytes_are_read_alike_at_any_chunking(bytes in vec(odd_byte(), 0..60), cuts in cuts()) {
         for start in [&b""[..], b"*1\r\n$", b"*2\r\n$1\r\na\r\n"] {
             let bytes = [start, &bytes].concat();
             let whole = request(&bytes, &[], RequestLimits::default());
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_reply_means_its_own_bytes_or_nothing(
+    fn a_damaged_reply_encodes_to_its_own_bytes_or_is_refused(
         node in replies(),
         damages in damages(),
         cuts in cuts(),
@@ -90,8 +90,8 @@ proptest! {
             raw.extend_from_slice(item.raw);
         }
         prop_assert!(bytes.starts_with(&raw));
-        if let Ok(passed) = Items::of(&bytes).skip() {
-            prop_assert!(bytes.starts_with(passed));
+        if let Ok(progress) = Items::of(&bytes).skip() {
+            prop_assert!(bytes.starts_with(progress));
         }
     }
 }

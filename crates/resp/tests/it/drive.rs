@@ -1,12 +1,12 @@
-//! Feeds the scanners in pieces, as sockets do, and says what they found. Judges nothing but the
-//! promises that hold for every input.
+//! Feeds the scanners in pieces, as sockets do, and returns their results. Asserts only the
+//! properties that hold for every input.
 
 use waxseal_resp::{
-    ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail, Scan,
-    write_bulk, write_request_head,
+    Progress, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail,
+    Scan, write_bulk, write_request_head,
 };
 
-/// What a request scanner knows at the end of its bytes.
+/// The state of a request scanner at the end of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) scan: Result<Scan, RequestError>,
@@ -17,7 +17,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The length of a request that is whole.
+    /// The length of a complete request.
     pub(crate) fn complete(&self) -> Option<usize> {
         match self.scan {
             Ok(Scan::Complete { len }) => Some(len),
@@ -34,7 +34,7 @@ pub(crate) fn request(bytes: &[u8], cuts: &[usize], limits: RequestLimits) -> Re
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         seen = &bytes[..cut.min(bytes.len()).max(seen.len())];
         scan = scanner.scan(seen);
-        assert_eq!(scanner.scan(seen), scan, "asked twice");
+        assert_eq!(scanner.scan(seen), scan, "scanned twice");
         match scan {
             Ok(Scan::Incomplete { at_least }) => assert!(at_least > seen.len()),
             Ok(Scan::Complete { len } | Scan::Nothing { len }) => assert!(len <= seen.len()),
@@ -52,37 +52,30 @@ pub(crate) fn request(bytes: &[u8], cuts: &[usize], limits: RequestLimits) -> Re
         scan,
         arguments: arguments.iter().map(|it| it.to_vec()).collect(),
         announced: scanner.announced(),
-        // Behind an error these mean nothing.
+        // After an error these are unspecified.
         inline: scan.is_ok() && scanner.is_inline(),
         position: scan.map_or(0, |_| scanner.position()),
     }
 }
 
-/// What a reply scanner did with its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) used: usize,
-    pub(crate) done: bool,
-}
-
-/// Scans bytes that come in pieces cut at these places; what is not taken comes again.
-pub(crate) fn reply(bytes: &[u8], cuts: &[usize]) -> Result<Seen, ReplyError> {
+/// Scans a reply in pieces cut at these positions. Bytes that are not consumed are passed again.
+pub(crate) fn reply(bytes: &[u8], cuts: &[usize]) -> Result<Progress, ReplyError> {
     let mut scanner = ReplyScanner::new();
     in_pieces(bytes, cuts, |piece| {
-        let scanned = scanner.scan(piece)?;
-        Ok((scanned.used, scanned.done))
+        let progress = scanner.scan(piece)?;
+        Ok((progress.used, progress.done))
     })
 }
 
-/// The like for the rest of a large request.
+/// Scans the remainder of a large request in the same way.
 pub(crate) fn tail(
     mut tail: RequestTail,
     bytes: &[u8],
     cuts: &[usize],
-) -> Result<Seen, RequestError> {
+) -> Result<Progress, RequestError> {
     in_pieces(bytes, cuts, |piece| {
-        let passed = tail.pass(piece)?;
-        Ok((passed.used, passed.done))
+        let progress = tail.scan(piece)?;
+        Ok((progress.used, progress.done))
     })
 }
 
@@ -90,14 +83,14 @@ fn in_pieces<E>(
     bytes: &[u8],
     cuts: &[usize],
     mut take: impl FnMut(&[u8]) -> Result<(usize, bool), E>,
-) -> Result<Seen, E> {
+) -> Result<Progress, E> {
     let (mut start, mut end) = (0, 0);
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         end = cut.min(bytes.len()).max(end);
         let piece = &bytes[start..end];
         let (used, done) = take(piece)?;
         assert!(used <= piece.len());
-        // What a scanner leaves is the cut head of one element, never more.
+        // A scanner leaves at most the incomplete head of one element.
         assert!(
             done || piece.len() - used <= 40,
             "{} left",
@@ -105,19 +98,19 @@ fn in_pieces<E>(
         );
         start += used;
         if done {
-            return Ok(Seen {
+            return Ok(Progress {
                 used: start,
                 done: true,
             });
         }
     }
-    Ok(Seen {
+    Ok(Progress {
         used: start,
         done: false,
     })
 }
 
-/// A request as every client writes it.
+/// Encodes a request as clients do.
 pub(crate) fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     let mut out = Vec::new();
     write_request_head(&mut out, arguments.len());
@@ -127,7 +120,7 @@ pub(crate) fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     out
 }
 
-/// Limits under which nothing is large.
+/// Limits under which every argument is held.
 pub(crate) fn hold_everything() -> RequestLimits {
     RequestLimits {
         held: u64::MAX,

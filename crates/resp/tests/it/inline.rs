@@ -1,4 +1,4 @@
-//! Inline requests: lines of words, cut at every place.
+//! Inline requests, cut at every position.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,15 +19,15 @@ fn a_line_is_found_at_every_pair_of_cuts() {
         ),
         (b"a\r'b\x0bc'\r\r\n", &[b"a", b"b\x0bc"]),
     ];
-    for (line, words) in lines {
+    for (line, arguments) in lines {
         let mut bytes = line.to_vec();
         bytes.extend_from_slice(b"PING\r\n");
         for first in 0..=line.len() {
             for second in first..=line.len() {
                 let found = request(&bytes, &[first, second], RequestLimits::default());
                 assert_eq!(found.complete(), Some(line.len()));
-                assert_eq!(found.arguments, words);
-                assert_eq!(found.announced, words.len());
+                assert_eq!(found.arguments, arguments);
+                assert_eq!(found.announced, arguments.len());
                 assert!(found.inline);
             }
         }
@@ -40,7 +40,7 @@ fn a_line_is_found_at_every_pair_of_cuts() {
 }
 
 #[test]
-fn a_line_without_words_is_nothing() {
+fn a_line_without_arguments_is_nothing() {
     for line in [&b"\n"[..], b"\r\n", b" \t\r \r\n", b"\r\r\n"] {
         for cut in 0..line.len() {
             let found = request(line, &[cut], RequestLimits::default());
@@ -50,7 +50,7 @@ fn a_line_without_words_is_nothing() {
 }
 
 #[test]
-fn only_a_star_in_the_first_place_makes_an_array() {
+fn only_an_asterisk_at_the_start_begins_an_array() {
     let found = request(b" *1\r\n$4\r\nPING\r\n", &[], RequestLimits::default());
     assert_eq!(found.complete(), Some(5));
     assert_eq!(found.arguments, [b"*1"]);
@@ -78,12 +78,12 @@ fn open_quotes_and_unclear_bytes_are_refused_wherever_they_are_cut() {
 
 proptest! {
     #[test]
-    fn words_between_quotes_come_out_as_they_went_in(
-        words in vec(vec(any::<u8>(), 0..20), 1..8),
+    fn quoted_arguments_are_read_unchanged(
+        arguments in vec(vec(any::<u8>(), 0..20), 1..8),
         cuts in cuts(),
     ) {
         let mut line = Vec::new();
-        for word in &words {
+        for word in &arguments {
             line.push(b'"');
             line.extend(word.iter().flat_map(|byte| format!("\\x{byte:02X}").into_bytes()));
             line.extend_from_slice(b"\" ");
@@ -91,11 +91,11 @@ proptest! {
         line.push(b'\n');
         let found = request(&line, &cuts, RequestLimits::default());
         prop_assert_eq!(found.complete(), Some(line.len()));
-        prop_assert_eq!(found.arguments, words);
+        prop_assert_eq!(found.arguments, arguments);
     }
 
     #[test]
-    fn a_line_means_the_same_at_every_cut(line in vec(odd_byte(), 0..60), cuts in cuts()) {
+    fn a_line_is_read_alike_at_every_cut(line in vec(odd_byte(), 0..60), cuts in cuts()) {
         let line = [b"a ", &line[..], b"\n"].concat();
         let whole = request(&line, &[], RequestLimits::default());
         prop_assert_eq!(request(&line, &cuts, RequestLimits::default()), whole);

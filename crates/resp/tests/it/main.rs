@@ -1,5 +1,5 @@
-//! The codec through its public face: cut anywhere, damaged anywhere, at every bound, and side by
-//! side with real servers. What a command means is not tested here.
+//! The public interface of the codec: input cut anywhere, damaged anywhere, at every bound, and compared
+//! with real servers. The meaning of commands is not tested here.
 
 mod bounds;
 mod damage;

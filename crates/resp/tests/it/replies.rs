@@ -1,13 +1,13 @@
-//! Replies of both versions, as deep as they may be: where one ends at every chunking, and what a
-//! walk over it finds.
+//! Replies of both versions, up to the maximum depth: the end of each at every chunking, and the elements of a
+//! walk over it.
 
 use proptest::prelude::*;
-use waxseal_resp::{FirstWord, Items, ReplyScanner, first_word};
+use waxseal_resp::{FirstWord, Items, Progress, ReplyScanner, first_word};
 
-use crate::drive::{Seen, reply};
+use crate::drive::reply;
 use crate::samples::{Expected, Node, cuts, replies};
 
-/// Every element that a walk finds.
+/// Returns every element of a walk.
 fn walk(bytes: &[u8]) -> Vec<Expected> {
     let mut items = Items::of(bytes);
     let mut found = Vec::new();
@@ -25,7 +25,7 @@ proptest! {
     #[test]
     fn a_reply_ends_where_it_ends_at_any_chunking(node in replies(), cuts in cuts()) {
         let bytes = node.bytes();
-        let seen = Seen { used: bytes.len(), done: true };
+        let seen = Progress { used: bytes.len(), done: true };
         prop_assert_eq!(reply(&bytes, &cuts), Ok(seen));
         let more = [&bytes[..], b"+NEXT\r\n"].concat();
         prop_assert_eq!(reply(&more, &cuts), Ok(seen));
@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn a_reply_that_breaks_off_is_not_done(node in replies()) {
+    fn a_truncated_reply_is_not_done(node in replies()) {
         let bytes = node.bytes();
         for end in 0..bytes.len() {
             let seen = reply(&bytes[..end], &[]).unwrap();
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn passing_over_an_element_passes_over_all_that_is_in_it(node in replies()) {
+    fn skipping_an_element_skips_everything_in_it(node in replies()) {
         let bytes = node.bytes();
         prop_assert_eq!(Items::of(&bytes).skip().unwrap(), &bytes[..]);
         let mut items = Items::of(&bytes);
@@ -62,23 +62,23 @@ proptest! {
     }
 
     #[test]
-    fn replies_one_after_the_other_are_told_apart(nodes in prop::collection::vec(replies(), 1..5)) {
+    fn consecutive_replies_are_separated(nodes in prop::collection::vec(replies(), 1..5)) {
         let bytes: Vec<u8> = nodes.iter().flat_map(Node::bytes).collect();
         let mut scanner = ReplyScanner::new();
-        let mut rest = &bytes[..];
+        let mut remaining = &bytes[..];
         for node in &nodes {
             prop_assert!(scanner.is_at_start());
-            let scanned = scanner.scan(rest).unwrap();
-            prop_assert!(scanned.done);
-            prop_assert_eq!(&rest[..scanned.used], &node.bytes()[..]);
-            rest = &rest[scanned.used..];
+            let progress = scanner.scan(remaining).unwrap();
+            prop_assert!(progress.done);
+            prop_assert_eq!(&remaining[..progress.used], &node.bytes()[..]);
+            remaining = &remaining[progress.used..];
         }
-        prop_assert!(rest.is_empty() && scanner.is_at_start());
+        prop_assert!(remaining.is_empty() && scanner.is_at_start());
     }
 }
 
 #[test]
-fn a_scanner_is_at_its_start_until_something_was_taken() {
+fn a_scanner_is_at_its_start_until_bytes_are_consumed() {
     for (bytes, at_start) in [
         (&b""[..], true),
         (b"$", true),
@@ -96,11 +96,11 @@ fn a_scanner_is_at_its_start_until_something_was_taken() {
 }
 
 #[test]
-fn attributes_belong_to_the_reply_behind_them() {
+fn attributes_belong_to_the_reply_after_them() {
     let bytes = b"|1\r\n+ttl\r\n:3\r\n|0\r\n*1\r\n|1\r\n+a\r\n+b\r\n$1\r\nx\r\n";
     for first in 0..bytes.len() {
         for second in first..bytes.len() {
-            let seen = Seen {
+            let seen = Progress {
                 used: bytes.len(),
                 done: true,
             };
@@ -111,7 +111,7 @@ fn attributes_belong_to_the_reply_behind_them() {
 }
 
 #[test]
-fn the_first_word_is_open_until_it_is_there() {
+fn the_first_word_is_open_until_it_is_complete() {
     for bytes in [&b">3\r\n$7\r\nmessage\r\n"[..], b"*3\r\n$7\r\nmessage\r\n"] {
         let whole = bytes.len() - 2;
         for end in 0..whole {
@@ -135,7 +135,7 @@ fn the_first_word_is_open_until_it_is_there() {
 }
 
 #[test]
-fn a_null_with_a_text_is_no_null() {
+fn a_null_with_a_text_is_not_a_null() {
     let mut items = Items::of(b"_x\r\n");
     let item = items.next().unwrap().unwrap();
     assert_eq!(
@@ -146,7 +146,7 @@ fn a_null_with_a_text_is_no_null() {
 
 proptest! {
     #[test]
-    fn a_longer_look_never_changes_the_first_word(node in replies()) {
+    fn more_bytes_never_change_the_first_word(node in replies()) {
         let bytes = node.bytes();
         let whole = first_word(&bytes);
         for end in 0..bytes.len() {

@@ -1,4 +1,4 @@
-//! Requests of many arguments: cut at every place, broken off at every place, and written again.
+//! Requests of many arguments: cut at every position, truncated at every position, and encoded again.
 
 use proptest::prelude::*;
 use waxseal_resp::{RequestLimits, RequestScanner, Scan};
@@ -45,7 +45,7 @@ fn a_request_is_found_at_every_pair_of_cuts() {
 }
 
 #[test]
-fn a_request_that_breaks_off_is_incomplete_and_asks_for_no_more_than_there_is() {
+fn a_truncated_request_is_incomplete_and_asks_for_no_more_than_its_length() {
     for arguments in REQUESTS {
         let bytes = encode(arguments);
         for end in 0..bytes.len() {
@@ -61,7 +61,7 @@ fn a_request_that_breaks_off_is_incomplete_and_asks_for_no_more_than_there_is() 
 }
 
 #[test]
-fn knows_how_much_is_missing_of_a_long_argument() {
+fn the_missing_length_of_a_long_argument_is_known() {
     let found = request(
         b"*2\r\n$3\r\nGET\r\n$1000\r\nabc",
         &[],
@@ -76,7 +76,7 @@ fn knows_how_much_is_missing_of_a_long_argument() {
 }
 
 #[test]
-fn an_array_of_nothing_is_nothing_wherever_it_is_cut() {
+fn an_empty_array_is_nothing_at_every_cut() {
     for bytes in [
         &b"*0\r\n*1\r\n"[..],
         b"*-1\r\n*1\r\n",
@@ -91,25 +91,25 @@ fn an_array_of_nothing_is_nothing_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_scanner_that_is_reset_begins_anew() {
+fn a_scanner_that_is_reset_starts_over() {
     let mut scanner = RequestScanner::new(RequestLimits::default());
     let mut bytes = Vec::new();
     for arguments in REQUESTS {
         bytes.extend(encode(arguments));
         bytes.extend_from_slice(b"PING 'a b'\r\n\r\n*0\r\n");
     }
-    let mut rest = &bytes[..];
+    let mut remaining = &bytes[..];
     let mut found = Vec::new();
-    while !rest.is_empty() {
+    while !remaining.is_empty() {
         assert!(scanner.is_at_start());
-        match scanner.scan(rest).unwrap() {
+        match scanner.scan(remaining).unwrap() {
             Scan::Complete { len } => {
-                let arguments = scanner.arguments(rest);
+                let arguments = scanner.arguments(remaining);
                 assert_eq!(arguments.len(), scanner.announced());
                 found.push(arguments.iter().map(|it| it.to_vec()).collect::<Vec<_>>());
-                rest = &rest[len..];
+                remaining = &remaining[len..];
             }
-            Scan::Nothing { len } => rest = &rest[len..],
+            Scan::Nothing { len } => remaining = &remaining[len..],
             other => panic!("{other:?}"),
         }
         scanner.reset();
@@ -120,11 +120,11 @@ fn a_scanner_that_is_reset_begins_anew() {
 }
 
 #[test]
-fn a_request_of_many_arguments_byte_by_byte() {
-    let words: Vec<Vec<u8>> = (0..50_000)
+fn a_request_of_many_arguments_can_be_scanned_byte_by_byte() {
+    let arguments: Vec<Vec<u8>> = (0..50_000)
         .map(|n: u32| n.to_string().into_bytes())
         .collect();
-    let bytes = encode(&words);
+    let bytes = encode(&arguments);
     let mut scanner = RequestScanner::new(RequestLimits::default());
     for end in 0..bytes.len() {
         let scan = scanner.scan(&bytes[..end]).unwrap();
@@ -132,12 +132,12 @@ fn a_request_of_many_arguments_byte_by_byte() {
     }
     let len = bytes.len();
     assert_eq!(scanner.scan(&bytes), Ok(Scan::Complete { len }));
-    assert!(scanner.arguments(&bytes).iter().eq(words.iter()));
+    assert!(scanner.arguments(&bytes).iter().eq(arguments.iter()));
 }
 
 proptest! {
     #[test]
-    fn what_is_found_is_written_again_the_same(
+    fn a_scanned_request_encodes_to_the_same_bytes(
         arguments in arguments(),
         cuts in cuts(),
         more in proptest::collection::vec(any::<u8>(), 0..4),

@@ -1,11 +1,11 @@
-//! Requests and replies made at random, and damage to them. The replies come with what a walk over
-//! them must find, built from their parts and not by reading.
+//! Random requests and replies, and damage to them. Each reply has the expected elements of a walk over
+//! it, built from its parts and not by parsing.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use waxseal_resp::Kind;
 
-/// Bytes that mean something to a reader, more often than the others.
+/// Bytes, more often those with a meaning in the protocol.
 pub(crate) fn odd_byte() -> impl Strategy<Value = u8> {
     prop_oneof![
         6 => prop::sample::select(b"*$\r\n-0123456789".to_vec()),
@@ -21,7 +21,7 @@ pub(crate) fn arguments() -> impl Strategy<Value = Vec<Vec<u8>>> {
     )
 }
 
-/// Places to cut at, in order.
+/// Positions to cut at, in order.
 pub(crate) fn cuts() -> impl Strategy<Value = Vec<usize>> {
     vec(any::<prop::sample::Index>(), 0..12).prop_map(|cuts| {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(2_000)).collect();
@@ -36,7 +36,7 @@ pub(crate) enum Damage {
     Change(prop::sample::Index, u8),
     Insert(prop::sample::Index, u8),
     Delete(prop::sample::Index),
-    /// These bytes once more.
+    /// Repeats these bytes.
     Repeat(prop::sample::Index, usize),
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-/// A reply by its parts.
+/// The parts of a reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     /// `+ - : _ , # (` and a line.
@@ -87,11 +87,11 @@ pub(crate) enum Node {
     Null(u8),
     /// `* ~ > %` and elements, an even number of them in a map.
     Many(u8, Vec<Node>),
-    /// `|`, pairs, and what they belong to.
+    /// `|`, pairs, and the reply that they belong to.
     Attributed(Vec<Node>, Box<Node>),
 }
 
-/// What a walk must say of one element.
+/// The expected result of a walk for one element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) kind: Kind,
@@ -159,7 +159,7 @@ impl Node {
         }
     }
 
-    /// The elements directly inside, each with all that is in it.
+    /// The elements directly inside, each with everything in it.
     pub(crate) fn inside(&self) -> Vec<Vec<u8>> {
         match self {
             Self::Many(_, inside) => inside.iter().map(Self::bytes).collect(),
@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    /// How many arrays are open at once, at most.
+    /// The maximum number of arrays open at once.
     pub(crate) fn depth(&self) -> usize {
         let deepest = |nodes: &[Self]| nodes.iter().map(Self::depth).max();
         match self {

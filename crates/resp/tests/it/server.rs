@@ -1,5 +1,5 @@
-//! Side by side with real servers: what is read as a request here is the same request there, to the
-//! byte. Two readers that disagree are a way to smuggle a request past the one that guards.
+//! Comparison with real servers: bytes that are read as a request here are the same request there, to the
+//! byte. Two readers that disagree are a way to smuggle a request past the proxy.
 //!
 //! The server shows what it read through a script that returns its arguments.
 
@@ -18,7 +18,7 @@ use crate::samples::{Damage, damaged, damages};
 
 const SCRIPT: &[u8] = b"return ARGV";
 
-/// What was understood of a stream of requests, and why it was not read on.
+/// The requests read from a stream, and the error that ended it.
 struct Understood {
     requests: Vec<Vec<Vec<u8>>>,
     refused: Option<RequestError>,
@@ -43,14 +43,14 @@ fn understood(mut bytes: &[u8]) -> Understood {
     Understood { requests, refused }
 }
 
-/// Everything that a server answers to these bytes.
+/// Returns all replies of a server to these bytes.
 fn answers(server: &RedisServer, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
     stream.write_all(bytes).unwrap();
-    // The server closes a connection that says no more, behind its last answer.
+    // At the end of the input the server closes the connection, after its last reply.
     let _ = stream.shutdown(Shutdown::Write);
     let mut received = Vec::new();
     let mut piece = [0; 4096];
@@ -63,34 +63,34 @@ fn answers(server: &RedisServer, bytes: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     let mut answers = Vec::new();
-    let mut rest = &received[..];
-    while !rest.is_empty() {
-        let scanned = ReplyScanner::new().scan(rest).unwrap();
+    let mut remaining = &received[..];
+    while !remaining.is_empty() {
+        let progress = ReplyScanner::new().scan(remaining).unwrap();
         assert!(
-            scanned.done,
+            progress.done,
             "a whole answer in {}",
             received.escape_ascii()
         );
-        answers.push(rest[..scanned.used].to_vec());
-        rest = &rest[scanned.used..];
+        answers.push(remaining[..progress.used].to_vec());
+        remaining = &remaining[progress.used..];
     }
     answers
 }
 
-/// The words of an answer to the script.
-fn words(answer: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// The arguments in a reply to the script.
+fn reply_arguments(answer: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut items = Items::of(answer);
     let Kind::Array(_) = items.next().unwrap()?.kind else {
         return None;
     };
-    let mut words = Vec::new();
+    let mut arguments = Vec::new();
     while let Some(item) = items.next().unwrap() {
-        (item.kind == Kind::Bulk).then(|| words.push(item.text.to_vec()))?;
+        (item.kind == Kind::Bulk).then(|| arguments.push(item.text.to_vec()))?;
     }
-    Some(words)
+    Some(arguments)
 }
 
-/// Whether the server read every request that was understood here as the same request.
+/// Compares every request that is read here with what the server has read.
 fn agree(server: &RedisServer, bytes: &[u8]) -> Result<(), String> {
     let ours = understood(bytes);
     let answers = answers(server, bytes);
@@ -104,13 +104,13 @@ fn agree(server: &RedisServer, bytes: &[u8]) -> Result<(), String> {
         }
         if let [command, script, names, arguments @ ..] = &request[..]
             && (&command[..], &script[..], &names[..]) == (b"EVAL", SCRIPT, b"0")
-            && words(answer).as_deref() != Some(arguments)
+            && reply_arguments(answer).as_deref() != Some(arguments)
         {
             let answer = answer.escape_ascii();
             return Err(format!("request {at} of \"{shown}\" was read as {answer}"));
         }
     }
-    // Behind what is refused here the server may go on: it is not sent those bytes.
+    // After an error here the server may continue: the proxy does not send it those bytes.
     if ours.refused.is_none() && answers.len() != ours.requests.len() {
         return Err(format!("the server sees more in \"{shown}\""));
     }
@@ -124,14 +124,14 @@ fn servers() -> Vec<RedisServer> {
         .collect()
 }
 
-/// A line that shows its words, with more behind it.
-fn line(words: &[u8]) -> Vec<u8> {
+/// A line that returns its arguments, and another request after it.
+fn line(arguments: &[u8]) -> Vec<u8> {
     let showing = encode(&[&b"EVAL"[..], SCRIPT, b"0", b"behind"]);
-    [b"EVAL 'return ARGV' 0 ", words, b"\r\n", &showing].concat()
+    [b"EVAL 'return ARGV' 0 ", arguments, b"\r\n", &showing].concat()
 }
 
 #[test]
-fn odd_lines_of_words_are_read_as_the_servers_read_them() {
+fn odd_inline_lines_are_read_as_servers_read_them() {
     let lines: [&[u8]; 38] = [
         b"",
         b"a",
@@ -173,14 +173,14 @@ fn odd_lines_of_words_are_read_as_the_servers_read_them() {
         b"'wa\xff:1'",
     ];
     for server in servers() {
-        for words in lines {
-            assert_eq!(agree(&server, &line(words)), Ok(()));
+        for arguments in lines {
+            assert_eq!(agree(&server, &line(arguments)), Ok(()));
         }
     }
 }
 
 #[test]
-fn odd_arrays_are_read_as_the_servers_read_them() {
+fn odd_arrays_are_read_as_servers_read_them() {
     let show = "$4\r\nEVAL\r\n$11\r\nreturn ARGV\r\n$1\r\n0\r\n";
     let behind = encode(&[&b"EVAL"[..], SCRIPT, b"0", b"behind"]);
     for server in servers() {
@@ -236,9 +236,9 @@ fn odd_arrays_are_read_as_the_servers_read_them() {
 }
 
 #[test]
-fn the_comparison_sees_a_difference() {
+fn the_comparison_detects_a_difference() {
     let server = RedisServer::start();
-    let answer = |bytes: &[u8]| words(&answers(&server, bytes)[0]).unwrap();
+    let answer = |bytes: &[u8]| reply_arguments(&answers(&server, bytes)[0]).unwrap();
     assert_eq!(answer(&line(b"a 'b c'")), [&b"a"[..], b"b c"]);
     let strange = understood(&line(b"a 'b c'"));
     assert!(strange.refused.is_none());
@@ -248,8 +248,8 @@ fn the_comparison_sees_a_difference() {
     assert!(refusal[0].starts_with(b"-ERR Protocol error"));
 }
 
-/// A line of letters and everything that has a meaning between them.
-fn odd_words() -> impl Strategy<Value = Vec<u8>> {
+/// A line of letters and of every byte with a meaning.
+fn odd_lines() -> impl Strategy<Value = Vec<u8>> {
     let letters = prop::sample::select(b"  \t\x0b\x0c\r\n\"\"''\\\\xab01F*$\0\xff\x80".to_vec());
     let chunks = prop_oneof![
         6 => vec(letters, 1..4),
@@ -258,7 +258,7 @@ fn odd_words() -> impl Strategy<Value = Vec<u8>> {
     vec(chunks, 0..12).prop_map(|chunks| chunks.concat())
 }
 
-/// Requests one after the other, of both kinds, then damaged.
+/// Consecutive requests of both kinds, then damaged.
 fn odd_requests() -> impl Strategy<Value = Vec<u8>> {
     let of_arguments = vec(vec(crate::samples::odd_byte(), 0..6), 0..4).prop_map(|arguments| {
         let show = [b"EVAL".to_vec(), SCRIPT.to_vec(), b"0".to_vec()];
@@ -273,7 +273,7 @@ fn odd_requests() -> impl Strategy<Value = Vec<u8>> {
     (vec(one, 1..4), damages).prop_map(|(requests, damages)| damaged(requests.concat(), &damages))
 }
 
-/// Many cases on every server.
+/// Runs many cases on every server.
 fn compare(strategy: &impl Strategy<Value = Vec<u8>>) {
     for server in servers() {
         let config = ProptestConfig {
@@ -289,11 +289,11 @@ fn compare(strategy: &impl Strategy<Value = Vec<u8>>) {
 }
 
 #[test]
-fn any_line_of_words_is_read_as_the_servers_read_it() {
-    compare(&odd_words().prop_map(|words| line(&words)));
+fn any_inline_line_is_read_as_servers_read_it() {
+    compare(&odd_lines().prop_map(|arguments| line(&arguments)));
 }
 
 #[test]
-fn any_damaged_requests_are_read_as_the_servers_read_them() {
+fn any_damaged_requests_are_read_as_servers_read_them() {
     compare(&odd_requests());
 }

@@ -1,9 +1,9 @@
-//! Large requests that go by without being held: they are counted and checked as those that are.
+//! Large requests that are streamed and not held: they are counted and checked as those that are held.
 
 use proptest::prelude::*;
-use waxseal_resp::{RequestError, RequestLimits, RequestScanner, Scan};
+use waxseal_resp::{Progress, RequestError, RequestLimits, RequestScanner, Scan};
 
-use crate::drive::{Seen, encode, hold_everything, request, tail};
+use crate::drive::{encode, hold_everything, request, tail};
 use crate::samples::{arguments, cuts, damaged, damages};
 
 fn holding(held: u64) -> RequestLimits {
@@ -13,7 +13,7 @@ fn holding(held: u64) -> RequestLimits {
     }
 }
 
-/// The end of the request at the start of these bytes, by letting go by what is longer than `held`.
+/// The end of the request at the start of these bytes, if arguments longer than `held` are streamed.
 fn end(bytes: &[u8], cuts: &[usize], held: u64) -> Result<Option<usize>, RequestError> {
     let mut scanner = RequestScanner::new(holding(held));
     match scanner.scan(bytes)? {
@@ -28,7 +28,7 @@ fn end(bytes: &[u8], cuts: &[usize], held: u64) -> Result<Option<usize>, Request
 }
 
 #[test]
-fn the_rest_goes_by_at_every_pair_of_cuts_and_not_a_byte_more() {
+fn exactly_the_remainder_is_consumed_at_every_pair_of_cuts() {
     let bytes = [
         encode(&[&b"SET"[..], b"a", b"long value", b"", b"EX", b"60"]),
         b"*1\r\n".to_vec(),
@@ -39,14 +39,14 @@ fn the_rest_goes_by_at_every_pair_of_cuts_and_not_a_byte_more() {
     assert_eq!(scanner.scan(&bytes), Ok(Scan::Large { length: 10 }));
     assert_eq!(scanner.arguments(&bytes).as_slice(), [&b"SET"[..], b"a"]);
     assert_eq!(scanner.announced(), 6);
-    let rest = &bytes[scanner.position()..];
-    let whole = rest.len() - 4;
-    for first in 0..=rest.len() {
-        for second in first..=rest.len() {
-            let seen = tail(scanner.tail(), rest, &[first, second]);
+    let remaining = &bytes[scanner.position()..];
+    let whole = remaining.len() - 4;
+    for first in 0..=remaining.len() {
+        for second in first..=remaining.len() {
+            let seen = tail(scanner.tail(), remaining, &[first, second]);
             assert_eq!(
                 seen,
-                Ok(Seen {
+                Ok(Progress {
                     used: whole,
                     done: true
                 })
@@ -54,14 +54,14 @@ fn the_rest_goes_by_at_every_pair_of_cuts_and_not_a_byte_more() {
         }
     }
     for end in 0..whole {
-        assert!(!tail(scanner.tail(), &rest[..end], &[]).unwrap().done);
+        assert!(!tail(scanner.tail(), &remaining[..end], &[]).unwrap().done);
     }
 }
 
 #[test]
-fn an_argument_that_is_held_after_all_is_an_argument_like_any_other() {
-    let words = [&b"MSET"[..], b"a", b"long", b"b", b"longer"];
-    let bytes = encode(&words);
+fn an_argument_that_is_held_after_all_is_returned() {
+    let arguments = [&b"MSET"[..], b"a", b"long", b"b", b"longer"];
+    let bytes = encode(&arguments);
     let mut scanner = RequestScanner::new(holding(3));
     let mut announced = Vec::new();
     let scan = loop {
@@ -73,31 +73,31 @@ fn an_argument_that_is_held_after_all_is_an_argument_like_any_other() {
     };
     assert_eq!(scan, Ok(Scan::Complete { len: bytes.len() }));
     assert_eq!(announced, [4, 4, 6]);
-    assert_eq!(scanner.arguments(&bytes).as_slice(), words);
+    assert_eq!(scanner.arguments(&bytes).as_slice(), arguments);
 }
 
 #[test]
-fn what_has_become_too_long_goes_by_from_wherever_it_is() {
+fn a_request_that_has_become_too_long_is_streamed_from_any_position() {
     let bytes = encode(&[&b"MSET"[..], b"a", b"", b"b", b"value\r\n"]);
     for seen in 4..=bytes.len() {
         let mut scanner = RequestScanner::new(hold_everything());
         scanner.scan(&bytes[..seen]).unwrap();
         let start = scanner.position();
         assert!(start <= seen);
-        let rest = [&bytes[start..], b"*1\r\n"].concat();
-        let whole = Ok(Seen {
+        let remaining = [&bytes[start..], b"*1\r\n"].concat();
+        let whole = Ok(Progress {
             used: bytes.len() - start,
             done: true,
         });
-        for cut in 0..rest.len() {
-            assert_eq!(tail(scanner.tail(), &rest, &[cut]), whole, "{seen}");
+        for cut in 0..remaining.len() {
+            assert_eq!(tail(scanner.tail(), &remaining, &[cut]), whole, "{seen}");
         }
     }
 }
 
 #[test]
-fn what_goes_by_is_checked() {
-    for (rest, error) in [
+fn a_streamed_request_is_checked() {
+    for (remaining, error) in [
         (&b"$9\r\n123456789ab"[..], RequestError::ArgumentEnd),
         (b"$9\r\n123456789\ra", RequestError::ArgumentEnd),
         (b"$9\r\n123456789\r\n:1\r\n", RequestError::Dollar(b':')),
@@ -106,16 +106,16 @@ fn what_goes_by_is_checked() {
         (b"$9\r\n123456789\r\n$536870913\r\n", RequestError::Length),
         (b"$9\r\n123456789\r\n$1\ra", RequestError::LengthLine),
     ] {
-        let bytes = [b"*3\r\n$3\r\nSET\r\n", rest].concat();
-        for cut in 0..rest.len() {
-            assert_eq!(end(&bytes, &[cut], 4), Err(error), "{rest:?}");
+        let bytes = [b"*3\r\n$3\r\nSET\r\n", remaining].concat();
+        for cut in 0..remaining.len() {
+            assert_eq!(end(&bytes, &[cut], 4), Err(error), "{remaining:?}");
         }
     }
 }
 
 proptest! {
     #[test]
-    fn what_is_held_and_what_goes_by_end_at_the_same_byte(
+    fn held_and_streamed_requests_end_at_the_same_byte(
         arguments in arguments(),
         cuts in cuts(),
         held in 0..20_u64,
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn damage_is_seen_alike_in_what_is_held_and_in_what_goes_by(
+    fn damage_is_detected_alike_in_held_and_streamed_requests(
         arguments in arguments(),
         damages in damages(),
         cuts in cuts(),
@@ -135,7 +135,7 @@ proptest! {
         let whole = request(&bytes, &[], hold_everything());
         let expected = whole.scan.map(|_| whole.complete());
         let found = end(&bytes, &cuts, held);
-        // What goes by is refused at the first byte that is wrong, what is held at the second.
+        // A streamed request is refused at its first wrong byte, a held one at the second.
         let one_byte_early = (Ok(None), Err(RequestError::ArgumentEnd));
         prop_assert!(found == expected || (expected, found) == one_byte_early, "{:?}", found);
     }

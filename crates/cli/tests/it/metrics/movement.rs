@@ -13,7 +13,7 @@ use waxseal_testing::{Client, RedisServer};
 
 use super::admin;
 use super::exposition::{Exposition, Labels};
-use crate::program::{Program, wait_until};
+use crate::program::{Program, happens_within, wait_until};
 use crate::proxy::Proxy;
 
 /// Metrics that do not move here, and why.
@@ -168,10 +168,18 @@ fn name(index: u64) -> String {
     format!("{kind}:{index}")
 }
 
+/// Stops the load, even if the test fails: its threads would be waited for.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads plain records through the proxy, seals them by writing, and reads them again, until told to stop.
-fn load(port: u16, client: u64, stop: &AtomicBool, wrong: &AtomicU64) {
-    let mut connection = Client::connect(port).unwrap();
-    let mut at = client * PIPELINED;
+fn load(mut connection: Client, number: u64, stop: &AtomicBool, wrong: &AtomicU64) {
+    let mut at = number * PIPELINED;
     while !stop.load(Ordering::Relaxed) {
         let indices: Vec<_> = (at..at + PIPELINED).map(|it| it % RECORDS).collect();
         let requests = indices.iter().flat_map(|index| {
@@ -260,7 +268,14 @@ fn every_metric_moves_that_can_move_on_one_machine() {
         direct.cmd(&["SET", &name(index), &state(index)]);
     }
     let program = Program::at(&server).file("waxseal.toml", CONFIGURATION);
-    let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
+    let times = [
+        "--propagation",
+        "1s",
+        "--refresh",
+        "200ms",
+        "--retain",
+        "1s",
+    ];
     let init = [&["keyring", "init"], &times[..]].concat();
     program.run(&init).done();
     // The proxy holds the file of users' keys while it runs.
@@ -281,25 +296,32 @@ fn every_metric_moves_that_can_move_on_one_machine() {
     let mut movement = Movement::begin(&read(admin_port));
 
     let (stop, wrong) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for client in 0..CLIENTS {
+    let is_retired = thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            // Accepted before the clients that are too many.
+            let mut client = proxy.client();
+            client.cmd(&["PING"]);
             let (stop, wrong) = (&stop, &wrong);
-            scope.spawn(move || load(port, client, stop, wrong));
+            scope.spawn(move || load(client, number, stop, wrong));
         }
+        let _stop = StopOnDrop(&stop);
         misuse(&server, port);
         program.run(&["keyring", "add"]).done();
-        let is_due = |movement: &Movement| {
+        let has_all = |movement: &Movement| {
             let mut metrics = movement.0.iter();
             metrics.all(|(name, it)| it.has_moved || STILL.iter().any(|(still, _)| still == name))
         };
-        wait_until(|| {
+        let mut is_retired = false;
+        happens_within(Duration::from_secs(90), || {
             let now = read(admin_port);
             movement.record(&now);
             let keys = |state| now.sum("waxseal_keyring_keys", &[("state", state)]);
-            is_due(&movement) && keys("archived") + keys("destroyed") > 0.0
+            is_retired |= keys("archived") + keys("destroyed") > 0.0;
+            is_retired && has_all(&movement)
         });
-        stop.store(true, Ordering::Relaxed);
+        is_retired
     });
+    assert!(is_retired, "the old key was not retired");
     movement.record(&read(admin_port));
     assert_eq!(wrong.into_inner(), 0, "replies were wrong");
     let moved = movement.0.values().filter(|it| it.has_moved).count();

@@ -17,8 +17,7 @@ use crate::program::{KEY, Program, Running, wait_until};
 use crate::proxy::Proxy;
 
 const LANES: [&str; 2] = ["auto", "shared"];
-const CLOSED: &str =
-    "a connection to the store that clients shared is closed: a reply was due for ";
+const CLOSED: &str = "a shared connection to the store is closed: a reply was due for ";
 const TOLD: &str = "-ERR waxseal cannot reach the store: the connection is dead: a reply was late by --max-stall\r\n";
 
 /// Connections that were closed because a reply was late.

@@ -9,7 +9,7 @@ use super::relay::Relay;
 use super::wire::Wire;
 
 const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
-const SWITCHED: &str = "the store answers READONLY: its connections are opened again";
+const SWITCHED: &str = "the store answers READONLY: its connections are reopened";
 
 /// A server that is a replica of another.
 fn replicate(replica: &RedisServer, primary: &RedisServer) {

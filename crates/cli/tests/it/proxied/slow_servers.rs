@@ -81,7 +81,7 @@ fn a_slow_script_is_answered_and_a_client_that_comes_meanwhile_is_served_as_by_t
     let log = pair.proxy.stop().stderr;
     assert_eq!(log.matches(told).count(), 1, "{log}");
     assert!(
-        log.contains("no reply of the store is late any more"),
+        log.contains("replies of the store are no longer late"),
         "{log}"
     );
 }

@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(found.unwrap().address, expected);
         }
         for (address, word) in [
-            ("vault.example", "no URL"),
+            ("vault.example", "not a URL"),
             ("vault.example:8200", "https://"),
             ("unix:///run/vault", "https://"),
             ("https://me@vault.example", "more than"),

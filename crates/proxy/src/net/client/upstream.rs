@@ -173,7 +173,7 @@ impl Client {
         self.upstream_closed = true;
     }
 
-    /// Answers or spares a client for which no connection could be opened: only one that has a request is told.
+    /// Handles a failed connection: a client with a request gets an error, an idle one waits without a connection.
     fn on_connect_failed(&mut self, error: &io::Error) {
         if self.can_wait_without_connection() {
             self.wait_without_connection();

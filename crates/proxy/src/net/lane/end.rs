@@ -23,7 +23,7 @@ pub(crate) enum LaneEnd {
     Aborted,
     /// The server sent what no request explains.
     Unexplained,
-    /// What was sent, or a keepalive probe of the system's, was not acknowledged.
+    /// Sent bytes, or a keepalive probe of the system, were not acknowledged.
     TimedOut,
     /// Nothing was received for this long while replies were due, and the server answered on another connection.
     Stalled(Duration),

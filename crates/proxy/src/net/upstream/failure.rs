@@ -47,7 +47,7 @@ impl ConnectError {
         match self {
             Self::Refused => "connection refused",
             Self::TimedOut => "no connection in time",
-            Self::NoSocket => "the socket does not exist",
+            Self::NoSocket => "there is no such socket",
             Self::Permission => "permission denied",
             Self::Aborted => CLOSED,
             Self::Tls => "TLS fails: certificate or protocol",
@@ -107,7 +107,7 @@ impl UpstreamFailure {
             Self::Login(error) => error.description(),
             Self::Closed => CLOSED,
             Self::NotResp => "it does not speak RESP",
-            Self::Unexplained => "it sent a reply that no request explains",
+            Self::Unexplained => "the server sent a reply that no request explains",
             Self::TimedOut => "it does not answer in time",
         }
     }
