@@ -66,7 +66,7 @@ pub enum KeySettings {
     /// The keys of the environment.
     Environment(Arc<Keyring>),
     /// A keyring. The key of the environment, if there is one, is then only a custodian's secret.
-    Ring(KeyringConfiguration),
+    Ring(Box<KeyringConfiguration>),
 }
 
 /// All settings of a process, checked.
@@ -168,7 +168,7 @@ impl Configuration {
     /// The keyring, for a command that needs one.
     pub fn keyring(&self) -> Result<&KeyringConfiguration, Failure> {
         match &self.keys {
-            KeySettings::Ring(keyring) => Ok(keyring),
+            KeySettings::Ring(keyring) => Ok(&**keyring),
             KeySettings::None | KeySettings::Environment(_) => Err(Failure::usage(
                 "no keyring is configured",
             )
@@ -298,7 +298,7 @@ impl KeySettings {
         file: &ConfigurationFile,
     ) -> Result<Self, Failure> {
         if let Some(keyring) = KeyringConfiguration::read(flags, file)? {
-            return Ok(Self::Ring(keyring));
+            return Ok(Self::Ring(Box::new(keyring)));
         }
         Ok(match environment.key() {
             Some(hex) => Self::Environment(Arc::new(Keyring::from_hex(

@@ -10,6 +10,7 @@ use waxseal_upkeep::RecordUserKeys;
 use crate::Failure;
 use crate::audit_log::Trail;
 use crate::configuration::keyring::KeyringConfiguration;
+use crate::configuration::offline::OfflineConfiguration;
 use crate::configuration::{Configuration, Flags, KeySettings};
 
 pub mod guard;
@@ -92,7 +93,11 @@ impl Resources {
         // A process that retries gets here again, and an embedded store can be open only once.
         self.ring = None;
         if let KeySettings::Ring(keyring) = &self.configuration.keys {
-            if keyring.offline.as_ref().is_some_and(|it| it.is_allowed()) {
+            if keyring
+                .offline
+                .as_ref()
+                .is_some_and(OfflineConfiguration::is_allowed)
+            {
                 self.trail.record_offline_start(&keyring.url.location())?;
             }
             let environment = &self.configuration.environment;

@@ -44,7 +44,7 @@ pub(super) fn check(resources: &Resources, findings: &mut Findings) {
         match left {
             ..0 => findings.problem(CHECK, format!("{shown} {}", expiry_text(left)), advice),
             0..=EXPIRES_SOON => {
-                findings.warn(CHECK, format!("{shown} {}", expiry_text(left)), advice)
+                findings.warn(CHECK, format!("{shown} {}", expiry_text(left)), advice);
             }
             _ => {
                 let ms = u64::try_from(expiry.not_after)

@@ -84,7 +84,7 @@ pub(super) async fn check_configuration(resources: &Resources, findings: &mut Fi
     match resources.configuration.mode {
         // The status page's first warning says so, and sealing now would break the trial.
         Mode::Off if resources.configuration.is_trial() => {
-            findings.ok("mode", "trial: nothing is sealed")
+            findings.ok("mode", "trial: nothing is sealed");
         }
         Mode::Off if !resources.configuration.is_mode_set() => findings.warn(
             "mode",
