@@ -124,11 +124,9 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(width - full))
 }
 
-/// Reports the bound admin address, if there is one.
-pub(crate) fn admin_address(admin: Option<&RunningAdmin>) {
-    if let Some(admin) = admin {
-        stderr_line(&format!("waxseal: admin on {}", admin.address()));
-    }
+/// Reports the bound admin address.
+pub(crate) fn admin_address(admin: &RunningAdmin) {
+    stderr_line(&format!("waxseal: admin on {}", admin.address()));
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! elsewhere. It is readable on a phone, in a dark theme, with a screen reader and without scripts.
 
 pub mod chart;
+pub mod counts;
 pub mod document;
 pub mod format;
 pub mod report;

@@ -9,9 +9,9 @@ mod verdict;
 
 use maud::{Markup, PreEscaped, html};
 
+pub use crate::counts::{Counts, ExceptCounts, Shares, percent};
 pub use model::{
-    Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
-    RingVersion, Shares, Unmatched, percent,
+    Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Unmatched,
 };
 pub use unmatched::ADVICE as UNMATCHED_ADVICE;
 
@@ -108,18 +108,10 @@ fn parts(
 }
 
 fn row(pattern: &Pattern) -> PatternCoverage {
-    let counts = &pattern.counts;
     PatternCoverage {
         name: pattern.name.clone(),
         records: pattern.records.clone(),
-        sealed: counts.sealed.saturating_sub(counts.classic),
-        classic: counts.classic,
-        plain: counts.plain,
-        unreadable: counts.unopenable,
-        other: counts.empty.saturating_add(counts.erased),
-        other_types: counts.other_type_records(),
-        excepted: counts.excepted.unsealed(),
-        excepted_sealed: counts.excepted.sealed,
+        counts: pattern.counts.clone(),
     }
 }
 

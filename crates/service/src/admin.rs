@@ -153,5 +153,5 @@ fn process(what: &str, resources: &Resources) -> Process {
 
 fn listen_failure(error: ListenError) -> Failure {
     Failure::failed(&error)
-        .hint("stop the process that listens there, or choose another address with --admin")
+        .hint("stop the program that listens there, or choose another address with --admin")
 }

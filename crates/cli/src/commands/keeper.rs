@@ -40,10 +40,13 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     let readiness = Readiness::new(None, None);
     let metering = metering.export(&readiness)?;
     let mut admin = match args.admin.address()? {
-        Some(at) => Some(RunningAdmin::for_keeper(at, &resources, &readiness, shares.admin).await?),
+        Some(at) => {
+            let admin = RunningAdmin::for_keeper(at, &resources, &readiness, shares.admin).await?;
+            output::admin_address(&admin);
+            Some(admin)
+        }
         None => None,
     };
-    output::admin_address(admin.as_ref());
     let stop = signals::stop_service_on_signal()?;
     // Only its log file is reopened.
     drop(signals::outlive_hangups()?);

@@ -92,13 +92,7 @@ pub(crate) async fn run(
         upstream: upstream.clone(),
         refusals: recorded.clone(),
     };
-    let admin = match args.admin.address()? {
-        Some(at) => {
-            Some(RunningAdmin::for_proxy(at, &resources, served, &readiness, shares.admin).await?)
-        }
-        None => None,
-    };
-    output::admin_address(admin.as_ref());
+    let admin = open_admin(&resources, args, served, &readiness, shares.admin).await?;
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
@@ -123,6 +117,22 @@ pub(crate) async fn run(
         hangups,
     };
     opened.serve(resources, args, stop).await
+}
+
+/// Opens the admin address, if there is one, and reports where it listens.
+async fn open_admin(
+    resources: &Resources,
+    args: &ProxyArgs,
+    clients: Clients,
+    readiness: &Readiness,
+    max_connections: usize,
+) -> Result<Option<RunningAdmin>, Failure> {
+    let Some(at) = args.admin.address()? else {
+        return Ok(None);
+    };
+    let admin = RunningAdmin::for_proxy(at, resources, clients, readiness, max_connections).await?;
+    output::admin_address(&admin);
+    Ok(Some(admin))
 }
 
 /// Everything that serves clients and the admin address.

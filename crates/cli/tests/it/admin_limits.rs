@@ -1,6 +1,5 @@
-//! The admin address under those who mean ill, and clients beside it: descriptors that are used up by the
-//! one are not missed by the other, nothing waits without end, and the store is not asked more often than it
-//! must be.
+//! The admin address under abuse, beside clients: neither can use up the descriptors of the other, every wait is limited, and
+//! the store is not checked more often than necessary.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -155,7 +154,7 @@ fn clients_take_no_descriptor_from_the_admin_address() {
 }
 
 #[test]
-fn a_limit_that_does_not_allow_what_was_asked_for_is_reported() {
+fn a_file_limit_below_the_configured_connections_is_reported() {
     let server = RedisServer::start();
     let (running, clients, _) = start_with_few(&server, &["--max-connections", "5000"]);
     assert_serves(clients);
@@ -170,7 +169,7 @@ fn a_limit_that_does_not_allow_what_was_asked_for_is_reported() {
 
 /// As where something else in the process, or another process of the user, used them up.
 #[test]
-fn a_process_without_descriptors_lives_and_serves_again_once_it_has_some() {
+fn a_process_without_descriptors_survives_and_serves_again_once_it_has_some() {
     let server = RedisServer::start();
     let (mut running, clients, admin) = start_with_few(&server, &[]);
     assert_serves(clients);
@@ -231,7 +230,7 @@ fn readiness_and_metrics_share_one_check_of_the_store() {
 }
 
 #[test]
-fn a_store_that_hangs_is_asked_once_at_a_time() {
+fn a_store_that_hangs_is_checked_once_at_a_time() {
     let server = RedisServer::start();
     let proxy = Proxy::start(&server, &["--protect", "wa:*", "--count-every", "0"]);
     let port = proxy.admin_port();
@@ -256,7 +255,7 @@ fn a_store_that_hangs_is_asked_once_at_a_time() {
 }
 
 #[test]
-fn a_request_that_does_not_come_to_its_end_is_ended() {
+fn an_incomplete_request_is_ended() {
     let server = RedisServer::start();
     let proxy = Proxy::start(&server, &["--protect", "wa:*", "--count-every", "0"]);
     let port = proxy.admin_port();
@@ -276,7 +275,7 @@ fn a_request_that_does_not_come_to_its_end_is_ended() {
 }
 
 #[test]
-fn a_connection_answers_one_request_whatever_follows_it() {
+fn a_connection_answers_one_request_only() {
     let server = RedisServer::start();
     let proxy = Proxy::start(&server, &["--protect", "wa:*", "--count-every", "0"]);
     let port = proxy.admin_port();

@@ -1,5 +1,4 @@
-//! The alert rules and the dashboard that come along: sound, about metrics that there are, and with an
-//! entry in the runbook for each.
+//! The alert rules and the dashboard: they are valid, use existing metrics, and each rule has an entry in the runbook.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,7 +66,7 @@ fn each_alert_has_a_test_and_an_entry_in_the_runbook() {
 }
 
 #[test]
-fn rules_dashboard_and_runbook_name_only_metrics_that_there_are() {
+fn rules_dashboard_and_runbook_name_only_existing_metrics() {
     let known = metrics_in(&document("docs/reference/metrics.md"));
     let dashboard = document("deploy/grafana-dashboard.json");
     let read: Value = serde_json::from_str(&dashboard).unwrap();

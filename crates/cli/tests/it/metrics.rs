@@ -1,5 +1,5 @@
-//! What a running proxy counts, to the number: a load of known size goes through it, and the text that
-//! its admin address gives is read strictly. No text may tell a name, a value, a user or a key's id.
+//! The exact numbers that a running proxy counts: a load of known size passes through it, and the text of its admin address
+//! is parsed strictly. The text contains no name, value, user or key id.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -211,7 +211,7 @@ fn load(client: &mut Counting, redis: &RedisServer) {
 }
 
 #[test]
-fn each_counter_has_exactly_the_value_that_the_load_makes() {
+fn each_counter_has_exactly_the_value_of_the_load() {
     let redis = RedisServer::start();
     let flags = ["--protect", "wa:*", "--format", "sealed", "--workers", "1"];
     let proxy = Proxy::start(&redis, &flags);
@@ -237,7 +237,7 @@ fn each_counter_has_exactly_the_value_that_the_load_makes() {
 }
 
 #[test]
-fn plain_values_are_counted_where_they_are_refused_as_well() {
+fn plain_values_are_counted_even_if_they_are_refused() {
     let redis = RedisServer::start();
     let program = Program::at(&redis).env("ENABLE_REDIS_ENCRYPTION", "required");
     redis.client().cmd(&["SET", "wa:1", "{}"]);
@@ -262,7 +262,7 @@ fn plain_values_are_counted_where_they_are_refused_as_well() {
 }
 
 #[test]
-fn connections_that_come_go_and_are_turned_away_are_counted() {
+fn accepted_closed_and_rejected_connections_are_counted() {
     let mut redis = RedisServer::start();
     let flags = [
         "--protect",

@@ -1,5 +1,5 @@
-//! The status page: its figures are those of the metrics and of the audit, its warnings come when
-//! something is wrong, and nobody sees it who may not. How it looks is `browser`'s.
+//! The status page: its figures equal those of the metrics and of the audit, it warns of problems, and it is shown only to
+//! those who have access. `browser` tests its appearance.
 
 mod access;
 mod browser;
@@ -52,7 +52,7 @@ impl Page {
     }
 
     /// How many values of a pattern lie so, once they were counted.
-    pub(crate) fn lying(&self, pattern: &str, form: &str) -> f64 {
+    pub(crate) fn coverage(&self, pattern: &str, form: &str) -> f64 {
         let pattern = format!("data-pattern=\"{pattern}\"");
         number(&self.text(&pattern, &format!("data-form=\"{form}\"")))
     }
@@ -135,7 +135,7 @@ fn compare_with_audit(page: &Page, counted: &Exposition, program: &Program) {
         .with_status(1)
         .json();
     let audited = &audit["patterns"][0];
-    let of = |form: &str| page.lying("wa:*", form);
+    let of = |form: &str| page.coverage("wa:*", form);
     let told = |form: &str| counted.sum("waxseal_coverage_values", &[("form", form)]);
     for (form, word) in [("plain", "plain"), ("unreadable", "unopenable")] {
         assert_eq!(of(form), audited[word].as_f64().unwrap(), "{form}");
@@ -196,7 +196,7 @@ fn the_figures_of_the_page_are_those_of_the_metrics_and_of_the_audit() {
     let port = proxy.admin_port();
     wait_until(|| {
         let page = Page::of(port);
-        page.is_counted() && page.lying("wa:*", "sealed") == 27.0
+        page.is_counted() && page.coverage("wa:*", "sealed") == 27.0
     });
     let (page, counted) = (Page::of(port), metrics(port));
     let sum = |name: &str, labels: &[(&str, &str)]| counted.sum(&format!("waxseal_{name}"), labels);
@@ -255,7 +255,7 @@ fn patterns_that_share_a_name_are_counted_together_in_metrics_and_each_on_the_pa
     wait_until(|| Page::of(port).is_counted());
     let page = Page::of(port);
     assert_eq!(
-        ["wa:*", "sess:*"].map(|it| page.lying(it, "plain")),
+        ["wa:*", "sess:*"].map(|it| page.coverage(it, "plain")),
         [2.0, 1.0]
     );
     let plain = [("pattern", "States"), ("form", "plain")];

@@ -1,5 +1,5 @@
-//! Metrics sent to an OpenTelemetry collector: a real proxy sends to a receiver in the test, which reads
-//! what arrives. The numbers are those of `/metrics`; a collector that is away is nobody's concern.
+//! Metrics exported to an OpenTelemetry collector: a real proxy exports to a receiver in the test. The numbers are those of
+//! `/metrics`, and a collector that cannot be reached delays nothing.
 
 mod receiver;
 
@@ -49,7 +49,7 @@ fn load(proxy: &Proxy) {
 }
 
 #[test]
-fn what_is_exported_is_what_metrics_shows() {
+fn exported_metrics_equal_those_of_the_admin_address() {
     let (redis, receiver) = (RedisServer::start(), Receiver::start());
     let program = exporting(&redis, receiver.port(), "50").env(
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -79,7 +79,7 @@ fn what_is_exported_is_what_metrics_shows() {
 }
 
 #[test]
-fn a_process_that_ends_sends_a_last_time_and_needs_no_admin_address() {
+fn a_process_exports_a_last_time_at_its_end_and_needs_no_admin_address() {
     let (redis, receiver) = (RedisServer::start(), Receiver::start());
     let program = exporting(&redis, 1, "3600000").env(
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
@@ -108,7 +108,7 @@ fn a_process_that_ends_sends_a_last_time_and_needs_no_admin_address() {
 }
 
 #[test]
-fn a_collector_that_is_away_or_silent_or_refuses_is_told_once_and_holds_nobody_up() {
+fn a_collector_that_is_unreachable_silent_or_refuses_is_logged_once_and_delays_nothing() {
     let silent = Receiver::silent();
     let refusing = Receiver::refusing();
     for (port, told) in [
@@ -144,7 +144,7 @@ fn a_collector_that_is_away_or_silent_or_refuses_is_told_once_and_holds_nobody_u
 }
 
 #[test]
-fn a_collector_that_comes_back_is_told() {
+fn a_collector_that_recovers_is_logged() {
     let redis = RedisServer::start();
     let receiver = Receiver::refusing();
     let proxy = Proxy::start_as(&exporting(&redis, receiver.port(), "30"), &redis, &FLAGS);
@@ -155,7 +155,7 @@ fn a_collector_that_comes_back_is_told() {
 }
 
 #[test]
-fn variables_that_cannot_be_meant_are_refused_without_repeating_them() {
+fn invalid_variables_are_refused_without_repeating_them() {
     let redis = RedisServer::start();
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", CREDENTIAL.to_owned()),

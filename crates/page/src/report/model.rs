@@ -1,9 +1,9 @@
 //! The report of an audit. The JSON of `waxseal audit`, the signed document and the page are all this one structure, so that they
 //! cannot differ. It contains no names of records.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use crate::counts::{Counts, Shares};
 
 /// The kind of report; there is no other.
 pub const KIND: &str = "audit";
@@ -103,84 +103,6 @@ pub struct RingVersion {
     pub version: u64,
 }
 
-/// Stored values by form. Each is counted in `total` and in one of the other fields; `classic` are those of `sealed` that are
-/// in the classic format.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Values.
-    pub total: u64,
-    /// Sealed, in either format.
-    pub sealed: u64,
-    /// Of these, those in the classic format.
-    pub classic: u64,
-    /// Of these, those under keys of users.
-    pub under_user_keys: u64,
-    /// Plain.
-    pub plain: u64,
-    /// Sealed, and they cannot be opened.
-    pub unopenable: u64,
-    /// No bytes.
-    pub empty: u64,
-    /// Of users who were erased.
-    pub erased: u64,
-    /// Of those that cannot be opened: records that could not be read completely. Their values may be plain.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unseen: u64,
-    /// Records, not values, of types whose values cannot be sealed, by type.
-    pub other_types: BTreeMap<String, u64>,
-    /// Records excepted from the pattern; omitted if there are none.
-    #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
-    pub excepted: ExceptCounts,
-}
-
-/// Values and records under names that are excepted from a pattern.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExceptCounts {
-    /// Plain values, as intended. No other count includes them.
-    pub plain: u64,
-    /// Values that were sealed before the except was added. The other counts include them.
-    pub sealed: u64,
-    /// Records of types whose values cannot be sealed. No other count includes them.
-    pub other_types: u64,
-}
-
-impl ExceptCounts {
-    /// True if nothing is excepted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Plain values, and records of types that cannot be sealed.
-    #[must_use]
-    pub fn unsealed(&self) -> u64 {
-        self.plain.saturating_add(self.other_types)
-    }
-}
-
-/// True for 0, which is omitted. Reports of earlier versions lack the field.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// Shares of all values in percent, with two decimals.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shares {
-    /// Sealed, in either format.
-    pub sealed: f64,
-    /// Of these, those in the classic format.
-    pub classic: f64,
-    /// Plain.
-    pub plain: f64,
-    /// Sealed, and they cannot be opened.
-    pub unopenable: f64,
-    /// No bytes.
-    pub empty: f64,
-    /// Of users who were erased.
-    pub erased: f64,
-}
-
 /// The stored values of one pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pattern {
@@ -270,114 +192,4 @@ pub struct ExpiryBucket {
     pub from_ms: u64,
     /// The number of values.
     pub values: u64,
-}
-
-impl Counts {
-    /// Adds the counts of another pattern.
-    pub fn add(&mut self, other: &Self) {
-        self.total += other.total;
-        self.sealed += other.sealed;
-        self.classic += other.classic;
-        self.under_user_keys += other.under_user_keys;
-        self.plain += other.plain;
-        self.unopenable += other.unopenable;
-        self.empty += other.empty;
-        self.erased += other.erased;
-        self.unseen += other.unseen;
-        self.excepted.plain += other.excepted.plain;
-        self.excepted.sealed += other.excepted.sealed;
-        self.excepted.other_types += other.excepted.other_types;
-        for (kind, records) in &other.other_types {
-            *self.other_types.entry(kind.clone()).or_default() += records;
-        }
-    }
-
-    /// True if everything was read, and nothing is plain or of a type whose values cannot be sealed.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.plain == 0 && self.unseen == 0 && self.other_types.is_empty()
-    }
-
-    /// Records of types whose values cannot be sealed.
-    #[must_use]
-    pub fn other_type_records(&self) -> u64 {
-        self.other_types
-            .values()
-            .fold(0, |sum, records| sum.saturating_add(*records))
-    }
-
-    /// The shares of all values in percent.
-    #[must_use]
-    pub fn shares(&self) -> Shares {
-        let of = |part| percent(part, self.total);
-        Shares {
-            sealed: of(self.sealed),
-            classic: of(self.classic),
-            plain: of(self.plain),
-            unopenable: of(self.unopenable),
-            empty: of(self.empty),
-            erased: of(self.erased),
-        }
-    }
-}
-
-/// A part of a whole in percent, with two decimals. It is 100 only for the whole, and 0 only for nothing.
-#[must_use]
-pub fn percent(part: u64, whole: u64) -> f64 {
-    let share = part as f64 / whole.max(1) as f64 * 100.0;
-    let rounded = (share * 100.0).round() / 100.0;
-    match part {
-        0 => 0.0,
-        _ if part >= whole => 100.0,
-        _ => rounded.clamp(0.01, 99.99),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_among_millions_is_neither_0_nor_100_percent() {
-        let millions = 10_000_000;
-        let shares = [
-            (0, 0),
-            (0, 7),
-            (7, 7),
-            (1, 3),
-            (1, millions),
-            (millions - 1, millions),
-        ];
-        let shares = shares.map(|(part, whole)| percent(part, whole));
-        assert_eq!(shares, [0.0, 0.0, 100.0, 33.33, 0.01, 99.99]);
-    }
-
-    #[test]
-    fn unread_records_are_not_clean() {
-        let mut counts = Counts::default();
-        assert!(counts.is_clean());
-        counts.unseen = 1;
-        assert!(!counts.is_clean());
-    }
-
-    #[test]
-    fn counts_of_patterns_add_up() {
-        let mut sum = Counts::default();
-        let one = Counts {
-            total: 3,
-            sealed: 2,
-            classic: 1,
-            plain: 1,
-            other_types: BTreeMap::from([("set".to_owned(), 2)]),
-            ..Counts::default()
-        };
-        sum.add(&one);
-        sum.add(&one);
-        assert_eq!(
-            (sum.total, sum.sealed, sum.classic, sum.plain),
-            (6, 4, 2, 2)
-        );
-        assert_eq!(sum.other_type_records(), 4);
-        assert!(!sum.is_clean());
-    }
 }

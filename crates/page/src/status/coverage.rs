@@ -6,6 +6,7 @@ use super::clock::Clock;
 use super::verdict::prose;
 use super::{Activity, Coverage, PatternCoverage};
 use crate::chart::{Part, bar, swatch};
+use crate::counts::Counts;
 use crate::format::{percent, span, thousands};
 
 /// The forms, and the style classes that colour them.
@@ -18,19 +19,21 @@ const FORMS: [(&str, &str); 5] = [
 ];
 
 impl PatternCoverage {
-    /// All values.
+    /// The number of values.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts().iter().sum()
+        self.forms().iter().sum()
     }
 
-    fn counts(&self) -> [u64; 5] {
+    /// The values by form, in the order of [`FORMS`].
+    fn forms(&self) -> [u64; 5] {
+        let counts = &self.counts;
         [
-            self.sealed,
-            self.classic,
-            self.plain,
-            self.unreadable,
-            self.other,
+            counts.sealed.saturating_sub(counts.classic),
+            counts.classic,
+            counts.plain,
+            counts.unopenable,
+            counts.empty.saturating_add(counts.erased),
         ]
     }
 }
@@ -49,7 +52,7 @@ pub(super) fn section(coverage: &Coverage, clock: Clock) -> Markup {
         @if coverage.counted.is_some() {
             ul class="list" {
                 @for pattern in &coverage.patterns {
-                    @if pattern.total() == 0 && pattern.other_types == 0 && pattern.excepted == 0 {
+                    @if is_empty(&pattern.counts) {
                         (nothing(pattern))
                     }
                     @else { (entry(pattern)) }
@@ -57,6 +60,11 @@ pub(super) fn section(coverage: &Coverage, clock: Clock) -> Markup {
             }
         }
     }
+}
+
+/// True if no record matches.
+fn is_empty(counts: &Counts) -> bool {
+    *counts == Counts::default()
 }
 
 fn activity(activity: &Activity, clock: Clock) -> Markup {
@@ -93,14 +101,14 @@ pub(crate) fn list(patterns: &[PatternCoverage]) -> Markup {
 }
 
 fn entry(pattern: &PatternCoverage) -> Markup {
-    let counts = pattern.counts();
-    let total = pattern.total();
+    let (counts, total) = (&pattern.counts, pattern.total());
+    let excepted = counts.excepted;
     let part = |((label, class), value): ((&'static str, &'static str), u64)| Part {
         label,
         class,
         value,
     };
-    let parts: Vec<Part<'_>> = FORMS.into_iter().zip(counts).map(part).collect();
+    let parts: Vec<Part<'_>> = FORMS.into_iter().zip(pattern.forms()).map(part).collect();
     html! {
         li data-pattern=(pattern.records) {
             h3 { (pattern.name) " " code { (pattern.records) } }
@@ -117,14 +125,14 @@ fn entry(pattern: &PatternCoverage) -> Markup {
                 }
                 div {
                     dt { "records of other types" }
-                    dd { span data-form="other_types" { (thousands(pattern.other_types)) } }
+                    dd { span data-form="other_types" { (thousands(counts.other_type_records())) } }
                 }
-                @if pattern.excepted > 0 || pattern.excepted_sealed > 0 {
+                @if !excepted.is_empty() {
                     div {
                         dt { "excepted" }
                         dd {
-                            span data-form="excepted" { (thousands(pattern.excepted)) } " plain, "
-                            (thousands(pattern.excepted_sealed)) " sealed"
+                            span data-form="excepted" { (thousands(excepted.unsealed())) } " plain, "
+                            (thousands(excepted.sealed)) " sealed"
                         }
                     }
                 }

@@ -1,5 +1,7 @@
 //! The figures of the status page. They are gathered elsewhere.
 
+use crate::counts::Counts;
+
 /// Everything that the page shows.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -155,30 +157,15 @@ impl Default for Activity {
     }
 }
 
-/// The stored values under one pattern, by form.
+/// The stored values of one pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PatternCoverage {
-    /// Its configured name.
+    /// The configured name.
     pub name: String,
     /// The pattern.
     pub records: String,
-    /// Values in the sealed format.
-    pub sealed: u64,
-    /// Values in the classic format.
-    pub classic: u64,
-    /// Plaintext values.
-    pub plain: u64,
-    /// Values that do not open.
-    pub unreadable: u64,
-    /// Values that are empty or of users who were erased.
-    pub other: u64,
-    /// Records of types whose values cannot be sealed.
-    pub other_types: u64,
-    /// Values under excepted names that are plain, and records there of types that cannot be sealed. In no
-    /// other count.
-    pub excepted: u64,
-    /// Values under excepted names that are sealed. Counted as all others are, too.
-    pub excepted_sealed: u64,
+    /// The values by form.
+    pub counts: Counts,
 }
 
 /// The keys of a process.

@@ -54,9 +54,9 @@ fn values(coverage: &Coverage, clock: Clock) -> Markup {
     let sum =
         |of: fn(&super::PatternCoverage) -> u64| coverage.patterns.iter().map(of).sum::<u64>();
     let forms = [
-        ("sealed", sum(|it| it.sealed.saturating_add(it.classic))),
-        ("plain", sum(|it| it.plain)),
-        ("unreadable", sum(|it| it.unreadable)),
+        ("sealed", sum(|it| it.counts.sealed)),
+        ("plain", sum(|it| it.counts.plain)),
+        ("unreadable", sum(|it| it.counts.unopenable)),
     ];
     let forms = forms.map(|(form, count)| format!("{} {form}", thousands(count)));
     html! {

@@ -25,6 +25,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
+use waxseal_log_limit::LineLimit;
 
 /// The time from the connection to the first byte of the response; long enough for a check of the store.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +50,7 @@ pub(super) async fn close(request: Request, next: Next) -> Response {
 pub(super) struct BoundedListener {
     listener: TcpListener,
     connections: Arc<Connections>,
-    last_logged: Option<Instant>,
+    log_limit: LineLimit,
     last_evicted: Option<Instant>,
 }
 
@@ -61,23 +62,22 @@ impl BoundedListener {
                 open: Mutex::default(),
                 max: max_connections.max(1),
             }),
-            last_logged: None,
+            log_limit: LineLimit::new(1, LOG_INTERVAL),
             last_evicted: None,
         }
     }
 
     /// Waits after the system had no descriptor, or no memory, for another connection.
     async fn back_off(&mut self, error: &io::Error) {
-        let is_due =
-            |last: Option<Instant>, interval| last.is_none_or(|it| it.elapsed() >= interval);
-        if is_due(self.last_logged, LOG_INTERVAL) {
+        let now = Instant::now();
+        if self.log_limit.admit(now.into_std()).is_some() {
             tracing::warn!("the admin address cannot accept a connection: {error}");
-            self.last_logged = Some(Instant::now());
         }
         // A closed connection frees a descriptor, which may be the one that is missing.
-        if is_due(self.last_evicted, EVICTION_INTERVAL) {
+        let last = self.last_evicted;
+        if last.is_none_or(|last| now.duration_since(last) >= EVICTION_INTERVAL) {
             self.connections.close_oldest(0);
-            self.last_evicted = Some(Instant::now());
+            self.last_evicted = Some(now);
         }
         sleep(ACCEPT_DELAY).await;
     }

@@ -10,11 +10,13 @@ use tokio::time::sleep;
 use waxseal_core::KeyId;
 use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageCounts, CoverageMetrics};
+use waxseal_page::counts::Counts;
 use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
+use crate::audit::counts;
 use crate::configuration::protected::Protected;
 use crate::resources::Resources;
 use crate::{Failure, audit, now_ms};
@@ -29,22 +31,12 @@ const EMPTY_INTERVAL: Duration = Duration::from_secs(600);
 /// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// The counts of one pattern.
-#[derive(Clone, Debug)]
-struct PatternCounts {
-    name: String,
-    records: String,
-    forms: CoverageCounts,
-    /// The number of sealed values under excepted names, which the forms include.
-    excepted_sealed: u64,
-}
-
 /// The last count, and the current activity.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     count: Option<Count>,
     pub(super) activity: Activity,
-    patterns: Vec<PatternCounts>,
+    patterns: Vec<PatternCoverage>,
     /// Values by the key that their envelopes name.
     by_key: BTreeMap<KeyId, u64>,
     /// Values under keys of users.
@@ -71,24 +63,24 @@ impl Counted {
 
     /// Plain values by pattern name.
     pub(super) fn plain(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.by_name(|forms| forms.plain)
+        self.by_name(|counts| counts.plain)
     }
 
     /// Values that do not open, by pattern name.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.by_name(|forms| forms.unreadable)
+        self.by_name(|counts| counts.unopenable)
     }
 
     /// One of the counts of each pattern, where it is not 0.
-    fn by_name(&self, count: fn(&CoverageCounts) -> u64) -> impl Iterator<Item = (&str, u64)> {
+    fn by_name(&self, count: fn(&Counts) -> u64) -> impl Iterator<Item = (&str, u64)> {
         let patterns = self.patterns.iter();
-        let counts = patterns.map(move |it| (it.name.as_str(), count(&it.forms)));
+        let counts = patterns.map(move |it| (it.name.as_str(), count(&it.counts)));
         counts.filter(|(_, count)| *count > 0)
     }
 
     /// True if no record matches any pattern.
     pub(super) fn is_empty(&self) -> bool {
-        let is_empty = |it: &PatternCounts| it.forms == CoverageCounts::default();
+        let is_empty = |it: &PatternCoverage| it.counts == Counts::default();
         self.count.is_some() && self.patterns.iter().all(is_empty)
     }
 
@@ -128,22 +120,10 @@ impl Counted {
     }
 
     pub(super) fn coverage(&self) -> Coverage {
-        let pattern = |it: &PatternCounts| PatternCoverage {
-            name: it.name.clone(),
-            records: it.records.clone(),
-            sealed: it.forms.sealed,
-            classic: it.forms.classic,
-            plain: it.forms.plain,
-            unreadable: it.forms.unreadable,
-            other: it.forms.empty.saturating_add(it.forms.erased),
-            other_types: it.forms.other_type,
-            excepted: it.forms.excepted,
-            excepted_sealed: it.excepted_sealed,
-        };
         Coverage {
             counted: self.count,
             activity: self.activity.clone(),
-            patterns: self.patterns.iter().map(pattern).collect(),
+            patterns: self.patterns.clone(),
         }
     }
 
@@ -158,26 +138,25 @@ impl Counted {
                 Class::Plain | Class::Empty | Class::Erased => {}
             }
         }
-        self.patterns.push(PatternCounts {
+        self.patterns.push(PatternCoverage {
             name: protected.name.clone(),
             records: protected.pattern.shown().to_owned(),
-            forms: forms(tally),
-            excepted_sealed: tally.excepted.sealed,
+            counts: counts(tally),
         });
     }
 }
 
-/// The values of a sweep by form.
-fn forms(tally: &Tally) -> CoverageCounts {
+/// The counts as the metrics show them.
+fn forms(counts: &Counts) -> CoverageCounts {
     CoverageCounts {
-        sealed: tally.count(|class| matches!(class, Class::Sealed(_) | Class::OfUser)),
-        classic: tally.count(|class| matches!(class, Class::Classic(_))),
-        plain: tally.count(|class| class == Class::Plain),
-        unreadable: tally.failed,
-        empty: tally.empty,
-        erased: tally.erased,
-        other_type: tally.skipped(),
-        excepted: tally.excepted.unsealed(),
+        sealed: counts.sealed.saturating_sub(counts.classic),
+        classic: counts.classic,
+        plain: counts.plain,
+        unreadable: counts.unopenable,
+        empty: counts.empty,
+        erased: counts.erased,
+        other_type: counts.other_type_records(),
+        excepted: counts.excepted.unsealed(),
     }
 }
 
@@ -198,7 +177,7 @@ pub(super) async fn run(
                 let forms = counted
                     .patterns
                     .iter()
-                    .map(|it| (it.name.as_str(), it.forms));
+                    .map(|it| (it.name.as_str(), forms(&it.counts)));
                 metrics.set(counted.began_ms().unwrap_or_default(), forms);
                 let pause = match counted.is_empty() {
                     true => interval.map(|it| it.min(EMPTY_INTERVAL)),

@@ -144,7 +144,7 @@ fn server(known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
                 "Connections to the server that failed or broke within 10 minutes: {}.",
                 thousands(broken as u64)
             ),
-            "The metric `waxseal_upstream_errors_total` tells their kinds.",
+            "The metric `waxseal_upstream_errors_total` has their kinds.",
         ));
     }
     found
@@ -157,7 +157,7 @@ fn clients(growth: &Growth<'_>) -> Vec<Warning> {
             "WaxsealStoreFull",
             format!("Writes that the store refused within 10 minutes: {count}."),
             "Its memory is full, or it cannot write to its disk: raise maxmemory, or see the server's log. \
-             What is stored there is safe.",
+             Stored values are safe.",
         ));
     }
     let away = growth.of(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]);
@@ -217,7 +217,7 @@ fn decoys(growth: &Growth<'_>) -> Option<Warning> {
         critical(
             "WaxsealDecoyOpened",
             format!("Decoys opened within 10 minutes: {}.", thousands(opened as u64)),
-            "No application reads them: someone reads records without permission. The log names the decoy and \
+            "No application reads them: someone reads records without authorization. The log names the decoy and \
              the command; find out who was connected then.",
         )
     })
@@ -231,7 +231,7 @@ fn values(growth: &Growth<'_>) -> Vec<Warning> {
             "WaxsealValuesDoNotOpen",
             format!("Values that did not open within 10 minutes: {count}."),
             "They were damaged, moved from another record, or changed by someone without the key. The \
-             log names the records; `waxseal inspect NAME` says why.",
+             log names the records; `waxseal inspect NAME` shows the reason.",
         ));
     }
     let unknown = growth.of_any(&OPENS, "result", &["unknown_key"]);
@@ -248,7 +248,7 @@ fn values(growth: &Growth<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealCompromisedKeyMet",
             format!("Values under a compromised key, which were not opened: {count}."),
-            "`waxseal rotate --open-compromised` brings those under the sealing key that are genuine.",
+            "`waxseal rotate --open-compromised` reseals the genuine ones under the sealing key.",
         ));
     }
     if let Some(count) = growth.of_any(&OPENS, "result", &["plaintext"]) {
@@ -273,7 +273,7 @@ fn values(growth: &Growth<'_>) -> Vec<Warning> {
                 "Values moved to quarantine within 10 minutes: {}.",
                 thousands(aside as u64)
             ),
-            "`waxseal quarantine list` tells which; `waxseal quarantine restore` brings them back once the key is there.",
+            "`waxseal quarantine list` names them; `waxseal quarantine restore` restores them once the key is available.",
         ));
     }
     found
@@ -289,7 +289,7 @@ fn counted(known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
             see: Some("coverage"),
             ..of_no_rule(
                 format!("The stored values could not be counted: {}.", why.trim_end_matches('.')),
-                "It is tried again every minute. Until then nobody knows whether everything is sealed.",
+                "The count is repeated every minute. Until it succeeds it is unknown whether everything is sealed.",
             )
         });
     }
@@ -305,7 +305,7 @@ fn counted(known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
                 thousands(count)
             ),
             "They were damaged, moved from another record, or sealed under a key that is not here. \
-             `waxseal audit --deep` tells which; `waxseal inspect NAME` says why.",
+             `waxseal audit --deep` names them; `waxseal inspect NAME` shows the reason.",
         ));
     }
     for (pattern, count) in counted.plain() {
@@ -354,8 +354,8 @@ fn keys(now: &Snapshot, known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealKeyringTrouble",
             format!("The keyring cannot be followed: {why}."),
-            "The last good one is in use, and sealing stops in the end. `waxseal keyring restore` puts a \
-             lost one back from the copy of a machine.",
+            "The last good one is in use, and sealing will stop. `waxseal keyring restore` restores a lost one \
+             from the copy of a machine.",
         ));
     }
     let due = known
@@ -366,9 +366,9 @@ fn keys(now: &Snapshot, known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
         let ms = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
         found.push(warning(
             "WaxsealRotationStalled",
-            format!("A step of the keyring has been due for {}, and no process carries it out.", span(ms)),
-            "`waxseal keyring status` tells who leads; the log of that process says what fails. `waxseal \
-             rotate` carries it out by hand.",
+            format!("A step of the keyring has been due for {}, and no process performs it.", span(ms)),
+            "`waxseal keyring status` names the leader; the log of that process has the failure. `waxseal \
+             rotate` performs it now.",
         ));
     }
     let failed = growth.of_any(
@@ -380,7 +380,7 @@ fn keys(now: &Snapshot, known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealCustodianFails",
             format!("Calls of custodians that failed within 10 minutes: {count}."),
-            "What runs goes on; a process that starts now may not. `waxseal doctor` asks each custodian.",
+            "Running processes are not affected; a process that starts now may fail. `waxseal doctor` checks each custodian.",
         ));
     }
     for why in &view.blocked {

@@ -146,7 +146,7 @@ fn the_shares_of_all_keys_and_of_the_keys_of_users_add_up() {
     });
     let page = Page::of(port);
     assert_eq!(
-        page.lying("wa:*", "sealed") + page.lying("u:{user}", "sealed"),
+        page.coverage("wa:*", "sealed") + page.coverage("u:{user}", "sealed"),
         16.0
     );
     for share in [" of 17, 47.1 %", " of 17, 5.9 %"] {
@@ -203,7 +203,7 @@ fn a_keeper_has_a_page_of_its_own() {
     wait_until(|| {
         let page = Page::of(port);
         let looked = page.has("data-check=\"keyring\"");
-        looked && page.is_counted() && page.lying("wa:*", "classic") == 1.0
+        looked && page.is_counted() && page.coverage("wa:*", "classic") == 1.0
     });
     let page = Page::of(port);
     assert!(page.has("Waxseal keeper"));

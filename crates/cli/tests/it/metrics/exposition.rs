@@ -1,4 +1,4 @@
-//! A strict reader of Prometheus' text format, version 0.0.4: what it does not know fails the test.
+//! A strict parser of Prometheus' text format, version 0.0.4: unknown syntax fails the test.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -139,12 +139,12 @@ fn quoted(text: &str) -> (String, &str) {
 
 #[test]
 #[should_panic(expected = "twice")]
-fn the_reader_does_not_take_a_series_twice() {
+fn a_duplicate_series_is_rejected() {
     Exposition::read("# HELP a b\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"1\"} 2\n");
 }
 
 #[test]
 #[should_panic(expected = "before its type")]
-fn the_reader_does_not_take_a_sample_without_a_type() {
+fn a_sample_without_a_type_is_rejected() {
     Exposition::read("a 1\n");
 }

@@ -1,5 +1,5 @@
-//! What the server answers, what TLS refuses, what is too large, and when keys were last used: counted by
-//! a running proxy in front of a real server.
+//! Errors of the server, failed TLS handshakes, replies that are too large, and the last use of keys, counted by a running
+//! proxy in front of a real server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::proxy::Proxy;
 const ERRORS: &str = "waxseal_server_errors_total";
 
 #[test]
-fn a_store_that_is_full_shows_as_errors_of_the_server() {
+fn a_full_store_shows_as_errors_of_the_server() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
     let mut client = proxy.client();
@@ -57,7 +57,7 @@ fn a_store_that_is_full_shows_as_errors_of_the_server() {
 }
 
 #[test]
-fn a_handshake_that_fails_is_counted_and_one_that_does_not_is_not() {
+fn only_failed_handshakes_are_counted() {
     let redis = RedisServer::start();
     let directory = TempDir::new().unwrap();
     let ours = Certificates::create_in(directory.path());
@@ -114,7 +114,7 @@ fn a_reply_that_is_too_large_is_counted() {
 }
 
 #[test]
-fn the_last_use_of_a_key_is_told_and_stays_when_it_is_not_used() {
+fn the_last_use_of_a_key_is_published_and_stays_without_further_use() {
     let redis = RedisServer::start();
     let keys = Program::at(&redis).keys(OLD_KEY, "");
     let old = Proxy::start_as(&keys, &redis, &["--protect", "wa:*", "--format", "sealed"]);

@@ -1,4 +1,4 @@
-//! Who sees the page.
+//! Access to the page.
 
 use waxseal_testing::RedisServer;
 
@@ -27,7 +27,7 @@ fn status(port: u16, headers: &str) -> u16 {
 }
 
 #[test]
-fn this_machine_sees_the_page_and_another_sites_name_for_it_does_not() {
+fn this_machine_sees_the_page_and_a_request_that_names_another_host_does_not() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
     let port = proxy.admin_port();
@@ -68,7 +68,7 @@ fn this_machine_sees_the_page_and_another_sites_name_for_it_does_not() {
 }
 
 #[test]
-fn an_address_that_others_reach_needs_the_token() {
+fn a_public_address_needs_the_token() {
     let redis = RedisServer::start();
     let flags = ["--protect", "wa:*", "--admin", "0.0.0.0:0"];
     let start = |program: &Program| {
@@ -118,7 +118,7 @@ fn an_address_that_others_reach_needs_the_token() {
 }
 
 #[test]
-fn a_token_that_keeps_nobody_out_is_refused() {
+fn a_token_that_is_too_short_is_refused() {
     let redis = RedisServer::start();
     let run = |program: Program| -> Output {
         let words = [

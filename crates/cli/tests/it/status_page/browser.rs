@@ -1,5 +1,5 @@
-//! The page in Chromium: what `crates/testing/clients/node/status-page.mjs` saw of it. Its pictures are
-//! left in `target/artefacts`, to be looked at.
+//! The page in Chromium, as `crates/testing/clients/node/status-page.mjs` sees it. Its screenshots are kept in
+//! `target/artefacts` for review.
 
 use std::fs;
 
@@ -70,7 +70,7 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
     proxy.stop();
 }
 
-/// It loads quickly, asks nobody else, and axe and the console have nothing to say.
+/// It loads quickly and from this host only, and axe and the console report nothing.
 #[track_caller]
 fn assert_is_sound(seen: &Value, port: u16) {
     let list = |name: &str| seen[name].as_array().unwrap().clone();
@@ -153,7 +153,7 @@ fn links_lead_somewhere(links: &[Value]) {
 }
 
 #[test]
-fn an_open_page_says_so_when_its_process_is_gone_and_is_another_one_when_that_is() {
+fn an_open_page_reports_that_its_process_has_ended_and_reloads_for_a_new_one() {
     let redis = RedisServer::start();
     // Below those that connections of other tests come from: it must be free again at once.
     let from = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();

@@ -1,5 +1,5 @@
-//! What was checked and counted is checked and counted again: when a reader asks for it, and when the
-//! store is another one than before. Rotations are tested with keyrings.
+//! Checks and counts are repeated when a reader asks for it and when the store has changed. Rotations are tested with
+//! keyrings.
 
 use waxseal_testing::RedisServer;
 
@@ -9,7 +9,7 @@ use crate::program::{Program, wait_until};
 use crate::proxy::Proxy;
 use crate::records::{STATE, put};
 
-/// Nothing is counted again by itself while a test runs.
+/// No count starts on its own while a test runs.
 const RARELY: [&str; 4] = ["--protect", "wa:*", "--count-every", "86400"];
 
 /// Asks for everything to be checked, as a page or a program on this machine does.
@@ -62,7 +62,7 @@ fn the_headline_has_what_the_doctor_finds() {
     put(&redis, "wa:1", b"");
     let proxy = Proxy::start(&redis, &RARELY);
     let port = proxy.admin_port();
-    // Nobody has looked yet: that is no reason for green.
+    // Not checked yet, which must not look green.
     let first = Page::of(port);
     assert!(
         first.has("data-check=") || first.level() != "ok",
@@ -99,7 +99,7 @@ fn a_reader_has_records_counted_again_once_at_a_time_and_no_other_site_does() {
     }
     let (head, _) = admin_request("GET", port, "/check", "Host: localhost\r\n");
     assert!(head.starts_with("http/1.1 405"), "{head}");
-    assert_eq!(Page::of(port).lying("wa:*", "plain"), 0.0);
+    assert_eq!(Page::of(port).coverage("wa:*", "plain"), 0.0);
 
     let own = format!("Origin: http://localhost:{port}\r\nSec-Fetch-Site: same-origin\r\n");
     assert_eq!(status(port, &own), 303);
@@ -110,7 +110,7 @@ fn a_reader_has_records_counted_again_once_at_a_time_and_no_other_site_does() {
         "{head}"
     );
     assert!(body.contains("try again in "), "{body}");
-    wait_until(|| Page::of(port).lying("wa:*", "plain") == 1.0);
+    wait_until(|| Page::of(port).coverage("wa:*", "plain") == 1.0);
     let page = Page::of(port);
     assert!(
         page.warns("WaxsealPlainInStore") && page.has(": 1, counted "),
@@ -121,7 +121,7 @@ fn a_reader_has_records_counted_again_once_at_a_time_and_no_other_site_does() {
     program.run(&["migrate", "--protect", "wa:*"]).done();
     check(port);
     wait_until(|| !Page::of(port).warns("WaxsealPlainInStore"));
-    assert_eq!(Page::of(port).lying("wa:*", "plain"), 0.0);
+    assert_eq!(Page::of(port).coverage("wa:*", "plain"), 0.0);
     proxy.stop();
 }
 
@@ -134,7 +134,7 @@ fn a_process_that_does_not_count_regularly_counts_when_it_is_asked() {
     assert!(!Page::of(port).is_counted());
     check(port);
     wait_until(|| Page::of(port).is_counted());
-    assert_eq!(Page::of(port).lying("wa:*", "plain"), 1.0);
+    assert_eq!(Page::of(port).coverage("wa:*", "plain"), 1.0);
     assert!(Page::of(port).has("This process does not count"));
     proxy.stop();
 }
@@ -148,11 +148,11 @@ fn records_are_counted_again_when_the_server_was_restarted() {
     let proxy = Proxy::start(&redis, &RARELY);
     let port = proxy.admin_port();
     wait_for_first_checks(port);
-    assert_eq!(Page::of(port).lying("wa:*", "plain"), 3.0);
+    assert_eq!(Page::of(port).coverage("wa:*", "plain"), 3.0);
     // It keeps nothing on disk.
     redis.restart();
     put(&redis, "wa:1", STATE.as_bytes());
-    wait_until(|| Page::of(port).lying("wa:*", "plain") == 1.0);
+    wait_until(|| Page::of(port).coverage("wa:*", "plain") == 1.0);
     proxy.stop();
 }
 
@@ -169,7 +169,7 @@ fn stored_values_that_do_not_open_and_patterns_that_match_nothing_are_not_green(
         page.0
     );
     assert_eq!(page.level(), "warning");
-    // Nobody reads them through the proxy.
+    // No client reads them through the proxy.
     super::mixed(&redis);
     check(port);
     wait_until(|| Page::of(port).warns("WaxsealUnreadableInStore"));

@@ -1,4 +1,4 @@
-//! What is wrong is told on the page, with what to do. What concerns keyrings is tested with them.
+//! The page warns of problems and names a remedy. Warnings about keyrings are tested with keyrings.
 
 use waxseal_core::Format;
 use waxseal_testing::RedisServer;
@@ -66,7 +66,7 @@ fn a_proxy_that_waits_for_its_server_shows_so() {
 }
 
 #[test]
-fn a_process_that_waits_says_for_what() {
+fn a_process_that_waits_shows_the_reason() {
     let redis = RedisServer::start();
     let mut other = RedisServer::start();
     let config = format!("keyring = \"{}\"\n", other.url());
@@ -102,7 +102,7 @@ fn a_process_that_waits_says_for_what() {
 }
 
 #[test]
-fn a_value_that_somebody_has_tampered_with() {
+fn a_value_that_was_tampered_with() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(&redis, &["--protect", "wa:*", "--format", "sealed"]);
     let mut client = proxy.client();
@@ -165,7 +165,7 @@ fn a_store_that_is_full() {
 }
 
 #[test]
-fn a_decoy_that_somebody_opens() {
+fn a_decoy_that_is_opened() {
     let redis = RedisServer::start();
     let config = "decoys = [\"wa:decoy\"]\n[[protect]]\nrecords = \"wa:*\"\n";
     let program = Program::at(&redis).file("waxseal.toml", config);
@@ -178,11 +178,11 @@ fn a_decoy_that_somebody_opens() {
     proxy.stop();
 }
 
-/// Those that only Prometheus can see: a process that is gone, and processes that differ.
+/// Rules that only Prometheus can evaluate: a process that has ended, and processes that differ.
 const OF_OTHERS: [&str; 2] = ["WaxsealDown", "WaxsealKeyringsDiffer"];
 
 #[test]
-fn the_page_warns_of_whatever_an_alert_rule_is_about() {
+fn the_page_has_a_warning_for_every_alert_rule() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
     let (rules, source) = (

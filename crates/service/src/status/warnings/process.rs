@@ -19,17 +19,17 @@ pub(super) fn find(now: &Snapshot, growth: &Growth<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealLogLinesLost",
             format!("Lines of the log lost within 10 minutes: {}.", thousands(lost as u64)),
-            "They could not be written: the reader of standard error stalls or is gone, or the disk is full. Clients \
-             are served all the same; what the lines said is lost.",
+            "They could not be written: the reader of standard error stalls or has ended, or the disk is full. Clients \
+             are served all the same; the lines are lost.",
         ));
     }
     let panics = growth.of(&PANICS, &[]);
     if panics > 0.0 {
         found.push(critical(
             "WaxsealPanicked",
-            format!("Bugs of Waxseal's met within 10 minutes: {}.", thousands(panics as u64)),
-            "The connection or the background task that met one has ended, and the process goes on. The log \
-             has the place in the source: report it.",
+            format!("Panics within 10 minutes: {}.", thousands(panics as u64)),
+            "Each is a bug of Waxseal, and ended one connection or background task; the process continues. The log \
+             has the location in the source: report it.",
         ));
     }
     found.extend(keys(now));
@@ -44,7 +44,7 @@ fn keys(now: &Snapshot) -> Vec<Warning> {
         found.push(warning(
             "WaxsealCustodianHangs",
             format!("Calls of PKCS#11 modules that do not return: {}.", thousands(hung as u64)),
-            "Other calls of the same token fail at once until it returns. Look at the device; if it never does, restart \
+            "Other calls of the same token fail at once until it returns. Check the device; if it never does, restart \
              this process once the device works.",
         ));
     }
@@ -55,7 +55,7 @@ fn keys(now: &Snapshot) -> Vec<Warning> {
         found.push(warning(
             "WaxsealClockOffset",
             format!("The clock of this machine is {} {side} that of the keyring's server.", span(ms)),
-            "From an hour on, this process makes, promotes, archives and destroys no key. Set both clocks by NTP.",
+            "From an hour on, this process creates, promotes, archives and destroys no key. Synchronize both clocks by NTP.",
         ));
     }
     found
