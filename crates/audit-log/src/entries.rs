@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::entry::{ChainKey, MAX_ENTRY, ParsedLine};
 
+/// The most bytes of a line that are read: longer ones are not entries.
+const MAX_LINE: u64 = 2 * MAX_ENTRY as u64;
+
 /// Calls `visit` for each line of a file with its number and its entry; `None` if the line does not verify.
 pub fn for_each_entry<E: From<io::Error>>(
     path: &Path,
@@ -35,7 +38,7 @@ pub(crate) fn for_each_line<E: From<io::Error>>(
     let mut number = 0u64;
     loop {
         line.clear();
-        let mut bounded = reader.by_ref().take(2 * MAX_ENTRY as u64);
+        let mut bounded = reader.by_ref().take(MAX_LINE);
         if bounded.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }

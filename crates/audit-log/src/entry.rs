@@ -23,6 +23,8 @@ const PURPOSE: &str = "waxseal audit log v1";
 /// The text before the MAC of a line, and after it.
 const MAC_PREFIX: &str = ",\"mac\":\"";
 const MAC_SUFFIX: &str = "\"}";
+/// The length of an entry's MAC with its prefix and suffix.
+const TAIL_LEN: usize = MAC_PREFIX.len() + 2 * MAC_LEN + MAC_SUFFIX.len();
 /// The length of a MAC in bytes.
 const MAC_LEN: usize = 32;
 /// The MAC that the first entry of a chain names as the one before it.
@@ -123,8 +125,7 @@ impl ChainKey {
 
     /// Parses a line without its line end, and verifies it.
     pub(crate) fn parse(&self, line: &[u8]) -> ParsedLine {
-        let tail_len = MAC_PREFIX.len() + 2 * MAC_LEN + MAC_SUFFIX.len();
-        let Some((body, tail)) = line.split_at_checked(line.len().saturating_sub(tail_len)) else {
+        let Some((body, tail)) = line.split_at_checked(line.len().saturating_sub(TAIL_LEN)) else {
             return ParsedLine::Malformed;
         };
         let Ok(entry) = serde_json::from_slice::<Entry>(line) else {

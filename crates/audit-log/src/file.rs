@@ -72,11 +72,11 @@ pub(crate) fn lock_state(log: &Path) -> Result<File, Error> {
     // Never through a link: another user with access to the directory could create one.
     let state = Location::of(&path).and_then(|it| it.open_or_create(Access::Write));
     let (state, _) = state.map_err(unwritable)?;
-    let deadline = Instant::now() + LOCK_TIMEOUT;
+    let begun = Instant::now();
     loop {
         match state.try_lock() {
             Ok(()) => return Ok(state),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_TIMEOUT => {
                 sleep(LOCK_RETRY_INTERVAL);
             }
             Err(TryLockError::WouldBlock) => return Err(Error::Locked(log.to_owned())),

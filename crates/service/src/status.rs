@@ -237,7 +237,9 @@ async fn sample(shared: Arc<Shared>) {
             return;
         };
         let mut known = shared.known();
-        known.server_error = answer.err().map(|error| error.description());
+        known.server_error = answer
+            .err()
+            .map(waxseal_proxy::UpstreamFailure::description);
         known.history.record(Instant::now(), now, took);
     }
 }
