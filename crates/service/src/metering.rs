@@ -132,7 +132,7 @@ impl LostLines {
 }
 
 fn install(lost_lines: fn() -> LostLines) -> Result<(), Failure> {
-    waxseal_metrics::install().map_err(|error| Failure::failed(error))?;
+    waxseal_metrics::install().map_err(Failure::failed)?;
     let metrics = ProcessMetrics::new();
     before_snapshot(move || {
         let lost = lost_lines();
