@@ -110,13 +110,13 @@ fuzz_target!(|input: &[u8]| {
             _ => (&[][..], rest),
         };
         steps = after;
-        let goes_on = match step % 4 {
+        let is_open = match step % 4 {
             0 => pair.client_sends_anything(bytes),
             1 => pair.server_sends(bytes),
             2 => pair.client_sends_a_value(&REQUESTS[number % REQUESTS.len()]),
             _ => pair.server_sends(&REPLIES[number % REPLIES.len()]),
         };
-        if !goes_on {
+        if !is_open {
             break;
         }
     }

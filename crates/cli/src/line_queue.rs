@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use waxseal_service::metering::LostLines;
+
 /// The maximum number of queued lines.
 const MAX_LINES: usize = 8192;
 /// The maximum size of queued lines, in bytes.
@@ -20,29 +22,6 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time that it waits for one that takes lines slowly.
 const MAX_FLUSH: Duration = Duration::from_secs(5);
-
-/// Lines that were never written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LostLines {
-    /// The queue was full: the reader is too slow, or stalls.
-    pub(crate) queue_full: u64,
-    /// Writing failed: the reader is gone, or the disk is full.
-    pub(crate) write_failed: u64,
-}
-
-impl LostLines {
-    /// Returns the sum of these and those of another queue.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            queue_full: self.queue_full.saturating_add(other.queue_full),
-            write_failed: self.write_failed.saturating_add(other.write_failed),
-        }
-    }
-
-    fn total(self) -> u64 {
-        self.queue_full.saturating_add(self.write_failed)
-    }
-}
 
 /// Lines that wait for a stream. Nothing may panic under the lock, since logging a panic takes it.
 #[derive(Default)]
@@ -217,9 +196,9 @@ impl<W: Write> Output<W> {
             match self.stream.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    let (done, rest) = bytes.split_at(written);
+                    let (done, remaining) = bytes.split_at(written);
                     self.is_in_line = done.last() != Some(&b'\n');
-                    bytes = rest;
+                    bytes = remaining;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Another process made the pipe non-blocking, for both.

@@ -1,7 +1,6 @@
 //! The binary `waxseal`: reads what was typed, runs the command, and turns its end into an exit
 //! status.
 
-mod admin;
 mod args;
 mod commands;
 #[cfg(test)]
@@ -10,11 +9,9 @@ mod error;
 mod line_queue;
 mod logging;
 mod lost_lines;
-mod metering;
 mod output;
 mod progress;
 mod signals;
-mod status;
 mod stderr;
 mod usage_error;
 

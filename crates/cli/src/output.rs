@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use waxseal_core::escape_for_terminal;
 use waxseal_service::Failure;
+use waxseal_service::admin::RunningAdmin;
 
 pub(crate) use waxseal_core::sanitize_for_terminal;
 pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
@@ -121,6 +122,13 @@ pub(crate) fn is_for_a_person() -> bool {
 pub(crate) fn bar(share: f64, width: usize) -> String {
     let full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
     format!("{}{}", "█".repeat(full), "░".repeat(width - full))
+}
+
+/// Reports the bound admin address, if there is one.
+pub(crate) fn admin_address(admin: Option<&RunningAdmin>) {
+    if let Some(admin) = admin {
+        stderr_line(&format!("waxseal: admin on {}", admin.address()));
+    }
 }
 
 #[cfg(test)]

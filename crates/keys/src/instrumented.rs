@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use waxseal_core::{Form, OpenError, Opened, SealError, Sealer, Shape, fingerprint};
-use waxseal_metrics::{Format, OpenOutcome, RingMetrics, RingState, SealOutcome, before_render};
+use waxseal_metrics::{Format, OpenOutcome, RingMetrics, RingState, SealOutcome, before_snapshot};
 
 use crate::live::LiveRing;
 use crate::rotation::{self, Facts, Step};
@@ -23,7 +23,7 @@ pub fn key_name(id: u32) -> String {
 /// Updates the metrics of a ring whenever metrics are rendered, until the process ends.
 pub fn follow(ring: &LiveRing) {
     let (ring, metrics) = (ring.clone(), RingMetrics::new());
-    before_render(move || metrics.set(&state(&ring)));
+    before_snapshot(move || metrics.set(&state(&ring)));
 }
 
 /// The present state of a ring.

@@ -1,5 +1,4 @@
-//! How values lie in the store, as they were counted last. Knows patterns by their configured names, and
-//! no record.
+//! The stored values by form, as last counted. Patterns are known by their configured names; records are not known.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use metrics::Gauge;
 use crate::handles::gauge;
 use crate::names::{COVERAGE_COUNTED, COVERAGE_VALUES};
 
-/// How the values of one pattern lie.
+/// The stored values of one pattern by form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CoverageCounts {
     /// In the sealed format.
@@ -17,7 +16,7 @@ pub struct CoverageCounts {
     pub classic: u64,
     /// Not sealed.
     pub plain: u64,
-    /// They do not open.
+    /// Sealed, and they cannot be opened.
     pub unreadable: u64,
     /// Empty.
     pub empty: u64,
@@ -30,7 +29,7 @@ pub struct CoverageCounts {
 }
 
 impl CoverageCounts {
-    /// Each count, by the word of its form in the table.
+    /// Each count with its value of the label `form`.
     fn forms(self) -> [(&'static str, u64); 8] {
         [
             ("sealed", self.sealed),
@@ -45,13 +44,13 @@ impl CoverageCounts {
     }
 }
 
-/// Handles for what was counted.
+/// Handles for the stored values.
 pub struct CoverageMetrics {
     counted: Gauge,
 }
 
 impl CoverageMetrics {
-    /// The handles. Made once.
+    /// Creates the handles.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
     pub fn new() -> Self {
@@ -60,20 +59,20 @@ impl CoverageMetrics {
         }
     }
 
-    /// A count that began then (milliseconds since the Unix epoch) has found this, by pattern.
-    pub fn counted<'p>(
+    /// Sets the result of a count that began at `began_ms` (milliseconds since the Unix epoch), by pattern.
+    pub fn set<'p>(
         &self,
         began_ms: u64,
-        found: impl IntoIterator<Item = (&'p str, CoverageCounts)>,
+        counts: impl IntoIterator<Item = (&'p str, CoverageCounts)>,
     ) {
-        let mut all: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for (pattern, lying) in found {
-            for (form, count) in lying.forms() {
-                // Patterns may share a name: then they are one series.
-                *all.entry((pattern, form)).or_default() += count;
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for (pattern, counts) in counts {
+            for (form, count) in counts.forms() {
+                // Patterns may share a name, and are one series then.
+                *sums.entry((pattern, form)).or_default() += count;
             }
         }
-        for ((pattern, form), count) in all {
+        for ((pattern, form), count) in sums {
             gauge(&COVERAGE_VALUES, &[pattern, form]).set(count as f64);
         }
         self.counted.set(began_ms as f64 / 1000.0);
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_a_word_of_the_table() {
+    fn every_form_is_a_label_value_of_the_table() {
         for (form, _) in CoverageCounts::default().forms() {
             assert!(COVERAGE_VALUES.allows("form", form), "{form}");
         }

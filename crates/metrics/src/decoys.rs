@@ -1,29 +1,33 @@
-//! Decoys: records that no application reads. Counts that one was opened, and by what; knows none of them.
+//! Opened decoys, records that no application reads, by the program that opened them.
 
 use metrics::Counter;
 
 use crate::handles::counter;
 use crate::names::DECOYS_OPENED;
 
-/// What opened the value of a decoy.
+/// The program that opened the value of a decoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecoyOpener {
-    /// A proxy, to a client.
+    /// A proxy, for a client.
     Proxy,
-    /// The library, to its application.
+    /// The library, for its application.
     Library,
 }
 
-/// The counter of values of decoys that were opened this way. Made once.
-pub fn decoys_opened_counter(by: DecoyOpener) -> Counter {
-    counter(&DECOYS_OPENED, &[word(by)])
+impl DecoyOpener {
+    /// The value of the label `by`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Library => "library",
+        }
+    }
 }
 
-fn word(by: DecoyOpener) -> &'static str {
-    match by {
-        DecoyOpener::Proxy => "proxy",
-        DecoyOpener::Library => "library",
-    }
+/// Creates the counter of decoys' values that were opened this way.
+pub fn decoys_opened_counter(by: DecoyOpener) -> Counter {
+    counter(&DECOYS_OPENED, &[by.as_str()])
 }
 
 #[cfg(test)]
@@ -31,9 +35,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_one_that_the_table_allows() {
+    fn every_opener_is_a_label_value_of_the_table() {
         for by in [DecoyOpener::Proxy, DecoyOpener::Library] {
-            assert!(DECOYS_OPENED.allows("by", word(by)), "{by:?}");
+            assert!(DECOYS_OPENED.allows("by", by.as_str()), "{by:?}");
         }
     }
 }

@@ -1,9 +1,8 @@
-//! The table in words: `docs/reference/metrics.md`, written from it, so that what operators read is what is
-//! counted. Knows no file; the repository's own chores write and check it.
+//! The document `docs/reference/metrics.md`, generated from the table. `cargo xtask docs` writes it.
 
 use std::fmt::Write as _;
 
-use crate::metric::{Kind, Label, LabelValues};
+use crate::metric::{Label, LabelValues};
 use crate::names::TABLE;
 
 /// The whole document, in Markdown.
@@ -14,11 +13,7 @@ pub fn markdown() -> String {
         "| name | kind | unit | labels | meaning | answers |\n|---|---|---|---|---|---|\n",
     );
     for metric in TABLE {
-        let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+        let kind = metric.kind.as_str();
         let labels: Vec<_> = metric
             .labels
             .iter()
@@ -35,59 +30,58 @@ pub fn markdown() -> String {
             metric.question
         );
     }
-    text.push_str("\n## What labels can be\n\n| metric | label | can be |\n|---|---|---|\n");
+    text.push_str("\n## Values of labels\n\n| metric | label | values |\n|---|---|---|\n");
     for metric in TABLE {
         for label in metric.labels {
-            let can_be = in_words(label);
+            let can_be = describe(label);
             let _ = writeln!(text, "| `{}` | `{}` | {can_be} |", metric.name, label.name);
         }
     }
     text
 }
 
-fn in_words(label: &Label) -> String {
+fn describe(label: &Label) -> String {
     match label.values {
-        LabelValues::OneOf(words) => {
-            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-            words.join(", ")
+        LabelValues::OneOf(values) => {
+            let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+            values.join(", ")
         }
-        LabelValues::Bounded(how) => how.replace('|', "\\|"),
+        LabelValues::Bounded(description) => description.replace('|', "\\|"),
     }
 }
 
 const OPENING: &str = "\
 # Metrics
 
-Written by `cargo xtask docs` from the table of the crate `metrics` (`crates/metrics/src/names.rs`). What
-is not here is not counted.
+Written by `cargo xtask docs` from the table of the crate `metrics` (`crates/metrics/src/names.rs`). Nothing else is counted.
 
-With `--admin HOST:PORT` the proxy and the keeper answer `GET /metrics` there in Prometheus' text format; where nobody
-can ask, nothing is counted, and nothing is spent on counting. The library counts through the
-`metrics` facade: install any recorder before the first `StateManager` is made.
+With `--admin HOST:PORT` the proxy and the keeper answer `GET /metrics` there in Prometheus' text format; without a
+reader nothing is counted, and counting costs nothing. The library counts through the
+`metrics` facade: install any recorder before you create the first `StateManager`.
 
-No label holds a record name, a value, a user or the id of a key. A series is there from its first event
-on, or from the start with 0.
+No label holds a record name, a value, a user or the id of a key. A series exists from its first event
+on, or from the start with the value 0.
 
 ## OpenTelemetry
 
-Built with `--features opentelemetry`, the proxy and the keeper also send the same numbers to a collector, with `--admin`
-or without: OTLP over HTTP in JSON, all of it at every interval and a last time at the end. They do so where an endpoint is
+Built with `--features opentelemetry`, the proxy and the keeper also export the same numbers to a collector, with `--admin`
+or without: OTLP over HTTP in JSON, everything at every interval and once more at the end. They do so if an endpoint is
 set, in the environment or in the file of `--env-file`:
 
 | variable | |
 |---|---|
 | `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, for example `http://127.0.0.1:4318`; `/v1/metrics` is added |
 | `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | the whole URL, in place of it |
-| `OTEL_EXPORTER_OTLP_HEADERS` | `NAME=VALUE,NAME=VALUE`, for example credentials; never logged. `OTEL_EXPORTER_OTLP_METRICS_HEADERS` goes before it |
+| `OTEL_EXPORTER_OTLP_HEADERS` | `NAME=VALUE,NAME=VALUE`, for example credentials; never logged. `OTEL_EXPORTER_OTLP_METRICS_HEADERS` takes precedence |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports; default 60000 |
 | `OTEL_SERVICE_NAME` | default `waxseal` |
-| `OTEL_EXPORTER_OTLP_PROTOCOL` | if set, `http/json`: nothing else is spoken. `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL` goes before it |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` | must be `http/json` if it is set. `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL` takes precedence |
 
-A build without that feature says so at its start where an endpoint is set. Other variables of OpenTelemetry are not read.
-`https` trusts the authorities of the system. A collector that is away, slow
-or refuses costs no request anything: it is told once, and once when it is back; one export may take 10 s, the last
-one 3 s. Names, labels and buckets are those of the tables below; nothing is lost between exports, as all numbers are
-sums since the start.
+A build without that feature warns at its start if an endpoint is set. Other variables of OpenTelemetry are not read.
+`https` trusts the system's authorities. A collector that is unreachable, slow
+or refuses delays no request: the log has one line when exports begin to fail and one when they succeed again; an export may take 10 s, the last
+one 3 s. Names, labels and buckets are those of the tables below; nothing is lost between exports, as all totals
+count from the start of the process.
 
 ## The metrics
 

@@ -1,60 +1,72 @@
-//! What a metric of the table is: its kind, its unit, its labels. Which there are stands in the table.
+//! The definition of a metric: its kind, unit and labels. The metrics themselves are in [`names`](crate::names).
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, while the process lives.
+    /// A total that only grows while the process runs.
     Counter,
-    /// How it is now.
+    /// A current value.
     Gauge,
-    /// How often a duration was at most so long.
+    /// Samples by size.
     Histogram,
 }
 
+impl Kind {
+    /// The word of Prometheus for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
 /// One metric.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Metric {
-    /// Its name, which ends with its unit.
+    /// The name, which ends with the unit.
     pub name: &'static str,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// What its numbers are of.
+    /// The unit.
     pub unit: &'static str,
-    /// What it tells.
+    /// The description.
     pub help: &'static str,
-    /// What somebody who operates Waxseal asks that it answers.
+    /// The question of an operator that it answers.
     pub question: &'static str,
-    /// Its labels, in order.
+    /// The labels, in order.
     pub labels: &'static [Label],
     /// The upper bounds of a histogram's buckets, in its unit.
     pub buckets: &'static [f64],
 }
 
-/// A label, and what it can be.
-#[derive(Debug)]
+/// A label of a metric.
+#[derive(Debug, PartialEq)]
 pub struct Label {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it can be.
+    /// The values that it can have.
     pub values: LabelValues,
 }
 
-/// What a label can be.
-#[derive(Debug)]
+/// The values that a label can have.
+#[derive(Debug, PartialEq)]
 pub enum LabelValues {
-    /// One of these words.
+    /// One of this list.
     OneOf(&'static [&'static str]),
-    /// Other words as well, of a number that is bounded as it says here.
+    /// A bounded number of values, as described here.
     Bounded(&'static str),
 }
 
 impl Metric {
-    /// Whether one of its labels can be this word.
+    /// True if one of its labels can have this value.
     #[must_use]
-    pub fn allows(&self, label: &str, word: &str) -> bool {
+    pub fn allows(&self, label: &str, value: &str) -> bool {
         let label = self.labels.iter().find(|it| it.name == label);
         label.is_some_and(|label| match label.values {
-            LabelValues::OneOf(words) => words.contains(&word),
+            LabelValues::OneOf(values) => values.contains(&value),
             LabelValues::Bounded(_) => true,
         })
     }

@@ -1,43 +1,40 @@
-//! What is counted, as OpenTelemetry wants it: the body of one export in OTLP's JSON form, made from the
-//! same numbers that `/metrics` shows, so that both always agree. Sends nothing.
+//! The body of one OpenTelemetry export: a snapshot in OTLP's JSON encoding, with the same numbers that `/metrics`
+//! shows. It does no I/O.
 
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 use crate::metric::{Kind, Metric};
-use crate::names::TABLE;
-use crate::text::{Sample, samples};
+use crate::snapshot::{Labels, Series, Snapshot, Value};
 
-/// The version of OTLP's numbers: all since the start of the process.
+/// OTLP's code for totals that count from the start of the process (`AGGREGATION_TEMPORALITY_CUMULATIVE`).
 const CUMULATIVE: u8 = 2;
 
-/// Whose numbers they are, and of which span of time.
+/// The process that an export is about, and the time that its numbers cover.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// What the process is called.
+    /// The name of the service.
     pub service: &'a str,
-    /// Tells processes of one name apart.
+    /// Distinguishes processes of one service.
     pub instance: &'a str,
     /// The version of this program.
     pub version: &'a str,
-    /// When the process began to count, in nanoseconds since the Unix epoch.
+    /// The start of counting, in nanoseconds since the Unix epoch.
     pub since_ns: u128,
-    /// Now, in the same way.
+    /// The current time, in nanoseconds since the Unix epoch.
     pub now_ns: u128,
 }
 
-/// The body of an export of all metrics of this process. `None` where no recorder of ours was installed.
+/// The body of an export of all metrics of this process; `None` if our recorder is not installed.
 #[must_use]
 pub fn export(origin: Origin<'_>) -> Option<String> {
-    Some(body(&crate::render()?, origin))
+    Some(body(&Snapshot::take()?, origin))
 }
 
-fn body(text: &str, origin: Origin<'_>) -> String {
-    let samples: Vec<Sample<'_>> = samples(text).collect();
-    let metrics: Vec<Value> = TABLE
-        .iter()
-        .filter_map(|metric| metric_of(metric, &samples, origin))
+fn body(snapshot: &Snapshot, origin: Origin<'_>) -> String {
+    let families = snapshot.families();
+    let metrics: Vec<Json> = families
+        .map(|(metric, series)| metric_json(metric, series, origin))
         .collect();
-    let attribute = |name: &str, value: &str| json!({"key": name, "value": {"stringValue": value}});
     json!({"resourceMetrics": [{
         "resource": {"attributes": [
             attribute("service.name", origin.service),
@@ -49,107 +46,67 @@ fn body(text: &str, origin: Origin<'_>) -> String {
     .to_string()
 }
 
-impl Sample<'_> {
-    /// Its labels but for the bound of a bucket.
-    fn own(&self) -> impl Iterator<Item = &(&str, String)> {
-        self.labels.iter().filter(|(name, _)| *name != "le")
-    }
-
-    fn is_like(&self, other: &Self) -> bool {
-        self.own().eq(other.own())
-    }
-
-    fn attributes(&self) -> Vec<Value> {
-        self.own()
-            .map(|(name, value)| json!({"key": name, "value": {"stringValue": value}}))
-            .collect()
-    }
-
-    /// A count. Numbers of 64 bits are texts in JSON.
-    fn count(&self) -> u64 {
-        self.value.parse().unwrap_or_default()
-    }
+fn metric_json(metric: &Metric, series: &[Series], origin: Origin<'_>) -> Json {
+    let points: Vec<Json> = series.iter().map(|it| point(metric, it, origin)).collect();
+    let (kind, data) = match metric.kind {
+        Kind::Counter => (
+            "sum",
+            json!({"dataPoints": points, "aggregationTemporality": CUMULATIVE, "isMonotonic": true}),
+        ),
+        Kind::Gauge => ("gauge", json!({"dataPoints": points})),
+        Kind::Histogram => (
+            "histogram",
+            json!({"dataPoints": points, "aggregationTemporality": CUMULATIVE}),
+        ),
+    };
+    json!({
+        "name": metric.name, "description": metric.help, "unit": unit(metric), (kind): data,
+    })
 }
 
-fn metric_of(metric: &Metric, samples: &[Sample<'_>], origin: Origin<'_>) -> Option<Value> {
-    let named = |end: &'static str| {
-        samples.iter().filter(move |sample| {
-            let rest = sample.name.strip_prefix(metric.name);
-            rest == Some(end)
-        })
-    };
-    let point = |sample: &Sample<'_>| {
-        json!({
-            "attributes": sample.attributes(),
-            "startTimeUnixNano": origin.since_ns.to_string(),
-            "timeUnixNano": origin.now_ns.to_string(),
-        })
-    };
-    let with = |sample: &Sample<'_>, more: &[(&str, Value)]| {
-        let mut point = point(sample);
-        for (name, value) in more {
-            point[*name] = value.clone();
+/// One data point. OTLP's JSON encodes integers of 64 bits as strings.
+fn point(metric: &Metric, series: &Series, origin: Origin<'_>) -> Json {
+    let mut point = json!({
+        "attributes": attributes(series.labels()),
+        "startTimeUnixNano": origin.since_ns.to_string(),
+        "timeUnixNano": origin.now_ns.to_string(),
+    });
+    match series.exact() {
+        Value::Counter(total) => point["asInt"] = total.to_string().into(),
+        Value::Gauge(value) => point["asDouble"] = double(*value),
+        Value::Histogram(samples) => {
+            let buckets = samples.buckets.iter().map(u64::to_string);
+            point["count"] = samples.count().to_string().into();
+            point["sum"] = double(samples.sum);
+            point["bucketCounts"] = buckets.collect::<Vec<_>>().into();
+            point["explicitBounds"] = metric.buckets.into();
         }
-        point
-    };
-    let points: Vec<Value> = match metric.kind {
-        Kind::Counter => named("")
-            .map(|it| with(it, &[("asInt", it.count().to_string().into())]))
-            .collect(),
-        Kind::Gauge => named("")
-            .map(|it| with(it, &[("asDouble", double(it.value))]))
-            .collect(),
-        Kind::Histogram => named("_count")
-            .map(|count| {
-                let sum = named("_sum").find(|it| it.is_like(count));
-                let mut before = 0;
-                let buckets: Vec<String> = named("_bucket")
-                    .filter(|it| it.is_like(count))
-                    .map(|it| {
-                        let inside = it.count().saturating_sub(before);
-                        before = it.count();
-                        inside.to_string()
-                    })
-                    .collect();
-                with(
-                    count,
-                    &[
-                        ("count", count.value.into()),
-                        ("sum", double(sum.map_or("0", |it| it.value))),
-                        ("bucketCounts", buckets.into()),
-                        ("explicitBounds", metric.buckets.into()),
-                    ],
-                )
-            })
-            .collect(),
-    };
-    let data = match metric.kind {
-        _ if points.is_empty() => return None,
-        Kind::Counter => json!({"sum": {
-            "dataPoints": points, "aggregationTemporality": CUMULATIVE, "isMonotonic": true,
-        }}),
-        Kind::Gauge => json!({"gauge": {"dataPoints": points}}),
-        Kind::Histogram => json!({"histogram": {
-            "dataPoints": points, "aggregationTemporality": CUMULATIVE,
-        }}),
-    };
-    let mut told = json!({"name": metric.name, "description": metric.help, "unit": unit(metric)});
-    if let (Some(told), Value::Object(data)) = (told.as_object_mut(), data) {
-        told.extend(data);
     }
-    Some(told)
+    point
 }
 
-/// A number, or the word that JSON has for one that is none.
-fn double(text: &str) -> Value {
-    match text {
-        "+Inf" | "inf" => "Infinity".into(),
-        "-Inf" | "-inf" => "-Infinity".into(),
-        _ => text.parse::<f64>().map_or("NaN".into(), Value::from),
+fn attributes(labels: &Labels) -> Vec<Json> {
+    labels
+        .iter()
+        .map(|(name, value)| attribute(name, value))
+        .collect()
+}
+
+fn attribute(name: &str, value: &str) -> Json {
+    json!({"key": name, "value": {"stringValue": value}})
+}
+
+/// A number, or the string that OTLP's JSON has for a number that JSON cannot express.
+fn double(value: f64) -> Json {
+    match value {
+        value if value.is_nan() => "NaN".into(),
+        value if value == f64::INFINITY => "Infinity".into(),
+        value if value == f64::NEG_INFINITY => "-Infinity".into(),
+        value => value.into(),
     }
 }
 
-/// The unit as OpenTelemetry writes it; things that are counted have none.
+/// The unit as OpenTelemetry writes it; counts have none.
 fn unit(metric: &Metric) -> &'static str {
     match metric.unit {
         "seconds" | "seconds since the Unix epoch" => "s",
@@ -161,6 +118,8 @@ fn unit(metric: &Metric) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exposition::parse::read;
+    use crate::names::CUSTODIAN_CALL_DURATION;
 
     const TEXT: &str = "# HELP waxseal_plain_values_total Plain.\n\
         # TYPE waxseal_plain_values_total counter\n\
@@ -169,12 +128,13 @@ mod tests {
         waxseal_ready 1\n\
         waxseal_not_of_the_table 1\n\
         waxseal_custodian_call_duration_seconds_bucket{scheme=\"env\",operation=\"wrap\",le=\"0.001\"} 2\n\
+        waxseal_custodian_call_duration_seconds_bucket{scheme=\"env\",operation=\"wrap\",le=\"0.005\"} 2\n\
         waxseal_custodian_call_duration_seconds_bucket{scheme=\"env\",operation=\"wrap\",le=\"+Inf\"} 5\n\
         waxseal_custodian_call_duration_seconds_sum{scheme=\"env\",operation=\"wrap\"} 0.5\n\
         waxseal_custodian_call_duration_seconds_count{scheme=\"env\",operation=\"wrap\"} 5\n";
 
     #[test]
-    fn the_numbers_are_those_of_the_text_in_the_words_of_otlp() {
+    fn the_numbers_are_encoded_as_otlp_json() {
         let origin = Origin {
             service: "s",
             instance: "i",
@@ -182,7 +142,7 @@ mod tests {
             since_ns: 1,
             now_ns: 2,
         };
-        let body: Value = serde_json::from_str(&body(TEXT, origin)).unwrap();
+        let body: Json = serde_json::from_str(&body(&read(TEXT), origin)).unwrap();
         let metrics = &body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
         let named = |name: &str| {
             let metrics = metrics.as_array().unwrap().iter();
@@ -209,9 +169,16 @@ mod tests {
         );
         let duration = named("waxseal_custodian_call_duration_seconds");
         let point = &duration["histogram"]["dataPoints"][0];
-        assert_eq!(point["bucketCounts"], json!(["2", "3"]));
+        let buckets = point["bucketCounts"].as_array().unwrap();
+        let bounds = CUSTODIAN_CALL_DURATION.buckets;
+        assert_eq!(
+            (&buckets[0], buckets.last()),
+            (&"2".into(), Some(&"3".into()))
+        );
+        assert_eq!(buckets.len(), bounds.len() + 1);
+        assert_eq!(point["explicitBounds"], json!(bounds));
         assert_eq!((&point["count"], &point["sum"]), (&"5".into(), &0.5.into()));
         assert_eq!(point["attributes"].as_array().unwrap().len(), 2);
-        assert_eq!(named("waxseal_not_of_the_table"), Value::Null);
+        assert_eq!(named("waxseal_not_of_the_table"), Json::Null);
     }
 }

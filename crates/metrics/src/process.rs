@@ -1,12 +1,11 @@
-//! The process itself: in which mode it runs, when its certificates expire, what its log lost, and bugs of
-//! ours that it survived.
+//! The process itself: its mode, the expiry of its certificates, lost lines of its log, and panics that it survived.
 
 use metrics::Counter;
 
 use crate::handles::{counter, gauge};
 use crate::names::{CERTIFICATE_EXPIRY, LOG_LINES_LOST, MODE, MODES, PANICS};
 
-/// Handles for what the process counts without a recorder, from its first line on.
+/// Handles for totals that the process keeps from its start, before a recorder is installed.
 pub struct ProcessMetrics {
     queue_full: Counter,
     write_failed: Counter,
@@ -14,7 +13,7 @@ pub struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// The handles. Made once.
+    /// Creates the handles.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
     pub fn new() -> Self {
@@ -25,27 +24,26 @@ impl ProcessMetrics {
         }
     }
 
-    /// So many lines of the log were lost since the process began, because the queue was full or because
-    /// writing failed.
-    pub fn lost_lines(&self, queue_full: u64, write_failed: u64) {
+    /// Sets the number of log lines lost since the start: because the queue was full, and because writing failed.
+    pub fn set_lost_lines(&self, queue_full: u64, write_failed: u64) {
         self.queue_full.absolute(queue_full);
         self.write_failed.absolute(write_failed);
     }
 
-    /// There were so many panics since the process began.
-    pub fn panics(&self, count: u64) {
+    /// Sets the number of panics since the start.
+    pub fn set_panics(&self, count: u64) {
         self.panics.absolute(count);
     }
 }
 
-/// The mode of this process, a word of the table.
+/// Sets the mode of this process, a value of the label `mode`.
 pub fn set_mode(mode: &str) {
-    for word in MODES {
-        gauge(&MODE, &[word]).set(if word == mode { 1.0 } else { 0.0 });
+    for known in MODES {
+        gauge(&MODE, &[known]).set(if known == mode { 1.0 } else { 0.0 });
     }
 }
 
-/// A certificate, by its word in the table, expires then (seconds since the Unix epoch).
+/// Sets the expiry of a certificate, in seconds since the Unix epoch.
 pub fn set_certificate_expiry(certificate: &str, not_after: i64) {
     gauge(&CERTIFICATE_EXPIRY, &[certificate]).set(not_after as f64);
 }
@@ -55,12 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_one_that_the_table_allows() {
-        for word in MODES {
-            assert!(MODE.allows("mode", word), "{word}");
+    fn every_mode_and_cause_is_a_label_value_of_the_table() {
+        for mode in MODES {
+            assert!(MODE.allows("mode", mode), "{mode}");
         }
-        for word in ["queue_full", "write_failed"] {
-            assert!(LOG_LINES_LOST.allows("cause", word), "{word}");
+        for cause in ["queue_full", "write_failed"] {
+            assert!(LOG_LINES_LOST.allows("cause", cause), "{cause}");
         }
     }
 }

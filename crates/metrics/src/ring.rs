@@ -1,5 +1,5 @@
-//! Keys: the state of a keyring, who was asked to wrap and unwrap, and the cache of users' keys. Knows no
-//! key, no id and no user: numbers and the words of the table.
+//! The state of a keyring, calls of custodians, and the cache of users' keys. Only numbers and label values of the table
+//! are known here.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::names::{
     USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
 };
 
-/// What is known about a keyring at one moment.
+/// A keyring at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RingState {
     /// The version of its document.
     pub version: u64,
-    /// For how long its sealing key has sealed.
+    /// The time for which its sealing key has been sealing.
     pub sealing_age: Duration,
-    /// Until the next step of the exchange of its sealing key; `None` where none is to come.
+    /// The time until the next step of its rotation; `None` if no step is planned.
     pub next_step: Option<Duration>,
-    /// How many keys are in each state, by the word of the state.
+    /// The number of keys in each state, by the value of the label `state`.
     pub keys: Vec<(&'static str, usize)>,
-    /// Whether something is wrong with the document.
+    /// True if the document cannot be used, so that the last good one is in use.
     pub degraded: bool,
-    /// How many milliseconds the clock is ahead of the server's; `None` where there is none to compare with.
+    /// The milliseconds by which this clock is ahead of the server's; `None` without a server to compare with.
     pub clock_offset_ms: Option<i64>,
 }
 
@@ -38,7 +38,7 @@ pub struct RingMetrics {
 }
 
 impl RingMetrics {
-    /// The handles. Made once.
+    /// Creates the handles.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
     pub fn new() -> Self {
@@ -50,7 +50,7 @@ impl RingMetrics {
         }
     }
 
-    /// The keyring is like this now.
+    /// Sets the current state.
     pub fn set(&self, state: &RingState) {
         self.version.set(state.version as f64);
         self.sealing_age.set(state.sealing_age.as_secs_f64());
@@ -61,15 +61,15 @@ impl RingMetrics {
         if let Some(offset) = state.clock_offset_ms {
             gauge(&KEYRING_CLOCK_OFFSET, &[]).set(offset as f64 / 1000.0);
         }
-        for (word, count) in &state.keys {
+        for (key_state, count) in &state.keys {
             let count = u32::try_from(*count).unwrap_or(u32::MAX);
-            gauge(&KEYRING_KEYS, &[word]).set(f64::from(count));
+            gauge(&KEYRING_KEYS, &[key_state]).set(f64::from(count));
         }
     }
 }
 
-/// Records a call of a custodian: the operation (`wrap`, `unwrap`, `rewrap`) and its outcome. Too rare to
-/// keep a handle.
+/// Records one call of a custodian: its operation (`wrap`, `unwrap`, `rewrap`), outcome and duration. Calls are so rare
+/// that no handle is kept.
 pub fn record_custodian_call(
     scheme: &'static str,
     operation: &'static str,
@@ -80,7 +80,7 @@ pub fn record_custodian_call(
     histogram(&CUSTODIAN_CALL_DURATION, &[scheme, operation]).record(took.as_secs_f64());
 }
 
-/// So many threads wait for modules that do not answer.
+/// Sets the number of threads that wait for a module which does not return.
 pub fn set_hung_custodian_threads(threads: usize) {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     gauge(&CUSTODIAN_THREADS_HUNG, &[]).set(f64::from(threads));
@@ -94,7 +94,7 @@ pub struct CacheMetrics {
 }
 
 impl CacheMetrics {
-    /// The handles. Made once for each cache.
+    /// Creates the handles of one cache.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
     pub fn new() -> Self {
@@ -105,13 +105,13 @@ impl CacheMetrics {
         }
     }
 
-    /// A user was looked up.
+    /// Counts one lookup.
     pub fn record_lookup(&self, found: bool) {
         let counter = if found { &self.hits } else { &self.misses };
         counter.increment(1);
     }
 
-    /// It holds so many users.
+    /// Sets the number of users in the cache.
     pub fn set_entries(&self, users: usize) {
         self.entries
             .set(f64::from(u32::try_from(users).unwrap_or(u32::MAX)));

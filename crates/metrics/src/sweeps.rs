@@ -1,5 +1,4 @@
-//! Passes over records: what became of values, how far a pass is, when the last one ended; and values that
-//! were moved aside. Knows no record.
+//! Sweeps: the outcome for each value, progress, and the end of the last one; and values moved to quarantine.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,12 +7,12 @@ use metrics::{Counter, Gauge};
 use crate::handles::{counter, gauge};
 use crate::names::{QUARANTINED_VALUES, SWEEP_LAST_RUN, SWEEP_PROGRESS, SWEEP_RECORDS};
 
-/// What became of a value in a pass, in the order of its words in the table.
+/// The outcomes of a sweep, in the order of the label `verdict` in the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
-    /// Replaced; in a dry run or an audit: would have been.
+    /// Replaced; in a dry run or an audit: would be replaced.
     pub done: u64,
-    /// As it shall be already.
+    /// Already in the wanted form.
     pub already: u64,
     /// Empty.
     pub empty: u64,
@@ -21,13 +20,13 @@ pub struct Verdicts {
     pub erased: u64,
     /// Changed by another writer first.
     pub raced: u64,
-    /// Something is wrong with it.
+    /// Failed.
     pub failed: u64,
     /// Records of a type whose values cannot be sealed.
     pub skipped: u64,
 }
 
-/// Handles for the passes of one task.
+/// Handles for the sweeps of one task.
 pub struct SweepMetrics {
     verdicts: [Counter; 7],
     progress: Gauge,
@@ -35,20 +34,20 @@ pub struct SweepMetrics {
 }
 
 impl SweepMetrics {
-    /// For this task, by its word in the table.
+    /// Creates the handles of a task, a value of the label `task`.
     #[must_use]
     pub fn new(task: &'static str) -> Self {
-        let words = [
+        let labels = [
             "done", "already", "empty", "erased", "raced", "failed", "skipped",
         ];
         Self {
-            verdicts: words.map(|verdict| counter(&SWEEP_RECORDS, &[task, verdict])),
+            verdicts: labels.map(|verdict| counter(&SWEEP_RECORDS, &[task, verdict])),
             progress: gauge(&SWEEP_PROGRESS, &[task]),
             last_run: gauge(&SWEEP_LAST_RUN, &[task]),
         }
     }
 
-    /// So many more values are done with, and the pass is at this part of the store.
+    /// Counts further outcomes, and sets the progress (0 to 1).
     pub fn advance(&self, verdicts: Verdicts, progress: f64) {
         let Verdicts {
             done,
@@ -66,7 +65,7 @@ impl SweepMetrics {
         self.progress.set(progress.clamp(0.0, 1.0));
     }
 
-    /// A pass went to its end.
+    /// Marks the end of a completed sweep.
     pub fn finish(&self) {
         self.progress.set(1.0);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -74,7 +73,7 @@ impl SweepMetrics {
     }
 }
 
-/// Counts values that were moved aside because they could not be opened.
+/// Creates the counter of values that were moved to quarantine because they could not be opened.
 pub fn quarantined_counter() -> Counter {
     counter(&QUARANTINED_VALUES, &[])
 }

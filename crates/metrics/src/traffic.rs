@@ -1,5 +1,5 @@
-//! Traffic of a proxy: connections and bytes on both sides, requests that were refused, and whether it is
-//! ready. Knows no address and nothing of what the bytes are.
+//! Traffic of a proxy: connections and bytes on both sides, refused requests, and readiness. Neither addresses nor the
+//! meaning of the bytes are known here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,48 +15,48 @@ use crate::names::{
     UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
-/// Whose connection it is.
+/// The side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// A client's.
+    /// From a client.
     Client,
     /// To the server.
     Upstream,
 }
 
-/// Why the proxy ended a client's connection.
+/// The reason for which the proxy closed a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// Half a request that did not go on.
+    /// The rest of a request did not arrive.
     HalfRequest,
-    /// It did not read its replies, and they exceeded the bound of one client.
+    /// It did not read its replies, and they exceeded the limit of one client.
     NotReading,
-    /// The replies of all clients exceeded their bound, and most waited for this one.
+    /// The unread replies of all clients exceeded their limit, and this client had the most.
     BuffersFull,
-    /// Something was under way on it when the grace period was over.
+    /// A request was in progress when the grace period ended.
     Stopping,
 }
 
-/// In the order of the variants.
-const CUTS: [(DisconnectReason, &str); 4] = [
+/// The label of each reason.
+const DISCONNECT_LABELS: [(DisconnectReason, &str); 4] = [
     (DisconnectReason::HalfRequest, "half_request"),
     (DisconnectReason::NotReading, "not_reading"),
     (DisconnectReason::BuffersFull, "buffers_full"),
     (DisconnectReason::Stopping, "stopping"),
 ];
 
-/// Why a connection to the server did not come about, or ended.
+/// The error for which a connection to the server failed to open, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamError {
-    /// Nobody listens.
+    /// Nothing listens there.
     Refused,
-    /// Not in time.
+    /// It did not open in time.
     Timeout,
-    /// There is no such socket.
+    /// The socket does not exist.
     Missing,
-    /// The system does not let us.
+    /// The system denies access.
     Permission,
-    /// It broke off before it was there.
+    /// It was aborted while it was being opened.
     Aborted,
     /// TLS failed.
     Tls,
@@ -64,17 +64,17 @@ pub enum UpstreamError {
     Other,
     /// The server, or something between, closed it.
     Closed,
-    /// The server refuses user, password or database.
+    /// The server rejects the user, password or database.
     Login,
-    /// The server sent what no request explains.
+    /// The server sent a reply that matches no request.
     Unexplained,
-    /// Its path was dead: a reply was late while the server answered on another connection, or what was sent was not
+    /// Its path was dead: a reply was late while the server answered on another connection, or sent bytes were not
     /// acknowledged.
     Stalled,
 }
 
-/// In the order of the variants.
-const ERRORS: [(UpstreamError, &str); 11] = [
+/// The label of each error.
+const ERROR_LABELS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Refused, "refused"),
     (UpstreamError::Timeout, "timeout"),
     (UpstreamError::Missing, "missing"),
@@ -88,9 +88,9 @@ const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Stalled, "stalled"),
 ];
 
-/// Errors of the server that are told apart: their first word, and the word that they are counted
-/// under. Whatever else it says is `other`: a server, a module or a script can make up words.
-const SERVER_WORDS: [(&[u8], &str); 14] = [
+/// The error codes of the server that have a label of their own. All others are `other`: a server, a module or a script can
+/// invent codes.
+const SERVER_ERROR_LABELS: [(&[u8], &str); 14] = [
     (b"OOM", "oom"),
     (b"READONLY", "readonly"),
     (b"LOADING", "loading"),
@@ -107,7 +107,7 @@ const SERVER_WORDS: [(&[u8], &str); 14] = [
     (b"WRONGTYPE", "wrongtype"),
 ];
 
-/// The label of a refusal if no record is involved.
+/// The label of a refusal that concerns no record.
 const NO_PATTERN: &str = "none";
 
 /// Handles for the connections of one side.
@@ -120,7 +120,7 @@ pub struct SideMetrics {
 
 impl SideMetrics {
     fn new(side: Side) -> Self {
-        let (open, opened, word) = match side {
+        let (open, opened, label) = match side {
             Side::Client => (&CLIENT_CONNECTIONS, &CLIENT_CONNECTIONS_OPENED, "client"),
             Side::Upstream => (
                 &UPSTREAM_CONNECTIONS,
@@ -131,29 +131,29 @@ impl SideMetrics {
         Self {
             open: gauge(open, &[]),
             opened: counter(opened, &[]),
-            received: counter(&RECEIVED_BYTES, &[word]),
-            sent: counter(&SENT_BYTES, &[word]),
+            received: counter(&RECEIVED_BYTES, &[label]),
+            sent: counter(&SENT_BYTES, &[label]),
         }
     }
 
-    /// A connection is open.
+    /// Counts a connection that was opened.
     pub fn opened(&self) {
         self.open.increment(1.0);
         self.opened.increment(1);
     }
 
-    /// A connection is closed.
+    /// Counts a connection that was closed.
     pub fn closed(&self) {
         self.open.decrement(1.0);
     }
 
-    /// So many bytes came.
+    /// Counts received bytes.
     #[inline]
     pub fn received(&self, bytes: usize) {
         self.received.increment(bytes as u64);
     }
 
-    /// So many bytes went.
+    /// Counts sent bytes.
     #[inline]
     pub fn sent(&self, bytes: usize) {
         self.sent.increment(bytes as u64);
@@ -167,14 +167,14 @@ pub struct TrafficMetrics {
     /// Connections to the server.
     pub upstream: Arc<SideMetrics>,
     turned_away: Counter,
-    cuts: [(DisconnectReason, Counter); 4],
+    disconnects: [(DisconnectReason, Counter); 4],
     buffered: Gauge,
     tls_failures: Counter,
     too_large: Counter,
     errors: Vec<(UpstreamError, Counter)>,
     server_errors: [(&'static [u8], Counter); 14],
     other_server_errors: Counter,
-    /// Refusals are rare, and there are thousands of ways to be refused.
+    /// Created on first use: refusals are rare, and there are thousands of combinations.
     refused: Mutex<HashMap<RefusalCounter, Counter>>,
     scripts: [(&'static str, Counter); 6],
     ready: Gauge,
@@ -183,22 +183,24 @@ pub struct TrafficMetrics {
 }
 
 impl TrafficMetrics {
-    /// The handles. Made once.
+    /// Creates the handles.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
     pub fn new() -> Self {
-        let errors = ERRORS.map(|(error, word)| (error, counter(&UPSTREAM_ERRORS, &[word])));
+        let errors =
+            ERROR_LABELS.map(|(error, label)| (error, counter(&UPSTREAM_ERRORS, &[label])));
         Self {
             clients: Arc::new(SideMetrics::new(Side::Client)),
             upstream: Arc::new(SideMetrics::new(Side::Upstream)),
             turned_away: counter(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]),
-            cuts: CUTS.map(|(cut, word)| (cut, counter(&CLIENT_CONNECTIONS_CUT, &[word]))),
+            disconnects: DISCONNECT_LABELS
+                .map(|(reason, label)| (reason, counter(&CLIENT_CONNECTIONS_CUT, &[label]))),
             buffered: gauge(&CLIENT_BUFFER_BYTES, &[]),
             tls_failures: counter(&CLIENT_TLS_FAILURES, &[]),
             too_large: counter(&REPLIES_TOO_LARGE, &[]),
             errors: errors.into(),
-            server_errors: SERVER_WORDS
-                .map(|(first, word)| (first, counter(&SERVER_ERRORS, &[word]))),
+            server_errors: SERVER_ERROR_LABELS
+                .map(|(code, label)| (code, counter(&SERVER_ERRORS, &[label]))),
             other_server_errors: counter(&SERVER_ERRORS, &["other"]),
             refused: Mutex::default(),
             scripts: SCRIPT_COMMANDS
@@ -209,55 +211,54 @@ impl TrafficMetrics {
         }
     }
 
-    /// A client was turned away.
+    /// Counts a client that was turned away.
     pub fn turned_away(&self) {
         self.turned_away.increment(1);
     }
 
-    /// The proxy ended a client's connection.
-    pub fn disconnected(&self, cut: DisconnectReason) {
-        self.disconnected_many(cut, 1);
+    /// Counts a client's connection that the proxy closed.
+    pub fn disconnected(&self, reason: DisconnectReason) {
+        self.disconnected_many(reason, 1);
     }
 
-    /// The proxy ended so many connections of clients.
-    pub fn disconnected_many(&self, cut: DisconnectReason, count: usize) {
-        if let Some((_, counter)) = self.cuts.iter().find(|(it, _)| *it == cut) {
+    /// Counts several connections that the proxy closed for one reason.
+    pub fn disconnected_many(&self, reason: DisconnectReason, count: usize) {
+        if let Some((_, counter)) = self.disconnects.iter().find(|(it, _)| *it == reason) {
             counter.increment(count as u64);
         }
     }
 
-    /// So many bytes of replies wait for clients that have not read them, about.
+    /// Sets the approximate number of reply bytes that clients have not read.
     pub fn set_buffered(&self, bytes: usize) {
         self.buffered.set(bytes as f64);
     }
 
-    /// A client's TLS handshake came to no good end.
+    /// Counts a client's TLS handshake that failed.
     pub fn tls_failed(&self) {
         self.tls_failures.increment(1);
     }
 
-    /// A reply with values was too large to be opened.
+    /// Counts a reply whose values were too large to be opened.
     pub fn reply_too_large(&self) {
         self.too_large.increment(1);
     }
 
-    /// The server answered a client's request with an error that begins with this word.
-    pub fn server_error(&self, first: &[u8]) {
-        let known = self.server_errors.iter().find(|(word, _)| *word == first);
+    /// Counts an error reply of the server to a client, by its error code.
+    pub fn server_error(&self, code: &[u8]) {
+        let known = self.server_errors.iter().find(|(known, _)| *known == code);
         let counter = known.map_or(&self.other_server_errors, |(_, counter)| counter);
         counter.increment(1);
     }
 
-    /// A connection to the server did not come about, or ended.
+    /// Counts a connection to the server that failed to open, or ended.
     pub fn upstream_failed(&self, error: UpstreamError) {
         if let Some((_, counter)) = self.errors.iter().find(|(it, _)| *it == error) {
             counter.increment(1);
         }
     }
 
-    /// A request was refused, or in a trial would have been and was forwarded. Both words are of tables: the
-    /// command's name, `None` where the table of commands has no row for it, and why. The pattern of the record
-    /// that is the cause: its place among the patterns, and what it is called.
+    /// Counts a request that was refused, or that was forwarded in a trial and would be refused without it: its command (`None`
+    /// if the table of commands does not have it), the reason, and the pattern of the record, with its index and configured name.
     pub fn refused(
         &self,
         command: Option<&'static str>,
@@ -277,30 +278,30 @@ impl TrafficMetrics {
         counter.increment(1);
     }
 
-    /// A script or function was forwarded.
+    /// Counts a forwarded script or function.
     pub fn script_forwarded(&self, command: &str) {
         if let Some((_, counter)) = self.scripts.iter().find(|(it, _)| *it == command) {
             counter.increment(1);
         }
     }
 
-    /// A reply is late on so many of the shared connections to the server.
+    /// Sets the number of shared connections to the server on which a reply is late.
     pub fn set_suspects(&self, count: usize) {
         self.suspects.set(count as f64);
     }
 
-    /// Connections to the server are opened again.
+    /// Counts that all connections to the server are replaced.
     pub fn upstream_switched(&self) {
         self.switches.increment(1);
     }
 
-    /// Whether a client that came now would be served.
+    /// Sets whether a new client would be served now.
     pub fn set_ready(&self, ready: bool) {
         self.ready.set(if ready { 1.0 } else { 0.0 });
     }
 }
 
-/// A way to be refused.
+/// The labels of a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct RefusalCounter {
     command: &'static str,
@@ -324,16 +325,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_one_that_the_table_allows() {
-        for (_, word) in ERRORS {
-            assert!(UPSTREAM_ERRORS.allows("kind", word), "{word}");
+    fn every_label_value_is_in_the_table() {
+        for (_, label) in ERROR_LABELS {
+            assert!(UPSTREAM_ERRORS.allows("kind", label), "{label}");
         }
-        for (_, word) in CUTS {
-            assert!(CLIENT_CONNECTIONS_CUT.allows("cause", word), "{word}");
+        for (_, label) in DISCONNECT_LABELS {
+            assert!(CLIENT_CONNECTIONS_CUT.allows("cause", label), "{label}");
         }
-        for (first, word) in SERVER_WORDS {
-            assert!(SERVER_ERRORS.allows("kind", word), "{word}");
-            assert!(first.eq_ignore_ascii_case(word.as_bytes()), "{word}");
+        for (code, label) in SERVER_ERROR_LABELS {
+            assert!(SERVER_ERRORS.allows("kind", label), "{label}");
+            assert!(code.eq_ignore_ascii_case(label.as_bytes()), "{label}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Values: what was sealed and opened, with which result, format and key, and how long it took. Latencies
-//! are sampled: asking the clock twice would cost as much as everything else here together.
+//! Sealed and opened values by result, format and key, and the time it took. Durations are sampled: reading the clock
+//! twice for each value would cost as much as all other counting here.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -7,21 +7,21 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Histogram};
 
-use crate::before_render;
 use crate::handles::{KeyCounters, KeyUses, counter, gauge, histogram};
+use crate::hooks::before_snapshot;
 use crate::names::{
     KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALED_TWICE, SEALS,
 };
 
-/// Of so many values of a thread, one is measured.
-const SAMPLED: u8 = 16;
+/// One of this many values of a thread is timed.
+const SAMPLE_INTERVAL: u8 = 16;
 
 thread_local! {
     static SEALED: Cell<u8> = const { Cell::new(0) };
     static OPENED: Cell<u8> = const { Cell::new(0) };
 }
 
-/// The form of a stored value.
+/// The format of a sealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The classic format.
@@ -30,23 +30,23 @@ pub enum Format {
     Sealed,
 }
 
-/// Tells a key's id by a short name that is not the id.
+/// Returns a short name for a key's id that does not reveal the id.
 pub type KeyName = fn(u32) -> String;
 
-/// What came of a value that was to be sealed.
+/// The outcome of sealing a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealOutcome {
     /// Sealed, under this key of the ring.
     Done(Format, u32),
     /// Sealed, under a user's key.
     UserKey,
-    /// Left as it is: the mode does not seal.
+    /// Not sealed: the mode is `off`.
     NotSealed,
     /// There is no key.
     NoKey,
     /// The key has sealed as many values as its format allows.
     KeyExhausted,
-    /// Longer than the format can say.
+    /// Longer than the format allows.
     TooLong,
     /// The user was erased.
     Erased,
@@ -54,30 +54,30 @@ pub enum SealOutcome {
     Other,
 }
 
-/// What came of a stored value that was to be opened.
+/// The outcome of opening a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenOutcome {
     /// Opened, with this key of the ring.
     Done(Format, u32),
     /// Opened, with a user's key.
     UserKey,
-    /// It was plain, and may be.
+    /// Plain, and accepted.
     Plain,
-    /// In the sealed format, under a key of the ring, and not opened by it.
+    /// In the sealed format under a key of the ring, and it does not open.
     Refused(u32),
-    /// The same under a user's key.
+    /// In the sealed format under a user's key, and it does not open.
     RefusedUserKey,
-    /// In another form, and not opened.
+    /// In another format, and it does not open.
     RefusedNoKey,
     /// Under a key that the ring does not hold.
     UnknownKey,
-    /// Under a key of its user that is not there.
+    /// Under a key of its user that does not exist.
     UnknownUserKey,
     /// Under a compromised key.
     Compromised,
-    /// It was plain, and may not be.
+    /// Plain, and refused.
     Plaintext,
-    /// It starts like an envelope and is none.
+    /// It starts like an envelope and is not one.
     Malformed,
     /// Under a user's key that was destroyed.
     Erased,
@@ -85,7 +85,8 @@ pub enum OpenOutcome {
     Other,
 }
 
-const SEALINGS: [(SealOutcome, [&str; 3]); 7] = [
+/// The labels of outcomes that do not depend on a key of the ring.
+const SEAL_LABELS: [(SealOutcome, [&str; 3]); 7] = [
     (SealOutcome::UserKey, ["ok", "sealed", "user"]),
     (SealOutcome::NotSealed, ["left", "plain", "none"]),
     (SealOutcome::NoKey, ["no_key", "plain", "none"]),
@@ -98,7 +99,8 @@ const SEALINGS: [(SealOutcome, [&str; 3]); 7] = [
     (SealOutcome::Other, ["other", "plain", "none"]),
 ];
 
-const OPENINGS: [(OpenOutcome, [&str; 3]); 11] = [
+/// The labels of outcomes that do not depend on a key of the ring.
+const OPEN_LABELS: [(OpenOutcome, [&str; 3]); 11] = [
     (OpenOutcome::UserKey, ["ok", "sealed", "user"]),
     (OpenOutcome::Plain, ["ok", "plain", "none"]),
     (OpenOutcome::RefusedUserKey, ["refused", "sealed", "user"]),
@@ -118,62 +120,83 @@ const OPENINGS: [(OpenOutcome, [&str; 3]); 11] = [
     (OpenOutcome::Other, ["other", "unknown", "none"]),
 ];
 
-/// Handles for what becomes of values.
+/// Handles for sealed and opened values.
 pub struct ValueMetrics {
     key_name: KeyName,
-    sealed: [KeyCounters; 2],
-    sealings: Vec<(SealOutcome, Counter)>,
-    opened: [KeyCounters; 2],
+    sealed: PerFormat,
+    seal_outcomes: Vec<(SealOutcome, Counter)>,
+    opened: PerFormat,
     refused: KeyCounters,
-    openings: Vec<(OpenOutcome, Counter)>,
+    open_outcomes: Vec<(OpenOutcome, Counter)>,
     plain: Vec<Counter>,
     sealed_twice: Vec<Counter>,
-    record_seal_duration: Histogram,
-    record_open_duration: Histogram,
+    seal_durations: Histogram,
+    open_durations: Histogram,
 }
 
-impl ValueMetrics {
-    /// For these patterns, by their configured names; `key_name` tells how keys are called.
-    #[must_use]
-    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>, key_name: KeyName) -> Self {
-        let [classic, sealed] = ["classic", "sealed"].map(|format| {
-            let seals = KeyCounters::new(move |key| counter(&SEALS, &["ok", format, key]));
-            let opens = KeyCounters::new(move |key| counter(&OPENS, &["ok", format, key]));
-            (seals, opens)
-        });
-        let patterns: Vec<_> = patterns.into_iter().collect();
-        let of_each = |metric| {
-            patterns
-                .iter()
-                .map(|name| counter(metric, &[name]))
-                .collect()
-        };
+/// Counters by key for each format.
+struct PerFormat {
+    classic: KeyCounters,
+    sealed: KeyCounters,
+}
+
+impl PerFormat {
+    fn new(counter: impl Fn(&'static str, &str) -> Counter + Copy + Send + Sync + 'static) -> Self {
         Self {
-            key_name,
-            sealed: [classic.0, sealed.0],
-            opened: [classic.1, sealed.1],
-            refused: KeyCounters::new(|key| counter(&OPENS, &["refused", "sealed", key])),
-            sealings: SEALINGS
-                .map(|(it, words)| (it, counter(&SEALS, &words)))
-                .into(),
-            openings: OPENINGS
-                .map(|(it, words)| (it, counter(&OPENS, &words)))
-                .into(),
-            plain: of_each(&PLAIN_VALUES),
-            sealed_twice: of_each(&SEALED_TWICE),
-            record_seal_duration: histogram(&SEAL_DURATION, &[]),
-            record_open_duration: histogram(&OPEN_DURATION, &[]),
+            classic: KeyCounters::new(move |key| counter("classic", key)),
+            sealed: KeyCounters::new(move |key| counter("sealed", key)),
         }
     }
 
-    /// From here on, until the process ends, it is shown with the metrics when each key was last used.
-    /// A value costs no clock for that: it is noted that a key was used, and looked at when metrics are
-    /// shown.
+    #[inline]
+    fn get(&self, format: Format) -> &KeyCounters {
+        match format {
+            Format::Classic => &self.classic,
+            Format::Sealed => &self.sealed,
+        }
+    }
+}
+
+impl ValueMetrics {
+    /// Creates the handles for these patterns, by their configured names. `key_name` names keys in labels.
+    #[must_use]
+    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>, key_name: KeyName) -> Self {
+        let patterns: Vec<_> = patterns.into_iter().collect();
+        let per_pattern = |metric| {
+            let patterns = patterns.iter();
+            patterns.map(|name| counter(metric, &[name])).collect()
+        };
+        Self {
+            key_name,
+            sealed: PerFormat::new(|format, key| counter(&SEALS, &["ok", format, key])),
+            opened: PerFormat::new(|format, key| counter(&OPENS, &["ok", format, key])),
+            refused: KeyCounters::new(|key| counter(&OPENS, &["refused", "sealed", key])),
+            seal_outcomes: SEAL_LABELS
+                .map(|(outcome, labels)| (outcome, counter(&SEALS, &labels)))
+                .into(),
+            open_outcomes: OPEN_LABELS
+                .map(|(outcome, labels)| (outcome, counter(&OPENS, &labels)))
+                .into(),
+            plain: per_pattern(&PLAIN_VALUES),
+            sealed_twice: per_pattern(&SEALED_TWICE),
+            seal_durations: histogram(&SEAL_DURATION, &[]),
+            open_durations: histogram(&OPEN_DURATION, &[]),
+        }
+    }
+
+    /// Publishes the last use of each key, from now on until the process ends. To spare each value a reading of the clock,
+    /// a use only sets a flag, and the next snapshot dates it.
     pub fn publish_last_use(&self) {
         let [sealed, opened] = [&self.sealed, &self.opened];
-        let uses: Vec<_> = sealed.iter().chain(opened).map(KeyCounters::uses).collect();
+        let counters = [
+            &sealed.classic,
+            &sealed.sealed,
+            &opened.classic,
+            &opened.sealed,
+        ];
+        let uses = counters.map(KeyCounters::uses);
         let name = self.key_name;
-        before_render(move || {
+        before_snapshot(move || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.unwrap_or_default().as_secs_f64();
             for key in uses.iter().flat_map(KeyUses::take) {
@@ -182,41 +205,31 @@ impl ValueMetrics {
         });
     }
 
-    /// A value was to be sealed, and this came of it.
+    /// Counts the outcome of sealing one value.
     #[inline]
-    pub fn sealed(&self, sealing: SealOutcome) {
-        if let SealOutcome::Done(format, key) = sealing {
-            let [classic, sealed] = &self.sealed;
-            let by_key = if format == Format::Classic {
-                classic
-            } else {
-                sealed
-            };
-            by_key.of(key, self.key_name).increment(1);
-        } else if let Some((_, counter)) = self.sealings.iter().find(|(it, _)| *it == sealing) {
+    pub fn sealed(&self, outcome: SealOutcome) {
+        if let SealOutcome::Done(format, key) = outcome {
+            let counters = self.sealed.get(format);
+            counters.get(key, self.key_name).increment(1);
+        } else if let Some((_, counter)) = self.seal_outcomes.iter().find(|it| it.0 == outcome) {
             counter.increment(1);
         }
     }
 
-    /// So many values were to be opened, of the pattern at this place, and this came of each.
+    /// Counts the outcome of opening `count` values of the pattern with this index.
     #[inline]
-    pub fn opened(&self, opening: OpenOutcome, pattern: usize, count: u64) {
-        match opening {
+    pub fn opened(&self, outcome: OpenOutcome, pattern: usize, count: u64) {
+        match outcome {
             OpenOutcome::Done(format, key) => {
-                let [classic, sealed] = &self.opened;
-                let by_key = if format == Format::Classic {
-                    classic
-                } else {
-                    sealed
-                };
-                by_key.of(key, self.key_name).increment(count);
+                let counters = self.opened.get(format);
+                counters.get(key, self.key_name).increment(count);
             }
-            OpenOutcome::Refused(key) => self.refused.of(key, self.key_name).increment(count),
+            OpenOutcome::Refused(key) => self.refused.get(key, self.key_name).increment(count),
             _ => {
-                if let Some((_, counter)) = self.openings.iter().find(|(it, _)| *it == opening) {
+                if let Some((_, counter)) = self.open_outcomes.iter().find(|it| it.0 == outcome) {
                     counter.increment(count);
                 }
-                if matches!(opening, OpenOutcome::Plain | OpenOutcome::Plaintext)
+                if matches!(outcome, OpenOutcome::Plain | OpenOutcome::Plaintext)
                     && let Some(plain) = self.plain.get(pattern)
                 {
                     plain.increment(count);
@@ -225,49 +238,49 @@ impl ValueMetrics {
         }
     }
 
-    /// A value for a record of the pattern at this place was an envelope already.
+    /// Counts a value that was an envelope already when a client wrote it, for the pattern with this index.
     pub fn sealed_twice(&self, pattern: usize) {
         if let Some(counter) = self.sealed_twice.get(pattern) {
             counter.increment(1);
         }
     }
 
-    /// When the sealing of a value begins: a moment, if this one is measured.
+    /// Returns the start time of sealing a value if this one is sampled.
     #[inline]
     #[must_use]
     pub fn start_seal_timer(&self) -> Option<Instant> {
         is_sampled(&SEALED).then(Instant::now)
     }
 
-    /// The sealing that began then has ended.
+    /// Records the duration of a seal that started then.
     #[inline]
-    pub fn record_seal_duration(&self, since: Option<Instant>) {
-        if let Some(since) = since {
-            self.record_seal_duration
-                .record(since.elapsed().as_secs_f64());
+    pub fn record_seal_duration(&self, started: Option<Instant>) {
+        if let Some(started) = started {
+            let elapsed = started.elapsed().as_secs_f64();
+            self.seal_durations.record(elapsed);
         }
     }
 
-    /// When the opening of a value begins: a moment, if this one is measured.
+    /// Returns the start time of opening a value if this one is sampled.
     #[inline]
     #[must_use]
     pub fn start_open_timer(&self) -> Option<Instant> {
         is_sampled(&OPENED).then(Instant::now)
     }
 
-    /// The opening that began then has ended.
+    /// Records the duration of an open that started then.
     #[inline]
-    pub fn record_open_duration(&self, since: Option<Instant>) {
-        if let Some(since) = since {
-            self.record_open_duration
-                .record(since.elapsed().as_secs_f64());
+    pub fn record_open_duration(&self, started: Option<Instant>) {
+        if let Some(started) = started {
+            let elapsed = started.elapsed().as_secs_f64();
+            self.open_durations.record(elapsed);
         }
     }
 }
 
 fn is_sampled(count: &'static LocalKey<Cell<u8>>) -> bool {
     let before = count.get();
-    count.set((before + 1) % SAMPLED);
+    count.set((before + 1) % SAMPLE_INTERVAL);
     before == 0
 }
 
@@ -276,18 +289,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_one_that_the_table_allows() {
-        let seals = SEALINGS.iter().map(|(_, words)| (&SEALS, words));
-        let opens = OPENINGS.iter().map(|(_, words)| (&OPENS, words));
-        for (metric, words) in seals.chain(opens) {
-            for (label, word) in metric.labels.iter().zip(words) {
-                assert!(metric.allows(label.name, word), "{} {word}", metric.name);
+    fn every_outcome_has_label_values_of_the_table() {
+        let seals = SEAL_LABELS.iter().map(|(_, values)| (&SEALS, values));
+        let opens = OPEN_LABELS.iter().map(|(_, values)| (&OPENS, values));
+        for (metric, values) in seals.chain(opens) {
+            for (label, value) in metric.labels.iter().zip(values) {
+                assert!(metric.allows(label.name, value), "{} {value}", metric.name);
             }
         }
     }
 
     #[test]
-    fn one_of_sixteen_is_measured_beginning_with_the_first() {
+    fn one_value_of_sixteen_is_sampled_starting_with_the_first() {
         let count = (0..160).filter(|_| is_sampled(&SEALED)).count();
         assert_eq!(count, 10);
         assert!(is_sampled(&SEALED) && !is_sampled(&SEALED));

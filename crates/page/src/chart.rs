@@ -1,25 +1,25 @@
-//! Charts as SVG: shapes only, which stretch to any width; their words and figures are text beside them.
-//! No colour tells anything alone.
+//! Charts as SVG: shapes only, which stretch to any width. Labels and figures are text beside them, and nothing is shown by
+//! colour alone.
 
 use maud::{Markup, html};
 
 /// One part of a bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part<'a> {
-    /// What it is.
+    /// The label.
     pub label: &'a str,
     /// The class of the style sheet that colours it: `sealed`, `classic`, `plain`, `unreadable`, `other`.
     pub class: &'a str,
-    /// How much.
+    /// The value.
     pub value: u64,
 }
 
-/// Width of a bar in units of its drawing.
+/// The width of a bar in units of its drawing.
 const WIDTH: f64 = 1000.0;
-/// A part that is there is never narrower: one plain value among millions must be seen.
+/// The minimal width of a part that is not 0: one plain value among millions must be visible.
 const MIN_WIDTH: f64 = 6.0;
 
-/// A bar of parts of a whole, each at least wide enough to be seen. `name` says what it shows.
+/// A bar of parts of a whole, each wide enough to be visible. `name` is its accessible name.
 #[must_use]
 pub fn bar(name: &str, parts: &[Part<'_>]) -> Markup {
     let widths = widths(parts);
@@ -55,13 +55,13 @@ fn widths(parts: &[Part<'_>]) -> Vec<f64> {
     let large: f64 = parts.iter().filter(|it| !small(it)).map(share).sum();
     let width = |part: &Part<'_>| match small(part) {
         true => MIN_WIDTH,
-        // What the small ones take is given by the large ones.
+        // The large parts give up the width that the small ones need.
         false => share(part) - lacking * share(part) / large.max(1.0),
     };
     parts.iter().map(width).collect()
 }
 
-/// The colour of a class, beside its word.
+/// The colour of a class, for a legend.
 #[must_use]
 pub fn swatch(class: &str) -> Markup {
     html! {
@@ -69,38 +69,38 @@ pub fn swatch(class: &str) -> Markup {
     }
 }
 
-/// One line of a plot. A value that is not there leaves a gap.
+/// One line of a plot. A missing value leaves a gap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line<'a> {
-    /// What it is.
+    /// The label.
     pub label: &'a str,
     /// The class of the style sheet that draws it: `first`, `second`.
     pub class: &'a str,
-    /// From the oldest to the newest, at even distances.
+    /// The values, from the oldest to the newest, at even distances.
     pub values: Vec<Option<f64>>,
 }
 
 /// A plot over time.
 #[derive(Clone, Debug)]
 pub struct Plot<'a> {
-    /// What it shows, with the unit.
+    /// The title, with the unit.
     pub name: &'a str,
-    /// Where its time begins and ends, in words.
+    /// The labels of the start and end of the time axis.
     pub times: [String; 2],
-    /// Its lines, which have the same number of values.
+    /// The lines, which have the same number of values.
     pub lines: Vec<Line<'a>>,
-    /// How a value is written.
+    /// Formats a value.
     pub write: fn(f64) -> String,
 }
 
 const HEIGHT: f64 = 100.0;
 
-/// Lines over time with the newest and the highest value in words.
+/// Lines over time, with the latest and the highest value as text.
 #[must_use]
 pub fn plot(plot: &Plot<'_>) -> Markup {
     let values = plot.lines.iter().flat_map(|line| &line.values).flatten();
     let highest = values.copied().fold(0.0, f64::max);
-    let top = nice(highest);
+    let top = round_up(highest);
     let summary = |line: &Line<'_>| summary(line, plot.write);
     let all: Vec<String> = plot
         .lines
@@ -148,7 +148,7 @@ fn summary(line: &Line<'_>, write: fn(f64) -> String) -> String {
     }
 }
 
-/// The path through the values; a gap begins it anew.
+/// The path through the values; it is interrupted at gaps.
 fn path(values: &[Option<f64>], top: f64) -> String {
     let step = WIDTH / (values.len().max(2) - 1) as f64;
     let mut text = String::new();
@@ -160,10 +160,10 @@ fn path(values: &[Option<f64>], top: f64) -> String {
         };
         let x = index as f64 * step;
         let y = HEIGHT - value / top * (HEIGHT - 2.0) - 1.0;
-        let word = if draws { 'L' } else { 'M' };
-        text.push_str(&format!("{word}{x:.1} {y:.1}"));
+        let command = if draws { 'L' } else { 'M' };
+        text.push_str(&format!("{command}{x:.1} {y:.1}"));
         if !draws {
-            // A value between two gaps is a dot.
+            // A value between two gaps is drawn as a dot.
             text.push_str("h0.1");
         }
         draws = true;
@@ -171,8 +171,8 @@ fn path(values: &[Option<f64>], top: f64) -> String {
     text
 }
 
-/// The next 1, 2 or 5 times a power of ten.
-fn nice(highest: f64) -> f64 {
+/// The next larger 1, 2 or 5 times a power of ten.
+fn round_up(highest: f64) -> f64 {
     if highest <= 0.0 {
         return 1.0;
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_value_among_millions_is_wide_enough_to_be_seen() {
+    fn a_single_value_among_millions_is_wide_enough_to_be_visible() {
         let widths = widths(&[part(10_000_000), part(1), part(0)]);
         assert!(
             (widths.iter().sum::<f64>() - WIDTH).abs() < 0.01,
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_begins_the_line_anew() {
+    fn a_gap_interrupts_the_line() {
         let path = path(&[Some(1.0), Some(2.0), None, Some(2.0)], 2.0);
         assert_eq!(path, "M0.0 50.0h0.1L333.3 1.0M1000.0 1.0h0.1");
     }
 
     #[test]
-    fn the_top_is_a_round_number_that_holds_all() {
-        let tops = [0.0, 0.7, 1.0, 3.0, 120.0, 600.0].map(nice);
+    fn the_top_is_a_round_number_above_all_values() {
+        let tops = [0.0, 0.7, 1.0, 3.0, 120.0, 600.0].map(round_up);
         assert_eq!(tops, [1.0, 1.0, 1.0, 5.0, 200.0, 1000.0]);
     }
 }

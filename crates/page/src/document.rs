@@ -1,37 +1,37 @@
-//! The frame around every page: head, style, and what a browser may do with it.
+//! The frame of every page: head, style, and the permissions of the browser.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// The style of all pages. Uses the browser's own fonts and its choice of light or dark.
+/// The style of all pages. It uses the browser's fonts and its light or dark theme.
 pub const STYLE: &str = include_str!("style.css");
 
-/// What a document has beside its body.
+/// The parts of a document beside its body.
 #[derive(Clone, Debug)]
 pub struct Frame<'a> {
     /// The title.
     pub title: &'a str,
-    /// Styles beside [`STYLE`].
+    /// Further styles after [`STYLE`].
     pub style: &'a str,
     /// The address of the icon.
     pub icon: &'a str,
-    /// The address of the icon that the script shows when it hears nothing any more.
+    /// The address of the icon that the script shows after the connection was lost.
     pub lost_icon: Option<&'a str>,
-    /// Which addresses are told where a reader came from.
+    /// The referrer policy.
     pub referrer: &'a str,
-    /// Lets the document's own style and script in where a policy keeps others out (CSP, Level 3).
+    /// The nonce that allows the document's own style and script under its content security policy.
     pub nonce: Option<&'a str>,
     /// The script.
     pub script: Option<&'a str>,
 }
 
 impl<'a> Frame<'a> {
-    /// Of a document for a file, which has no script.
+    /// The frame of a document for a file, which has no script.
     #[must_use]
     pub fn new(title: &'a str) -> Self {
         Self {
             title,
             style: "",
-            // Without it browsers ask for a file.
+            // Without it browsers request /favicon.ico.
             icon: "data:,",
             lost_icon: None,
             referrer: "no-referrer",
@@ -41,7 +41,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A whole document in English.
+/// A whole document.
 #[must_use]
 pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
     let nonce = frame.nonce;
@@ -67,7 +67,7 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
     }
 }
 
-/// A table that scrolls where it is wider than the page. Columns have a name, and say whether they hold numbers.
+/// A table that scrolls if it is wider than the page. Each column has a name, and true if it holds numbers.
 pub(crate) fn table(caption: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
     html! {
         div class="scroll" tabindex="0" role="region" aria-label=(caption) {

@@ -1,6 +1,6 @@
-//! Numbers, shares and times as people read them, on pages and at a terminal.
+//! Numbers, shares and times in readable form, for pages and terminals.
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 #[must_use]
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -14,7 +14,7 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
-/// A point in time (milliseconds since the Unix epoch) as people and programs read it (RFC 3339).
+/// A time (milliseconds since the Unix epoch) in RFC 3339.
 #[must_use]
 pub fn point_in_time(ms: u64) -> String {
     i64::try_from(ms / 1000)
@@ -27,7 +27,7 @@ pub fn point_in_time(ms: u64) -> String {
         .unwrap_or_else(|| format!("{ms} ms"))
 }
 
-/// A span of time (in milliseconds), roughly: in the largest unit of which there are at least two.
+/// A duration (in milliseconds), rounded down to the largest unit of which there are at least two.
 #[must_use]
 pub fn span(ms: u64) -> String {
     match ms {
@@ -39,7 +39,7 @@ pub fn span(ms: u64) -> String {
     }
 }
 
-/// The same in whole units, of a second at least.
+/// A duration (in milliseconds) in whole units, of at least a second.
 #[must_use]
 pub fn rough_span(ms: u64) -> String {
     match ms {
@@ -48,7 +48,7 @@ pub fn rough_span(ms: u64) -> String {
     }
 }
 
-/// How far a point in time is from now: `3 min ago`, `in 5 h`.
+/// A time relative to now: `3 min ago`, `in 5 h`.
 #[must_use]
 pub fn distance(at_ms: u64, now_ms: u64) -> String {
     let span = rough_span(now_ms.abs_diff(at_ms));
@@ -58,7 +58,7 @@ pub fn distance(at_ms: u64, now_ms: u64) -> String {
     }
 }
 
-/// A time of day in UTC, with its date where that is not today's.
+/// A time of day in UTC, with the date if it is not today.
 #[must_use]
 pub fn clock_time(ms: u64, now_ms: u64) -> String {
     let (text, today) = (point_in_time(ms), point_in_time(now_ms));
@@ -75,8 +75,8 @@ pub fn clock_time(ms: u64, now_ms: u64) -> String {
     }
 }
 
-/// A part of a whole in percent, with one decimal. What is not all is never shown as 100.0, and what is
-/// not nothing never as 0.0: a single plain value among millions must be seen.
+/// A part of a whole in percent, with one decimal. It is 100 only for the whole and 0 only for nothing: a single plain value
+/// among millions must be visible.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -92,7 +92,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// A number of things a second.
+/// A rate per second.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
     match per_second {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_with_their_distance_and_with_a_date_where_it_is_another_day() {
+    fn times_have_a_distance_and_a_date_if_it_is_another_day() {
         let now = 1_763_386_800_000;
         let distances =
             [now, now - 1_999, now - 180_000, now + 18_000_000].map(|at| distance(at, now));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn one_among_millions_is_neither_nothing_nor_lost_in_all() {
+    fn one_among_millions_is_neither_0_nor_100_percent() {
         assert_eq!(percent(1, 10_000_000), "< 0.1 %");
         assert_eq!(percent(9_999_999, 10_000_000), "> 99.9 %");
         assert_eq!(percent(10, 10), "100 %");

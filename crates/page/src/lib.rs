@@ -1,8 +1,8 @@
-//! What Waxseal shows in a browser: plain figures in, a whole HTML document out. Knows no key, value or
-//! record, asks nobody anything, and takes the time as an argument.
+//! The pages of Waxseal: plain figures in, a whole HTML document out. This crate knows no key, value or record, does no I/O,
+//! and takes the time as an argument.
 //!
-//! Every document stands alone: no script but the few lines of the status page, no font, image or style
-//! from elsewhere. It can be read on a phone, in the dark, by a screen reader and without scripts.
+//! Every document is self-contained: no script but the few lines of the status page, and no font, image or style from
+//! elsewhere. It is readable on a phone, in a dark theme, with a screen reader and without scripts.
 
 pub mod chart;
 pub mod document;

@@ -1,5 +1,5 @@
-//! The report of an audit as a document of its own: for whoever has to judge it and has no Waxseal. It
-//! shows one structure, and carries it as signed JSON; whether the signature holds is not known here.
+//! The report of an audit as a self-contained document, for auditors without Waxseal. It shows one structure and embeds it as
+//! signed JSON. The signature is not verified here.
 
 mod expiries;
 mod model;
@@ -19,21 +19,21 @@ use crate::document::{Frame, document};
 use crate::status::PatternCoverage;
 use crate::status::coverage;
 
-/// What stands before the JSON in a page.
+/// The start of the element that holds the JSON.
 const BEFORE: &str = r#"<script type="application/json" id="waxseal-report">"#;
 const AFTER: &str = "</script>";
 
-/// A report as it was signed.
+/// A signed report.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature<'a> {
-    /// The public key of the signer, as `keyring status` tells it.
+    /// The public key of the signer, as `keyring status` shows it.
     pub signer: &'a str,
     /// The signed JSON, whole.
     pub json: &'a str,
 }
 
-/// The whole page. The same report and signature make the same page, byte for byte: so a reader of the
-/// JSON can tell whether the page shows it.
+/// The whole page. The same report and signature result in the same page, byte for byte, so that a verifier of the JSON can
+/// check that the page shows it.
 #[must_use]
 pub fn page(report: &Report, signature: Option<Signature<'_>>) -> String {
     let title = format!("Waxseal audit – {}", verdict::headline(report));
@@ -63,16 +63,16 @@ pub fn page(report: &Report, signature: Option<Signature<'_>>) -> String {
     document(&Frame::new(&title), &body).into_string()
 }
 
-/// The JSON that a page carries, whatever the page shows.
+/// The JSON embedded in a page, whatever the page shows.
 #[must_use]
 pub fn embedded_json(page: &str) -> Option<&str> {
-    let (_, rest) = page.split_once(BEFORE)?;
-    rest.split_once(AFTER).map(|(json, _)| json)
+    let (_, json) = page.split_once(BEFORE)?;
+    json.split_once(AFTER).map(|(json, _)| json)
 }
 
-/// JSON that ends no element and begins no comment. It says the same.
+/// Equivalent JSON that cannot end an HTML element or start a comment.
 fn escaped(json: &str) -> String {
-    // These stand in strings alone, where JSON takes them in other words as well.
+    // These characters occur in strings only, where JSON allows an escape for them.
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")
@@ -118,7 +118,7 @@ fn row(pattern: &Pattern) -> PatternCoverage {
         unreadable: counts.unopenable,
         other: counts.empty.saturating_add(counts.erased),
         other_types: counts.other_type_records(),
-        excepted: counts.excepted.left(),
+        excepted: counts.excepted.unsealed(),
         excepted_sealed: counts.excepted.sealed,
     }
 }
@@ -135,8 +135,8 @@ fn about(report: &Report, signature: Option<Signature<'_>>) -> Markup {
             li {
                 @if report.deep { "Every value was opened." }
                 @else {
-                    "Values in the sealed format were told by their headers and not opened; those in the "
-                    "classic format were."
+                    "Values in the sealed format were recognized by their headers and not opened; those in the "
+                    "classic format were opened."
                 }
             }
             li {
@@ -148,7 +148,7 @@ fn about(report: &Report, signature: Option<Signature<'_>>) -> Markup {
                         ". Compare the key with one that you have from elsewhere: this page vouches for "
                         "nothing itself."
                     },
-                    None => "Not signed: nothing shows who made it, nor whether it was changed.",
+                    None => "Not signed: nothing proves its origin, or that it was not changed.",
                 }
             }
         }
@@ -161,7 +161,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// With something of everything.
+    /// A report with entries of every kind.
     pub(crate) fn report() -> Report {
         let counts = Counts {
             total: 1_000,
@@ -234,14 +234,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_page_carries_its_json_whatever_is_in_it() {
+    fn a_page_embeds_its_json_whatever_it_contains() {
         let json = r#"{"name":"</script><!-- & é"}"#;
         let signature = Signature {
             signer: "abc",
             json,
         };
         let page = page(&report(), Some(signature));
-        let embedded_json = embedded_json(&page).expect("it is there");
+        let embedded_json = embedded_json(&page).expect("the page embeds JSON");
         assert_eq!(
             embedded_json,
             r#"{"name":"\u003c/script\u003e\u003c!-- \u0026 é"}"#
@@ -274,7 +274,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_page_stands_alone_and_every_table_and_drawing_has_a_name() {
+    fn a_page_is_self_contained_and_every_table_and_drawing_has_a_name() {
         let page = page(&report(), None);
         for from_elsewhere in ["http://", "https://", "<script", "@import", "url("] {
             assert!(!page.contains(from_elsewhere), "{from_elsewhere}");

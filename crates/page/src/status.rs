@@ -1,5 +1,4 @@
-//! The status page of one process: whether anything is wrong and what to do, the keys, what is stored in
-//! which form, how fast it is, and what comes next.
+//! The status page of one process: problems and their remedies, keys, stored values by form, throughput and latency.
 
 mod clock;
 pub(crate) mod coverage;
@@ -22,12 +21,12 @@ pub use model::{
 };
 pub use verdict::{Level, Verdict};
 
-/// What keeps an open page up to date.
+/// The script that keeps an open page up to date.
 const SCRIPT: &str = include_str!("live.js");
-/// What only this page needs: pages that are signed have the common style alone.
+/// The style of this page alone: signed pages have the common style only.
 const STYLE: &str = include_str!("status.css");
 
-/// The whole page. `nonce` is what its policy lets its style and script in by.
+/// The whole page. `nonce` allows its style and script under its content security policy.
 #[must_use]
 pub fn page(status: &Status, nonce: &str) -> String {
     let process = &status.process;
@@ -52,10 +51,10 @@ pub fn page(status: &Status, nonce: &str) -> String {
                 div id="state" { (sections::state(status, clock)) }
                 p class="soft" {
                     span id="live" role="status" data-now-ms=(status.now_ms) data-process=(process.started_ms) {
-                        "As it was when it was loaded"
+                        "As of loading the page"
                     }
                     ". "
-                    noscript { a href="./" { "Load it again" } " for newer figures." }
+                    noscript { a href="./" { "Reload it" } " for newer figures." }
                 }
             }
             @for (id, name, part) in parts(status, clock) {
@@ -88,8 +87,8 @@ pub fn page(status: &Status, nonce: &str) -> String {
     document(&frame, &body).into_string()
 }
 
-/// The parts of the page that change, by the ids of their places. What a script can tell by itself, such
-/// as how long ago something was, is left out of them.
+/// The parts of the page that change, by the ids of their elements. They omit what the script computes itself, such as the
+/// time since an event.
 #[must_use]
 pub fn changing(status: &Status) -> Vec<(&'static str, String)> {
     let clock = Clock {
@@ -102,7 +101,7 @@ pub fn changing(status: &Status) -> Vec<(&'static str, String)> {
     [state].into_iter().chain(parts).collect()
 }
 
-/// The title: the verdict first, as tabs of a browser show only the beginning.
+/// The title, verdict first, since tabs of a browser show only its beginning.
 fn title(status: &Status, verdict: &Verdict) -> String {
     format!("{} – Waxseal {}", verdict.headline, status.process.what)
 }

@@ -5,7 +5,6 @@
 //! Between the two sockets everything is synchronous and does no I/O: [`Connection`] takes bytes of the client and of the
 //! server and returns bytes for both. `net` moves the bytes.
 
-mod admin;
 mod answers;
 mod certificates;
 mod clients;
@@ -30,9 +29,6 @@ mod sealed_replies;
 mod server_limits;
 mod subscriptions;
 
-pub use admin::{
-    Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort,
-};
 pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };

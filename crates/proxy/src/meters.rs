@@ -34,6 +34,11 @@ impl Meters {
         }
     }
 
+    /// Sets the metric of readiness.
+    pub fn set_ready(&self, is_ready: bool) {
+        self.traffic.set_ready(is_ready);
+    }
+
     /// Counts a request that was refused, or would have been, because of a record of this pattern.
     pub(crate) fn refused(
         &self,

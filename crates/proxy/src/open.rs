@@ -15,6 +15,7 @@ use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 
 mod fields;
+mod part;
 mod values;
 
 pub(crate) use values::{ReplyFindings, ValueOpener};
@@ -185,16 +186,8 @@ impl ReplyOpener<'_> {
                 self.fields(items, page, location, out)
             }
             Layout::OnlyValues => self.only_values(items, first, location, out),
-            Layout::Length => {
-                let value = self.whole_value(first, location)?;
-                write_integer(out, i64::try_from(value.len()).unwrap_or(i64::MAX));
-                Ok(())
-            }
-            Layout::Range { start, end } => {
-                let value = self.whole_value(first, location)?;
-                write_bulk(out, byte_range(&value, start, end));
-                Ok(())
-            }
+            Layout::Length => self.length(first, location, out),
+            Layout::Range { start, end } => self.range(first, location, (start, end), out),
         }
     }
 
@@ -217,19 +210,6 @@ impl ReplyOpener<'_> {
             _ => return Err(OpenFailure::Unexpected),
         }
         Ok(())
-    }
-
-    /// A value of which the client gets no more than a part: empty if there is no value.
-    fn whole_value<'r>(
-        &mut self,
-        item: Item<'r>,
-        location: &OwnedLocation,
-    ) -> Result<Cow<'r, [u8]>, OpenFailure> {
-        match item.kind {
-            Kind::Bulk => self.open(item.text, location.borrowed()),
-            Kind::Null => Ok(Cow::Borrowed(&[])),
-            _ => Err(OpenFailure::Unexpected),
-        }
     }
 
     fn elements(
@@ -384,21 +364,4 @@ fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenF
 /// True for commands that remove several values from the store at once.
 fn removes_values(command: &str) -> bool {
     matches!(command, "lpop" | "rpop" | "lmpop" | "blmpop" | "hgetdel")
-}
-
-/// The part that GETRANGE selects: both ends included, from the end if negative, cut to the value.
-fn byte_range(value: &[u8], start: i64, end: i64) -> &[u8] {
-    let len = i64::try_from(value.len()).unwrap_or(i64::MAX);
-    if start < 0 && end < 0 && start > end {
-        return &[];
-    }
-    let from_start = |at: i64| if at < 0 { len.saturating_add(at) } else { at };
-    let start = from_start(start).max(0);
-    let end = from_start(end).max(0).min(len.saturating_sub(1));
-    if start > end || len == 0 {
-        return &[];
-    }
-    let start = usize::try_from(start).unwrap_or(usize::MAX);
-    let end = usize::try_from(end).unwrap_or(usize::MAX);
-    value.get(start..end.saturating_add(1)).unwrap_or_default()
 }

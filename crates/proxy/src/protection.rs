@@ -283,7 +283,7 @@ impl Protection {
         self.users.as_ref()
     }
 
-    /// Keys of users that were looked for in vain.
+    /// Keys of users that were looked up and not found.
     pub(crate) fn rejected_keys(&self) -> &RejectedKeys {
         &self.rejected_keys
     }

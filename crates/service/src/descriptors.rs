@@ -2,10 +2,10 @@
 //! have a share, so that none can exhaust those of the others.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use waxseal_proxy::Admin;
 
 use waxseal_page::format::thousands;
 
+use crate::admin::MAX_CONNECTIONS;
 use crate::notice;
 
 /// Descriptors of the process beside its workers: standard streams, listeners, connections to store and
@@ -55,7 +55,7 @@ impl Shares {
     }
 
     fn of_proxy(limit: usize, workers: usize, lanes: usize) -> Self {
-        let admin = (limit / 10).clamp(4, Admin::MAX_CONNECTIONS);
+        let admin = (limit / 10).clamp(4, MAX_CONNECTIONS);
         let of_workers = workers.saturating_mul(OF_WORKER.saturating_add(lanes));
         let own = OF_PROCESS.saturating_add(admin).saturating_add(of_workers);
         Self {
@@ -106,9 +106,6 @@ mod tests {
             }
         }
         assert_eq!(Shares::of_proxy(10, 4, 2).clients, 1);
-        assert_eq!(
-            Shares::of_proxy(1 << 20, 4, 2).admin,
-            Admin::MAX_CONNECTIONS
-        );
+        assert_eq!(Shares::of_proxy(1 << 20, 4, 2).admin, MAX_CONNECTIONS);
     }
 }

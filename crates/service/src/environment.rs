@@ -49,7 +49,7 @@ pub enum Source {
 }
 
 /// A value, and the place where it was found.
-struct Found {
+struct SourcedValue {
     value: Zeroizing<String>,
     source: Source,
 }
@@ -59,7 +59,7 @@ pub struct Environment {
     file: dotenv::Source,
     /// The file's text, where it can be read only once: a pipe.
     piped: Option<DotEnv>,
-    values: HashMap<&'static str, Found>,
+    values: HashMap<&'static str, SourcedValue>,
     /// The variable of the key is set to nothing.
     is_key_blank: bool,
 }
@@ -191,7 +191,7 @@ pub fn read_secret(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure
 
 /// Returns a variable, from the process, else from the file. A variable that is set to nothing counts as unset,
 /// and hides the line of the file.
-fn find_variable(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
+fn find_variable(name: &str, file: &DotEnv) -> Result<Option<SourcedValue>, Failure> {
     let found = match env::var(name) {
         Ok(value) => Some((Zeroizing::new(value), Source::Process)),
         Err(env::VarError::NotPresent) => {
@@ -211,7 +211,7 @@ fn find_variable(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     };
     Ok(found
         .filter(|(value, _)| !value.trim().is_empty())
-        .map(|(value, source)| Found { value, source }))
+        .map(|(value, source)| SourcedValue { value, source }))
 }
 
 /// True if a variable is set to nothing, in the process or else in the file.
@@ -269,7 +269,7 @@ fn is_secret(name: &str, value: &str) -> bool {
 }
 
 /// Returns a secret, from the first place that has it.
-fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
+fn find_secret(name: &str, file: &DotEnv) -> Result<Option<SourcedValue>, Failure> {
     let naming = format!("{name}{IN_FILE}");
     match (find_variable(name, file)?, find_variable(&naming, file)?) {
         (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {naming} are both set"))
@@ -284,7 +284,7 @@ fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
             let path = Path::new(path.value.trim());
             let value =
                 secret_file::read(path).map_err(|it| secret_file::failure(it, &naming, path))?;
-            Ok(Some(Found {
+            Ok(Some(SourcedValue {
                 value,
                 source: Source::File,
             }))
@@ -294,7 +294,7 @@ fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
 }
 
 /// Returns the service manager's credential with the name of the variable, if there is one.
-fn credential(name: &str) -> Result<Option<Found>, Failure> {
+fn credential(name: &str) -> Result<Option<SourcedValue>, Failure> {
     let Some(directory) =
         env::var_os(CREDENTIALS_DIRECTORY).filter(|directory| !directory.is_empty())
     else {
@@ -306,7 +306,7 @@ fn credential(name: &str) -> Result<Option<Found>, Failure> {
     }
     let path = Path::new(&directory).join(name);
     match secret_file::read(&path) {
-        Ok(value) => Ok(Some(Found {
+        Ok(value) => Ok(Some(SourcedValue {
             value,
             source: Source::Credential,
         })),

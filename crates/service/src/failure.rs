@@ -192,13 +192,13 @@ impl From<OpenError> for Failure {
             }
             OpenError::Plaintext => "seal it with waxseal migrate, or set the mode to \"on\"",
             OpenError::Refused => {
-                "wrong key, damaged, or copied from another record: waxseal inspect tells more"
+                "wrong key, damaged, or copied from another record: waxseal inspect shows more"
             }
             OpenError::Compromised { .. } => {
                 "waxseal rotate --open-compromised brings it under the sealing key"
             }
             OpenError::Erased { .. } => "it is permanently erased, as intended",
-            _ => "waxseal inspect tells more",
+            _ => "waxseal inspect shows more",
         };
         Self::failed(error).hint(hint)
     }
@@ -262,7 +262,7 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         Self::usage(error)
             .of_key(SIXTY_FOUR)
-            .hint("waxseal key generate makes a key")
+            .hint("waxseal key generate creates a key")
     }
 }
 
@@ -272,7 +272,7 @@ impl From<KeyringError> for Failure {
         match error {
             KeyringError::Sealing(_) => failure
                 .of_key(SIXTY_FOUR)
-                .hint(format!("{SIXTY_FOUR}: waxseal key generate makes them")),
+                .hint(format!("{SIXTY_FOUR}: waxseal key generate creates them")),
             _ => {
                 failure.hint("REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas")
             }
@@ -347,7 +347,7 @@ pub fn sealed_already(under: &SealedUnder) -> String {
 pub fn no_key() -> Failure {
     Failure::usage(NO_KEY)
         .of_key("set REDIS_ENCRYPTION_KEY")
-        .hint("set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key")
+        .hint("set REDIS_ENCRYPTION_KEY; waxseal key generate creates a key")
 }
 
 /// The failure where neither a key is configured nor plaintext allowed.
@@ -361,7 +361,7 @@ pub fn neither_key_nor_mode(is_key_blank: bool) -> Failure {
     ))
     .of_key("set REDIS_ENCRYPTION_KEY")
     .hint(
-        "waxseal key generate makes a key for REDIS_ENCRYPTION_KEY; to store values in plaintext, set \
+        "waxseal key generate creates a key for REDIS_ENCRYPTION_KEY; to store values in plaintext, set \
          ENABLE_REDIS_ENCRYPTION=false, or mode = \"off\" in waxseal.toml",
     )
 }

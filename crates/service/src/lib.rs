@@ -5,6 +5,7 @@
 //! what, and what to do about it. A warning that does not end anything leaves through [`notice`]. Nothing here
 //! parses arguments or prints.
 
+pub mod admin;
 pub mod audit;
 pub mod audit_log;
 pub mod canary;
@@ -18,11 +19,14 @@ pub mod failure;
 pub mod hardening;
 pub mod keyring_text;
 pub mod memory;
+pub mod metering;
 pub mod notice;
 pub mod panics;
+pub mod readiness;
 pub mod refusals;
 pub mod resources;
 pub mod sample_states;
+pub mod status;
 pub mod unmatched;
 pub mod upstream;
 

@@ -72,9 +72,9 @@ fn told(text: &str) -> Option<Run> {
         return None;
     };
     let p999 = lines().find_map(|line| {
-        let (share, rest) = line.split_once("% <= ")?;
+        let (share, remaining) = line.split_once("% <= ")?;
         let share: f64 = share.parse().ok()?;
-        let (latency, _) = rest.split_once(" milliseconds")?;
+        let (latency, _) = remaining.split_once(" milliseconds")?;
         (share >= 99.9).then(|| latency.parse::<f64>().ok())?
     })?;
     Some(Run {

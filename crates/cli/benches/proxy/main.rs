@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use waxseal_testing::RedisServer;
 
-use options::{Options, Wanted};
+use options::{Options, Selection};
 use report::Bar;
 use sides::Running;
 
@@ -33,8 +33,8 @@ const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let options = match options::parse(std::env::args().skip(1)) {
-        Ok(Wanted::Run(options)) => options,
-        Ok(Wanted::Help) => {
+        Ok(Selection::Run(options)) => options,
+        Ok(Selection::Help) => {
             println!("{}", options::USAGE);
             return ExitCode::SUCCESS;
         }

@@ -30,12 +30,12 @@ pub(crate) struct Options {
     pub(crate) busy_requests: u64,
 }
 
-pub(crate) enum Wanted {
+pub(crate) enum Selection {
     Run(Options),
     Help,
 }
 
-pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Selection, String> {
     let mut options = Options {
         cells: Cell::all(),
         memory: true,
@@ -64,11 +64,11 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wante
                 options.idle = 1_000;
                 options.busy_requests = 10_000;
             }
-            "--help" | "-h" => return Ok(Wanted::Help),
+            "--help" | "-h" => return Ok(Selection::Help),
             unknown => return Err(format!("`{unknown}` is not known")),
         }
     }
-    Ok(Wanted::Run(options))
+    Ok(Selection::Run(options))
 }
 
 fn only(options: &mut Options, filters: &str) -> Result<(), String> {

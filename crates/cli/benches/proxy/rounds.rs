@@ -114,7 +114,7 @@ pub(crate) fn measure(
         .collect();
     for round in 0..options.rounds {
         let mut order: Vec<usize> = (0..sides.len()).collect();
-        // Whoever goes second finds a machine that the first has warmed.
+        // The side that goes second finds a machine that the first has warmed.
         if round % 2 == 1 {
             order.reverse();
         }

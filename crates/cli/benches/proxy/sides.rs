@@ -262,8 +262,8 @@ fn many_patterns() -> String {
 
 /// The port in `waxseal: listening on 127.0.0.1:41234`, once the line is complete.
 fn listening_port(log: &str) -> Option<u16> {
-    let (_, rest) = log.split_once("waxseal: listening on 127.0.0.1:")?;
-    let (port, _) = rest.split_once('\n')?;
+    let (_, remaining) = log.split_once("waxseal: listening on 127.0.0.1:")?;
+    let (port, _) = remaining.split_once('\n')?;
     port.trim().parse().ok()
 }
 

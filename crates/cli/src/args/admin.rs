@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use waxseal_service::Failure;
 
+use super::check_host_port;
+
+/// The port in examples.
+const PORT: u16 = 9180;
 /// Six hours.
 const COUNT_EVERY: u64 = 21_600;
 
@@ -20,6 +25,14 @@ pub(crate) struct AdminArgs {
 }
 
 impl AdminArgs {
+    /// The address, if one is given.
+    pub(crate) fn address(&self) -> Result<Option<&str>, Failure> {
+        if let Some(at) = &self.admin {
+            check_host_port("--admin", "HOST:PORT", at, PORT)?;
+        }
+        Ok(self.admin.as_deref())
+    }
+
     /// The interval at which records are counted, if they are.
     pub(crate) fn count_every(&self) -> Option<Duration> {
         (self.count_every > 0).then(|| Duration::from_secs(self.count_every))

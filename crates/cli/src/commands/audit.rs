@@ -40,7 +40,7 @@ pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failu
             "a report is signed with the key of a keyring, and no keyring is configured",
         )
         .hint(
-            "waxseal keyring init makes one; name it with --keyring or in waxseal.toml. --html alone \
+            "waxseal keyring init creates one; name it with --keyring or in waxseal.toml. --html alone \
              and --json need none, and are not signed",
         ));
     }
@@ -136,7 +136,7 @@ fn warn_of_downgrade(report: &Report) {
 /// Prints the findings that fail the audit.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
-    if args.require_clean && total.excepted.left() > 0 {
+    if args.require_clean && total.excepted.unsealed() > 0 {
         output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             text::excepted(&total.excepted)

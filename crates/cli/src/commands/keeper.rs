@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use waxseal_keys::instrumented;
-use waxseal_proxy::Readiness;
+use waxseal_service::admin::RunningAdmin;
 use waxseal_service::audit_log::ServiceStart;
 use waxseal_service::descriptors::Shares;
+use waxseal_service::metering::Metering;
+use waxseal_service::readiness::Readiness;
 use waxseal_service::resources::{Resources, guard, scopes};
 use waxseal_service::{Ended, Failure};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
-use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
-use crate::metering::Metering;
-use crate::output;
 use crate::signals;
+use crate::{logging, output};
 
 /// The interval between two attempts to reach keyring and store at start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,17 +31,19 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
         mode: &resources.configuration.mode.to_string(),
     })?;
     // Before any handle is created. Nothing is counted where nothing can read it.
-    let metering = Metering::begin(
+    let metering = Metering::start(
         &resources.configuration.environment,
         args.admin.admin.is_some(),
+        logging::lost_lines,
     )?;
     let shares = Shares::reserve(0, 0);
     let readiness = Readiness::new(None, None);
     let metering = metering.export(&readiness)?;
-    let mut admin = match &args.admin.admin {
-        Some(at) => Some(RunningAdmin::of_keeper(at, &resources, &readiness, shares.admin).await?),
+    let mut admin = match args.admin.address()? {
+        Some(at) => Some(RunningAdmin::for_keeper(at, &resources, &readiness, shares.admin).await?),
         None => None,
     };
+    output::admin_address(admin.as_ref());
     let stop = signals::stop_service_on_signal()?;
     // Only its log file is reopened.
     drop(signals::outlive_hangups()?);
@@ -50,14 +52,14 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     };
     instrumented::follow(upkeep.ring());
     if let Some(admin) = &mut admin {
-        admin.follow(&Arc::new(resources), &args.admin);
+        admin.follow(&Arc::new(resources), args.admin.count_every());
     }
     output::stderr_line(&format!(
         "waxseal: keeping the keyring at {}",
         upkeep.ring().location()
     ));
     upkeep.run(&stop).await;
-    metering.end().await;
+    metering.finish().await;
     Ok(Ended::Done)
 }
 
@@ -75,7 +77,7 @@ async fn begin(
             Err(failure) => return Err(failure),
         };
         if let Some(admin) = admin {
-            admin.waiting(failure.text());
+            admin.set_waiting(failure.text());
         }
         if !said {
             output::warn(failure.text());

@@ -11,25 +11,26 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::instrumented;
 use waxseal_proxy::{
-    Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Readiness, Settings,
-    Sharing, Stage, Upstream,
+    Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Settings, Sharing, Upstream,
 };
+use waxseal_service::admin::RunningAdmin;
 use waxseal_service::audit_log::ServiceStart;
 use waxseal_service::certificates;
 use waxseal_service::descriptors::Shares;
 use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
+use waxseal_service::metering::Metering;
 use waxseal_service::panics::spawn_restarting;
+use waxseal_service::readiness::{Readiness, Stage};
 use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
 use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
+use waxseal_service::status::Clients;
 use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
-use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
-use crate::metering::Metering;
-use crate::output;
 use crate::signals;
+use crate::{logging, output};
 
 mod excepts;
 mod mode;
@@ -77,9 +78,10 @@ pub(crate) async fn run(
     let hangups = signals::outlive_hangups()?;
 
     // Before any handle is created. Nothing is counted where nothing can read it.
-    let metering = Metering::begin(
+    let metering = Metering::start(
         &resources.configuration.environment,
         args.admin.admin.is_some(),
+        logging::lost_lines,
     )?;
     let names = resources
         .configuration
@@ -91,13 +93,17 @@ pub(crate) async fn run(
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
-    let watched = (upstream.clone(), recorded.clone());
-    let admin = match &args.admin.admin {
+    let served = Clients {
+        upstream: upstream.clone(),
+        refusals: recorded.clone(),
+    };
+    let admin = match args.admin.address()? {
         Some(at) => {
-            Some(RunningAdmin::of_proxy(at, &resources, watched, &readiness, shares.admin).await?)
+            Some(RunningAdmin::for_proxy(at, &resources, served, &readiness, shares.admin).await?)
         }
         None => None,
     };
+    output::admin_address(admin.as_ref());
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
@@ -149,7 +155,7 @@ impl Opened {
         }
         let resources = Arc::new(resources);
         if let Some(admin) = &mut admin {
-            admin.follow(&resources, &args.admin);
+            admin.follow(&resources, args.admin.count_every());
         }
         let upkeep = UpkeepTask::begin(&resources).await?;
         if !self.recorded.is_trial() {
@@ -168,14 +174,14 @@ impl Opened {
                 if stop.await.is_ok() {
                     stage(Stage::Draining);
                     if let Some(admin) = &admin {
-                        admin.stopping();
+                        admin.set_stopping();
                     }
                     output::stderr_line(&stopping(args.grace));
                 }
             })
             .await;
         upkeep.end().await;
-        metering.end().await;
+        metering.finish().await;
         print_report(&self.recorded)?;
         Ok(told(ended.cut, args))
     }
@@ -404,7 +410,7 @@ async fn wait_for_store(
             return Err(error);
         }
         if let Some(admin) = admin {
-            admin.waiting(error.text());
+            admin.set_waiting(error.text());
         }
         if !said {
             output::warn(error.text());

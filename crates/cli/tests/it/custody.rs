@@ -47,12 +47,12 @@ impl World {
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);
-        self.assert_tells_no_pin(&output);
+        self.assert_leaks_no_pin(&output);
         output
     }
 
     #[track_caller]
-    fn assert_tells_no_pin(&self, output: &Output) {
+    fn assert_leaks_no_pin(&self, output: &Output) {
         for pin in [self.token.pin(), self.token.so_pin()] {
             let told = output.text().contains(pin) || output.stderr.contains(pin);
             assert!(!told, "a PIN shows: {output:?}");

@@ -82,7 +82,7 @@ fn plain_values_are_a_warning_and_a_problem_where_they_are_refused() {
         "warning",
         "waxseal migrate seals what is plain",
     );
-    assert_graded(&found, "canary", "ok", "there is none yet");
+    assert_graded(&found, "canary", "ok", "none yet");
     let required = Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", "required");
     assert_graded(
         &findings(&required, 1),
@@ -179,7 +179,12 @@ fn a_configuration_that_cannot_be_read_is_a_problem_that_is_explained() {
         "Invalid encryption key length",
     );
     let found = findings(&Program::new().env("REDIS_URL", "file:x"), 0);
-    assert_graded(&found, "key", "warning", "waxseal key generate makes a key");
+    assert_graded(
+        &found,
+        "key",
+        "warning",
+        "waxseal key generate creates a key",
+    );
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn without_a_key_nothing_is_sealed_or_opened() {
         assert_eq!(
             output.stderr,
             "waxseal: error: no encryption key is configured\n\
-             hint: set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key\n"
+             hint: set REDIS_ENCRYPTION_KEY; waxseal key generate creates a key\n"
         );
         assert_eq!(output.text(), "");
     }

@@ -99,12 +99,12 @@ impl World {
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);
-        self.assert_tells_nothing(&output);
+        self.assert_leaks_nothing(&output);
         output
     }
 
     #[track_caller]
-    fn assert_tells_nothing(&self, output: &Output) {
+    fn assert_leaks_nothing(&self, output: &Output) {
         for secret in self.wrapped() {
             let told = output.text().contains(&secret) || output.stderr.contains(&secret);
             assert!(!told, "a wrapped key shows: {output:?}");

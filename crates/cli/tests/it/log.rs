@@ -63,8 +63,8 @@ fn a_log_whose_reader_goes_away_or_stalls_costs_lines_and_no_client() {
     let server = RedisServer::start();
     put_damaged(&server);
     let program = Program::at(&server);
-    let made = Command::new("mkfifo").arg(program.path("log")).status();
-    assert!(made.unwrap().success());
+    let created = Command::new("mkfifo").arg(program.path("log")).status();
+    assert!(created.unwrap().success());
     let mut running = program.start_after("exec 2>log", &PROXY);
     let mut log = BufReader::new(File::open(program.path("log")).unwrap());
     let (port, admin_port) = ports(&mut log);

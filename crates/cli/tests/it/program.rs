@@ -322,7 +322,7 @@ impl Running {
             stdout: self.stdout.complete(),
             stderr: String::from_utf8(self.stderr.complete()).unwrap(),
         };
-        output.assert_tells_nothing(self.may_show && output.status == 0);
+        output.assert_leaks_nothing(self.may_show && output.status == 0);
         output
     }
 }
@@ -431,7 +431,7 @@ impl Output {
 
     /// Keys never show; names and contents only on stdout, and only where they were asked for.
     #[track_caller]
-    fn assert_tells_nothing(&self, may_show: bool) {
+    fn assert_leaks_nothing(&self, may_show: bool) {
         let (stdout, stderr) = (self.text(), &self.stderr);
         for key in [KEY, OLD_KEY, OTHER_KEY] {
             assert!(!format!("{stdout}{stderr}").contains(key), "a key shows");
@@ -454,9 +454,9 @@ impl Output {
 pub(crate) fn shows_phone(text: &str) -> bool {
     text.match_indices(PHONE).any(|(at, _)| {
         let before = text[..at].chars().next_back();
-        let rest = &text[at + PHONE.len()..];
+        let remaining = &text[at + PHONE.len()..];
         before.is_none_or(|it| !it.is_ascii_alphanumeric() && it != '.')
-            && rest.chars().take_while(char::is_ascii_digit).count() >= 4
+            && remaining.chars().take_while(char::is_ascii_digit).count() >= 4
     })
 }
 

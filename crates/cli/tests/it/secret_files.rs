@@ -52,7 +52,7 @@ fn assert_seals_under(program: &Program, key: &str) {
 }
 
 #[track_caller]
-fn assert_tells_nothing(output: &Output) {
+fn assert_leaks_nothing(output: &Output) {
     let told = format!("{}{}", output.text(), output.stderr);
     assert!(!told.contains(CANARY), "a secret shows: {told}");
 }
@@ -68,7 +68,7 @@ fn assert_refused(program: &Program, words: &[&str]) {
             output.stderr
         );
     }
-    assert_tells_nothing(&output);
+    assert_leaks_nothing(&output);
 }
 
 #[test]

@@ -67,8 +67,8 @@ fn a_migration_to_a_keyring_under_load_loses_and_duplicates_nothing_and_stores_f
         .env("STATE_DIRECTORY", state.to_str().unwrap());
     let old_proxy = Proxy::start(&server, &["--protect", "wa:*"]);
     let old_application = Application::start(old_proxy.port(), "old");
-    let made = new.run(&["keyring", "init"]).done();
-    assert!(made.text().contains("adopted"), "{}", made.text());
+    let created = new.run(&["keyring", "init"]).done();
+    assert!(created.text().contains("adopted"), "{}", created.text());
     let new_proxy = Proxy::start_as(&new, &server, &[]);
     let new_application = Application::start(new_proxy.port(), "new");
 

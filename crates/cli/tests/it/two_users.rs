@@ -22,9 +22,9 @@ const USER: u32 = 47_110;
 const OTHER: u32 = 47_111;
 
 /// A directory that everybody can enter.
-struct Place(TempDir);
+struct Location(TempDir);
 
-impl Place {
+impl Location {
     #[track_caller]
     fn new() -> Self {
         let directory = TempDir::new().unwrap();

@@ -154,7 +154,7 @@ fn with_a_key_of_the_wrong_length_the_hint_names_the_key_of_the_store() {
     let short = Program::at(&server).keys(&KEY[1..], "");
     let text = short.run(&["migrate"]).with_status(64).stderr;
     assert!(
-        text.contains("characters: waxseal key generate makes them"),
+        text.contains("characters: waxseal key generate creates them"),
         "{text}"
     );
     Program::at(&server).run(&["migrate"]).done();
@@ -208,7 +208,7 @@ fn where_the_store_cannot_be_asked_both_remedies_are_reported() {
     let file = Program::with_file().without("REDIS_ENCRYPTION_KEY");
     let text = file.run(&["migrate"]).with_status(64).stderr;
     assert!(
-        text.ends_with("waxseal key generate makes a key\n"),
+        text.ends_with("waxseal key generate creates a key\n"),
         "{text}"
     );
     assert!(!file.path("states.waxseal").exists());
@@ -385,7 +385,7 @@ fn doctor_warns_of_sealed_values_without_a_canary() {
     server.cli(&["DEL", "waxseal:canary"]);
     let text = program.run(&["doctor"]).text();
     assert!(
-        text.contains("warning  canary         there is none, though "),
+        text.contains("warning  canary         missing, though "),
         "{text}"
     );
 }

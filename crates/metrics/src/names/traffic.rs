@@ -1,4 +1,4 @@
-//! The part of the table about connections and what passes on them.
+//! The metrics of connections, their traffic and the proxy's readiness.
 
 use super::NONE;
 use crate::metric::{Kind, Label, LabelValues, Metric};
@@ -12,15 +12,15 @@ pub static CLIENT_CONNECTIONS: Metric = Metric {
     name: "waxseal_client_connections",
     kind: Kind::Gauge,
     unit: "connections",
-    help: "Connections of clients that are open.",
-    question: "How near is the bound on connections?",
+    help: "Open connections of clients.",
+    question: "How close is the limit on connections?",
     ..NONE
 };
 
 pub static CLIENT_CONNECTIONS_OPENED: Metric = Metric {
     name: "waxseal_client_connections_opened_total",
     unit: "connections",
-    help: "Connections of clients that were taken, with TLS after the handshake.",
+    help: "Connections of clients that were accepted; with TLS, after the handshake.",
     question: "Do clients open a connection for each request?",
     ..NONE
 };
@@ -28,7 +28,7 @@ pub static CLIENT_CONNECTIONS_OPENED: Metric = Metric {
 pub static CLIENT_CONNECTIONS_TURNED_AWAY: Metric = Metric {
     name: "waxseal_client_connections_turned_away_total",
     unit: "connections",
-    help: "Connections of clients that were turned away because there were too many.",
+    help: "Connections of clients that were rejected because there were too many.",
     question: "Is --max-connections too small?",
     ..NONE
 };
@@ -36,7 +36,7 @@ pub static CLIENT_CONNECTIONS_TURNED_AWAY: Metric = Metric {
 pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     name: "waxseal_client_connections_cut_total",
     unit: "connections",
-    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read (`not_reading`: more than --max-client-buffer; `buffers_full`: for all clients more than --max-total-buffer, and most for this one), something still under way at the end of the grace period (counted as the process ends: the log has it too).",
+    help: "Connections of clients that the proxy closed: an incomplete request (`half_request`), unread replies (`not_reading`: more than --max-client-buffer; `buffers_full`: more than --max-total-buffer for all clients, and the most for this one), or a request in progress at the end of the grace period (`stopping`; counted while the process ends, and logged).",
     question: "Do clients hang, or is someone trying to exhaust connections?",
     labels: &[Label {
         name: "cause",
@@ -49,32 +49,32 @@ pub static CLIENT_BUFFER_BYTES: Metric = Metric {
     name: "waxseal_client_buffer_bytes",
     kind: Kind::Gauge,
     unit: "bytes",
-    help: "Replies that wait in the proxy for clients which have not read them, in steps of 64 KiB for each client.",
-    question: "Do clients not read, and how near is --max-total-buffer?",
+    help: "Replies that clients have not read yet, in steps of 64 KiB for each client.",
+    question: "Do clients not read their replies, and how close is --max-total-buffer?",
     ..NONE
 };
 
 pub static CLIENT_TLS_FAILURES: Metric = Metric {
     name: "waxseal_client_tls_failures_total",
     unit: "connections",
-    help: "Connections of clients that ended before their TLS handshake did, or took too long for it. A probe that only connects is one.",
-    question: "Does a client trust another authority, or show a certificate that is not accepted?",
+    help: "TLS handshakes of clients that failed or took too long. A probe that only connects counts as one.",
+    question: "Does a client trust another authority, or present a certificate that is not accepted?",
     ..NONE
 };
 
 pub static REPLIES_TOO_LARGE: Metric = Metric {
     name: "waxseal_replies_too_large_total",
     unit: "replies",
-    help: "Replies with values of protected records that were longer than --max-value allows: the client got an error.",
-    question: "Is --max-value too small, or is too much asked for at once?",
+    help: "Replies with values of protected records that exceed --max-value: the client got an error.",
+    question: "Is --max-value too small, or do clients request too much at once?",
     ..NONE
 };
 
 pub static SERVER_ERRORS: Metric = Metric {
     name: "waxseal_server_errors_total",
     unit: "replies",
-    help: "Error replies of the server to requests of clients, by their first word. Errors inside the reply to EXEC are not counted.",
-    question: "Is the store full, read-only, loading, or does it refuse what clients ask for?",
+    help: "Error replies of the server to requests of clients, by error code. Errors inside the reply to EXEC are not counted.",
+    question: "Is the store full, read-only or loading, or does it refuse requests of clients?",
     labels: &[Label {
         name: "kind",
         values: LabelValues::OneOf(&[
@@ -102,8 +102,8 @@ pub static UPSTREAM_CONNECTIONS: Metric = Metric {
     name: "waxseal_upstream_connections",
     kind: Kind::Gauge,
     unit: "connections",
-    help: "Connections to the server that are open, shared ones and clients' own.",
-    question: "How many of the server's maxclients does the proxy take?",
+    help: "Open connections to the server, shared and dedicated.",
+    question: "How many of the server's maxclients does the proxy use?",
     ..NONE
 };
 
@@ -120,14 +120,14 @@ pub static UPSTREAM_CONNECTIONS_SUSPECT: Metric = Metric {
     kind: Kind::Gauge,
     unit: "connections",
     help: "Shared connections to the server on which a reply is late by --max-stall.",
-    question: "Is a path to the server dead, or does the server stall?",
+    question: "Is a network path to the server dead, or does the server stall?",
     ..NONE
 };
 
 pub static UPSTREAM_SWITCHES: Metric = Metric {
     name: "waxseal_upstream_switches_total",
     unit: "switches",
-    help: "Times that connections to the server were opened again because it answered READONLY, LOADING or MASTERDOWN.",
+    help: "Number of times that all connections to the server were replaced because it answered READONLY, LOADING or MASTERDOWN.",
     question: "Did the server's role change, or do clients write to a replica?",
     ..NONE
 };
@@ -135,8 +135,8 @@ pub static UPSTREAM_SWITCHES: Metric = Metric {
 pub static UPSTREAM_ERRORS: Metric = Metric {
     name: "waxseal_upstream_errors_total",
     unit: "errors",
-    help: "Connections to the server that failed to open, or were not ended by their client.",
-    question: "Is the server away, or does something between it and the proxy break?",
+    help: "Connections to the server that failed to open, or ended unexpectedly.",
+    question: "Is the server unreachable, or does something between it and the proxy fail?",
     labels: &[Label {
         name: "kind",
         values: LabelValues::OneOf(&[
@@ -159,8 +159,8 @@ pub static UPSTREAM_ERRORS: Metric = Metric {
 pub static RECEIVED_BYTES: Metric = Metric {
     name: "waxseal_received_bytes_total",
     unit: "bytes",
-    help: "Bytes that came from clients, and from the server; without what TLS adds.",
-    question: "How much traffic is there, and how much longer does sealing make it?",
+    help: "Bytes received from clients and from the server, without TLS overhead.",
+    question: "How much traffic is there, and how much does sealing add?",
     labels: &[SIDE],
     ..NONE
 };
@@ -168,8 +168,17 @@ pub static RECEIVED_BYTES: Metric = Metric {
 pub static SENT_BYTES: Metric = Metric {
     name: "waxseal_sent_bytes_total",
     unit: "bytes",
-    help: "Bytes that went to clients, and to the server; without what TLS adds.",
-    question: "How much traffic is there, and how much longer does sealing make it?",
+    help: "Bytes sent to clients and to the server, without TLS overhead.",
+    question: "How much traffic is there, and how much does sealing add?",
     labels: &[SIDE],
+    ..NONE
+};
+
+pub static READY: Metric = Metric {
+    name: "waxseal_ready",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    help: "1 if a new client would be served now, as /readyz answers; checked at each scrape.",
+    question: "Should clients be sent here?",
     ..NONE
 };

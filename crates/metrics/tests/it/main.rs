@@ -1,11 +1,7 @@
-//! What the crate promises, with the recorder that it can install. One test: a recorder is installed once
-//! in a process.
-
-#![cfg(feature = "prometheus")]
+//! The crate with its own recorder. One test, since a recorder is installed once per process.
 
 use waxseal_metrics::{
-    Format, OpenOutcome, SealOutcome, TABLE, TrafficMetrics, ValueMetrics, before_render,
-    prometheus, render,
+    Format, OpenOutcome, SealOutcome, TABLE, TrafficMetrics, ValueMetrics, before_snapshot, render,
 };
 
 fn key_name(key: u32) -> String {
@@ -13,13 +9,13 @@ fn key_name(key: u32) -> String {
 }
 
 #[test]
-fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
+fn events_are_counted_from_the_installation_of_the_recorder_on() {
     let early = ValueMetrics::new(["states"], key_name);
     early.sealed(SealOutcome::NotSealed);
     assert_eq!(render(), None);
 
-    prometheus::install().unwrap();
-    assert!(prometheus::install().is_err());
+    waxseal_metrics::install().unwrap();
+    assert!(waxseal_metrics::install().is_err());
     early.sealed(SealOutcome::NotSealed);
     let traffic = TrafficMetrics::new();
     let values = ValueMetrics::new(["states", "others"], key_name);
@@ -35,9 +31,8 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
     for is_forwarded in [false, false, true] {
         traffic.refused(Some("incr"), "computes_on_value", pattern, is_forwarded);
     }
-    before_render(move || traffic.set_ready(true));
+    before_snapshot(move || traffic.set_ready(true));
 
-    prometheus::upkeep();
     let text = render().unwrap();
     for line in [
         "waxseal_seals_total{result=\"ok\",format=\"sealed\",key=\"name7\"} 32",
@@ -59,7 +54,7 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
         );
     }
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    for name in types.filter_map(|rest| rest.split(' ').next()) {
+    for name in types.filter_map(|line| line.split(' ').next()) {
         assert!(TABLE.iter().any(|metric| metric.name == name), "{name}");
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
     }

@@ -1,18 +1,18 @@
-//! When values under keys that seal no more expire: columns over time, and the same in words.
+//! The expiry of values under keys that no longer seal: columns over time, and the same as text.
 
 use maud::{Markup, html};
 
 use super::{Expiries, Key};
 use crate::format::{percent, point_in_time, span, thousands};
 
-/// The most columns of a drawing.
-const COLUMNS: usize = 48;
+/// The maximal number of columns of a drawing.
+const MAX_COLUMNS: usize = 48;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
-/// A column that is there is never lower: one value among millions must be seen.
+/// The minimal height of a column that is not 0: one value among millions must be visible.
 const MIN_HEIGHT: f64 = 2.0;
 
-/// Values that expire in stretches of time of the same length, one after the other.
+/// The values that expire in consecutive periods of equal length.
 struct Columns {
     from_ms: u64,
     until_ms: u64,
@@ -73,7 +73,7 @@ fn figure(key: &Key, expiries: &Expiries) -> Markup {
     }
 }
 
-/// The same stretches, even and few enough to be drawn.
+/// The buckets merged into columns of equal width, few enough to be drawn.
 fn columns(expiries: &Expiries) -> Columns {
     let width = expiries.width_ms.max(1);
     let first = expiries.stretches.iter().map(|it| it.from_ms).min();
@@ -85,13 +85,18 @@ fn columns(expiries: &Expiries) -> Columns {
             values: Vec::new(),
         };
     };
-    // The drawing begins when it was counted: how long nothing expires is to be seen as well.
+    // The drawing starts at the time of the count, so that a period without expiries is visible.
     let from_ms = expiries.counted_ms.min(first) / width * width;
     let stretches = ((last - from_ms) / width).saturating_add(1);
-    let of_each = stretches.div_ceil(COLUMNS as u64).max(1);
+    let of_each = stretches.div_ceil(MAX_COLUMNS as u64).max(1);
     let column_ms = of_each.saturating_mul(width);
     let number = stretches.div_ceil(of_each);
-    let mut values = vec![0; usize::try_from(number).unwrap_or(COLUMNS).min(COLUMNS)];
+    let mut values = vec![
+        0;
+        usize::try_from(number)
+            .unwrap_or(MAX_COLUMNS)
+            .min(MAX_COLUMNS)
+    ];
     for stretch in &expiries.stretches {
         let at = usize::try_from((stretch.from_ms - from_ms) / column_ms).unwrap_or(usize::MAX);
         if let Some(column) = values.get_mut(at) {
@@ -105,7 +110,7 @@ fn columns(expiries: &Expiries) -> Columns {
     }
 }
 
-/// Where each column stands, how wide and how high it is.
+/// The position, width and height of each column.
 fn shapes(values: &[u64], most: u64) -> Vec<(String, String, f64)> {
     let step = WIDTH / values.len().max(1) as f64;
     let shape = |(index, value): (usize, &u64)| {
@@ -122,17 +127,17 @@ fn shapes(values: &[u64], most: u64) -> Vec<(String, String, f64)> {
     values.iter().enumerate().filter_map(shape).collect()
 }
 
-/// Until when a half, nine tenths and all of those that expire have done so: the ends of stretches.
+/// The times by which a half, nine tenths and all of the expiring values have expired: ends of buckets.
 fn milestones(expiries: &Expiries, expiring: u64) -> Vec<(&'static str, u64)> {
     let mut found = Vec::new();
-    for (word, tenths) in [("half", 5), ("nine tenths", 9), ("all that do", 10)] {
-        let mut gone: u64 = 0;
-        let end = expiries.stretches.iter().find(|stretch| {
-            gone = gone.saturating_add(stretch.values);
-            gone.saturating_mul(10) >= expiring.saturating_mul(tenths)
+    for (part, tenths) in [("half", 5), ("nine tenths", 9), ("all that do", 10)] {
+        let mut expired: u64 = 0;
+        let bucket = expiries.stretches.iter().find(|stretch| {
+            expired = expired.saturating_add(stretch.values);
+            expired.saturating_mul(10) >= expiring.saturating_mul(tenths)
         });
-        if let Some(stretch) = end {
-            found.push((word, stretch.from_ms.saturating_add(expiries.width_ms)));
+        if let Some(stretch) = bucket {
+            found.push((part, stretch.from_ms.saturating_add(expiries.width_ms)));
         }
     }
     found
@@ -167,34 +172,34 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_even_few_and_hold_every_value() {
+    fn columns_are_even_few_and_contain_every_value() {
         let near = columns(&expiries(&[(12, 3), (15, 4)]));
         assert_eq!(near.values, [0, 0, 3, 0, 0, 4]);
         assert_eq!((near.from_ms, near.until_ms), (10 * HOUR, 16 * HOUR));
         let far = columns(&expiries(&[(10, 1), (5_000, 2), (100_000, 5)]));
-        assert!(far.values.len() <= COLUMNS);
+        assert!(far.values.len() <= MAX_COLUMNS);
         assert_eq!(far.values.iter().sum::<u64>(), 8);
         let end_of_time = columns(&expiries(&[(12, 3), (u64::MAX / HOUR, 1)]));
         assert_eq!(end_of_time.values.iter().sum::<u64>(), 4);
-        // What should have expired before it was counted.
+        // Values that should have expired before the count.
         assert_eq!(columns(&expiries(&[(2, 7)])).values, [7]);
         assert!(columns(&expiries(&[])).values.is_empty());
     }
 
     #[test]
-    fn milestones_are_ends_of_stretches() {
+    fn milestones_are_ends_of_buckets() {
         let expiries = expiries(&[(12, 5), (13, 4), (20, 1)]);
         let found = milestones(&expiries, 10);
-        let ends = [
+        let expected = [
             ("half", 13 * HOUR),
             ("nine tenths", 14 * HOUR),
             ("all that do", 21 * HOUR),
         ];
-        assert_eq!(found, ends);
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn one_value_among_millions_is_seen() {
+    fn one_value_among_millions_is_visible() {
         let shapes = shapes(&[1, 0, 5_000_000], 5_000_000);
         assert_eq!(shapes.len(), 2);
         assert!(shapes[0].2 >= MIN_HEIGHT && shapes[1].2 <= HEIGHT);

@@ -1,11 +1,11 @@
-//! What an audit counted. The JSON of `waxseal audit`, what is signed and what a page shows are all this
-//! one structure, so that they cannot differ. Names of records are not in it.
+//! The report of an audit. The JSON of `waxseal audit`, the signed document and the page are all this one structure, so that they
+//! cannot differ. It contains no names of records.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The only kind of report there is.
+/// The kind of report; there is no other.
 pub const KIND: &str = "audit";
 
 /// A report of an audit.
@@ -15,27 +15,27 @@ pub struct Report {
     pub report: String,
     /// The version of Waxseal that counted.
     pub waxseal: String,
-    /// When the counting began (RFC 3339, UTC).
+    /// The start of the count (RFC 3339, UTC).
     pub began: String,
-    /// When it ended.
+    /// The end of the count.
     pub ended: String,
     /// The environment.
     pub environment: String,
-    /// Where the records were, without credentials.
+    /// The store, without credentials.
     pub store: String,
-    /// Whether every value was opened, or sealed ones told by their headers.
+    /// True if every value was opened; otherwise sealed ones were recognized by their headers.
     pub deep: bool,
-    /// The mode of the applications, as the process that counted was configured. Older reports say nothing.
+    /// The mode of the applications, from the configuration of the process that counted. Older reports lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Whether plain values are accepted where they are read: in every mode but `required`. Then anyone who
-    /// can write to the store can put a plain value in the place of a sealed one.
+    /// True if readers accept plain values, as in every mode but `required`. Then anyone who can write to the store can replace
+    /// a sealed value by a plain one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts_plain: Option<bool>,
-    /// Whether no value was plain and no record of a type whose values cannot be sealed. Never where
-    /// nothing was counted although records are there ([`Unmatched::may_be_misconfigured`]).
+    /// True if no value was plain and no record of a type whose values cannot be sealed. Never true if nothing was counted
+    /// although records exist ([`Unmatched::may_be_misconfigured`]).
     pub clean: bool,
-    /// The ring; `None` where keys came from the environment.
+    /// The keyring; `None` if keys came from the environment.
     pub keyring: Option<RingVersion>,
     /// All patterns together.
     pub total: Counts,
@@ -43,26 +43,26 @@ pub struct Report {
     pub patterns: Vec<Pattern>,
     /// Each key, over all patterns.
     pub keys: Vec<Key>,
-    /// Patterns that no record matches. Left out where each matches something.
+    /// Patterns that no record matches; omitted if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<Unmatched>,
 }
 
-/// A pattern that no record matches, and what is there instead.
+/// A pattern that no record matches, and the records that exist instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmatched {
     /// The pattern.
     pub records: String,
-    /// Records of the database that are not Waxseal's own; `None` where that is not known.
+    /// The number of records in the database other than Waxseal's own; `None` if it is unknown.
     pub in_database: Option<u64>,
     /// Other databases of the same server that hold records that match.
     pub other_databases: Vec<u32>,
-    /// True if all other databases were looked into.
+    /// True if all other databases were searched.
     pub looked_everywhere: bool,
 }
 
 impl Unmatched {
-    /// True if it may be the wrong pattern, or the wrong database: an empty one leaves no doubt.
+    /// True if the pattern or the database may be wrong, which an empty database rules out.
     #[must_use]
     pub fn may_be_misconfigured(&self) -> bool {
         self.in_database != Some(0) || !self.other_databases.is_empty()
@@ -70,21 +70,21 @@ impl Unmatched {
 }
 
 impl Report {
-    /// Whether a sealed value can be replaced by a plain one unnoticed.
+    /// True if a sealed value can be replaced by a plain one unnoticed.
     #[must_use]
     pub fn allows_downgrade(&self) -> bool {
         self.accepts_plain == Some(true) && self.total.sealed > 0
     }
 
-    /// True if every value found is excepted from its pattern: then "nothing is plain" says nothing.
+    /// True if every value is excepted from its pattern, so that "nothing is plain" proves nothing.
     #[must_use]
     pub fn excepts_everything(&self) -> bool {
         let (total, excepted) = (&self.total, &self.total.excepted);
         !excepted.is_empty() && total.total <= excepted.sealed && total.other_types.is_empty()
     }
 
-    /// True if nothing was counted although records are there, or those of a pattern are in another
-    /// database: then "nothing is plain" says nothing.
+    /// True if nothing was counted although records exist, or those of a pattern are in another database, so that "nothing is
+    /// plain" proves nothing.
     #[must_use]
     pub fn is_inconclusive(&self) -> bool {
         let total = &self.total;
@@ -94,17 +94,17 @@ impl Report {
     }
 }
 
-/// A ring at one moment.
+/// A version of a keyring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingVersion {
-    /// Its id.
+    /// The id of the keyring.
     pub ring: String,
-    /// Its version.
+    /// The version.
     pub version: u64,
 }
 
-/// How many values lie there in which way. Each is counted in `total` and in one of the others;
-/// `classic` are those of `sealed` that are in the classic format.
+/// Stored values by form. Each is counted in `total` and in one of the other fields; `classic` are those of `sealed` that are
+/// in the classic format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Values.
@@ -123,13 +123,12 @@ pub struct Counts {
     pub empty: u64,
     /// Of users who were erased.
     pub erased: u64,
-    /// Of those that cannot be opened: records that could not be read, or not to their end. Their values may
-    /// be plain.
+    /// Of those that cannot be opened: records that could not be read completely. Their values may be plain.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u64,
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
-    /// Records excepted from the pattern. Left out where there is nothing.
+    /// Records excepted from the pattern; omitted if there are none.
     #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
     pub excepted: ExceptCounts,
 }
@@ -137,16 +136,16 @@ pub struct Counts {
 /// Values and records under names that are excepted from a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptCounts {
-    /// Plain values, as they are meant to be. In no other count.
+    /// Plain values, as intended. No other count includes them.
     pub plain: u64,
-    /// Values that are sealed, from the time before the except. Counted as all others are, too.
+    /// Values that were sealed before the except was added. The other counts include them.
     pub sealed: u64,
-    /// Records of types whose values cannot be sealed. In no other count.
+    /// Records of types whose values cannot be sealed. No other count includes them.
     pub other_types: u64,
 }
 
 impl ExceptCounts {
-    /// True if there are none.
+    /// True if nothing is excepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -154,18 +153,18 @@ impl ExceptCounts {
 
     /// Plain values, and records of types that cannot be sealed.
     #[must_use]
-    pub fn left(&self) -> u64 {
+    pub fn unsealed(&self) -> u64 {
         self.plain.saturating_add(self.other_types)
     }
 }
 
-/// Whether there are none. Reports of earlier versions do not have the word.
+/// True for 0, which is omitted. Reports of earlier versions lack the field.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The same in percent of all values, with two decimals.
+/// Shares of all values in percent, with two decimals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// Sealed, in either format.
@@ -182,100 +181,99 @@ pub struct Shares {
     pub erased: f64,
 }
 
-/// What lies under one pattern.
+/// The stored values of one pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pattern {
-    /// Its configured name.
+    /// The configured name.
     pub name: String,
     /// The pattern.
     pub records: String,
-    /// How its values lie there.
+    /// The values by form.
     #[serde(flatten)]
     pub counts: Counts,
-    /// The same in percent.
+    /// The shares in percent.
     pub percent: Shares,
-    /// Its values by format, key and type of record.
+    /// The values by format, key and type of record.
     pub groups: Vec<Group>,
 }
 
 /// Values of one format under one key in one type of record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// In which way they lie there: `sealed`, `classic`, `plain`, ….
+    /// The form: `sealed`, `classic`, `plain`, ….
     pub format: String,
-    /// The id of their key.
+    /// The id of the key.
     pub key: Option<String>,
-    /// Its state.
+    /// The state of the key.
     pub key_state: Option<String>,
     /// The type of record.
     pub kind: String,
-    /// How many.
+    /// The number of values.
     pub values: u64,
-    /// In percent of the pattern's values.
+    /// The share of the pattern's values in percent.
     pub percent: f64,
-    /// Their stored bytes.
+    /// The stored bytes.
     pub bytes: u64,
-    /// When they expire.
+    /// The expiry of the values.
     #[serde(flatten)]
     pub lifetime: Lifetime,
 }
 
-/// What lies under one key, over all patterns.
+/// The stored values under one key, over all patterns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its state; `unknown` for one that the keyring does not hold.
+    /// The state; `unknown` for a key that the keyring does not hold.
     pub state: String,
-    /// Values under it.
+    /// The number of values.
     pub values: u64,
-    /// In percent of all values.
+    /// The share of all values in percent.
     pub percent: f64,
-    /// Their stored bytes.
+    /// The stored bytes.
     pub bytes: u64,
-    /// When they expire.
+    /// The expiry of the values.
     #[serde(flatten)]
     pub lifetime: Lifetime,
-    /// How many expire when; `None` where that was not asked, or none of them expires.
+    /// The expiries over time; `None` if they were not requested, or no value expires.
     pub expiries: Option<Expiries>,
 }
 
-/// When values expire. Asked only of what is under a key that seals no more, so elsewhere all of it is
-/// nothing.
+/// The expiry of values. It is determined only for keys that no longer seal, and is empty for others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifetime {
-    /// When the first of them expires.
+    /// The first expiry.
     pub first_expiry: Option<String>,
-    /// When the last of them expires.
+    /// The last expiry.
     pub last_expiry: Option<String>,
-    /// From when on none of them is left; `None` where some do not expire, or all are gone.
+    /// The time from which no value is left; `None` if some do not expire, or all have expired.
     pub unused_from: Option<String>,
-    /// How many of them do not expire.
+    /// The number of values that do not expire.
     pub without_expiry: u64,
 }
 
-/// How many values expire when.
+/// Expiring values over time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiries {
-    /// When the counting ended (milliseconds since the Unix epoch).
+    /// The end of the count (milliseconds since the Unix epoch).
     pub counted_ms: u64,
-    /// How long each stretch is, in milliseconds.
+    /// The width of each bucket in milliseconds.
     pub width_ms: u64,
-    /// Each stretch in which values expire, in order of time.
+    /// The buckets that are not empty, in order of time.
     pub stretches: Vec<ExpiryBucket>,
 }
 
-/// How many values expire in one stretch of time.
+/// The values that expire in one period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiryBucket {
-    /// When it begins (milliseconds since the Unix epoch).
+    /// The start (milliseconds since the Unix epoch).
     pub from_ms: u64,
-    /// How many values expire in it.
+    /// The number of values.
     pub values: u64,
 }
 
 impl Counts {
-    /// Adds those of another pattern.
+    /// Adds the counts of another pattern.
     pub fn add(&mut self, other: &Self) {
         self.total += other.total;
         self.sealed += other.sealed;
@@ -294,7 +292,7 @@ impl Counts {
         }
     }
 
-    /// Whether everything was seen, and nothing is plain or of a type whose values cannot be sealed.
+    /// True if everything was read, and nothing is plain or of a type whose values cannot be sealed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.plain == 0 && self.unseen == 0 && self.other_types.is_empty()
@@ -308,7 +306,7 @@ impl Counts {
             .fold(0, |sum, records| sum.saturating_add(*records))
     }
 
-    /// In percent of all values.
+    /// The shares of all values in percent.
     #[must_use]
     pub fn shares(&self) -> Shares {
         let of = |part| percent(part, self.total);
@@ -323,8 +321,7 @@ impl Counts {
     }
 }
 
-/// A part of a whole in percent, with two decimals. What is not all is never 100, and what is not nothing
-/// never 0.
+/// A part of a whole in percent, with two decimals. It is 100 only for the whole, and 0 only for nothing.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> f64 {
     let share = part as f64 / whole.max(1) as f64 * 100.0;
@@ -341,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_among_millions_is_neither_nothing_nor_lost_in_all() {
+    fn one_among_millions_is_neither_0_nor_100_percent() {
         let millions = 10_000_000;
         let shares = [
             (0, 0),
@@ -356,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_is_not_clean() {
+    fn unread_records_are_not_clean() {
         let mut counts = Counts::default();
         assert!(counts.is_clean());
         counts.unseen = 1;
@@ -364,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_add_up() {
+    fn counts_of_patterns_add_up() {
         let mut sum = Counts::default();
         let one = Counts {
             total: 3,

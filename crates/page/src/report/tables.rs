@@ -23,7 +23,7 @@ pub(super) fn keys(report: &Report) -> Markup {
 }
 
 fn key_row(key: &Key, total: u64) -> Markup {
-    // Of a key that seals it was not asked.
+    // The expiry under a key that seals is not determined.
     let is_old = !matches!(key.state.as_str(), "sealing" | "pending" | "unknown");
     let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "–".to_owned());
     let lifetime = &key.lifetime;

@@ -1,15 +1,15 @@
-//! Describes a pattern that no record matches. A pattern can be misspelled and a database the wrong
-//! one: then nothing plain is found, and nothing is sealed either.
+//! Describes a pattern that no record matches. If a pattern is misspelled or the database is the wrong one, nothing plain is
+//! found, and nothing is sealed either.
 
 use super::Unmatched;
 use crate::format::thousands;
 
-/// The advice that goes with it.
+/// The hint for it.
 pub const ADVICE: &str = "check the pattern (--protect, waxseal.toml) and the database at the end of the store's URL \
      (redis://HOST:PORT/3)";
 
 impl Unmatched {
-    /// That nothing matches, and what is there instead.
+    /// States that nothing matches, and which records exist instead.
     #[must_use]
     pub fn describe(&self) -> String {
         let here = match self.in_database {
@@ -18,7 +18,7 @@ impl Unmatched {
             Some(number) => format!(" though this database holds {} records", thousands(number)),
             None => "; how many records this database holds is not known".to_owned(),
         };
-        // One without a wildcard is the whole name of a record, and is not told.
+        // A pattern without a wildcard is the whole name of a record, and is not shown.
         let none = match self.records.contains(['*', '{', '?', '[']) {
             true => format!("no record matches {}", self.records),
             false => "no record has the name that a pattern consists of".to_owned(),
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_database_a_full_one_and_others_are_told_apart() {
+    fn an_empty_database_a_full_one_and_others_have_texts_of_their_own() {
         let describe = |in_database, other_databases: &[u32], looked_everywhere| {
             Unmatched {
                 records: "wa:*".to_owned(),

@@ -1,11 +1,11 @@
-//! What a report comes to in a few words, and what is to be done about it.
+//! The verdict of a report, and the recommended actions.
 
 use maud::{Markup, html};
 
 use super::{Report, UNMATCHED_ADVICE};
 use crate::format::{percent, thousands};
 
-/// A number of things: `1 value is`, `2 values are`.
+/// A number of values with its verb: `1 value is`, `2 values are`.
 fn values(number: u64, verb: [&str; 2]) -> String {
     match number {
         1 => format!("1 value {}", verb[0]),
@@ -37,12 +37,12 @@ pub(super) fn headline(report: &Report) -> &'static str {
     }
 }
 
-/// True if that is all that keeps it from being clean.
+/// True if it is not clean only because nothing was found.
 fn found_nothing(report: &Report) -> bool {
     report.is_inconclusive() && report.total.is_clean()
 }
 
-/// The same for what is excepted.
+/// True if it is not clean only because everything is excepted.
 fn is_all_excepted(report: &Report) -> bool {
     report.excepts_everything() && report.total.is_clean()
 }
@@ -80,7 +80,7 @@ pub(super) fn section(report: &Report) -> Markup {
     }
 }
 
-/// What is to be done, the worst first.
+/// The recommended actions, the most urgent first.
 pub(super) fn advice(report: &Report) -> Markup {
     let items = items(report);
     html! {
@@ -103,7 +103,7 @@ type Item = (&'static str, String, &'static str, &'static str);
 
 fn items(report: &Report) -> Vec<Item> {
     let total = &report.total;
-    let forever = unexpiring(report);
+    let unexpiring = unexpiring(report);
     let candidates: [(u64, Item); 6] = [
         (
             total.plain,
@@ -111,7 +111,7 @@ fn items(report: &Report) -> Vec<Item> {
                 "critical",
                 format!("{} plain.", values(total.plain, IS_ARE)),
                 "waxseal migrate",
-                "seals them, while applications go on.",
+                "seals them while applications run.",
             ),
         ),
         (
@@ -144,16 +144,16 @@ fn items(report: &Report) -> Vec<Item> {
                     values(compromised(report), IS_ARE)
                 ),
                 "waxseal rotate --open-compromised",
-                "brings them under the sealing key.",
+                "reseals them under the sealing key.",
             ),
         ),
         (
-            forever,
+            unexpiring,
             (
                 "info",
-                format!("Under older keys {}.", values(forever, NEVER)),
+                format!("Under older keys {}.", values(unexpiring, NEVER)),
                 "waxseal rotate",
-                "brings them under the sealing key.",
+                "reseals them under the sealing key.",
             ),
         ),
         (
@@ -162,7 +162,7 @@ fn items(report: &Report) -> Vec<Item> {
                 "info",
                 "Values in the sealed format were not opened.".to_owned(),
                 "waxseal audit --deep",
-                "also finds those that are damaged or were moved.",
+                "also finds values that are damaged or were moved.",
             ),
         ),
     ];
@@ -174,12 +174,12 @@ fn items(report: &Report) -> Vec<Item> {
         .collect()
 }
 
-/// What is in order, and could be better.
+/// Improvements that are not required.
 fn recommended(report: &Report) -> impl Iterator<Item = Item> {
     classic(report).into_iter().chain(downgrade(report))
 }
 
-/// A plain value in the place of a sealed one, which only mode required refuses.
+/// The replacement of sealed values by plain ones, which only mode `required` prevents.
 fn downgrade(report: &Report) -> Option<Item> {
     let mode = report.mode.as_deref().unwrap_or_default();
     report.allows_downgrade().then(|| {
@@ -195,7 +195,7 @@ fn downgrade(report: &Report) -> Option<Item> {
     })
 }
 
-/// Values in the format of the Node.js guide.
+/// Values in the classic format.
 fn classic(report: &Report) -> Option<Item> {
     let number = report.total.classic;
     let what = format!(
@@ -208,7 +208,7 @@ fn classic(report: &Report) -> Option<Item> {
     (number > 0).then_some(item)
 }
 
-/// Patterns that nothing matches although records are there.
+/// Patterns that no record matches although records exist.
 fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
     let class = match report.is_inconclusive() {
         true => "critical",
@@ -224,12 +224,12 @@ fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
     })
 }
 
-/// Patterns that seal nothing.
+/// Patterns under which nothing is sealed.
 fn nothing_sealed(report: &Report) -> impl Iterator<Item = Item> {
     unmatched(report).chain(all_excepted(report))
 }
 
-/// Patterns whose excepts leave nothing to seal.
+/// Patterns whose excepts cover every record.
 fn all_excepted(report: &Report) -> Option<Item> {
     report.excepts_everything().then(|| {
         (
@@ -253,7 +253,7 @@ fn unexpiring(report: &Report) -> u64 {
     keys.map(|key| key.lifetime.without_expiry).sum()
 }
 
-/// Values under keys that others know.
+/// Values under compromised keys.
 fn compromised(report: &Report) -> u64 {
     let keys = report.keys.iter();
     let compromised = keys.filter(|key| key.state == "compromised");

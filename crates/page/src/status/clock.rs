@@ -1,16 +1,16 @@
-//! Points in time on the status page. A page that is served says how long ago they are; on an open page
-//! its script keeps that up to date, so what an event brings leaves it out and changes only with the facts.
+//! Times on the status page. The served page contains their distance from now. On an open page the script keeps it up to
+//! date, so events omit it and a part changes only with its facts.
 
 use maud::{Markup, html};
 
 use crate::format::{clock_time, distance, point_in_time, rough_span};
 
-/// The moment that a page is about.
+/// The current time of a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     /// Milliseconds since the Unix epoch.
     pub(super) now_ms: u64,
-    /// Whether a script fills in the distances.
+    /// True if the script fills in the distances.
     pub(super) is_live: bool,
 }
 
@@ -23,19 +23,19 @@ impl Clock {
         }
     }
 
-    /// How long ago or how far ahead: `3 min ago`, `in 5 h`.
+    /// The distance from now: `3 min ago`, `in 5 h`.
     pub(super) fn distance(self, at_ms: u64) -> Markup {
         let text = self.unless_live(|| distance(at_ms, self.now_ms));
         html! { span data-at=(at_ms) { (text) } }
     }
 
-    /// How old something is that began then: `89 d`.
+    /// The age of something that began then: `89 d`.
     pub(super) fn age(self, since_ms: u64) -> Markup {
         let text = self.unless_live(|| rough_span(self.now_ms.saturating_sub(since_ms)));
         html! { span data-at=(since_ms) data-form="age" { (text) } }
     }
 
-    /// The moment itself.
+    /// The current time.
     pub(super) fn now(self) -> Markup {
         let text = self.unless_live(|| clock_time(self.now_ms, self.now_ms));
         html! { time data-now { (text) } }

@@ -8,7 +8,7 @@ use super::{Activity, Coverage, PatternCoverage};
 use crate::chart::{Part, bar, swatch};
 use crate::format::{percent, span, thousands};
 
-/// Forms, and the classes that colour them.
+/// The forms, and the style classes that colour them.
 const FORMS: [(&str, &str); 5] = [
     ("sealed", "sealed"),
     ("classic", "classic"),
@@ -75,7 +75,7 @@ fn activity(activity: &Activity, clock: Clock) -> Markup {
     }
 }
 
-/// A bar of nothing would look like one of something grey.
+/// An entry without a bar, since an empty one would look like a grey value.
 fn nothing(pattern: &PatternCoverage) -> Markup {
     html! {
         li data-pattern=(pattern.records) {
@@ -133,7 +133,7 @@ fn entry(pattern: &PatternCoverage) -> Markup {
     }
 }
 
-/// The bar in words, for readers who cannot see it.
+/// The bar as text, for screen readers.
 fn words(parts: &[Part<'_>], total: u64) -> String {
     let there = parts.iter().filter(|part| part.value > 0);
     let words: Vec<String> = there

@@ -1,4 +1,4 @@
-//! The keys, and the line of time of what became of them and what comes.
+//! The keys, and the timeline of their past and future steps.
 
 use maud::{Markup, html};
 
@@ -102,7 +102,7 @@ fn other_entry(other: &OtherKeys) -> Markup {
     }
 }
 
-/// How a state is coloured.
+/// The style class of a state.
 fn class_of(state: &str) -> &'static str {
     match state {
         "sealing" => "ok",

@@ -1,15 +1,15 @@
-//! The figures of the status page. Who gathers them is elsewhere.
+//! The figures of the status page. They are gathered elsewhere.
 
 /// Everything that the page shows.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Which process this is.
+    /// The process.
     pub process: Process,
-    /// The moment that it is about (milliseconds since the Unix epoch).
+    /// The current time (milliseconds since the Unix epoch).
     pub now_ms: u64,
-    /// How far the process is in its life.
+    /// The phase of the process.
     pub phase: Phase,
-    /// What is wrong as far as metrics and counts tell, the worst first. What the doctor found is beside it.
+    /// Problems derived from metrics and counts, the most severe first. The doctor's findings are separate.
     pub warnings: Vec<Warning>,
     /// Single figures.
     pub figures: Vec<Figure>,
@@ -21,32 +21,32 @@ pub struct Status {
     pub traffic: Traffic,
     /// Requests that were refused; `None` for a process without clients.
     pub refused: Option<Vec<RefusedRequests>>,
-    /// The findings of a trial; `None` where this is none.
+    /// The findings of a trial; `None` if the process is not a trial.
     pub trial: Option<Trial>,
-    /// Passes over the records by this process.
+    /// The sweeps of this process.
     pub sweeps: Vec<SweepRow>,
     /// The doctor's last checks.
     pub doctor: Option<Doctor>,
-    /// Whether the doctor is checking at this moment.
+    /// True while the doctor is checking.
     pub is_checking: bool,
 }
 
-/// How far a process is in its life.
+/// The phase of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Store, keyring or custodian are not open yet.
     #[default]
     Starting,
-    /// Everything is open. With clients: whether they are served, or the reason why not.
+    /// Everything is open.
     Running {
-        /// Whether clients are served; `None` for a process without clients.
+        /// The reason why clients are not served, if there is one; `None` for a process without clients.
         clients: Option<Result<(), String>>,
     },
-    /// It finishes what is under way and takes no new clients.
+    /// It finishes the requests in progress and accepts no new clients.
     Stopping,
 }
 
-/// Which process the page is about.
+/// The process that the page is about.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
     /// `proxy` or `keeper`.
@@ -57,25 +57,25 @@ pub struct Process {
     pub store: String,
     /// The mode.
     pub mode: String,
-    /// The environment, where one is named.
+    /// The environment, if one is named.
     pub environment: Option<String>,
-    /// When it started (milliseconds since the Unix epoch).
+    /// The start time (milliseconds since the Unix epoch).
     pub started_ms: u64,
 }
 
 /// The severity of a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Look now.
+    /// Needs attention now.
     Critical,
-    /// Look soon.
+    /// Needs attention soon.
     Warning,
     /// Good to know.
     Info,
 }
 
 impl Severity {
-    /// The word for it, as alert rules have it.
+    /// The name of the severity in alert rules.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl Severity {
     }
 }
 
-/// Something that is wrong, and what to do.
+/// A problem and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The severity.
@@ -132,11 +132,11 @@ pub struct Coverage {
 pub struct Count {
     /// When it began (milliseconds since the Unix epoch).
     pub began_ms: u64,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub took_ms: u64,
 }
 
-/// What the counting does at this moment.
+/// The current activity of the counting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activity {
     /// It counts: how far it is.
@@ -184,7 +184,7 @@ pub struct PatternCoverage {
 /// The keys of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
-    /// Where they come from.
+    /// Their source.
     pub source: String,
     /// More about the source, behind a fold.
     pub details: Vec<String>,
@@ -194,7 +194,7 @@ pub struct Keys {
     pub keys: Vec<Key>,
     /// Values that are under none of these, so that the shares add up.
     pub others: Vec<OtherKeys>,
-    /// What became of them and what comes, in order of time.
+    /// Past and future steps, in order of time.
     pub events: Vec<KeyEvent>,
 }
 
@@ -209,11 +209,11 @@ pub struct Key {
     pub state: String,
     /// When it was made (milliseconds since the Unix epoch); `None` for keys of the environment.
     pub created_ms: Option<u64>,
-    /// How many values were sealed under it, as far as reported.
+    /// The number of values sealed under it, as far as reported.
     pub seals: Option<u64>,
     /// The stored values under it.
     pub values: KeyValues,
-    /// What happens to it next.
+    /// The next step.
     pub next: NextStep,
 }
 
@@ -228,7 +228,7 @@ pub enum KeyValues {
     Counted(u64, u64),
 }
 
-/// What happens to a key next.
+/// The next step of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Nothing that has a time.
@@ -250,7 +250,7 @@ pub struct OtherKeys {
     pub values: Option<(u64, u64)>,
 }
 
-/// Where on the line of time an event is.
+/// The position of an event on the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// It happened.
@@ -261,29 +261,29 @@ pub enum When {
     Future,
 }
 
-/// Something that became of a key, or will.
+/// A past or future step of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEvent {
-    /// When (milliseconds since the Unix epoch).
+    /// The time (milliseconds since the Unix epoch).
     pub at_ms: u64,
-    /// Whether it happened.
+    /// The position on the timeline.
     pub when: When,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
 /// The last hour, from samples at even distances.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
-    /// How long ago the oldest sample is, in milliseconds.
+    /// The age of the oldest sample in milliseconds.
     pub since_ms: u64,
     /// Values sealed and opened a second.
     pub values: [Vec<Option<f64>>; 2],
-    /// Median and 99th percentile of the time that sealing took, in seconds.
-    pub sealing: [Vec<Option<f64>>; 2],
-    /// The same of opening.
-    pub opening: [Vec<Option<f64>>; 2],
-    /// How long the server took to answer, in seconds; empty for a process without clients.
+    /// Median and 99th percentile of the time to seal a value, in seconds.
+    pub seal_durations: [Vec<Option<f64>>; 2],
+    /// Median and 99th percentile of the time to open a value, in seconds.
+    pub open_durations: [Vec<Option<f64>>; 2],
+    /// The time that the server took to answer, in seconds; empty for a process without clients.
     pub server: Vec<Option<f64>>,
     /// Bytes from and to clients a second; empty for a process without clients.
     pub bytes: [Vec<Option<f64>>; 2],
@@ -296,17 +296,17 @@ pub struct RefusedRequests {
     pub command: String,
     /// The pattern of the record that is the cause, if one is.
     pub pattern: Option<String>,
-    /// The word of the reason.
+    /// The reason.
     pub reason: String,
     /// In a trial: they were forwarded.
     pub is_forwarded: bool,
-    /// How many.
+    /// The number of requests.
     pub count: u64,
     /// The time of the last one (milliseconds since the Unix epoch).
     pub last_ms: u64,
     /// The client that sent it.
     pub client: String,
-    /// The line of the configuration that would let them pass; empty where none does.
+    /// The setting that would let them pass; empty if there is none.
     pub setting: String,
     /// The remedy in words.
     pub advice: String,
@@ -317,35 +317,35 @@ pub struct RefusedRequests {
 pub struct Trial {
     /// Requests on protected records that were fine: pattern, command, how many.
     pub fine: Vec<(String, String, u64)>,
-    /// Scripts named by a digest, whose text did not pass, in the same way.
+    /// Scripts named by a digest whose text was not seen: pattern, command, how many.
     pub unseen_scripts: Vec<(String, String, u64)>,
-    /// Requests that were fine, in transactions that would be aborted.
+    /// Requests that would work, in transactions that would be aborted.
     pub aborted: u64,
     /// The protected patterns.
     pub patterns: Vec<String>,
-    /// The configuration with which the requests pass that settings let pass; empty where there are none.
+    /// The configuration that would let requests pass; empty if no setting would.
     pub configuration: String,
     /// Requests that no setting of a pattern lets pass.
     pub left: Vec<String>,
 }
 
-/// The passes of one task.
+/// The sweeps of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepRow {
     /// The task.
     pub task: String,
-    /// How far the newest is, 0 to 1.
+    /// The progress of the latest, 0 to 1.
     pub progress: f64,
-    /// When one went to its end last; `None` if none did.
+    /// The time at which one was last completed; `None` if none was.
     pub ended_ms: Option<u64>,
-    /// What became of values, by verdict.
+    /// The number of values by verdict.
     pub verdicts: Vec<(String, u64)>,
 }
 
 /// The checks of the doctor.
 #[derive(Clone, Debug, Default)]
 pub struct Doctor {
-    /// When they began.
+    /// The start time (milliseconds since the Unix epoch).
     pub checked_ms: u64,
     /// Each check.
     pub findings: Vec<Finding>,
@@ -356,10 +356,10 @@ pub struct Doctor {
 pub struct Finding {
     /// `ok`, `warning` or `problem`.
     pub grade: &'static str,
-    /// What was checked.
+    /// The name of the check.
     pub check: String,
-    /// What was found.
+    /// The finding.
     pub found: String,
-    /// What to do about it.
+    /// The remedy.
     pub advice: Option<String>,
 }

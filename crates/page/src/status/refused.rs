@@ -1,4 +1,4 @@
-//! The part of the status page about refused commands, and about what a trial has found.
+//! The part of the status page about refused commands and the findings of a trial.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use super::verdict::documentation;
 use crate::document;
 use crate::format::thousands;
 
-/// Rows that are shown. The metrics have all.
+/// The number of rows that are shown; the metrics have all.
 const MAX_ROWS: usize = 50;
 
 pub(super) fn section(refused: &[RefusedRequests], trial: Option<&Trial>, clock: Clock) -> Markup {
@@ -22,7 +22,7 @@ pub(super) fn section(refused: &[RefusedRequests], trial: Option<&Trial>, clock:
         }
         @if !refused.is_empty() {
             p class="soft" {
-                "These were answered with an error that says why, and did not reach the server. " (policy())
+                "These were answered with an error that names the reason, and did not reach the server. " (policy())
             }
             (table(&refused, "Requests refused, by command", clock))
         } @else if trial.is_none() {
@@ -101,7 +101,7 @@ fn found(trial: &Trial, has_found: bool) -> Markup {
                 (thousands(trial.aborted)) "."
             }
         }
-        (counts("Scripts named by a digest, whose text did not pass during this trial", &trial.unseen_scripts))
+        (counts("Scripts named by a digest whose text was not seen during this trial", &trial.unseen_scripts))
         (counts("Requests on protected records that work unchanged", &trial.fine))
     }
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_what_lets_a_command_pass_and_escapes_what_others_wrote() {
+    fn shows_the_setting_that_lets_a_command_pass_and_escapes_foreign_text() {
         let page = shown(&[row("<b>:*", false)], None);
         for text in [
             "&lt;b&gt;:*",
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_says_whether_it_has_seen_anything() {
+    fn a_trial_says_if_it_has_seen_no_request() {
         let mut trial = Trial {
             patterns: vec!["a:*".to_owned()],
             ..Trial::default()
         };
         let nothing = "No request has named a record of a:*";
         assert!(shown(&[], Some(&trial)).contains(nothing));
-        // Refused for the proxy's own safety: nothing was tried.
+        // Refused for the proxy's own safety, which is not a finding of the trial.
         assert!(shown(&[row("-", false)], Some(&trial)).contains(nothing));
         trial.fine = vec![("a:*".to_owned(), "GET".to_owned(), 3)];
         let fine = shown(&[], Some(&trial));
@@ -195,12 +195,12 @@ mod tests {
         assert!(forwarded.contains("would refuse them") && !forwarded.contains("<code>-</code>"));
         assert!(refused.contains("<code>-</code>") && refused.contains("SORT on a:*: &lt;why&gt;"));
         assert!(
-            refused.contains("whose text did not pass") && refused.contains("the other requests")
+            refused.contains("whose text was not seen") && refused.contains("the other requests")
         );
     }
 
     #[test]
-    fn many_kinds_are_not_all_shown() {
+    fn the_number_of_rows_is_limited() {
         let refused = vec![row("a:*", false); MAX_ROWS + 2];
         let page = shown(&refused, None);
         assert_eq!(page.matches("<th scope=\"row\">").count(), MAX_ROWS);

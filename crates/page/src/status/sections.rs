@@ -1,5 +1,4 @@
-//! The remaining parts of the status page: its state, what needs attention, figures, the last hour,
-//! sweeps, doctor.
+//! The other parts of the status page: state, attention, figures, the last hour, sweeps, doctor.
 
 use maud::{Markup, html};
 
@@ -10,7 +9,7 @@ use super::{line, title};
 use crate::chart::{Plot, plot};
 use crate::format::{bytes, percent, rate, short_time, span, thousands};
 
-/// The banner. Its title is repeated where the script finds it.
+/// The banner. It repeats the title for the script.
 pub(super) fn state(status: &Status, clock: Clock) -> Markup {
     let verdict = Verdict::of(status);
     let level = verdict.level.as_str();
@@ -137,13 +136,13 @@ pub(super) fn traffic(traffic: &Traffic) -> Markup {
         two(
             "Time to seal a value",
             latency,
-            &traffic.sealing,
+            &traffic.seal_durations,
             short_time,
         ),
         two(
             "Time to open a value",
             latency,
-            &traffic.opening,
+            &traffic.open_durations,
             short_time,
         ),
     ];
@@ -165,11 +164,11 @@ pub(super) fn sweeps(sweeps: &[SweepRow], clock: Clock) -> Markup {
         @if sweeps.is_empty() { p class="soft" { "None since the start." } } @else {
             div class="scroll" tabindex="0" role="region" aria-label="Table of sweeps" {
                 table {
-                    caption { "Passes over the records by this process; commands such as waxseal migrate show their own" }
+                    caption { "Sweeps over the records by this process; commands such as waxseal migrate show their own" }
                     thead {
                         tr {
                             th scope="col" { "task" } th scope="col" class="number" { "progress" }
-                            th scope="col" { "last end" } th scope="col" { "values in all passes" }
+                            th scope="col" { "last end" } th scope="col" { "values in all sweeps" }
                         }
                     }
                     tbody {
@@ -200,7 +199,7 @@ fn verdicts(sweep: &SweepRow) -> String {
 }
 
 impl Doctor {
-    /// How many checks are ok.
+    /// The number of checks that are ok.
     fn fine(&self) -> usize {
         self.findings.iter().filter(|it| it.grade == "ok").count()
     }
@@ -209,7 +208,7 @@ impl Doctor {
 pub(super) fn doctor(status: &Status, clock: Clock) -> Markup {
     let Some(doctor) = &status.doctor else {
         return html! {
-            p class="soft" { "Not checked yet: it begins once the store and the keys are open." }
+            p class="soft" { "Not checked yet: the checks start once the store and the keys are open." }
         };
     };
     let fine = || doctor.findings.iter().filter(|it| it.grade == "ok");
@@ -217,7 +216,7 @@ pub(super) fn doctor(status: &Status, clock: Clock) -> Markup {
     html! {
         p class="soft" {
             "Checked " (clock.moment(doctor.checked_ms)) ". The checks run every 10 minutes, and every minute while there is a problem. "
-            code { "waxseal doctor" } " on this machine asks the custodians too."
+            code { "waxseal doctor" } " on this machine also checks the custodians."
         }
         @if wrong > 0 {
             p { "Checks that are not ok: " (wrong) ", under " a href="#attention-name" { "Needs attention" } "." }

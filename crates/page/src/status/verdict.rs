@@ -1,23 +1,23 @@
-//! The state of a process in one word, one line and one sign: the worst of what metrics, counts and the
-//! doctor tell. It is not green before all of them have told something.
+//! The state of a process in one level, one line and one sign: the worst of what metrics, counts and the doctor report. It
+//! is not green before all of them have reported.
 
 use maud::{Markup, html};
 
 use super::model::{Activity, Doctor, Phase, Severity, Status, Warning};
 
-/// The state of a process as a traffic light has it.
+/// The state of a process as a traffic light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Everything was checked, and nothing is wrong.
     Ok,
-    /// Something needs a look, or is not checked yet.
+    /// Something needs attention, or is not checked yet.
     Warning,
     /// Something fails.
     Critical,
 }
 
 impl Level {
-    /// The word for it, as classes of the style sheet and `data-level` have it.
+    /// The name of the level in style classes and `data-level`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Level {
         }
     }
 
-    /// Its sign as the address of an image: each has a shape of its own, not only a colour.
+    /// The sign as the address of an image. Signs differ in shape, not only in colour.
     pub(super) fn icon(self) -> String {
         image(match self {
             Self::Ok => {
@@ -46,7 +46,7 @@ impl Level {
     }
 }
 
-/// The sign of a page that has lost its process.
+/// The sign of a page that lost the connection to its process.
 pub(super) fn lost_icon() -> String {
     image(
         "<rect x='1' y='1' width='30' height='30' rx='4' fill='#6b7683'/>\
@@ -75,12 +75,12 @@ fn image(shapes: &str) -> String {
 pub struct Verdict {
     /// The traffic light.
     pub level: Level,
-    /// The same in a few words.
+    /// The level in a few words.
     pub headline: String,
 }
 
 impl Verdict {
-    /// Of everything that a page shows.
+    /// Derives it from everything that a page shows.
     #[must_use]
     pub fn of(status: &Status) -> Self {
         let issues = issues(status);
@@ -115,17 +115,17 @@ fn number(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// Whether the doctor has checked, and records were counted where this process counts them.
+/// True if the doctor has checked, and records were counted if this process counts regularly.
 fn is_checked(status: &Status) -> bool {
     let coverage = &status.coverage;
     let is_counted = coverage.counted.is_some() || coverage.activity == Activity::OnDemand;
     status.doctor.is_some() && is_counted
 }
 
-/// One thing that needs attention, from wherever it is known.
+/// One problem that needs attention, from any source.
 pub(super) struct Issue<'a> {
     severity: Severity,
-    /// How programs find it: the attribute and its value.
+    /// The attribute by which programs find it.
     mark: Mark<'a>,
     text: &'a str,
     advice: &'a str,
@@ -137,7 +137,7 @@ enum Mark<'a> {
     Check(&'a str, &'static str),
 }
 
-/// Everything that needs attention, the worst first.
+/// All problems, the most severe first.
 pub(super) fn issues(status: &Status) -> Vec<Issue<'_>> {
     let mut issues: Vec<Issue<'_>> = status.warnings.iter().map(of_warning).collect();
     issues.extend(status.doctor.iter().flat_map(of_doctor));
@@ -270,14 +270,14 @@ mod tests {
         assert_is(&uncounted, Level::Warning, so_far);
         uncounted.coverage.activity = Activity::OnDemand;
         assert_is(&uncounted, Level::Ok, "no problems found");
-        for (phase, word) in [(Phase::Starting, "starting"), (Phase::Stopping, "stopping")] {
+        for (phase, headline) in [(Phase::Starting, "starting"), (Phase::Stopping, "stopping")] {
             let status = Status { phase, ..status() };
-            assert_is(&status, Level::Warning, word);
+            assert_is(&status, Level::Warning, headline);
         }
     }
 
     #[test]
-    fn is_as_bad_as_the_worst_that_anybody_found() {
+    fn is_as_bad_as_the_worst_problem() {
         let mut status = status();
         status.warnings = vec![warning(Severity::Info)];
         assert_is(&status, Level::Ok, "no problems found");

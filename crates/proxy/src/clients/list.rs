@@ -94,7 +94,7 @@ impl Clients {
         }
         match clients.first() {
             Some(client) if client.has_dedicated_connection() => {
-                write_line(line, client, None, out)
+                write_line(line, client, None, out);
             }
             _ => out.extend_from_slice(line),
         }

@@ -50,7 +50,7 @@ impl ConnectionState {
         let is_ok = !matches!(first, b'-' | b'!');
         if first == b'>' && self.affinity == Affinity::Shared {
             // Clients of a lane have asked for no messages.
-            return Ok(Some(CurrentReply::unasked(Disposition::Drop)));
+            return Ok(Some(CurrentReply::unsolicited(Disposition::Drop)));
         }
         if first == b'>' || (first == b'*' && self.may_get_messages()) {
             let word = match first_word(bytes) {
@@ -66,7 +66,7 @@ impl ConnectionState {
             match monitor::line(bytes, self.reply_mode.mode()) {
                 None => return Ok(None),
                 Some(monitor::Line::Report(disposition)) => {
-                    return Ok(Some(CurrentReply::unasked(disposition)));
+                    return Ok(Some(CurrentReply::unsolicited(disposition)));
                 }
                 Some(monitor::Line::Reply) => {}
             }
@@ -191,25 +191,25 @@ impl ConnectionState {
             return Some(CurrentReply {
                 answers: Some(pending),
                 is_muted,
-                ..CurrentReply::unasked(Disposition::Hold)
+                ..CurrentReply::unsolicited(Disposition::Hold)
             });
         }
         // In RESP3 with replies switched off; or a shard that has moved.
         if is_acknowledgement(word) {
-            return Some(CurrentReply::unasked(Disposition::Hold));
+            return Some(CurrentReply::unsolicited(Disposition::Hold));
         }
         if first == b'>' && redirects_client(word) {
-            return Some(CurrentReply::unasked(Disposition::Drop));
+            return Some(CurrentReply::unsolicited(Disposition::Drop));
         }
         // In RESP3 a pushed message is never a reply.
         let is_message = first == b'>' || is_message(word);
-        is_message.then(|| CurrentReply::unasked(Disposition::Forward))
+        is_message.then(|| CurrentReply::unsolicited(Disposition::Forward))
     }
 }
 
 impl CurrentReply {
     /// A message that was not asked for.
-    fn unasked(disposition: Disposition) -> Self {
+    fn unsolicited(disposition: Disposition) -> Self {
         Self {
             disposition,
             answers: None,

@@ -197,6 +197,12 @@ impl Upstream {
         answer.unwrap_or(Err(UpstreamFailure::TimedOut))
     }
 
+    /// The number of shared connections on which a reply is late.
+    #[must_use]
+    pub fn late_connections(&self) -> usize {
+        self.health.suspects()
+    }
+
     async fn ping(&self) -> Result<(), UpstreamFailure> {
         let mut requests = self.proxy_handshake.requests.clone();
         requests.extend_from_slice(OWN_PING);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use waxseal_core::Mode;
-use waxseal_metrics::prometheus;
 use waxseal_proxy::{
     Address, Handshake, Limits, Listen, Meters, Proxy, Settings, Sharing, Upstream,
 };
@@ -18,7 +17,7 @@ use crate::pair::{protection, request};
 
 #[test]
 fn what_is_cut_at_the_end_of_the_grace_period_is_counted() {
-    prometheus::install().unwrap();
+    waxseal_metrics::install().unwrap();
     let meters = Arc::new(Meters::new(["states"]));
     let redis = RedisServer::start();
     let address = Address::Tcp {

@@ -42,7 +42,7 @@ impl OfflineConfiguration {
         };
         if !CustodianScheme::of(key).is_some_and(CustodianScheme::is_local) {
             return Err(Failure::usage("offline_key starts with env: or file:")
-                .hint("it is a key of this machine: waxseal key generate --file makes one"));
+                .hint("it is a key of this machine: waxseal key generate --file creates one"));
         }
         let Some(copy) = copy else {
             return Err(Failure::usage(

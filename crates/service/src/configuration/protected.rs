@@ -308,7 +308,7 @@ fn per_user(protected: &mut Protected, settings: &Protect, has_ring: bool) -> Re
         return refused("the pattern does not say who the user is", hint);
     }
     if !has_ring {
-        let hint = "waxseal keyring init makes one; keyring in waxseal.toml says where it is";
+        let hint = "waxseal keyring init creates one; keyring in waxseal.toml says where it is";
         return refused("it needs a keyring", hint);
     }
     if settings.format.is_some() && protected.format == Format::Classic {

@@ -26,7 +26,7 @@ pub(super) async fn check(
         CanaryState::Absent if sample.is_sealed() => {
             let found = match sample.opened {
                 0 => "missing, and no sealed value of a sample opens".to_owned(),
-                count => format!("there is none, though {count} values of a sample open"),
+                count => format!("missing, though {count} values of a sample open"),
             };
             let advice = "it was deleted, evicted or flushed, or never made: the next start of a proxy, or \
                           waxseal rotate, makes one";

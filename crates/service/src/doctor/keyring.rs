@@ -260,7 +260,7 @@ fn check_copy(configured: &KeyringConfiguration, findings: &mut Findings) {
             findings.ok("keyring copy", format!("kept at {}", path.display()));
         }
         Some(path) => {
-            let found = format!("there is none at {}", path.display());
+            let found = format!("missing at {}", path.display());
             findings.warn("keyring copy", found, advice);
         }
         None => findings.warn("keyring copy", "none is kept on this machine", advice),

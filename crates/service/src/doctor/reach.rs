@@ -162,7 +162,7 @@ async fn check_quarantine(store: &dyn RecordStore, findings: &mut Findings) {
     findings.warn(
         "quarantine",
         format!("{values} in quarantine, and in no count of records"),
-        "waxseal quarantine list tells since when and why",
+        "waxseal quarantine list shows since when and why",
     );
 }
 

@@ -100,12 +100,12 @@ async fn check_decoys(
         (0, _) => {}
         (all, sealed) if sealed == all => findings.ok("decoys", found),
         _ if absent > 0 => {
-            let advice = "waxseal decoy plant writes those that are absent; waxseal decoy list tells \
-                          which";
+            let advice =
+                "waxseal decoy plant writes those that are absent; waxseal decoy list shows which";
             findings.warn("decoys", found, advice);
         }
         _ => {
-            let advice = "waxseal decoy list tells which; waxseal migrate seals what is plain";
+            let advice = "waxseal decoy list shows which; waxseal migrate seals what is plain";
             findings.warn("decoys", found, advice);
         }
     }
@@ -268,7 +268,7 @@ fn find_key(resources: &Resources) -> &'static str {
     match resources.configuration.has_keyring() {
         true => {
             "they were sealed under another keyring, under keys that were never adopted, or under \
-             keys of users that are not in user_keys: waxseal inspect NAME tells which"
+             keys of users that are not in user_keys: waxseal inspect NAME shows which"
         }
         false => "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS",
     }
@@ -359,7 +359,7 @@ fn report_sample(
         findings.warn(
             "records",
             found,
-            "waxseal inspect NAME tells why a record does not open",
+            "waxseal inspect NAME shows why a record does not open",
         );
     } else if plain > 0 && resources.configuration.mode == Mode::Required {
         findings.problem(

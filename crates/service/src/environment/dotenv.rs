@@ -172,7 +172,7 @@ impl DotEnv {
                 Some(span) => {
                     self.check_trusted()?;
                     let what = format!(
-                        "stands in a value that begins on line {}",
+                        "is in a value that begins on line {}",
                         self.line_number(span.start)
                     );
                     return Err(self.refuse_line(at, &what, "close the quotes of that value"));

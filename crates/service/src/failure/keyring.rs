@@ -18,10 +18,10 @@ impl From<RingError> for Failure {
             RingError::DocumentStore(cause) => return cause.clone().into(),
             RingError::Change(cause) => return cause.clone().into(),
             RingError::Missing { .. } => {
-                "waxseal keyring init makes one; where one existed, waxseal keyring restore puts back the last good copy"
+                "waxseal keyring init creates one; where one existed, waxseal keyring restore puts back the last good copy"
             }
             RingError::Exists { .. } => {
-                "waxseal keyring status tells what it holds; with --if-missing this is not a failure"
+                "waxseal keyring status shows what it holds; with --if-missing this is not a failure"
             }
             RingError::Document {
                 error: DocumentError::Format(_),
@@ -36,7 +36,7 @@ impl From<RingError> for Failure {
                  keyring of this environment"
             }
             RingError::OtherRing { .. } => {
-                "nothing was changed; either the URL is wrong, or a new keyring was created: then older values need the copy that this machine keeps (waxseal doctor tells where)"
+                "nothing was changed; either the URL is wrong, or a new keyring was created: then older values need the copy that this machine keeps (waxseal doctor shows where)"
             }
             RingError::Rollback { .. } => {
                 "waxseal keyring restore puts back the last good copy; find out who put an old one \
@@ -95,35 +95,34 @@ impl From<CustodianError> for Failure {
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::Url { .. } => {
-                "docs/keys/custodians tells what the URL of each kind of custodian looks like"
+                "docs/keys/custodians describes the URL of each kind of custodian"
             }
             CustodianError::Variable { .. } => {
-                "docs/keys/custodians tells what it takes, docs/keys/secrets.md where secrets may come from"
+                "docs/keys/custodians describes what it takes, docs/keys/secrets.md where secrets may come from"
             }
             CustodianError::NotSet { variable } if is_of_service(variable) => {
-                "docs/keys/custodians tells which variables this kind of custodian needs"
+                "docs/keys/custodians describes the variables that this kind of custodian needs"
             }
             CustodianError::NotSet { .. } => {
-                "set it to the secret that the keyring was made with; for a new keyring waxseal key \
-                 generate makes one"
+                "set it to the secret that the keyring was made with; for a new keyring waxseal key generate creates one"
             }
             CustodianError::Secret { .. } => {
                 "it holds 64 hexadecimal characters, those that the keyring was made with; for a new keyring \
-                 waxseal key generate makes them"
+                 waxseal key generate creates them"
             }
             CustodianError::File {
                 error: SecretFileError::Unreadable(ErrorKind::NotFound),
                 ..
             } => {
                 "waxseal.toml or a URL names the file: bring back the one that the keyring was made with; for \
-                 a new keyring waxseal key generate --file makes one"
+                 a new keyring waxseal key generate --file creates one"
             }
             CustodianError::File { path, error: cause } => {
                 let hint = secret_file::hint(*cause, &sanitize_for_terminal(path));
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {
-                "nothing was changed; create the key (in a token: --create-key), or name the module and the key that exist: docs/keys/custodians tells how"
+                "nothing was changed; create the key (in a token: --create-key), or name the module and the key that exist: docs/keys/custodians describes how"
             }
             CustodianError::KeyExists { .. } => "it was not changed; to use it, omit --create-key",
             CustodianError::Pin { .. } => PIN,
@@ -158,7 +157,7 @@ impl From<DocumentStoreError> for Failure {
     fn from(error: DocumentStoreError) -> Self {
         match &error {
             DocumentStoreError::Unavailable { .. } => Self::failed(&error)
-                .hint("check the keyring's URL, and that its store is there")
+                .hint("check the keyring's URL, and that its store can be reached")
                 .transient(),
             _ => Self::failed(&error).hint(
                 "check the URL, and that this user may read and write there (for a file, in its \

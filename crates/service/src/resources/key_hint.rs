@@ -76,7 +76,7 @@ fn with_key_hint(failure: Failure, state: &StoreState) -> Failure {
         StoreState::NotSealed => failure,
         StoreState::Unknown => failure.hint(format!(
             "{hint}; the store could not be asked: where it is sealed already, find the key that sealed it; \
-             only for a store that is not, waxseal key generate makes one"
+             only for a store that is not, waxseal key generate creates one"
         )),
     }
 }

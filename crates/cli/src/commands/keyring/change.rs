@@ -105,7 +105,7 @@ pub(super) async fn archive(resources: &Resources, id: KeyId) -> Result<Ended, F
     audit::check(resources, id, KeyState::Archived).await?;
     let ring = live.change(&Change::Archive(id)).await?;
     let done = format!("key {id} is archived: nothing was found under it, and it still opens");
-    let next = format!("waxseal keyring destroy {id} gives it up for good");
+    let next = format!("waxseal keyring destroy {id} destroys it permanently");
     tell(resources, &ring, &done, &next)
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn release(
 ) -> Result<Ended, Failure> {
     if common.store.is_none() {
         return Err(Failure::usage("which store they are in must be said")
-            .hint("name it with --store, as waxseal keyring status tells it"));
+            .hint("name it with --store, as waxseal keyring status shows it"));
     }
     let live = live(resources)?;
     let protected_scope = ProtectedScope {

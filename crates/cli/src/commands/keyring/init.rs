@@ -40,7 +40,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
     }
     if let Some(copy) = copy {
         return Err(Failure::failed(format!(
-            "there is no keyring at {}, and this machine keeps a copy of one that was there: {copy}",
+            "there is no keyring at {}, and this machine keeps a copy of a former one: {copy}",
             place.location()
         ))
         .hint(
@@ -107,9 +107,9 @@ fn made(resources: &Resources, live: &LiveRing, adopted: usize) -> Result<Ended,
         ),
     };
     let done =
-        format!("made a keyring at {location} for the environment \"{environment}\": {keys}");
+        format!("created a keyring at {location} for the environment \"{environment}\": {keys}");
     let next = if adopted == 0 {
-        "name the keyring to every process; waxseal keyring status tells where it stands"
+        "name the keyring to every process; waxseal keyring status shows its state"
     } else {
         "name the keyring to every process, and only then let waxseal proxy or waxseal keeper run: \
          the first new key shuts out applications that have the keys of the environment alone"
@@ -121,7 +121,7 @@ fn made(resources: &Resources, live: &LiveRing, adopted: usize) -> Result<Ended,
 async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
     let store = resources.open_store().await.map_err(|failure| {
         let hint = failure.advice().unwrap_or_default();
-        let hint = format!("{hint}; --fresh makes a keyring without looking at the store");
+        let hint = format!("{hint}; --fresh creates a keyring without reading the store");
         failure.hint(hint.trim_start_matches("; ").to_owned())
     })?;
     let Some(hex) = resources.configuration.environment.key() else {

@@ -45,7 +45,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
     {
         return Err(
             Failure::failed(format!("another process wrote to {location} meanwhile"))
-                .hint("waxseal keyring status tells what it holds now"),
+                .hint("waxseal keyring status shows what it holds now"),
         );
     }
     // As in every process: it must open, and this machine keeps it.
@@ -58,7 +58,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
         ring.version(),
         ring.sealing().id
     );
-    let next = "running processes take it by themselves; find out who removed or changed it";
+    let next = "running processes pick it up on their own; find out who removed or changed it";
     tell(resources, &ring, &done, next)
 }
 
@@ -131,5 +131,5 @@ async fn check_found(
         ),
     };
     Err(Failure::failed(refused)
-        .hint("nothing was changed; waxseal keyring status tells what it holds"))
+        .hint("nothing was changed; waxseal keyring status shows what it holds"))
 }

@@ -81,15 +81,15 @@ pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Resul
     let tokens: Vec<_> = urls.iter().filter(is_token).collect();
     if tokens.is_empty() {
         return Err(Failure::usage(
-            "--create-key makes the key of a pkcs11: custodian, and none is named",
+            "--create-key creates the key of a pkcs11: custodian, and none is named",
         )
-        .hint("docs/keys/custodians tells how keys of the other kinds are made"));
+        .hint("docs/keys/custodians describes how keys of the other kinds are created"));
     }
     for url in tokens {
         let custodian =
             Pkcs11Custodian::open(url, &variables(&resources.configuration.environment))?;
         custodian.create_key().await?;
-        output::stderr_line(&format!("waxseal: made the key of {}", custodian.url()));
+        output::stderr_line(&format!("waxseal: created the key of {}", custodian.url()));
     }
     Ok(())
 }

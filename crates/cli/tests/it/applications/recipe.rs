@@ -140,19 +140,19 @@ pub(super) fn matches(glob: &str, name: &[u8]) -> bool {
 fn glob_matches(glob: &[u8], name: &[u8]) -> bool {
     match (glob, name) {
         ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            (0..=name.len()).any(|skipped| glob_matches(rest, &name[skipped..]))
+        ([b'*', remaining @ ..], _) => {
+            (0..=name.len()).any(|skipped| glob_matches(remaining, &name[skipped..]))
         }
-        ([b'\\', literal, rest @ ..], [first, name @ ..]) => {
-            literal == first && glob_matches(rest, name)
+        ([b'\\', literal, remaining @ ..], [first, name @ ..]) => {
+            literal == first && glob_matches(remaining, name)
         }
-        ([b'?', rest @ ..], [_, name @ ..]) => glob_matches(rest, name),
-        ([b'[', rest @ ..], [first, name @ ..]) => {
-            let end = rest
+        ([b'?', remaining @ ..], [_, name @ ..]) => glob_matches(remaining, name),
+        ([b'[', remaining @ ..], [first, name @ ..]) => {
+            let end = remaining
                 .iter()
                 .position(|it| *it == b']')
                 .expect("a class ends");
-            let (class, negated) = match &rest[..end] {
+            let (class, negated) = match &remaining[..end] {
                 [b'^', class @ ..] => (class, true),
                 class => (class, false),
             };
@@ -160,9 +160,11 @@ fn glob_matches(glob: &[u8], name: &[u8]) -> bool {
                 [from, b'-', to] => (from..=to).contains(&first),
                 class => class.contains(first),
             };
-            is_in != negated && glob_matches(&rest[end + 1..], name)
+            is_in != negated && glob_matches(&remaining[end + 1..], name)
         }
-        ([literal, rest @ ..], [first, name @ ..]) => literal == first && glob_matches(rest, name),
+        ([literal, remaining @ ..], [first, name @ ..]) => {
+            literal == first && glob_matches(remaining, name)
+        }
         _ => false,
     }
 }

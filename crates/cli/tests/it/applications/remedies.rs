@@ -150,9 +150,9 @@ fn remedies_of(proxy: Proxy, relay: &Relay, refused: &[super::Refused]) -> BTree
 /// The remedies that one line of the log has.
 fn remedies_in(line: &str) -> Vec<Remedy> {
     let mut found = Vec::new();
-    for rest in line.split("except = [").skip(1) {
-        let (globs, rest) = quoted(rest);
-        let pattern = rest.strip_prefix("] in the [[protect]] of ");
+    for remaining in line.split("except = [").skip(1) {
+        let (globs, remaining) = quoted(remaining);
+        let pattern = remaining.strip_prefix("] in the [[protect]] of ");
         let pattern = pattern.map(|it| it.split([',', ' ', ';']).next().unwrap_or(it));
         let excepts = pattern.into_iter().flat_map(|pattern| {
             let except = |glob: &String| Remedy::Except {
@@ -180,11 +180,11 @@ fn remedies_in(line: &str) -> Vec<Remedy> {
 fn quoted(mut text: &str) -> (Vec<String>, &str) {
     let mut words = Vec::new();
     while let Some(quote) = text.chars().next().filter(|it| ['"', '\''].contains(it)) {
-        let Some((word, rest)) = text[1..].split_once(quote) else {
+        let Some((word, remaining)) = text[1..].split_once(quote) else {
             break;
         };
         words.push(word.to_owned());
-        text = rest.strip_prefix(", ").unwrap_or(rest);
+        text = remaining.strip_prefix(", ").unwrap_or(remaining);
     }
     (words, text)
 }

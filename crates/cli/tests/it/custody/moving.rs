@@ -42,7 +42,7 @@ fn from_the_environment_to_a_token_under_load_no_read_fails_and_the_old_secret_o
     let output = world.run(&["keyring", "rewrap", "--to", HSM, "--create-key"]);
     let output = output.done();
     assert!(
-        output.stderr.contains("made the key of pkcs11:"),
+        output.stderr.contains("created the key of pkcs11:"),
         "{}",
         output.stderr
     );

@@ -85,7 +85,7 @@ fn a_proxy_that_has_its_keyring_continues_whatever_the_token_does() {
     });
     assert_eq!(troubles(), before, "{}", proxy.said());
     let output = proxy.stop();
-    world.assert_tells_no_pin(&output);
+    world.assert_leaks_no_pin(&output);
 }
 
 /// Adds a key; returns its id.
@@ -130,7 +130,7 @@ fn a_proxy_that_starts_while_the_token_hangs_says_so_and_can_be_stopped() {
     assert!(said.contains("its thread is left behind"), "{said}");
     proxy.signal("TERM");
     let output = proxy.end().done();
-    world.assert_tells_no_pin(&output);
+    world.assert_leaks_no_pin(&output);
 }
 
 #[test]

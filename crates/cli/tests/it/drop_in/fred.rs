@@ -7,7 +7,7 @@ use fred::prelude::*;
 use fred::types::RespVersion;
 use futures_util::TryStreamExt as _;
 
-use super::redis_rs::Seen;
+use super::redis_rs::Observed;
 use super::{open, proves_drop_in, secret};
 
 #[test]
@@ -35,7 +35,7 @@ async fn connect(port: u16, database: u8, version: &RespVersion) -> Result<Clien
 }
 
 async fn talk(port: u16, version: RespVersion) -> Result<String, Error> {
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     let redis = connect(port, 0, &version).await?;
     values(&redis, &mut seen).await?;
     many_at_once(&redis, &mut seen).await?;
@@ -76,7 +76,7 @@ async fn talk(port: u16, version: RespVersion) -> Result<String, Error> {
     Ok(seen.lines())
 }
 
-async fn values(redis: &Client, seen: &mut Seen) -> Result<(), Error> {
+async fn values(redis: &Client, seen: &mut Observed) -> Result<(), Error> {
     let hour = Some(Expiration::EX(3600));
     let _: () = redis
         .set("wa:f:1", secret("uno"), hour, None, false)
@@ -115,7 +115,7 @@ async fn values(redis: &Client, seen: &mut Seen) -> Result<(), Error> {
     Ok(())
 }
 
-async fn many_at_once(redis: &Client, seen: &mut Seen) -> Result<(), Error> {
+async fn many_at_once(redis: &Client, seen: &mut Observed) -> Result<(), Error> {
     let names: BTreeSet<String> = (0..50).map(|i| format!("wa:f:p{i}")).collect();
     let pipeline = redis.pipeline();
     for name in &names {

@@ -32,9 +32,9 @@ fn redis_rs_with_tokio_and_resp3_cannot_tell_the_proxy_from_redis() {
 
 /// One line for each thing that the client saw, checked on the way.
 #[derive(Default)]
-pub(super) struct Seen(String);
+pub(super) struct Observed(String);
 
-impl Seen {
+impl Observed {
     #[track_caller]
     pub(super) fn saw<T: Debug + PartialEq<U>, U: Debug>(&mut self, seen: T, wanted: U) {
         assert_eq!(seen, wanted);
@@ -59,7 +59,7 @@ fn person() -> BTreeMap<String, String> {
 }
 
 fn synchronous(port: u16, protocol: &str) -> RedisResult<String> {
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     let client_of = |database| client(port, protocol, database);
     let mut redis = client_of("").get_connection()?;
     strings(&mut redis, &mut seen)?;
@@ -74,7 +74,7 @@ fn synchronous(port: u16, protocol: &str) -> RedisResult<String> {
     Ok(seen.lines())
 }
 
-fn strings(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
+fn strings(redis: &mut Connection, seen: &mut Observed) -> RedisResult<()> {
     let options = SetOptions::default()
         .with_expiration(SetExpiry::EX(3600))
         .conditional_set(ExistenceCheck::NX);
@@ -108,7 +108,7 @@ fn strings(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
     Ok(())
 }
 
-fn hashes_and_lists(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
+fn hashes_and_lists(redis: &mut Connection, seen: &mut Observed) -> RedisResult<()> {
     let pairs: Vec<_> = person().into_iter().collect();
     let _: () = redis.hset_multiple("wa:r:h", &pairs)?;
     seen.saw(redis.hgetall::<_, BTreeMap<_, _>>("wa:r:h")?, person());
@@ -133,7 +133,7 @@ fn hashes_and_lists(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> 
     Ok(())
 }
 
-fn others(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
+fn others(redis: &mut Connection, seen: &mut Observed) -> RedisResult<()> {
     seen.saw(
         redis.set_nx::<_, _, bool>("lock:wa:r:1", open("dueño"))?,
         true,
@@ -149,7 +149,7 @@ fn others(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
     Ok(())
 }
 
-fn many_at_once(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
+fn many_at_once(redis: &mut Connection, seen: &mut Observed) -> RedisResult<()> {
     let names: BTreeSet<String> = (0..50).map(|i| format!("wa:r:p{i}")).collect();
     let mut pipe = redis::pipe();
     for name in &names {
@@ -187,7 +187,7 @@ fn on_tokio(port: u16, protocol: &str) -> String {
 }
 
 async fn asynchronous(port: u16, protocol: &str) -> RedisResult<String> {
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     let client = client(port, protocol, "");
     let mut redis = client.get_multiplexed_async_connection().await?;
     let _: () = redis.set_ex("wa:y:1", secret("uno"), 3600).await?;
@@ -231,7 +231,7 @@ async fn asynchronous(port: u16, protocol: &str) -> RedisResult<String> {
 }
 
 /// Tasks that share one connection: each must get its own answer.
-async fn beside_each_other(redis: &MultiplexedConnection, seen: &mut Seen) -> RedisResult<()> {
+async fn beside_each_other(redis: &MultiplexedConnection, seen: &mut Observed) -> RedisResult<()> {
     let tasks = (0..60).map(|i| {
         let mut redis = redis.clone();
         async move {

@@ -163,7 +163,7 @@ fn forty_at_once_publish_one_key() {
         for run in running {
             let output = run.end().done();
             assert!(output.text().contains("is pending"), "{}", output.text());
-            world.assert_tells_nothing(&output);
+            world.assert_leaks_nothing(&output);
         }
         assert_eq!(world.keys("pending").len(), 1);
         assert_eq!(world.status()["version"], 2);

@@ -102,9 +102,9 @@ fn a_ring_that_is_missing_or_does_not_open_is_a_problem() {
             &found,
             "keyring",
             "problem",
-            "waxseal keyring init makes one",
+            "waxseal keyring init creates one",
         );
-        assert_found(&found, "keyring copy", "warning", "there is none at ");
+        assert_found(&found, "keyring copy", "warning", "missing at ");
         world.init();
         let wrong = World {
             program: world.program.keys(OTHER_KEY, ""),

@@ -22,7 +22,7 @@ fn makes_a_ring_with_a_new_key_where_nothing_is_sealed() {
         let world = World::new(lies);
         let said = world.ring(&["init"]).done().text();
         assert!(
-            said.contains("made a keyring at ") && said.contains("a new key, "),
+            said.contains("created a keyring at ") && said.contains("a new key, "),
             "{said}"
         );
         let status = world.status();
@@ -49,7 +49,7 @@ fn what_is_written_under_the_ring_is_read_under_it() {
     for lies in PLACES {
         let world = World::with_ring(lies);
         let written = world.program.run_with(&["put", NAME], STATE.as_bytes());
-        world.assert_tells_nothing(&written.done());
+        world.assert_leaks_nothing(&written.done());
         assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
         let report = world.run(&["inspect", NAME, "--json"]).done().json();
         assert_eq!(report["values"][0]["key"], world.sealing().as_str());
@@ -158,7 +158,7 @@ fn a_store_that_is_not_there_is_only_looked_at_where_that_is_asked_for() {
     world.server.kill();
     let output = world.ring(&["init"]).failed(2, "cannot be reached");
     assert!(
-        output.stderr.contains("--fresh makes a keyring"),
+        output.stderr.contains("--fresh creates a keyring"),
         "{}",
         output.stderr
     );
@@ -199,7 +199,7 @@ fn of_five_at_once_one_makes_the_ring() {
         assert!(rings.iter().all(|ring| *ring == rings[0]), "{rings:?}");
         let made = ended
             .iter()
-            .filter(|it| it.text().contains("made a keyring"));
+            .filter(|it| it.text().contains("created a keyring"));
         assert_eq!(made.count(), 1);
         let status = world.status();
         assert_eq!(status["ring"], rings[0].as_str());

@@ -83,7 +83,7 @@ fn a_keeper_tells_of_its_passes_on_an_address_of_its_own() {
         1.0
     );
     keeper.signal("TERM");
-    world.assert_tells_nothing(&keeper.end().done());
+    world.assert_leaks_nothing(&keeper.end().done());
 }
 
 #[test]

@@ -210,5 +210,5 @@ fn a_keeper_has_a_page_of_its_own() {
     // It has no clients.
     assert!(!page.has("id=\"refused\"") && !page.has("data-figure=\"clients\""));
     keeper.signal("TERM");
-    world.assert_tells_nothing(&keeper.end().done());
+    world.assert_leaks_nothing(&keeper.end().done());
 }

@@ -40,7 +40,7 @@ fn a_keeper_turns_a_key_from_pending_to_destroyed() {
         assert_eq!(report["values"][0]["key"], world.sealing().as_str());
         assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
         keeper.signal("TERM");
-        world.assert_tells_nothing(&keeper.end().done());
+        world.assert_leaks_nothing(&keeper.end().done());
     }
 }
 
@@ -104,7 +104,7 @@ fn the_proxy_follows_the_ring_and_turns_it() {
         }
         let key = world.status()["keys"].as_array().unwrap().clone();
         assert!(key.iter().any(|it| it["seals"].as_u64() > Some(0)));
-        world.assert_tells_nothing(&proxy.stop());
+        world.assert_leaks_nothing(&proxy.stop());
     }
 }
 

@@ -33,7 +33,7 @@ fn pages(port: u16) -> Vec<(String, String)> {
         for link in ["href=\"", "src=\"", "href='", "src='"] {
             let quote = link.chars().last().unwrap();
             let links = body.split(link).skip(1);
-            let links = links.filter_map(|rest| rest.split_once(quote));
+            let links = links.filter_map(|remaining| remaining.split_once(quote));
             let found: Vec<String> = links
                 .map(|(link, _)| format!("/{}", link.trim_start_matches(['.', '/'])))
                 .filter(|link| !link.contains("://") && !link.contains('#'))

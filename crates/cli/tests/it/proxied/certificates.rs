@@ -39,7 +39,8 @@ fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
     ];
     let proxy = Proxy::start_at(&Program::at(&redis), &url, &flags);
     let port = tls_port(&proxy);
-    let trusting = |made: &Certificates| over_tls(port, &[("--cacert", &made.ca())], &["PING"]);
+    let trusting =
+        |created: &Certificates| over_tls(port, &[("--cacert", &created.ca())], &["PING"]);
     assert_eq!(trusting(&first), "PONG");
     let mut open = proxy.client();
     assert_eq!(open.cmd(&["WATCH", "open"]).to_text(), "OK");
@@ -81,8 +82,8 @@ fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
 fn a_certificate_that_has_expired_is_reported_in_the_log_on_the_page_and_by_doctor() {
     let redis = RedisServer::start();
     let directory = TempDir::new().unwrap();
-    let made = Certificates::create_in(directory.path());
-    let (cert, key) = made.self_signed(&["localhost"], false, 2020);
+    let created = Certificates::create_in(directory.path());
+    let (cert, key) = created.self_signed(&["localhost"], false, 2020);
     let flags = [
         "--protect",
         "wa:*",

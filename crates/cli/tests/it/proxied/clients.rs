@@ -56,7 +56,7 @@ fn named(pair: &Pair, name: &str) -> Wire {
 }
 
 /// True if the connection is still served.
-fn lives(wire: &mut Wire) -> bool {
+fn is_alive(wire: &mut Wire) -> bool {
     wire.try_send(&request(&["PING"])).is_ok()
         && wire.try_reply().is_ok_and(|it| it == *"+PONG\r\n")
 }
@@ -144,9 +144,9 @@ fn a_client_is_killed_and_none_that_shares_its_lane() {
                 ":1\r\n"
             };
             assert_eq!(reply, expected, "{context}");
-            assert!(happens(|| !lives(&mut victim)), "{context}: it lives");
+            assert!(happens(|| !is_alive(&mut victim)), "{context}: it is alive");
             assert!(
-                others.iter_mut().all(lives),
+                others.iter_mut().all(is_alive),
                 "{context}: another was killed"
             );
             // It is gone.
@@ -179,7 +179,7 @@ fn filters_that_do_not_fit_kill_no_client() {
         let wrong = ["CLIENT", "KILL", "ADDR", &address, "TYPE", "odd"];
         let reply = operator.ask(&wrong);
         assert!(reply.starts_with("-ERR Unknown client type"), "{reply:?}");
-        assert!(lives(&mut victim), "{upstream}");
+        assert!(is_alive(&mut victim), "{upstream}");
     }
 }
 
@@ -213,7 +213,7 @@ fn a_shared_connection_is_killed_by_no_client() {
             let reply = operator.ask(&["CLIENT", "KILL", &address]);
             assert_eq!(reply, "-ERR No such client\r\n", "{upstream}");
         }
-        assert!(others.iter_mut().all(lives), "{upstream}");
+        assert!(others.iter_mut().all(is_alive), "{upstream}");
     }
 }
 
@@ -226,7 +226,7 @@ fn no_client_is_killed_or_named_where_the_server_does_not_allow_it() {
         let url = format!("redis://proxy:open-sesame@127.0.0.1:{}/", redis.port());
         let proxy = proxy_before(&url, upstream, &["--workers", "1"]);
         let mut victim = Wire::tcp(proxy.port());
-        assert!(lives(&mut victim));
+        assert!(is_alive(&mut victim));
         let mut operator = Wire::tcp(proxy.port());
         let address = victim.local_address();
         for words in [
@@ -243,7 +243,7 @@ fn no_client_is_killed_or_named_where_the_server_does_not_allow_it() {
         let mut named = Wire::tcp(proxy.port());
         let reply = named.ask(&["CLIENT", "SETNAME", "me"]);
         assert!(reply.starts_with("-NOPERM"), "{upstream}: {reply:?}");
-        assert!(lives(&mut victim), "{upstream}");
+        assert!(is_alive(&mut victim), "{upstream}");
         let list = lines(&operator.ask(&["CLIENT", "LIST"]));
         assert!(
             list.iter().all(|it| it["name"].is_empty()),
@@ -283,9 +283,9 @@ fn clients_are_killed_by_name_where_the_server_knows_that() {
         let reply = operator.ask(&["CLIENT", "KILL", "NAME", "victim"]);
         assert_eq!(reply, ":3\r\n", "{upstream}");
         for victim in &mut victims {
-            assert!(happens(|| !lives(victim)), "{upstream}");
+            assert!(happens(|| !is_alive(victim)), "{upstream}");
         }
-        assert!(others.iter_mut().all(lives), "{upstream}");
+        assert!(others.iter_mut().all(is_alive), "{upstream}");
         let reply = operator.ask(&["CLIENT", "KILL", "NAME", "victim"]);
         assert_eq!(reply, ":0\r\n", "{upstream}");
     }
@@ -321,8 +321,8 @@ fn filters_that_all_shared_connections_pass_kill_no_client() {
                 "{upstream}: {reply:?}"
             );
         }
-        assert!(lives(&mut unnamed), "{upstream}");
-        assert!(others.iter_mut().all(lives), "{upstream}");
+        assert!(is_alive(&mut unnamed), "{upstream}");
+        assert!(others.iter_mut().all(is_alive), "{upstream}");
     }
 }
 
@@ -334,7 +334,7 @@ fn clients_of_a_unix_socket_share_an_address_and_are_killed_together() {
         let listen = format!("unix:{}", path.display());
         let pair = Pair::with(upstream, &["--workers", "2", "--listen", &listen]);
         let mut victims: Vec<Wire> = (0..3).map(|_| Wire::unix(&path)).collect();
-        assert!(victims.iter_mut().all(lives));
+        assert!(victims.iter_mut().all(is_alive));
         assert!(victims[0].ask(&["CLIENT", "ID"]).starts_with(":"));
         let mut operator = Wire::unix(&path);
         let mut other = named(&pair, "other");
@@ -342,17 +342,17 @@ fn clients_of_a_unix_socket_share_an_address_and_are_killed_together() {
         let reply = operator.ask(&["CLIENT", "KILL", "ADDR", &address]);
         assert_eq!(reply, ":3\r\n", "{upstream}");
         for victim in &mut victims {
-            assert!(happens(|| !lives(victim)), "{upstream}");
+            assert!(happens(|| !is_alive(victim)), "{upstream}");
         }
         // It spares itself by that form, and not by the other.
-        assert!(lives(&mut operator), "{upstream}");
+        assert!(is_alive(&mut operator), "{upstream}");
         assert_eq!(
             operator.ask(&["CLIENT", "KILL", &address]),
             "+OK\r\n",
             "{upstream}"
         );
-        assert!(happens(|| !lives(&mut operator)), "{upstream}");
-        assert!(lives(&mut other), "{upstream}");
+        assert!(happens(|| !is_alive(&mut operator)), "{upstream}");
+        assert!(is_alive(&mut other), "{upstream}");
     }
 }
 

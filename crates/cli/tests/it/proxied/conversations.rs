@@ -60,9 +60,9 @@ fn a_pushed_message_between_replies_is_not_a_reply() {
                 ]
                 .concat(),
             );
-            let mut came = [wire.reply(), wire.reply(), wire.reply()].to_vec();
-            came.retain(|reply| *reply != invalidated);
-            assert_eq!(came, [Raw(b"+OK\r\n".into()), Raw(SECRET.into())]);
+            let mut received = [wire.reply(), wire.reply(), wire.reply()].to_vec();
+            received.retain(|reply| *reply != invalidated);
+            assert_eq!(received, [Raw(b"+OK\r\n".into()), Raw(SECRET.into())]);
         }
     }
 }
@@ -250,7 +250,7 @@ fn a_reset_makes_the_connection_new() {
             assert_eq!(wire.ask(&["GET", "wa:none"]), "$-1\r\n");
             assert_eq!(wire.ask(&["CLIENT", "GETNAME"]), "$-1\r\n");
         };
-        assert_eq!(wire.ask(&["CLIENT", "SETNAME", "somebody"]), "+OK\r\n");
+        assert_eq!(wire.ask(&["CLIENT", "SETNAME", "a-name"]), "+OK\r\n");
         new(&mut wire);
         for words in [
             &["MULTI"][..],

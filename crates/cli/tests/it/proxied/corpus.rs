@@ -117,14 +117,14 @@ fn filled(word: &str, chance: &mut Chance) -> Vec<u8> {
         return word.as_bytes().to_vec();
     }
     let mut out = Vec::new();
-    let mut rest = word;
-    while let Some((before, behind)) = rest.split_once('{') {
+    let mut remaining = word;
+    while let Some((before, behind)) = remaining.split_once('{') {
         out.extend_from_slice(before.as_bytes());
         let (place, behind) = behind.split_once('}').unwrap();
         out.extend(place_filled(place, chance));
-        rest = behind;
+        remaining = behind;
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(remaining.as_bytes());
     out
 }
 

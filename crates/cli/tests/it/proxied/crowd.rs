@@ -111,17 +111,21 @@ async fn converse(port: u16, client: u64, until: Instant) -> u64 {
             known.away(&mut out, &mut expected);
         }
         stream.write_all(&out).await.unwrap();
-        let mut came = vec![0; expected.len()];
-        let reading = stream.read_exact(&mut came);
+        let mut received = vec![0; expected.len()];
+        let reading = stream.read_exact(&mut received);
         let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
         read.expect("replies come in time").unwrap();
-        assert!(came == expected, "client {client}, round {}", known.round);
+        assert!(
+            received == expected,
+            "client {client}, round {}",
+            known.round
+        );
     }
     // Nothing came too much.
     stream.write_all(b"PING\r\n").await.unwrap();
-    let mut came = [0; 7];
-    stream.read_exact(&mut came).await.unwrap();
-    assert_eq!(&came, b"+PONG\r\n");
+    let mut received = [0; 7];
+    stream.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"+PONG\r\n");
     known.round
 }
 

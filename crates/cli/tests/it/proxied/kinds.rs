@@ -48,7 +48,7 @@ impl Values {
     }
 
     fn of_kind(&mut self, kind: &str) -> Vec<u8> {
-        let with = |start: &[u8], rest: Vec<u8>| [start, &rest].concat();
+        let with = |start: &[u8], remaining: Vec<u8>| [start, &remaining].concat();
         let len = 50 + self.below(100);
         match kind {
             "url" => {

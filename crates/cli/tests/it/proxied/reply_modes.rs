@@ -30,21 +30,21 @@ fn are_answered_in_order(wire: &mut Wire, requests: &[&[&str]], expected: &[&str
     wire.set_timeout(TIMEOUT);
     // It may be closed before all is sent.
     let _ = wire.try_send(&bytes);
-    let mut came = Vec::new();
-    while came.len() <= expected.len() {
+    let mut received = Vec::new();
+    while received.len() <= expected.len() {
         let Ok(reply) = wire.try_reply() else {
             break;
         };
-        came.push(reply);
+        received.push(reply);
     }
-    let refused = came.first().is_some_and(|first| first.starts_with("-"));
+    let refused = received.first().is_some_and(|first| first.starts_with("-"));
     let (replies, expected) = match refused {
-        true => (&came[1..], expected),
-        false => (&came[..], &expected[1..]),
+        true => (&received[1..], expected),
+        false => (&received[..], &expected[1..]),
     };
-    assert!(replies.len() <= expected.len(), "{context}: {came:?}");
+    assert!(replies.len() <= expected.len(), "{context}: {received:?}");
     for (reply, expected) in replies.iter().zip(expected) {
-        assert_eq!(reply, *expected, "{context}: {came:?}");
+        assert_eq!(reply, *expected, "{context}: {received:?}");
     }
 }
 

@@ -64,11 +64,11 @@ fn compare(upstream: &str, resp3: bool, pipelined: bool, seed: u64) {
     let names = names(&mix);
     assert!(names.len() >= NAMES, "only {}", names.len());
     let mut chance = Chance::seeded(seed);
-    let mut rest = mix.as_slice();
-    while !rest.is_empty() {
+    let mut remaining = mix.as_slice();
+    while !remaining.is_empty() {
         let groups = if pipelined { 1 + chance.below(40) } else { 1 };
-        let (now, later) = rest.split_at(groups.min(rest.len()));
-        rest = later;
+        let (now, later) = remaining.split_at(groups.min(remaining.len()));
+        remaining = later;
         let requests: Vec<&Words> = now.iter().flatten().collect();
         if pipelined {
             let bytes: Vec<u8> = requests.iter().flat_map(|words| request(words)).collect();
@@ -174,15 +174,15 @@ fn an_unprotected_value_of_300_megabytes_streams_through_in_little_memory() {
         wire.send(&request(&["GET", "big"]));
         // A slow reader does not make the proxy buffer the remainder.
         std::thread::sleep(Duration::from_millis(500));
-        let mut came = vec![0; PIECE];
+        let mut received = vec![0; PIECE];
         let head = format!("${}\r\n", PIECE * PIECES);
-        read_exact(&mut wire, &mut came[..head.len()]);
-        assert_eq!(came[..head.len()], *head.as_bytes());
+        read_exact(&mut wire, &mut received[..head.len()]);
+        assert_eq!(received[..head.len()], *head.as_bytes());
         for _ in 0..PIECES {
-            read_exact(&mut wire, &mut came);
-            assert!(came == piece, "{upstream}");
+            read_exact(&mut wire, &mut received);
+            assert!(received == piece, "{upstream}");
         }
-        read_exact(&mut wire, &mut came[..2]);
+        read_exact(&mut wire, &mut received[..2]);
         assert_eq!(wire.ask(&["STRLEN", "big"]), ":314572800\r\n");
         let peak = memory(pair.proxy.pid(), "VmHWM:");
         assert!(peak < LIMIT_KIB, "{upstream}: {peak} KiB at its peak");

@@ -32,11 +32,14 @@ fn a_server_that_breaks_off_in_a_reply_breaks_off_the_client() {
             assert_eq!(wire.ask(&["PING"]), "+PONG\r\n");
             relay.behaves(Manner::BreaksAfter(left));
             wire.send(&request(&["GET", name]));
-            let came = wire.until_the_end();
+            let received = wire.until_the_end();
             // The beginning of the reply, or an error of the proxy's own; never a mixture.
-            let error = came.starts_with(b"-ERR waxseal cannot reach the store");
-            assert!(error || whole.as_bytes().starts_with(&came), "{upstream}");
-            assert!(came.len() < whole.len(), "{upstream}");
+            let error = received.starts_with(b"-ERR waxseal cannot reach the store");
+            assert!(
+                error || whole.as_bytes().starts_with(&received),
+                "{upstream}"
+            );
+            assert!(received.len() < whole.len(), "{upstream}");
             relay.behaves(Manner::Passes);
         }
         let mut wire = Wire::tcp(proxy.port());
@@ -59,10 +62,10 @@ fn a_server_that_is_killed_and_comes_again_is_used_again() {
         blocked.send(&request(&["BLPOP", "open:queue", "0"]));
         pair.redis.kill();
         for wire in wires.iter_mut().chain([&mut blocked]) {
-            let rest = wire.until_the_end();
-            let said =
-                rest.is_empty() || rest.starts_with(b"-ERR waxseal cannot reach the store: ");
-            assert!(said, "{upstream}: {}", rest.escape_ascii());
+            let remaining = wire.until_the_end();
+            let said = remaining.is_empty()
+                || remaining.starts_with(b"-ERR waxseal cannot reach the store: ");
+            assert!(said, "{upstream}: {}", remaining.escape_ascii());
         }
         // Who comes now is told, and let go.
         let mut wire = pair.wire();
@@ -146,8 +149,8 @@ fn a_reply_that_no_request_explains_ends_the_connection() {
             assert_eq!(wire.ask(&["PING"]), "+PONG\r\n");
             relay.behaves(Manner::Answers(answer.into()));
             wire.send(&request(words));
-            let came = wire.until_the_end();
-            assert!(!contains(&came, b"b\r\n"), "{upstream}: {words:?}");
+            let received = wire.until_the_end();
+            assert!(!contains(&received, b"b\r\n"), "{upstream}: {words:?}");
             relay.behaves(Manner::Passes);
         }
         proxy.stop();

@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection.
 pub(super) struct Wire {
     stream: Stream,
-    came: Vec<u8>,
+    received: Vec<u8>,
     gone: usize,
 }
 
@@ -84,7 +84,7 @@ impl Wire {
     fn over(stream: Stream) -> Self {
         Self {
             stream,
-            came: Vec::new(),
+            received: Vec::new(),
             gone: 0,
         }
     }
@@ -135,14 +135,14 @@ impl Wire {
     pub(super) fn try_reply(&mut self) -> io::Result<Raw> {
         let mut wanted = 0;
         loop {
-            let rest = &self.came[self.gone..];
-            if rest.len() > wanted {
-                match frame(rest) {
+            let remaining = &self.received[self.gone..];
+            if remaining.len() > wanted {
+                match frame(remaining) {
                     Frame::Whole(len) => {
-                        let reply = rest[..len].to_vec();
+                        let reply = remaining[..len].to_vec();
                         self.gone += len;
-                        if self.gone == self.came.len() {
-                            self.came.clear();
+                        if self.gone == self.received.len() {
+                            self.received.clear();
                             self.gone = 0;
                         }
                         return Ok(Raw(reply));
@@ -165,7 +165,7 @@ impl Wire {
         match read {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             len => {
-                self.came.extend_from_slice(&chunk[..len]);
+                self.received.extend_from_slice(&chunk[..len]);
                 Ok(())
             }
         }
@@ -188,8 +188,8 @@ impl Wire {
                 Err(error) => {
                     let silent = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
                     assert!(!silent.contains(&error.kind()), "it stays open");
-                    let rest = self.came.split_off(self.gone);
-                    return rest;
+                    let remaining = self.received.split_off(self.gone);
+                    return remaining;
                 }
             }
         }
@@ -243,16 +243,21 @@ fn frame(bytes: &[u8]) -> Frame {
     let mut at = 0;
     let mut left = 1_usize;
     while left > 0 {
-        let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else {
+        let Some(remaining) = bytes.get(at..).filter(|remaining| !remaining.is_empty()) else {
             return Frame::Needs(at + 1);
         };
-        let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
+        let Some(end) = remaining.windows(2).position(|pair| pair == b"\r\n") else {
             return Frame::Needs(bytes.len() + 1);
         };
-        let number = || std::str::from_utf8(&rest[1..end]).ok()?.parse::<i64>().ok();
+        let number = || {
+            std::str::from_utf8(&remaining[1..end])
+                .ok()?
+                .parse::<i64>()
+                .ok()
+        };
         at += end + 2;
         left -= 1;
-        match rest[0] {
+        match remaining[0] {
             b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => {}
             b'$' | b'!' | b'=' => match number() {
                 Some(-1) => {}

@@ -94,10 +94,7 @@ fn assert_is_sound(seen: &Value, port: u16) {
         "the page asks others"
     );
     assert_eq!(seen["without_scripts"]["sections"], 9);
-    assert_eq!(
-        seen["without_scripts"]["live"],
-        "As it was when it was loaded"
-    );
+    assert_eq!(seen["without_scripts"]["live"], "As of loading the page");
     assert_eq!(seen["without_scripts"]["checked"], "Checking");
     assert_ne!(seen["without_scripts"]["sealed"], "0");
     assert_eq!(seen["without_scripts"]["sealed"], seen["live"]["before"]);

@@ -133,16 +133,16 @@ fn fill(word: &str, scope: Scope, chance: &mut Chance) -> Word {
         return word.as_bytes().to_vec();
     }
     let mut out = Word::new();
-    let mut rest = word;
-    while let Some((before, behind)) = rest.split_once('{') {
+    let mut remaining = word;
+    while let Some((before, behind)) = remaining.split_once('{') {
         let Some((place, behind)) = behind.split_once('}') else {
             break;
         };
         out.extend_from_slice(before.as_bytes());
         out.extend(fill_place(place, scope, chance));
-        rest = behind;
+        remaining = behind;
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(remaining.as_bytes());
     out
 }
 

@@ -66,8 +66,8 @@ impl Link {
 
     /// A reply that has been received in full.
     fn buffered(&mut self) -> Result<Option<Reply>, Silence> {
-        let rest = &self.received[self.start..];
-        let Some((reply, length)) = Reply::parse(rest).map_err(|_| Silence::Malformed)? else {
+        let remaining = &self.received[self.start..];
+        let Some((reply, length)) = Reply::parse(remaining).map_err(|_| Silence::Malformed)? else {
             return Ok(None);
         };
         self.start += length;

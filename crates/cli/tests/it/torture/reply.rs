@@ -92,13 +92,13 @@ pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     let Some(first) = wanted.first() else {
         return true;
     };
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| byte == first) {
-        rest = &rest[at..];
-        if rest.starts_with(wanted) {
+    let mut remaining = bytes;
+    while let Some(at) = remaining.iter().position(|byte| byte == first) {
+        remaining = &remaining[at..];
+        if remaining.starts_with(wanted) {
             return true;
         }
-        rest = &rest[1..];
+        remaining = &remaining[1..];
     }
     false
 }
@@ -109,14 +109,14 @@ pub(super) fn is_sealed(value: &[u8]) -> bool {
 }
 
 fn parse(bytes: &[u8], at: &mut usize) -> Result<Option<Reply>, Malformed> {
-    let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) else {
+    let Some(remaining) = bytes.get(*at..).filter(|remaining| !remaining.is_empty()) else {
         return Ok(None);
     };
-    let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
+    let Some(end) = remaining.windows(2).position(|pair| pair == b"\r\n") else {
         return Ok(None);
     };
-    let kind = rest[0];
-    let line = &rest[1..end];
+    let kind = remaining[0];
+    let line = &remaining[1..end];
     *at += end + 2;
     let mut reply = Reply {
         kind,

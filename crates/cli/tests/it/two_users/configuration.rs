@@ -7,7 +7,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{OTHER, Place, USER, link, program, write};
+use super::{Location, OTHER, USER, link, program, write};
 use crate::program::{KEY, OTHER_KEY, Output};
 
 /// Settings with a mistake that every reader reports.
@@ -23,7 +23,7 @@ const REFUSED: &str = "was not named and";
 
 /// A library that leaves a file behind when it is loaded.
 #[track_caller]
-fn module(place: &Place) -> (PathBuf, PathBuf) {
+fn module(place: &Location) -> (PathBuf, PathBuf) {
     let (source, library, mark) = (place.path("m.c"), place.path("m.so"), place.path("loaded"));
     let code = format!(
         "#include <fcntl.h>\n__attribute__((constructor)) static void run(void) \
@@ -62,7 +62,7 @@ fn what_another_user_can_write_does_not_count() {
     ];
     for (name, text, mark) in MARKS {
         for (owner, mode, file_owner, file_mode, counts) in cases {
-            let place = Place::new();
+            let place = Location::new();
             let directory = place.directory("work", owner, mode);
             write(&directory.join(name), text, file_owner, file_mode);
             let user = program(USER, &directory).env("REDIS_ENCRYPTION_KEY", KEY);
@@ -102,7 +102,7 @@ fn what_another_user_can_write_does_not_count() {
 #[test]
 fn links_count_only_where_no_one_else_can_make_one() {
     for (name, text, mark) in MARKS {
-        let place = Place::new();
+        let place = Location::new();
         let (own, shared) = (
             place.directory("own", USER, 0o755),
             place.directory("tmp", 0, 0o1777),
@@ -145,7 +145,7 @@ fn links_count_only_where_no_one_else_can_make_one() {
 
 #[test]
 fn another_users_directory_runs_none_of_that_users_code() {
-    let place = Place::new();
+    let place = Location::new();
     let (module, mark) = module(&place);
     let trap = place.directory("trap", OTHER, 0o755);
     let config = format!(
@@ -191,7 +191,7 @@ fn another_users_directory_runs_none_of_that_users_code() {
 
 #[test]
 fn lines_of_an_application_stop_nothing() {
-    let place = Place::new();
+    let place = Location::new();
     // Where a group writes, as with the umask 002, nothing of the file counts, and only ours is missed.
     let shared = place.directory("shared", USER, 0o775);
     write(
@@ -232,7 +232,7 @@ fn lines_of_an_application_stop_nothing() {
 
 #[test]
 fn a_file_that_can_be_read_only_once_is_read_once() {
-    let place = Place::new();
+    let place = Location::new();
     let own = place.directory("own", 0, 0o755);
     let server = waxseal_testing::RedisServer::start();
     // As `--env-file <(sops -d secrets.env)` gives it.
@@ -281,7 +281,7 @@ fn a_file_that_can_be_read_only_once_is_read_once() {
 
 #[test]
 fn a_token_goes_to_no_address_that_was_merely_found() {
-    let place = Place::new();
+    let place = Location::new();
     for name in ["VAULT_ADDR", "BAO_ADDR"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -307,7 +307,7 @@ fn a_token_goes_to_no_address_that_was_merely_found() {
 
 #[test]
 fn logs_and_copies_go_to_no_path_that_was_merely_found() {
-    let place = Place::new();
+    let place = Location::new();
     let own = place.directory("own", 0, 0o755);
     let (log, copy) = (place.path("audit.jsonl"), place.path("copy.json"));
     let trail = "audit_log_key = \"env:TRAIL_KEY\"\n";

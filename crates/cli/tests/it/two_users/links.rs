@@ -8,14 +8,14 @@ use std::process::Command;
 
 use waxseal_testing::RedisServer;
 
-use super::{OTHER, Place, USER, give, link, program, set_mode, write};
+use super::{Location, OTHER, USER, give, link, program, set_mode, write};
 use crate::keyring::QUICK;
 use crate::program::{KEY, OTHER_KEY, Program, wait_until};
 use crate::records::server_with_states;
 
 /// A keyring in a directory of the service, made by its user; and root beside it.
 #[track_caller]
-fn ring(place: &Place, server: &RedisServer) -> (std::path::PathBuf, Program) {
+fn ring(place: &Location, server: &RedisServer) -> (std::path::PathBuf, Program) {
     let state = place.directory("service", OTHER, 0o755);
     let with = |user, state: &Path| {
         let copies = format!("copies-{user}");
@@ -33,7 +33,7 @@ fn ring(place: &Place, server: &RedisServer) -> (std::path::PathBuf, Program) {
 
 #[test]
 fn a_lock_that_is_a_link_another_name_or_a_pipe_is_not_opened_and_gives_nothing_away() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let (state, root) = ring(&place, &server);
     let treasure = place.treasure("root's own\n");
     let url = format!("file:{}", state.join("ring.json").display());
@@ -84,7 +84,7 @@ fn a_lock_that_is_a_link_another_name_or_a_pipe_is_not_opened_and_gives_nothing_
 #[test]
 fn papers_beside_a_keyring_that_are_links_are_not_replaced_and_not_read() {
     for paper in [".reports", ".leader"] {
-        let (place, server) = (Place::new(), RedisServer::start());
+        let (place, server) = (Location::new(), RedisServer::start());
         let (state, root) = ring(&place, &server);
         let treasure = place.treasure("root's own\n");
         let url = format!("file:{}", state.join("ring.json").display());
@@ -108,7 +108,7 @@ fn papers_beside_a_keyring_that_are_links_are_not_replaced_and_not_read() {
 
 #[test]
 fn a_keyring_that_another_users_link_leads_to_is_not_touched() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let (state, root) = ring(&place, &server);
     let ring = state.join("ring.json");
     let url = format!("file:{}", ring.display());
@@ -135,7 +135,7 @@ fn a_keyring_that_another_users_link_leads_to_is_not_touched() {
 
 #[test]
 fn an_audit_log_and_its_state_are_not_written_through_links() {
-    let (place, server) = (Place::new(), server_with_states(1));
+    let (place, server) = (Location::new(), server_with_states(1));
     let state = place.directory("service", OTHER, 0o755);
     let treasure = place.treasure("root's own\n");
     let log = state.join("audit.jsonl");
@@ -167,7 +167,7 @@ fn an_audit_log_and_its_state_are_not_written_through_links() {
 
 #[test]
 fn a_checkpoint_is_not_written_through_a_link() {
-    let (place, server) = (Place::new(), server_with_states(200));
+    let (place, server) = (Location::new(), server_with_states(200));
     let state = place.directory("service", OTHER, 0o755);
     let treasure = place.treasure("root's own\n");
     let root = program(0, place.0.path())
@@ -195,7 +195,7 @@ fn a_checkpoint_is_not_written_through_a_link() {
 
 #[test]
 fn a_checkpoint_that_root_left_in_a_services_directory_is_replaced_by_the_service() {
-    let (place, server) = (Place::new(), server_with_states(200));
+    let (place, server) = (Location::new(), server_with_states(200));
     let state = place.directory("service", USER, 0o755);
     let checkpoint = state.join("checkpoint.json");
     write(&checkpoint, "{}", 0, 0o640);
@@ -214,7 +214,7 @@ fn a_checkpoint_that_root_left_in_a_services_directory_is_replaced_by_the_servic
 
 #[test]
 fn a_checkpoint_of_another_user_or_with_another_name_is_not_replaced() {
-    let (place, server) = (Place::new(), server_with_states(200));
+    let (place, server) = (Location::new(), server_with_states(200));
     let shared = place.directory("tmp", 0, 0o1777);
     let checkpoint = shared.join("checkpoint.json");
     let path = checkpoint.to_str().unwrap();
@@ -244,7 +244,7 @@ fn a_checkpoint_of_another_user_or_with_another_name_is_not_replaced() {
 
 #[test]
 fn an_embedded_store_is_not_opened_through_another_users_link() {
-    let place = Place::new();
+    let place = Location::new();
     let state = place.directory("service", OTHER, 0o755);
     // An empty file becomes a store.
     let treasure = place.treasure("");
@@ -267,7 +267,7 @@ fn an_embedded_store_is_not_opened_through_another_users_link() {
 
 #[test]
 fn files_of_another_user_in_a_directory_of_everybody_are_not_written_to() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let shared = place.directory("tmp", 0, 0o1777);
     let copies = place.directory("copies", USER, 0o700);
     let user = program(USER, &shared)
@@ -289,7 +289,7 @@ fn files_of_another_user_in_a_directory_of_everybody_are_not_written_to() {
 
 #[test]
 fn reports_and_backups_do_not_go_where_another_users_link_leads() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let (state, root) = ring(&place, &server);
     let url = format!("file:{}", state.join("ring.json").display());
     let own = place.directory("own", 0, 0o700);
@@ -313,7 +313,7 @@ fn reports_and_backups_do_not_go_where_another_users_link_leads() {
 
 #[test]
 fn man_pages_are_not_written_through_links() {
-    let place = Place::new();
+    let place = Location::new();
     let pages = place.directory("man1", OTHER, 0o755);
     let treasure = place.treasure("root's own\n");
     link(&treasure.path, &pages.join("waxseal.1"), OTHER);

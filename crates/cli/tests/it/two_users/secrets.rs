@@ -1,11 +1,11 @@
 //! Secrets in a file of variables that others can read.
 
-use super::{Place, USER, program, write};
+use super::{Location, USER, program, write};
 use crate::program::KEY;
 
 #[test]
 fn a_file_of_variables_that_others_can_read_is_refused_as_a_key_file_is() {
-    let place = Place::new();
+    let place = Location::new();
     let own = place.directory("own", USER, 0o755);
     let user = program(USER, &own);
     let secrets = [

@@ -9,11 +9,11 @@ use std::path::Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use waxseal_testing::RedisServer;
 
-use super::{OTHER, Place, USER, give, link, program};
+use super::{Location, OTHER, USER, give, link, program};
 use crate::program::{KEY, Running};
 
 #[track_caller]
-fn start(user: u32, place: &Place, server: &RedisServer, flags: &[&str]) -> Running {
+fn start(user: u32, place: &Location, server: &RedisServer, flags: &[&str]) -> Running {
     let words = [&["proxy", "--protect", "wa:*"], flags].concat();
     program(user, place.0.path())
         .env("REDIS_URL", &server.url())
@@ -31,7 +31,7 @@ fn stale(path: &Path, owner: u32) {
 
 #[test]
 fn a_socket_has_its_mode_before_it_has_its_name() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let directory = place.directory("run", USER, 0o755);
     let watch = inotify::init(CreateFlags::NONBLOCK).unwrap();
     let events = WatchFlags::CREATE | WatchFlags::ATTRIB | WatchFlags::MOVED_TO;
@@ -65,7 +65,7 @@ fn a_socket_has_its_mode_before_it_has_its_name() {
 
 #[test]
 fn only_a_socket_that_this_user_left_behind_is_replaced() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let directory = place.directory("run", OTHER, 0o755);
     let socket = directory.join("redis.sock");
     let listen = format!("unix:{}", socket.display());
@@ -112,7 +112,7 @@ fn only_a_socket_that_this_user_left_behind_is_replaced() {
 
 #[test]
 fn a_socket_is_made_whatever_the_umask_takes_away() {
-    let (place, server) = (Place::new(), RedisServer::start());
+    let (place, server) = (Location::new(), RedisServer::start());
     let directory = place.directory("run", USER, 0o755);
     let socket = directory.join("redis.sock");
     let listen = format!("unix:{}", socket.display());

@@ -120,16 +120,16 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn rest(self, at: usize) -> &'t str {
+    fn remaining(self, at: usize) -> &'t str {
         self.text.get(at..).unwrap_or_default()
     }
 
     /// The first position from here on whose letter is none of these.
     fn skip(self, at: usize, is_skipped: fn(char) -> bool) -> usize {
-        let rest = self.rest(at);
-        at + rest
+        let remaining = self.remaining(at);
+        at + remaining
             .find(|letter| !is_skipped(letter))
-            .unwrap_or(rest.len())
+            .unwrap_or(remaining.len())
     }
 
     fn is_line_start(self, at: usize) -> bool {
@@ -139,16 +139,16 @@ impl<'t> Reader<'t> {
 
     /// The beginning of the next line, if there is one.
     fn next_line(self, at: usize) -> Option<usize> {
-        let rest = self.rest(at);
-        let end = rest.find(is_line_end)?;
-        let letter = rest.get(end..)?.chars().next()?;
+        let remaining = self.remaining(at);
+        let end = remaining.find(is_line_end)?;
+        let letter = remaining.get(end..)?.chars().next()?;
         Some(at + end + letter.len_utf8())
     }
 
     /// The assignment that begins on this line, or after empty ones from here on.
     fn assignment(self, line: usize) -> Option<Assignment<'t>> {
         let start = self.skip(line, is_space);
-        let exported = self.rest(start).strip_prefix("export").map(|_| {
+        let exported = self.remaining(start).strip_prefix("export").map(|_| {
             let behind = start + "export".len();
             (behind, self.skip(behind, is_space))
         });
@@ -171,11 +171,11 @@ impl<'t> Reader<'t> {
         let end = self.skip(at, is_of_name);
         let name = self.text.get(at..end).filter(|name| !name.is_empty())?;
         let sign = self.skip(end, is_space);
-        if self.rest(sign).starts_with('=') {
+        if self.remaining(sign).starts_with('=') {
             return Some((name, at, sign + 1));
         }
         // A colon follows the name directly, and white space follows the colon.
-        let space = self.rest(end).strip_prefix(':')?.chars().next()?;
+        let space = self.remaining(end).strip_prefix(':')?.chars().next()?;
         is_space(space).then(|| (name, at, end + 1 + space.len_utf8()))
     }
 
@@ -184,8 +184,8 @@ impl<'t> Reader<'t> {
         if let Some(quoted) = self.quoted(self.skip(at, is_space)) {
             return quoted;
         }
-        let rest = self.rest(at);
-        let end = at + rest.find(['#', '\n']).unwrap_or(rest.len());
+        let remaining = self.remaining(at);
+        let end = at + remaining.find(['#', '\n']).unwrap_or(remaining.len());
         let written = self.text.get(at..end).unwrap_or_default();
         let line_end = self.rest_of_line(end).unwrap_or(end);
         (written.trim_matches(is_space), line_end)
@@ -194,10 +194,14 @@ impl<'t> Reader<'t> {
     /// A value in quotes that nothing follows. A quote after a backslash ends it only where no
     /// other does.
     fn quoted(self, at: usize) -> Option<(&'t str, usize)> {
-        let quote = self.rest(at).chars().next().filter(|it| is_quote(*it))?;
+        let quote = self
+            .remaining(at)
+            .chars()
+            .next()
+            .filter(|it| is_quote(*it))?;
         let mut candidates = Vec::new();
         let mut before = quote;
-        for (index, letter) in self.rest(at).char_indices().skip(1) {
+        for (index, letter) in self.remaining(at).char_indices().skip(1) {
             if letter == quote {
                 candidates.push(at + index + 1);
                 if before != '\\' {
@@ -216,9 +220,9 @@ impl<'t> Reader<'t> {
     /// may continue over further lines, up to a comment there.
     fn rest_of_line(self, at: usize) -> Option<usize> {
         let next = self.skip(at, is_space);
-        let rest = self.rest(next);
-        if rest.is_empty() || rest.starts_with('#') {
-            return Some(next + rest.find(is_line_end).unwrap_or(rest.len()));
+        let remaining = self.remaining(next);
+        if remaining.is_empty() || remaining.starts_with('#') {
+            return Some(next + remaining.find(is_line_end).unwrap_or(remaining.len()));
         }
         let space = self.text.get(at..next)?;
         space.rfind(is_line_end).map(|end| at + end)

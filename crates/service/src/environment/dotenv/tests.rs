@@ -70,7 +70,7 @@ fn a_line_that_an_application_skips_or_reads_otherwise_is_refused() {
         assert_eq!(refused, "line 2 has a quote that is not closed", "{line}");
     }
     let swallowed = "A='it\nREDIS_URL=redis://h\nB=2'";
-    let told = "line 2 stands in a value that begins on line 1";
+    let told = "line 2 is in a value that begins on line 1";
     assert_eq!(refusal(swallowed), told);
     assert_eq!(refusal("A:\nREDIS_URL=redis://h"), told);
     let latin = refusal(b"A=1\nREDIS_URL=redis://:caf\xe9@h");

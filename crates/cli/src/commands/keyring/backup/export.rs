@@ -26,7 +26,7 @@ struct Exported<'a> {
 }
 
 /// The output that was asked for.
-enum Wanted<'a> {
+enum Destination<'a> {
     ToRecipients(&'a Path, Recipients),
     InShares(&'a Path, Split),
 }
@@ -58,12 +58,14 @@ pub(in super::super) async fn run(
     resources.trail.add_detail("version", ring.version());
     let mut files = NewFiles::default();
     let id = match &wanted {
-        Wanted::ToRecipients(path, recipients) => {
+        Destination::ToRecipients(path, recipients) => {
             let file = backup.seal(recipients)?;
             files.write(path, &file)?;
             Backup::id(file.as_bytes())?
         }
-        Wanted::InShares(directory, split) => write_shares(&mut files, directory, &backup, *split)?,
+        Destination::InShares(directory, split) => {
+            write_shares(&mut files, directory, &backup, *split)?
+        }
     };
     let (files, next) = (files.keep(), wanted.next());
     if output::is_json() {
@@ -92,9 +94,9 @@ pub(in super::super) async fn run(
     Ok(Ended::Done)
 }
 
-fn wanted(args: &ExportArgs) -> Result<Wanted<'_>, Failure> {
+fn wanted(args: &ExportArgs) -> Result<Destination<'_>, Failure> {
     if let (Some(split), Some(out)) = (args.shares, &args.out) {
-        return Ok(Wanted::InShares(out, split));
+        return Ok(Destination::InShares(out, split));
     }
     let Some(file) = &args.file else {
         return Err(Failure::usage("no file to write is named"));
@@ -117,7 +119,7 @@ fn wanted(args: &ExportArgs) -> Result<Wanted<'_>, Failure> {
     if args.recipient.is_empty() && args.recipients_file.is_empty() {
         return Err(BackupError::NoRecipient.into());
     }
-    Ok(Wanted::ToRecipients(file, recipients))
+    Ok(Destination::ToRecipients(file, recipients))
 }
 
 /// Writes the backup and its shares; returns the id of the backup.
@@ -152,7 +154,7 @@ fn share_in(directory: &Path, number: u8) -> PathBuf {
     directory.join(format!("share-{number}.txt"))
 }
 
-impl Wanted<'_> {
+impl Destination<'_> {
     fn paths(&self) -> Vec<PathBuf> {
         match self {
             Self::ToRecipients(path, _) => vec![path.to_path_buf()],

@@ -45,7 +45,10 @@ impl NewFiles {
             Ok(location) => self.directory = Some(location),
             Err(_) if path.is_dir() => {}
             Err(error) => {
-                let text = format!("the directory {} cannot be made: {error}", path.display());
+                let text = format!(
+                    "the directory {} cannot be created: {error}",
+                    path.display()
+                );
                 return Err(Failure::failed(text).hint("name another one with --out"));
             }
         }
@@ -120,17 +123,17 @@ mod tests {
     #[test]
     fn files_are_written_all_or_none() {
         let directory = TempDir::new().unwrap();
-        let (made, there) = (
+        let (created, there) = (
             directory.path().join("made"),
             directory.path().join("there"),
         );
         fs::write(&there, "mine").unwrap();
         let mut files = NewFiles::default();
-        files.directory(&made).unwrap();
-        files.write(&made.join("a"), "a").unwrap();
+        files.directory(&created).unwrap();
+        files.write(&created.join("a"), "a").unwrap();
         assert!(files.write(&there, "b").is_err());
         drop(files);
-        assert!(!made.exists());
+        assert!(!created.exists());
         assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
         // An existing directory stays, with its content.
         let mut files = NewFiles::default();

@@ -64,7 +64,7 @@ pub(in super::super) async fn run(
 
 fn exists(location: &str) -> Failure {
     Failure::failed(format!("there is a keyring at {location} already")).hint(
-        "nothing was changed; waxseal keyring status tells what it holds. A backup is imported only \
+        "nothing was changed; waxseal keyring status shows what it holds. A backup is imported only \
          where there is none: if that one is worth nothing, move it away first",
     )
 }

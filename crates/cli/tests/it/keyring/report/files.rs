@@ -19,7 +19,7 @@ fn without_a_keyring_there_is_a_page_and_no_signed_report() {
     assert!(
         output
             .stderr
-            .contains("hint: waxseal keyring init makes one"),
+            .contains("hint: waxseal keyring init creates one"),
         "{}",
         output.stderr
     );

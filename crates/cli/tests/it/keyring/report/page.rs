@@ -5,21 +5,21 @@ use super::*;
 /// The number in an element with this mark, after this text of a page.
 #[track_caller]
 fn figure(page: &str, after: &str, mark: &str) -> u64 {
-    let (_, rest) = page
+    let (_, remaining) = page
         .split_once(after)
         .unwrap_or_else(|| panic!("no {after} in {page}"));
     let mark = format!("{mark}\">");
-    let (_, rest) = rest
+    let (_, remaining) = remaining
         .split_once(&mark)
-        .unwrap_or_else(|| panic!("no {mark} in {rest}"));
-    let digits: String = rest
+        .unwrap_or_else(|| panic!("no {mark} in {remaining}"));
+    let digits: String = remaining
         .chars()
         .take_while(|c| c.is_ascii_digit() || *c == ',')
         .filter(char::is_ascii_digit)
         .collect();
     digits
         .parse()
-        .unwrap_or_else(|_| panic!("no number behind {mark} in {rest}"))
+        .unwrap_or_else(|_| panic!("no number behind {mark} in {remaining}"))
 }
 
 #[test]
@@ -56,9 +56,9 @@ fn a_page_shows_the_figures_of_the_json_that_it_carries() {
             figure(&page, &row, "data-figure=\"values"),
             number(&key["values"])
         );
-        let (_, rest) = page.split_once(&row).unwrap();
+        let (_, remaining) = page.split_once(&row).unwrap();
         for word in ["state", "first_expiry", "last_expiry"] {
-            let row = rest.split("</tr>").next().unwrap();
+            let row = remaining.split("</tr>").next().unwrap();
             let told = key[word].as_str().unwrap_or("–");
             assert!(row.contains(told), "{told} in {row}");
         }

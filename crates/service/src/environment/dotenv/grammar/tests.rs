@@ -84,7 +84,7 @@ impl Numbers {
     }
 }
 
-fn made(numbers: &mut Numbers, number: u32) -> String {
+fn created(numbers: &mut Numbers, number: u32) -> String {
     let mut text = String::new();
     // Lines as people write them, with parts anywhere in them; and parts alone.
     let lines = match number % 3 {
@@ -129,7 +129,7 @@ fn read(bytes: &[u8]) -> BTreeMap<String, String> {
 fn every_text_sets_what_it_sets_for_node() {
     let mut numbers = Numbers(0x5eed_2026_1130_0001);
     let mut texts: Vec<Vec<u8>> = (0..TEXTS)
-        .map(|it| made(&mut numbers, it).into_bytes())
+        .map(|it| created(&mut numbers, it).into_bytes())
         .collect();
     // Bytes that are none of UTF-8, in comments and values.
     for at in (0..texts.len()).step_by(7) {

@@ -1,4 +1,4 @@
-//! Single figures, refused commands and sweeps, as metrics tell them.
+//! Figures and sweeps of the page, read from the metrics.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn figure(id: &'static str, label: &'static str, count: f64, note: String) -> Fi
     }
 }
 
-/// What went through the process since its start.
+/// The totals since the start of the process.
 pub(super) fn figures(now: &Snapshot, has_clients: bool) -> Vec<Figure> {
     let mut figures = values(now);
     if has_clients {
@@ -30,31 +30,31 @@ pub(super) fn figures(now: &Snapshot, has_clients: bool) -> Vec<Figure> {
     figures
 }
 
-/// Calls of custodians, in words; `None` where there were none.
+/// The calls of custodians as text; `None` if there were none.
 pub(super) fn custodians(now: &Snapshot) -> Option<String> {
     let calls = now.sum(&CUSTODIAN_CALLS, &[]);
     let failed = calls - now.sum(&CUSTODIAN_CALLS, &[("outcome", "ok")]);
     let [calls, failed] = [calls, failed].map(|count| count as u64);
-    let words = || {
+    let text = || {
         format!(
             "calls of custodians by this process: {}, failed: {}",
             thousands(calls),
             thousands(failed)
         )
     };
-    (calls > 0).then(words)
+    (calls > 0).then(text)
 }
 
-/// The keys of users that this process has in memory, in words.
+/// The cached keys of users as text.
 pub(super) fn user_keys(now: &Snapshot) -> String {
-    let at_hand = thousands(now.sum(&USER_KEY_CACHE_ENTRIES, &[]) as u64);
+    let cached = thousands(now.sum(&USER_KEY_CACHE_ENTRIES, &[]) as u64);
     let all = now.sum(&USER_KEY_CACHE_LOOKUPS, &[]) as u64;
     let hits = now.sum(&USER_KEY_CACHE_LOOKUPS, &[("result", "hit")]) as u64;
-    let found = match all {
+    let hit_ratio = match all {
         0 => String::new(),
         all => format!(", which served {} of the lookups", percent(hits, all)),
     };
-    format!("One for each user; in the memory of this process: {at_hand}{found}.")
+    format!("One for each user; in the memory of this process: {cached}{hit_ratio}.")
 }
 
 fn values(now: &Snapshot) -> Vec<Figure> {
@@ -86,18 +86,19 @@ fn values(now: &Snapshot) -> Vec<Figure> {
     ]
 }
 
-/// Why values did not open.
+/// The reasons for which values did not open.
 fn reasons(now: &Snapshot) -> String {
     let mut reasons: BTreeMap<&str, f64> = BTreeMap::new();
     for series in now.series(&OPENS) {
-        if series.label("result") != "ok" && series.value > 0.0 {
-            *reasons.entry(series.label("result")).or_default() += series.value;
+        if series.label("result") != "ok" && series.value() > 0.0 {
+            *reasons.entry(series.label("result")).or_default() += series.value();
         }
     }
-    let words = reasons.iter();
-    let words = words
-        .map(|(word, count)| format!("{} {}", thousands(*count as u64), word.replace('_', " ")));
-    words.collect::<Vec<_>>().join(", ")
+    let reasons = reasons.iter().map(|(reason, count)| {
+        let reason = reason.replace('_', " ");
+        format!("{} {reason}", thousands(*count as u64))
+    });
+    reasons.collect::<Vec<_>>().join(", ")
 }
 
 fn traffic(now: &Snapshot) -> Vec<Figure> {
@@ -130,7 +131,7 @@ fn traffic(now: &Snapshot) -> Vec<Figure> {
     ]
 }
 
-/// The figures of the keyring; none without one.
+/// The figures of the keyring; empty without one.
 pub(super) fn keyring(now: &Snapshot) -> Vec<Figure> {
     if now.series(&KEYRING_VERSION).is_empty() {
         return Vec::new();
@@ -162,7 +163,7 @@ pub(super) fn sweeps(now: &Snapshot) -> Vec<SweepRow> {
             progress: now.sum(&SWEEP_PROGRESS, &of_task),
             ended_ms: (ended > 0.0).then_some((ended * 1000.0) as u64),
             verdicts: verdicts
-                .map(|series| (series.label("verdict").to_owned(), series.value as u64))
+                .map(|series| (series.label("verdict").to_owned(), series.value() as u64))
                 .collect(),
         }
     };

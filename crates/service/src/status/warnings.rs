@@ -1,5 +1,5 @@
-//! What is wrong with this process, in the words of the alert rules (`deploy/alerts.yml`), with what to
-//! do. The rules look at all processes over time; this looks at one, at once.
+//! Warnings about this process, named after the alert rules (`deploy/alerts.yml`), each with a remedy. The rules evaluate all
+//! processes over time; this evaluates one process now.
 
 use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
@@ -8,67 +8,67 @@ use waxseal_metrics::names::{
 };
 use waxseal_page::format::{clock_time, span, thousands};
 use waxseal_page::status::{Activity, Severity, Warning};
-use waxseal_service::now_ms;
 
 use super::Known;
 use super::checks::DOCTOR_TIMEOUT;
+use crate::now_ms;
 
 mod process;
 
-/// For connections to the server, as the rule has it.
-const BROKEN: f64 = 5.0;
+/// The number of failed connections to the server above which the rule fires.
+const MAX_BROKEN: f64 = 5.0;
 
-/// Everything that is wrong, the worst first.
-pub(super) fn of(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warning> {
-    let lately = Lately {
+/// All warnings, the most severe first.
+pub(super) fn find(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warning> {
+    let growth = Growth {
         now,
         before: known.history.before(),
     };
     let mut found = Vec::new();
     found.extend(starting(known, has_clients));
     if has_clients {
-        found.extend(server(known, &lately));
-        found.extend(clients(&lately));
+        found.extend(server(known, &growth));
+        found.extend(clients(&growth));
     }
     found.extend(mode(now));
-    found.extend(values(&lately));
-    found.extend(counted(known, &lately));
+    found.extend(values(&growth));
+    found.extend(counted(known, &growth));
     if is_trial(now) {
-        // They are plain on purpose, and sealing them would break the trial.
+        // In a trial values are plain on purpose, and sealing them would break it.
         let is_of_plain = |it: &Warning| {
             let alert = it.alert.unwrap_or_default();
             matches!(alert, "WaxsealPlainValues" | "WaxsealPlainInStore")
         };
         found.retain(|warning| !is_of_plain(warning));
     }
-    found.extend(keys(now, known, &lately));
+    found.extend(keys(now, known, &growth));
     found.extend(doctor(known));
-    found.extend(process::of(now, &lately));
+    found.extend(process::find(now, &growth));
     found.sort_by_key(|warning| warning.severity);
     found
 }
 
-/// Counters, compared with those of some minutes ago.
-struct Lately<'a> {
+/// The growth of counters in the last 10 minutes.
+struct Growth<'a> {
     now: &'a Snapshot,
     before: &'a Snapshot,
 }
 
-impl Lately<'_> {
-    fn grew(&self, metric: &waxseal_metrics::Metric, labels: &[(&str, &str)]) -> f64 {
+impl Growth<'_> {
+    fn of(&self, metric: &waxseal_metrics::Metric, labels: &[(&str, &str)]) -> f64 {
         self.now.sum(metric, labels) - self.before.sum(metric, labels)
     }
 
-    /// How much a counter grew, over several words of one label; `None` if it did not.
-    fn grew_by(
+    /// The growth over several values of one label, as text; `None` if it is 0.
+    fn of_any(
         &self,
         metric: &waxseal_metrics::Metric,
         label: &str,
-        words: &[&str],
+        values: &[&str],
     ) -> Option<String> {
-        let grown: f64 = words
+        let grown: f64 = values
             .iter()
-            .map(|word| self.grew(metric, &[(label, word)]))
+            .map(|value| self.of(metric, &[(label, value)]))
             .sum();
         (grown > 0.0).then(|| thousands(grown as u64))
     }
@@ -104,7 +104,7 @@ fn of_no_rule(text: impl Into<String>, advice: &str) -> Warning {
 
 /// A process that is not open yet, unless its server alone is the reason.
 fn starting(known: &Known, has_clients: bool) -> Option<Warning> {
-    if known.started || known.server.is_some() {
+    if known.started || known.server_error.is_some() {
         return None;
     }
     let why = match &known.waits_for {
@@ -125,9 +125,9 @@ fn starting(known: &Known, has_clients: bool) -> Option<Warning> {
     })
 }
 
-fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+fn server(known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
-    if let Some(why) = known.server {
+    if let Some(why) = known.server_error {
         found.push(critical(
             "WaxsealNotReady",
             format!("The server cannot be used: {why}."),
@@ -136,8 +136,8 @@ fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         ));
     }
     let broken =
-        lately.grew(&UPSTREAM_ERRORS, &[]) - lately.grew(&UPSTREAM_ERRORS, &[("kind", "entrance")]);
-    if broken > BROKEN {
+        growth.of(&UPSTREAM_ERRORS, &[]) - growth.of(&UPSTREAM_ERRORS, &[("kind", "entrance")]);
+    if broken > MAX_BROKEN {
         found.push(critical(
             "WaxsealServerUnreachable",
             format!(
@@ -150,9 +150,9 @@ fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     found
 }
 
-fn clients(lately: &Lately<'_>) -> Vec<Warning> {
+fn clients(growth: &Growth<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
-    if let Some(count) = lately.grew_by(&SERVER_ERRORS, "kind", &["oom", "misconf"]) {
+    if let Some(count) = growth.of_any(&SERVER_ERRORS, "kind", &["oom", "misconf"]) {
         found.push(critical(
             "WaxsealStoreFull",
             format!("Writes that the store refused within 10 minutes: {count}."),
@@ -160,7 +160,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
              What is stored there is safe.",
         ));
     }
-    let away = lately.grew(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]);
+    let away = growth.of(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]);
     if away > 0.0 {
         found.push(warning(
             "WaxsealClientsTurnedAway",
@@ -171,7 +171,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
             "Raise `--max-connections`, and `maxclients` of the server with it.",
         ));
     }
-    let refused = lately.grew(&REFUSED_COMMANDS, &[]);
+    let refused = growth.of(&REFUSED_COMMANDS, &[]);
     if refused > 0.0 {
         found.push(Warning {
             severity: Severity::Info,
@@ -211,8 +211,8 @@ fn mode(now: &Snapshot) -> Option<Warning> {
     })
 }
 
-fn decoys(lately: &Lately<'_>) -> Option<Warning> {
-    let opened = lately.grew(&DECOYS_OPENED, &[]);
+fn decoys(growth: &Growth<'_>) -> Option<Warning> {
+    let opened = growth.of(&DECOYS_OPENED, &[]);
     (opened > 0.0).then(|| {
         critical(
             "WaxsealDecoyOpened",
@@ -223,10 +223,10 @@ fn decoys(lately: &Lately<'_>) -> Option<Warning> {
     })
 }
 
-fn values(lately: &Lately<'_>) -> Vec<Warning> {
+fn values(growth: &Growth<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
-    found.extend(decoys(lately));
-    if let Some(count) = lately.grew_by(&OPENS, "result", &["refused", "malformed"]) {
+    found.extend(decoys(growth));
+    if let Some(count) = growth.of_any(&OPENS, "result", &["refused", "malformed"]) {
         found.push(critical(
             "WaxsealValuesDoNotOpen",
             format!("Values that did not open within 10 minutes: {count}."),
@@ -234,8 +234,8 @@ fn values(lately: &Lately<'_>) -> Vec<Warning> {
              log names the records; `waxseal inspect NAME` says why.",
         ));
     }
-    let unknown = lately.grew_by(&OPENS, "result", &["unknown_key"]);
-    let none = lately.grew_by(&SEALS, "result", &["no_key"]);
+    let unknown = growth.of_any(&OPENS, "result", &["unknown_key"]);
+    let none = growth.of_any(&SEALS, "result", &["no_key"]);
     if let Some(count) = unknown.or(none) {
         found.push(critical(
             "WaxsealKeyMissing",
@@ -244,28 +244,28 @@ fn values(lately: &Lately<'_>) -> Vec<Warning> {
              sealed under. Nothing is lost as long as the values are stored.",
         ));
     }
-    if let Some(count) = lately.grew_by(&OPENS, "result", &["compromised"]) {
+    if let Some(count) = growth.of_any(&OPENS, "result", &["compromised"]) {
         found.push(warning(
             "WaxsealCompromisedKeyMet",
             format!("Values under a compromised key, which were not opened: {count}."),
             "`waxseal rotate --open-compromised` brings those under the sealing key that are genuine.",
         ));
     }
-    if let Some(count) = lately.grew_by(&OPENS, "result", &["plaintext"]) {
+    if let Some(count) = growth.of_any(&OPENS, "result", &["plaintext"]) {
         found.push(warning(
             "WaxsealPlainValues",
             format!("Plain values refused within 10 minutes: {count}."),
             "`waxseal migrate` seals them; find out who writes without Waxseal.",
         ));
-    } else if lately.grew(&PLAIN_VALUES, &[]) > 0.0 {
-        let count = thousands(lately.grew(&PLAIN_VALUES, &[]) as u64);
+    } else if growth.of(&PLAIN_VALUES, &[]) > 0.0 {
+        let count = thousands(growth.of(&PLAIN_VALUES, &[]) as u64);
         found.push(warning(
             "WaxsealPlainValues",
             format!("Plain values read within 10 minutes: {count}."),
             "`waxseal migrate` seals them; find out who writes without Waxseal.",
         ));
     }
-    let aside = lately.grew(&QUARANTINED_VALUES, &[]);
+    let aside = growth.of(&QUARANTINED_VALUES, &[]);
     if aside > 0.0 {
         found.push(warning(
             "WaxsealQuarantine",
@@ -279,12 +279,12 @@ fn values(lately: &Lately<'_>) -> Vec<Warning> {
     found
 }
 
-/// Findings of the last count, with its time: they stay until the next one.
-fn counted(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+/// Findings of the last count, shown with its time until the next one.
+fn counted(known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
     let counted = &known.counted;
     let mut found = Vec::new();
-    // Without the server nothing can be counted: that is told already.
-    if let (Activity::Failed(why, _), None) = (&counted.activity, known.server) {
+    // If the server cannot be used, there is a warning already.
+    if let (Activity::Failed(why, _), None) = (&counted.activity, known.server_error) {
         found.push(Warning {
             see: Some("coverage"),
             ..of_no_rule(
@@ -318,8 +318,8 @@ fn counted(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
             "`waxseal migrate` seals them while applications run. Then check again.",
         ));
     }
-    let has_sealed = lately.now.sum(&SEALS, &[("result", "ok")]) > 0.0;
-    if counted.is_of_nothing() && !has_sealed {
+    let has_sealed = growth.now.sum(&SEALS, &[("result", "ok")]) > 0.0;
+    if counted.is_empty() && !has_sealed {
         found.push(Warning {
             see: Some("coverage"),
             ..of_no_rule(
@@ -332,7 +332,7 @@ fn counted(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     found
 }
 
-/// Checks that do not come to an end.
+/// Checks that do not end.
 fn doctor(known: &Known) -> Option<Warning> {
     known.doctor_hangs.then(|| Warning {
         see: Some("doctor"),
@@ -346,7 +346,7 @@ fn doctor(known: &Known) -> Option<Warning> {
     })
 }
 
-fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+fn keys(now: &Snapshot, known: &Known, growth: &Growth<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     let view = &known.keys;
     if view.trouble.is_some() || now.sum(&KEYRING_TROUBLE, &[]) > 0.0 {
@@ -371,7 +371,7 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
              rotate` carries it out by hand.",
         ));
     }
-    let failed = lately.grew_by(
+    let failed = growth.of_any(
         &CUSTODIAN_CALLS,
         "outcome",
         &["unavailable", "refused", "denied", "other"],

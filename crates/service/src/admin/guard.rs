@@ -1,6 +1,5 @@
-//! Who may see the status page. From this machine everybody, as long as no token is set; from elsewhere
-//! only who knows the token. A browser that another site has led here sees nothing: what it asks for names
-//! that site's host.
+//! Access to the status page. Without a token it is open to this machine only; with a token, to those who present it. A
+//! browser that another site has redirected here (DNS rebinding) is refused, since its request names that site's host.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,45 +9,45 @@ use axum::response::{IntoResponse, Response};
 use base64_simd::STANDARD;
 use waxseal_core::fingerprint;
 
-/// Guesses of a shorter one would come to an end.
+/// The minimal length: a shorter token could be guessed.
 const MIN_LENGTH: usize = 16;
 const LABEL: &str = "waxseal admin token";
-/// What this machine is called in the requests of a browser on it.
+/// The names of this machine in requests of a browser on it.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// The token that lets a reader in. Kept as its hash: two hashes can be compared without telling by the
-/// time it takes how much of a guess was right.
-pub struct Token(String);
+/// The token that grants access. It is kept as a hash: the time that a comparison of hashes takes reveals nothing about the
+/// token.
+pub(super) struct Token(String);
 
-/// A token that is too short to keep anybody out.
+/// The token is too short to be safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the admin token is shorter than {MIN_LENGTH} characters")]
-pub struct TokenTooShort;
+pub(super) struct TokenTooShort;
 
 impl Token {
-    /// From its text.
-    pub fn new(text: &str) -> Result<Self, TokenTooShort> {
+    /// Creates it from its text.
+    pub(super) fn new(text: &str) -> Result<Self, TokenTooShort> {
         match text.len() {
             0..MIN_LENGTH => Err(TokenTooShort),
             _ => Ok(Self(fingerprint(LABEL, text.as_bytes()))),
         }
     }
 
-    fn is(&self, guess: &[u8]) -> bool {
+    fn matches(&self, guess: &[u8]) -> bool {
         self.0 == fingerprint(LABEL, guess)
     }
 }
 
-/// Decides about readers of one address.
+/// The access rules of one address.
 pub(super) struct Guard {
     token: Option<Token>,
     is_local: bool,
-    /// Hosts that requests may name.
+    /// The hosts that requests may name.
     hosts: Vec<String>,
 }
 
 impl Guard {
-    /// The guard of an address; `named` is the host that the operator gave for it.
+    /// The rules of an address; `named` is the host that the operator gave for it.
     pub(super) fn new(address: SocketAddr, named: &str, token: Option<Token>) -> Self {
         let mut hosts = LOCAL_HOSTS.map(str::to_owned).to_vec();
         hosts.push(match address.ip() {
@@ -65,20 +64,20 @@ impl Guard {
         }
     }
 
-    /// The answer for somebody who may not see the page.
-    pub(super) fn refuses(&self, headers: &HeaderMap) -> Option<Response> {
+    /// The response to a request without access.
+    pub(super) fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         match &self.token {
-            Some(token) => (!shows(headers, token)).then(ask),
-            None if !self.is_local => Some(off()),
-            None => (!self.is_named(headers)).then(elsewhere),
+            Some(token) => (!has_token(headers, token)).then(unauthorized),
+            None if !self.is_local => Some(disabled()),
+            None => (!self.names_this_host(headers)).then(misdirected),
         }
     }
 }
 
 impl Guard {
-    /// Whether the host of the request is exactly one of those that this address has: what a browser sends
-    /// when the reader typed it. The port may be any: it may be forwarded.
-    fn is_named(&self, headers: &HeaderMap) -> bool {
+    /// True if the host of the request is exactly one of this address, as a browser sends it when its user typed the
+    /// address. Any port is accepted, since ports may be forwarded.
+    fn names_this_host(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(HOST).iter();
         let (Some(host), None) = (given.next(), given.next()) else {
             return false;
@@ -95,37 +94,38 @@ impl Guard {
 
 /// The host, with its brackets, and the port.
 fn split_port(host: &str) -> (&str, Option<&str>) {
-    let behind_brackets = host.rfind(']').map_or(0, |at| at + 1);
-    match host[behind_brackets..].find(':') {
+    let after_brackets = host.rfind(']').map_or(0, |at| at + 1);
+    match host[after_brackets..].find(':') {
         Some(at) => {
-            let (name, port) = host.split_at(behind_brackets + at);
+            let (name, port) = host.split_at(after_brackets + at);
             (name, port.strip_prefix(':'))
         }
         None => (host, None),
     }
 }
 
-/// Whether the token is there: as `Bearer`, or as the password of whatever user (RFC 6750, RFC 7617).
-fn shows(headers: &HeaderMap, token: &Token) -> bool {
+/// True if the token is presented: as `Bearer`, or as the password of any user (RFC 6750, RFC 7617).
+fn has_token(headers: &HeaderMap, token: &Token) -> bool {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return false;
     };
-    let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+    let Some((scheme, credentials)) = value.to_str().ok().and_then(|text| text.split_once(' '))
+    else {
         return false;
     };
-    let rest = rest.trim();
+    let credentials = credentials.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return token.is(rest.as_bytes());
+        return token.matches(credentials.as_bytes());
     }
-    let Ok(pair) = STANDARD.decode_to_vec(rest) else {
+    let Ok(pair) = STANDARD.decode_to_vec(credentials) else {
         return false;
     };
     let mut halves = pair.splitn(2, |byte| *byte == b':');
     let password = halves.nth(1);
-    scheme.eq_ignore_ascii_case("basic") && password.is_some_and(|password| token.is(password))
+    scheme.eq_ignore_ascii_case("basic") && password.is_some_and(|password| token.matches(password))
 }
 
-fn ask() -> Response {
+fn unauthorized() -> Response {
     let challenge = [(
         WWW_AUTHENTICATE,
         "Basic realm=\"waxseal\", charset=\"UTF-8\"",
@@ -135,13 +135,13 @@ fn ask() -> Response {
     (StatusCode::UNAUTHORIZED, challenge, text).into_response()
 }
 
-fn off() -> Response {
+fn disabled() -> Response {
     let text = "the status page is off: this address can be reached from other machines, and no \
                 WAXSEAL_ADMIN_TOKEN is set\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
-fn elsewhere() -> Response {
+fn misdirected() -> Response {
     let text = "the status page answers to localhost, 127.0.0.1, [::1] and the host of --admin: for other \
                 names set WAXSEAL_ADMIN_TOKEN\n";
     (StatusCode::MISDIRECTED_REQUEST, text).into_response()
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn status(guard: &Guard, headers: &HeaderMap) -> Option<u16> {
-        guard.refuses(headers).map(|it| it.status().as_u16())
+        guard.refusal(headers).map(|it| it.status().as_u16())
     }
 
     fn guard(address: &str, token: Option<&str>) -> Guard {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_only_names_of_this_machine_are_answered() {
+    fn without_a_token_only_names_of_this_machine_are_accepted() {
         let guard = guard("127.0.0.1:1", None);
         for host in [
             "localhost",
@@ -224,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_it_listens_on_is_answered() {
+    fn the_listening_address_is_accepted() {
         let guard = guard("127.0.0.2:1", None);
         assert_eq!(status(&guard, &headers(HOST, "127.0.0.2:1")), None);
         assert_eq!(status(&guard, &headers(HOST, "127.0.0.3:1")), Some(421));
     }
 
     #[test]
-    fn an_address_that_others_reach_shows_nothing_without_a_token() {
+    fn a_public_address_shows_nothing_without_a_token() {
         for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
             let guard = guard(address, None);
             assert_eq!(
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_opens_as_a_password_or_as_a_bearer_and_nothing_else_does() {
+    fn the_token_is_accepted_as_a_password_or_bearer_and_nothing_else_is() {
         let guard = guard("0.0.0.0:1", Some(TOKEN));
         let basic = |text: &str| format!("Basic {}", STANDARD.encode_to_string(text));
         let right = [
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_token_is_none() {
+    fn a_short_token_is_refused() {
         assert!(Token::new("fifteen letters").is_err());
         assert!(Token::new("sixteen letters!").is_ok());
     }

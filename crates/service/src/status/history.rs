@@ -1,5 +1,4 @@
-//! The last hour of this process, in samples: what went through, how long it took, and how metrics were
-//! some minutes ago.
+//! The last hour of this process in samples: throughput and latency, and the metrics of some minutes ago.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,23 +9,25 @@ use waxseal_metrics::names::{
 };
 use waxseal_page::status::Traffic;
 
-/// Between two samples.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
-const KEPT: Duration = Duration::from_secs(3600);
-/// Between two of the moments that are kept whole, and how far back they reach at least.
-const MARK_EVERY: Duration = Duration::from_secs(60);
-const MARKS_REACH: Duration = Duration::from_secs(600);
-/// A line has no more points: a phone has no more pixels.
-const POINTS: usize = 180;
+/// The interval of samples.
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time for which samples are kept.
+const RETENTION: Duration = Duration::from_secs(3600);
+/// The interval of snapshots that are kept whole, and the time that they cover at least.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(60);
+const COMPARISON_PERIOD: Duration = Duration::from_secs(600);
+/// The maximal number of points of a line, about the pixels of a phone.
+const MAX_POINTS: usize = 180;
 
 /// The samples.
 #[derive(Default)]
 pub(super) struct History {
     samples: VecDeque<Sample>,
-    marks: VecDeque<(Instant, Snapshot)>,
-    /// Since when a step of the keyring is due.
-    due: Option<Instant>,
-    nothing: Snapshot,
+    snapshots: VecDeque<(Instant, Snapshot)>,
+    /// The time since which a step of the keyring is due.
+    due_since: Option<Instant>,
+    /// The metrics before the process started.
+    empty: Snapshot,
 }
 
 struct Sample {
@@ -35,14 +36,14 @@ struct Sample {
     opened: f64,
     received: f64,
     sent: f64,
-    sealing: Vec<u64>,
-    opening: Vec<u64>,
+    seal_durations: Vec<u64>,
+    open_durations: Vec<u64>,
     server: Option<f64>,
 }
 
 impl History {
-    /// Metrics are like this now; the server took so long to answer, if it did.
-    pub(super) fn note(&mut self, at: Instant, now: Snapshot, server: Option<Duration>) {
+    /// Adds a sample: the current metrics, and the time that the server took to answer, if it did.
+    pub(super) fn record(&mut self, at: Instant, now: Snapshot, server: Option<Duration>) {
         let client = [("side", "client")];
         self.samples.push_back(Sample {
             at,
@@ -50,52 +51,55 @@ impl History {
             opened: now.sum(&OPENS, &[("result", "ok")]),
             received: now.sum(&RECEIVED_BYTES, &client),
             sent: now.sum(&SENT_BYTES, &client),
-            sealing: now.buckets(&SEAL_DURATION),
-            opening: now.buckets(&OPEN_DURATION),
+            seal_durations: now.buckets(&SEAL_DURATION),
+            open_durations: now.buckets(&OPEN_DURATION),
             server: server.map(|took| took.as_secs_f64()),
         });
-        while self.samples.front().is_some_and(|it| at - it.at > KEPT) {
+        while self
+            .samples
+            .front()
+            .is_some_and(|it| at - it.at > RETENTION)
+        {
             self.samples.pop_front();
         }
-        // Without a keyring the gauge is not there at all.
-        let is_due = |series: &waxseal_metrics::Series| series.value <= 0.0;
+        // Without a keyring the gauge has no series.
+        let is_due = |series: &waxseal_metrics::Series| series.value() <= 0.0;
         match now.series(&KEYRING_NEXT_STEP).first().is_some_and(is_due) {
-            true => self.due = self.due.or(Some(at)),
-            false => self.due = None,
+            true => self.due_since = self.due_since.or(Some(at)),
+            false => self.due_since = None,
         }
         if self
-            .marks
+            .snapshots
             .back()
-            .is_none_or(|(last, _)| at - *last >= MARK_EVERY)
+            .is_none_or(|(last, _)| at - *last >= SNAPSHOT_INTERVAL)
         {
-            self.marks.push_back((at, now));
+            self.snapshots.push_back((at, now));
         }
-        // The first goes when the next one reaches far enough: there is always one that does.
+        // The first one is dropped once the second covers the period: one snapshot always does.
         while self
-            .marks
+            .snapshots
             .get(1)
-            .is_some_and(|(second, _)| at.saturating_duration_since(*second) >= MARKS_REACH)
+            .is_some_and(|(second, _)| at.saturating_duration_since(*second) >= COMPARISON_PERIOD)
         {
-            self.marks.pop_front();
+            self.snapshots.pop_front();
         }
     }
 
-    /// For how long a step of the keyring is due.
+    /// The time for which a step of the keyring has been due.
     pub(super) fn due_for(&self) -> Option<Duration> {
-        Some(self.due?.elapsed())
+        Some(self.due_since?.elapsed())
     }
 
-    /// How metrics were 10 minutes ago, or a little longer; as at the start of a process, where it is
-    /// younger.
+    /// The metrics of 10 minutes ago, or a little earlier; for a younger process, those before its start.
     pub(super) fn before(&self) -> &Snapshot {
-        let first = self.marks.front();
-        let first = first.filter(|(at, _)| at.elapsed() >= MARKS_REACH);
-        first.map_or(&self.nothing, |(_, snapshot)| snapshot)
+        let first = self.snapshots.front();
+        let first = first.filter(|(at, _)| at.elapsed() >= COMPARISON_PERIOD);
+        first.map_or(&self.empty, |(_, snapshot)| snapshot)
     }
 
-    /// The lines of the page.
+    /// The lines that the page draws.
     pub(super) fn traffic(&self, has_clients: bool) -> Traffic {
-        let step = self.samples.len().div_ceil(POINTS).max(1);
+        let step = self.samples.len().div_ceil(MAX_POINTS).max(1);
         let chosen: Vec<&Sample> = self.samples.iter().rev().step_by(step).collect();
         let pairs: Vec<(&Sample, &Sample)> = chosen
             .windows(2)
@@ -110,9 +114,9 @@ impl History {
             pairs.iter().map(rate).collect()
         };
         let quantiles = |of: fn(&Sample) -> &[u64], bounds: &[f64]| {
-            [0.5, 0.99].map(|part| -> Vec<Option<f64>> {
+            [0.5, 0.99].map(|wanted| -> Vec<Option<f64>> {
                 let of_pair = |(from, to): &(&Sample, &Sample)| {
-                    quantile(bounds, &difference(of(from), of(to)), part)
+                    quantile(bounds, &difference(of(from), of(to)), wanted)
                 };
                 pairs.iter().map(of_pair).collect()
             })
@@ -121,14 +125,14 @@ impl History {
             true => rate(of),
             false => Vec::new(),
         };
-        let ends = self.samples.front().zip(self.samples.back());
-        let since = ends.map(|(first, last)| last.at.saturating_duration_since(first.at));
+        let outermost = self.samples.front().zip(self.samples.back());
+        let since = outermost.map(|(first, last)| last.at.saturating_duration_since(first.at));
         let since = since.unwrap_or_default().as_millis();
         Traffic {
             since_ms: u64::try_from(since).unwrap_or(u64::MAX),
             values: [rate(|it| it.sealed), rate(|it| it.opened)],
-            sealing: quantiles(|it| &it.sealing, SEAL_DURATION.buckets),
-            opening: quantiles(|it| &it.opening, OPEN_DURATION.buckets),
+            seal_durations: quantiles(|it| &it.seal_durations, SEAL_DURATION.buckets),
+            open_durations: quantiles(|it| &it.open_durations, OPEN_DURATION.buckets),
             server: match has_clients {
                 true => chosen.iter().rev().map(|it| it.server).collect(),
                 false => Vec::new(),
@@ -143,11 +147,11 @@ fn difference(from: &[u64], to: &[u64]) -> Vec<u64> {
     pairs.map(|(from, to)| to.saturating_sub(*from)).collect()
 }
 
-/// Where this part of the samples is at most, as Prometheus' `histogram_quantile` finds it: even within a
-/// bucket. What is above all bounds is at the last one.
-fn quantile(bounds: &[f64], counts: &[u64], part: f64) -> Option<f64> {
+/// A quantile of a histogram, interpolated within its bucket like Prometheus' `histogram_quantile`. Samples above all bounds
+/// count as the last bound.
+fn quantile(bounds: &[f64], counts: &[u64], quantile: f64) -> Option<f64> {
     let all: u64 = counts.iter().sum();
-    let wanted = all as f64 * part;
+    let wanted = all as f64 * quantile;
     let (mut below, mut lower) = (0.0, 0.0);
     for (bound, count) in bounds.iter().zip(counts) {
         let count = *count as f64;
@@ -165,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_lies_within_its_bucket() {
+    fn a_quantile_is_interpolated_within_its_bucket() {
         let bounds = [1.0, 2.0, 4.0];
         assert_eq!(quantile(&bounds, &[0, 10, 0, 0], 0.5), Some(1.5));
         assert_eq!(quantile(&bounds, &[5, 5, 0, 0], 0.5), Some(1.0));
@@ -178,17 +182,17 @@ mod tests {
         let mut history = History::default();
         let start = Instant::now();
         for step in 0..1_000 {
-            let at = start + EVERY * step;
-            history.note(at, Snapshot::default(), Some(Duration::from_millis(1)));
+            let at = start + SAMPLE_INTERVAL * step;
+            history.record(at, Snapshot::default(), Some(Duration::from_millis(1)));
         }
         assert_eq!(history.samples.len(), 721);
-        assert!(history.marks.len() <= 12);
-        let oldest = history.marks.front().unwrap().0;
-        let newest = start + EVERY * 999;
-        assert!(newest - oldest >= MARKS_REACH);
+        assert!(history.snapshots.len() <= 12);
+        let oldest = history.snapshots.front().unwrap().0;
+        let newest = start + SAMPLE_INTERVAL * 999;
+        assert!(newest - oldest >= COMPARISON_PERIOD);
         let traffic = history.traffic(true);
         let points = traffic.server.len();
-        assert!((90..=POINTS).contains(&points), "{points}");
+        assert!((90..=MAX_POINTS).contains(&points), "{points}");
         assert_eq!(traffic.values[0].len(), points - 1);
         assert!(history.traffic(false).server.is_empty());
     }
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn a_young_process_is_compared_with_its_start() {
         let mut history = History::default();
-        history.note(Instant::now(), Snapshot::default(), None);
+        history.record(Instant::now(), Snapshot::default(), None);
         let before = history.before();
         assert!(before.series(&SEALS).is_empty());
         assert_eq!(history.traffic(true).server, [None]);

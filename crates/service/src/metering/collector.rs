@@ -1,14 +1,14 @@
-//! The collector that OpenTelemetry's own variables name: where it is, how often it is sent to, and what
-//! it wants to be told. No text repeats a value: headers are credentials, and so may a path be.
+//! The collector that OpenTelemetry's variables name: its URL, headers and export interval. No text repeats a value, since
+//! headers are credentials, and a path may be one.
 
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use waxseal_service::Failure;
-use waxseal_service::environment::Environment;
 
 use super::{ENDPOINT, METRICS_ENDPOINT};
+use crate::Failure;
+use crate::environment::Environment;
 
 const HEADERS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
@@ -20,9 +20,9 @@ const PROTOCOL: [&str; 2] = [
 ];
 const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 const SERVICE: &str = "OTEL_SERVICE_NAME";
-/// What is sent: OTLP over HTTP, in JSON.
-const SPOKEN: &str = "http/json";
-/// The standard's own.
+/// The supported protocol: OTLP over HTTP, in JSON.
+const SUPPORTED_PROTOCOL: &str = "http/json";
+/// The default of the specification.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A collector.
@@ -34,18 +34,18 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// The one that the environment names, if it does.
-    pub(super) fn of(environment: &Environment) -> Result<Option<Self>, Failure> {
-        let read = |name: &str| environment.variable(name);
+    /// Reads the collector from the environment; `None` if it names none.
+    pub(super) fn read(environment: &Environment) -> Result<Option<Self>, Failure> {
+        let variable = |name: &str| environment.variable(name);
         let first = |names: [&'static str; 2]| -> Result<Option<(&'static str, String)>, Failure> {
             for name in names {
-                if let Some(value) = read(name)? {
+                if let Some(value) = variable(name)? {
                     return Ok(Some((name, value)));
                 }
             }
             Ok(None)
         };
-        let url = match (read(METRICS_ENDPOINT)?, read(ENDPOINT)?) {
+        let url = match (variable(METRICS_ENDPOINT)?, variable(ENDPOINT)?) {
             (Some(text), _) => url(METRICS_ENDPOINT, &text)?,
             (None, Some(text)) => {
                 let text = format!("{}/v1/metrics", text.trim_end_matches('/'));
@@ -53,21 +53,23 @@ impl Collector {
             }
             (None, None) => return Ok(None),
         };
-        if let Some((name, word)) = first(PROTOCOL)?
-            && word != SPOKEN
+        if let Some((name, protocol)) = first(PROTOCOL)?
+            && protocol != SUPPORTED_PROTOCOL
         {
-            return Err(Failure::usage(format!("{name} can only be {SPOKEN} here"))
-                .hint("collectors take it at the same port as http/protobuf"));
+            return Err(
+                Failure::usage(format!("{name} can only be {SUPPORTED_PROTOCOL} here"))
+                    .hint("collectors take it at the same port as http/protobuf"),
+            );
         }
         let headers = match first(HEADERS)? {
             Some((name, text)) => headers(name, &text)?,
             None => HeaderMap::new(),
         };
-        let interval = match read(INTERVAL)? {
+        let interval = match variable(INTERVAL)? {
             Some(text) => interval(&text)?,
             None => DEFAULT_INTERVAL,
         };
-        let service = read(SERVICE)?.unwrap_or_else(|| "waxseal".to_owned());
+        let service = variable(SERVICE)?.unwrap_or_else(|| "waxseal".to_owned());
         Ok(Some(Self {
             url,
             headers,
@@ -76,8 +78,8 @@ impl Collector {
         }))
     }
 
-    /// The collector for a log: without what may be a credential.
-    pub(super) fn shown(&self) -> String {
+    /// Its address for the log, without possible credentials.
+    pub(super) fn location(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port_or_known_default().unwrap_or_default();
         format!("{}://{host}:{port}", self.url.scheme())
@@ -88,7 +90,7 @@ fn url(name: &str, text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).ok();
     let url = url.filter(|it| ["http", "https"].contains(&it.scheme()) && it.has_host());
     url.ok_or_else(|| {
-        Failure::usage(format!("{name} is no URL of a collector"))
+        Failure::usage(format!("{name} is not the URL of a collector"))
             .hint("for example http://127.0.0.1:4318")
     })
 }
@@ -97,7 +99,7 @@ fn interval(text: &str) -> Result<Duration, Failure> {
     match text.parse() {
         Ok(ms @ 1_u64..) => Ok(Duration::from_millis(ms)),
         _ => Err(
-            Failure::usage(format!("{INTERVAL} is no number of milliseconds"))
+            Failure::usage(format!("{INTERVAL} is not a number of milliseconds"))
                 .hint("for example 60000: once a minute"),
         ),
     }
@@ -107,13 +109,13 @@ fn interval(text: &str) -> Result<Duration, Failure> {
 fn headers(name: &str, text: &str) -> Result<HeaderMap, Failure> {
     let wrong = || {
         Failure::usage(format!("{name} cannot be read"))
-            .hint("it reads NAME=VALUE,NAME=VALUE; what else a value holds is written as %20")
+            .hint("it reads NAME=VALUE,NAME=VALUE; other characters of a value are percent-encoded, as %20")
     };
     let mut headers = HeaderMap::new();
     for pair in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
         let (header, value) = pair.split_once('=').ok_or_else(wrong)?;
         let header: HeaderName = header.trim().parse().map_err(|_| wrong())?;
-        let value = decoded(value.trim()).ok_or_else(wrong)?;
+        let value = percent_decoded(value.trim()).ok_or_else(wrong)?;
         let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
         value.set_sensitive(true);
         headers.append(header, value);
@@ -121,7 +123,7 @@ fn headers(name: &str, text: &str) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-fn decoded(text: &str) -> Option<Vec<u8>> {
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_pairs_with_encoded_values() {
+    fn headers_are_pairs_with_percent_encoded_values() {
         let read = headers("X", "authorization=Basic%20abc=, x-scope = a%2Cb ,").unwrap();
         assert_eq!(read["authorization"], "Basic abc=");
         assert_eq!(read["x-scope"], "a,b");

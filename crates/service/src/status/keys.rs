@@ -1,44 +1,43 @@
-//! The keys of this process as the page shows them: of a keyring with what became of them and what comes,
-//! or of the environment.
+//! The keys of this process as the page shows them: those of a keyring with past and future steps, or those of the
+//! environment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use waxseal_core::KeyId;
+use waxseal_core::{KeyId, sanitize_for_terminal};
 use waxseal_keys::instrumented::key_name;
 use waxseal_keys::rotation::{self, Facts, RotationPlan, Step};
 use waxseal_keys::{Entry, KeyState, LiveRing, Reports, Ring};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, When};
-use waxseal_service::keyring_text::{block_text, step_text};
-use waxseal_service::resources::{Resources, keys};
 
 use super::counting::Counted;
 use super::figures;
-use crate::output::sanitize_for_terminal;
+use crate::keyring_text::{block_text, step_text};
+use crate::resources::{Resources, keys};
 
-/// Past events on the line of time.
-const PAST: usize = 6;
-/// Keys that are shown, the newest first: a ring can hold a thousand.
+/// The number of past events that are shown.
+const MAX_PAST_EVENTS: usize = 6;
+/// The number of keys that are shown, the newest first: a ring can hold a thousand.
 const MAX_KEYS: usize = 40;
 
-/// The keys as they were read last.
+/// The keys as last read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeysView {
     source: String,
     details: Vec<String>,
     /// The keys that are shown.
     keys: Vec<(KeyId, Key)>,
-    /// The states of all keys of a ring; of none without a ring.
+    /// The states of all keys of a ring; empty without a ring.
     pub(super) states: BTreeMap<KeyId, KeyState>,
-    /// Whether values are sealed under keys of users.
+    /// True if values are sealed under keys of users.
     has_users: bool,
     events: Vec<KeyEvent>,
-    /// The error that keeps the process from following the keyring.
+    /// The error for which the process cannot follow the keyring.
     pub(super) trouble: Option<String>,
-    /// What retiring an old key waits for.
+    /// The reasons for which old keys cannot be retired yet.
     pub(super) blocked: Vec<String>,
-    /// How long a step may be due until somebody should look.
+    /// The time after which a step that is due counts as overdue.
     pub(super) overdue_after: Duration,
 }
 
@@ -58,7 +57,7 @@ impl KeysView {
         }
     }
 
-    /// With the values of the last count under each.
+    /// The keys with the values under each from the last count.
     pub(super) fn shown(&self, counted: &Counted, now: &Snapshot) -> Keys {
         let with_values = |(id, key): &(KeyId, Key)| Key {
             values: counted.values(*id, self.states.get(id).copied()),
@@ -83,7 +82,7 @@ impl KeysView {
         }
     }
 
-    /// The sealed values that are under none of the keys that are shown.
+    /// The sealed values under keys that are not listed.
     fn others(&self, counted: &Counted, now: &Snapshot) -> Vec<OtherKeys> {
         let is_shown = |id| self.keys.iter().any(|(shown, _)| *shown == id);
         let is_known = |id| is_shown(id) || self.states.contains_key(&id);
@@ -191,7 +190,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
         ],
         keys: keys
             .map(|entry| {
-                // What this process sealed is in its report only after a while.
+                // This process writes its own number of seals to its report only at intervals.
                 let seals = reports.seals(entry.id).max(own_seals(entry.id));
                 (entry.id, key(entry, &ring, seals, &plan))
             })
@@ -221,7 +220,7 @@ fn key(entry: &Entry, ring: &Ring, seals: u64, plan: &RotationPlan) -> Key {
     }
 }
 
-/// What happens to a key next.
+/// The next step for a key.
 fn next(entry: &Entry, ring: &Ring, plan: &RotationPlan) -> NextStep {
     let is_about = |step: &Step| match *step {
         Step::Promote(id) | Step::Archive(id) | Step::Destroy(id) => id == entry.id,
@@ -262,7 +261,7 @@ fn events(ring: &Ring, plan: &RotationPlan, now_ms: u64) -> Vec<KeyEvent> {
     };
     let mut events: Vec<KeyEvent> = ring.keys().iter().map(past).collect();
     events.sort_by_key(|event| event.at_ms);
-    let skipped = events.len().saturating_sub(PAST);
+    let skipped = events.len().saturating_sub(MAX_PAST_EVENTS);
     events.drain(..skipped);
     let step = |step: &Step, at_ms, when| KeyEvent {
         at_ms,

@@ -1,4 +1,4 @@
-//! What is wrong with the process itself, whatever it serves: its log, its certificates, bugs of ours.
+//! Warnings about the process itself: its log, certificates, panics, custodians and clock.
 
 use waxseal_keys::MAX_UNNOTICED_OFFSET;
 use waxseal_metrics::Snapshot;
@@ -7,14 +7,14 @@ use waxseal_metrics::names::{
 };
 use waxseal_page::format::{span, thousands};
 use waxseal_page::status::Warning;
-use waxseal_service::certificates::{EXPIRES_SOON, expiry_text};
-use waxseal_service::now_ms;
 
-use super::{Lately, critical, warning};
+use super::{Growth, critical, warning};
+use crate::certificates::{EXPIRES_SOON, expiry_text};
+use crate::now_ms;
 
-pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
+pub(super) fn find(now: &Snapshot, growth: &Growth<'_>) -> Vec<Warning> {
     let mut found = certificates(now);
-    let lost = lately.grew(&LOG_LINES_LOST, &[]);
+    let lost = growth.of(&LOG_LINES_LOST, &[]);
     if lost > 0.0 {
         found.push(warning(
             "WaxsealLogLinesLost",
@@ -23,7 +23,7 @@ pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
              are served all the same; what the lines said is lost.",
         ));
     }
-    let panics = lately.grew(&PANICS, &[]);
+    let panics = growth.of(&PANICS, &[]);
     if panics > 0.0 {
         found.push(critical(
             "WaxsealPanicked",
@@ -36,7 +36,7 @@ pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
     found
 }
 
-/// What keeps this process, and no other, from changing keys.
+/// Conditions under which this process, and no other, does not change keys.
 fn keys(now: &Snapshot) -> Vec<Warning> {
     let mut found = Vec::new();
     let hung = now.sum(&CUSTODIAN_THREADS_HUNG, &[]);
@@ -64,7 +64,7 @@ fn keys(now: &Snapshot) -> Vec<Warning> {
 fn certificates(now: &Snapshot) -> Vec<Warning> {
     let now_s = now_ms() as f64 / 1000.0;
     let expiring = now.series(&CERTIFICATE_EXPIRY).iter().filter_map(|series| {
-        let left = (series.value - now_s) as i64;
+        let left = (series.value() - now_s) as i64;
         if left > EXPIRES_SOON {
             return None;
         }

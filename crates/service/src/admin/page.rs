@@ -1,6 +1,5 @@
-//! The status page: served whole, and kept up to date by server-sent events (HTML standard, 9.2) with
-//! those parts that have changed. What it shows is gathered elsewhere, and checked again there when a
-//! reader asks for it.
+//! The status page: served whole, then kept up to date by server-sent events (HTML standard, 9.2) that carry the parts
+//! which have changed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,41 +17,22 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{Stream, unfold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use waxseal_page::status::{Status, changing, page};
+use waxseal_page::status::{changing, page};
 
 use super::guard::Guard;
-use super::origin::is_from_elsewhere;
+use super::origin::is_cross_site;
+use crate::status::{CheckResponse, Source};
 
-/// How often an open page is told what has changed.
-const EVERY: Duration = Duration::from_secs(2);
-/// Pages that are kept up to date at one time; more are served and told no changes.
+/// The interval of events to an open page.
+const EVENT_INTERVAL: Duration = Duration::from_secs(2);
+/// The number of pages that are kept up to date at one time; further ones are served without events.
 const MAX_STREAMS: usize = 32;
-
-/// Gathers what a status page shows.
-pub trait Source: Send + Sync {
-    /// Everything that is shown at this moment.
-    fn status(&self) -> Status;
-
-    /// A reader wants everything checked and counted again now.
-    fn check(&self) -> CheckResponse;
-}
-
-/// The answer to a reader who wants everything checked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckResponse {
-    /// It begins.
-    Accepted,
-    /// Checks are running, or began a moment ago: another one may begin after so many seconds.
-    TooSoon(u64),
-    /// The store and the keys are not open yet.
-    NotReady,
-}
 
 /// The page of one address.
 pub(super) struct Page {
     source: Arc<dyn Source>,
     guard: Guard,
-    open: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
 }
 
 impl Page {
@@ -60,14 +40,14 @@ impl Page {
         Arc::new(Self {
             source,
             guard,
-            open: Arc::new(Semaphore::new(MAX_STREAMS)),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         })
     }
 }
 
 /// `GET /`.
 pub(super) async fn show(State(this): State<Arc<Page>>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = this.guard.refuses(&headers) {
+    if let Some(refusal) = this.guard.refusal(&headers) {
         return refusal;
     }
     let nonce = format!("{:032x}", rand::random::<u128>());
@@ -80,7 +60,7 @@ pub(super) async fn show(State(this): State<Arc<Page>>, headers: HeaderMap) -> R
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, &policy),
-        // With `no-referrer` a browser does not say that a form was sent by this page.
+        // With `no-referrer` a browser does not send the origin of a form on this page.
         (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
@@ -89,12 +69,12 @@ pub(super) async fn show(State(this): State<Arc<Page>>, headers: HeaderMap) -> R
     (headers, page(&this.source.status(), &nonce)).into_response()
 }
 
-/// `POST /check`: everything is checked and counted again. A browser is sent back to the page.
+/// `POST /check`: starts to check and count everything. A browser is redirected to the page.
 pub(super) async fn check(State(this): State<Arc<Page>>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = this.guard.refuses(&headers) {
+    if let Some(refusal) = this.guard.refusal(&headers) {
         return refusal;
     }
-    if is_from_elsewhere(&headers) {
+    if is_cross_site(&headers) {
         let text = "another site asked for this: open the status page and ask there\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
@@ -112,12 +92,12 @@ pub(super) async fn check(State(this): State<Arc<Page>>, headers: HeaderMap) -> 
     }
 }
 
-/// `GET /events`: every 2 seconds the time, then each changed part as `{"id":…,"html":…}`, all of them at first.
+/// `GET /events`: every 2 seconds the time, then each changed part as `{"id":…,"html":…}`; at first all parts.
 pub(super) async fn events(State(this): State<Arc<Page>>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = this.guard.refuses(&headers) {
+    if let Some(refusal) = this.guard.refusal(&headers) {
         return refusal;
     }
-    let Ok(permit) = this.open.clone().try_acquire_owned() else {
+    let Ok(permit) = this.streams.clone().try_acquire_owned() else {
         let text = "too many pages are open: load this one again to see changes\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     };
@@ -126,36 +106,36 @@ pub(super) async fn events(State(this): State<Arc<Page>>, headers: HeaderMap) ->
     ([(CACHE_CONTROL, "no-store")], response).into_response()
 }
 
-/// What one open page has been told, and what it is told next.
+/// The parts that one open page has received, and the events that it receives next.
 struct Changes {
     page: Arc<Page>,
     tick: Interval,
-    told: HashMap<&'static str, String>,
-    waiting: Vec<Event>,
-    _open: OwnedSemaphorePermit,
+    sent: HashMap<&'static str, String>,
+    pending: Vec<Event>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Changes {
     fn new(page: Arc<Page>, permit: OwnedSemaphorePermit) -> Self {
-        let mut tick = interval(EVERY);
-        // One that was held up is not told the same several times at once.
+        let mut tick = interval(EVENT_INTERVAL);
+        // After a delay, one event is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             page,
             tick,
-            told: HashMap::new(),
-            waiting: Vec::new(),
-            _open: permit,
+            sent: HashMap::new(),
+            pending: Vec::new(),
+            _permit: permit,
         }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         unfold(self, async |mut this| {
-            while this.waiting.is_empty() {
+            while this.pending.is_empty() {
                 this.tick.tick().await;
                 this.queue_changes();
             }
-            let event = this.waiting.pop()?;
+            let event = this.pending.pop()?;
             Some((Ok(event), this))
         })
     }
@@ -166,16 +146,16 @@ impl Changes {
             "now_ms": status.now_ms,
             "process": status.process.started_ms,
         });
-        self.waiting.push(Event::default().data(time.to_string()));
+        self.pending.push(Event::default().data(time.to_string()));
         for (id, html) in changing(&status) {
-            if self.told.get(id) == Some(&html) {
+            if self.sent.get(id) == Some(&html) {
                 continue;
             }
             let part = serde_json::json!({ "id": id, "html": html });
-            self.waiting.push(Event::default().data(part.to_string()));
-            self.told.insert(id, html);
+            self.pending.push(Event::default().data(part.to_string()));
+            self.sent.insert(id, html);
         }
-        // They are taken from the end.
-        self.waiting.reverse();
+        // Events are taken from the end.
+        self.pending.reverse();
     }
 }

@@ -1,25 +1,25 @@
-//! Which requests that start something were not sent by the page itself. A browser adds its reader's
-//! rights to requests that another site made it send (cross-site request forgery), and says where they
-//! come from; what is no browser says nothing, and has only the rights that it was given.
+//! Detects cross-site requests. A browser adds its user's credentials to requests that another site makes it send
+//! (cross-site request forgery) and names the origin of such requests. Other programs name none, and have only the
+//! credentials that they were given.
 
 use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
-/// By Fetch Metadata; browsers send it to addresses that they trust, such as `localhost`.
+/// The header of Fetch Metadata; browsers send it to trustworthy addresses, such as `localhost`.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Whether a browser says that another site had it send this request.
-pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+/// True if a browser says that another site made it send this request.
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     match (headers.get(FETCH_SITE), headers.get(ORIGIN)) {
-        // What is in front of this address may have changed the host.
+        // A reverse proxy may have changed the host.
         (Some(site), _) => site != "same-origin",
-        (None, Some(origin)) => !is_own(origin.as_bytes(), headers),
+        (None, Some(origin)) => !is_same_origin(origin.as_bytes(), headers),
         (None, None) => false,
     }
 }
 
-/// Whether an origin has the host and port that the request was sent to.
-fn is_own(origin: &[u8], headers: &HeaderMap) -> bool {
+/// True if an origin has the host and port that the request was sent to.
+fn is_same_origin(origin: &[u8], headers: &HeaderMap) -> bool {
     let own = ["http://", "https://"].iter();
     let host = own.filter_map(|scheme| origin.strip_prefix(scheme.as_bytes()));
     let Some(asked) = headers.get(HOST) else {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_itself_and_programs_may_ask() {
+    fn requests_of_the_page_itself_and_of_programs_are_accepted() {
         let own = [
             vec![("host", "localhost:1")],
             vec![("host", "localhost:1"), ("origin", "http://LOCALHOST:1")],
@@ -58,12 +58,12 @@ mod tests {
             ],
         ];
         for pairs in own {
-            assert!(!is_from_elsewhere(&headers(&pairs)), "{pairs:?}");
+            assert!(!is_cross_site(&headers(&pairs)), "{pairs:?}");
         }
     }
 
     #[test]
-    fn a_page_of_another_site_or_port_may_not() {
+    fn requests_of_a_page_at_another_site_or_port_are_cross_site() {
         let others = [
             vec![("host", "localhost:1"), ("origin", "http://localhost:2")],
             vec![("host", "localhost:1"), ("origin", "http://localhost")],
@@ -81,7 +81,7 @@ mod tests {
             ],
         ];
         for pairs in others {
-            assert!(is_from_elsewhere(&headers(&pairs)), "{pairs:?}");
+            assert!(is_cross_site(&headers(&pairs)), "{pairs:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Counts the stored values by form, as `waxseal audit --deep` does: slowly, so that nobody who uses the store
-//! feels it. Each value is opened, so that what does not open is known before somebody needs it. Counted
-//! again now and then, when keys or the store have changed, and when a reader asks for it.
+//! Counts the stored values by form, as `waxseal audit --deep` does, but throttled so that clients of the store do not notice.
+//! Each value is opened, so that values which do not open are found before an application needs them. The count is
+//! repeated at intervals, when keys or the store have changed, and for a reader of the page.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,35 +12,42 @@ use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageCounts, CoverageMetrics};
 use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
-use waxseal_service::Failure;
-use waxseal_service::configuration::protected::Protected;
-use waxseal_service::now_ms;
-use waxseal_service::resources::Resources;
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
+use crate::configuration::protected::Protected;
+use crate::resources::Resources;
+use crate::{Failure, audit, now_ms};
 
-/// Records a second at most: a hundredth of what a server gives away.
-const RATE: u32 = 5_000;
-const LATENCY: Duration = Duration::from_millis(10);
-/// After the start, when applications come back all at once.
+/// The maximal number of records per second, about a hundredth of a server's capacity.
+const MAX_RATE: u32 = 5_000;
+const MAX_LATENCY: Duration = Duration::from_millis(10);
+/// The delay after the start, when all applications reconnect.
 const START_DELAY: Duration = Duration::from_secs(2);
-/// After a count that found no record at all: applications may begin any minute.
+/// The interval after a count that found no record: applications may start any minute.
 const EMPTY_INTERVAL: Duration = Duration::from_secs(600);
-/// After a failure.
+/// The delay after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// A pattern: its name, itself, its values by form, and how many of these are excepted and sealed.
-type Found = (String, String, CoverageCounts, u64);
+/// The counts of one pattern.
+#[derive(Clone, Debug)]
+struct PatternCounts {
+    name: String,
+    records: String,
+    forms: CoverageCounts,
+    /// The number of sealed values under excepted names, which the forms include.
+    excepted_sealed: u64,
+}
 
-/// The last count, and the counting now.
+/// The last count, and the current activity.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     count: Option<Count>,
     pub(super) activity: Activity,
-    patterns: Vec<Found>,
-    /// Values by the key that their envelopes name, and under keys of users.
+    patterns: Vec<PatternCounts>,
+    /// Values by the key that their envelopes name.
     by_key: BTreeMap<KeyId, u64>,
+    /// Values under keys of users.
     of_users: u64,
     /// Values that do not open and name no key.
     unopenable: u64,
@@ -57,39 +64,36 @@ impl Counted {
         matches!(self.activity, Activity::Failed(..))
     }
 
-    /// When it began, `None` before the first count.
+    /// The start time of the last count; `None` before the first.
     pub(super) fn began_ms(&self) -> Option<u64> {
         Some(self.count?.began_ms)
     }
 
     /// Plain values by pattern name.
     pub(super) fn plain(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.found(|lying| lying.plain)
+        self.by_name(|forms| forms.plain)
     }
 
     /// Values that do not open, by pattern name.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.found(|lying| lying.unreadable)
+        self.by_name(|forms| forms.unreadable)
     }
 
-    fn found(&self, of: fn(&CoverageCounts) -> u64) -> impl Iterator<Item = (&str, u64)> {
+    /// One of the counts of each pattern, where it is not 0.
+    fn by_name(&self, count: fn(&CoverageCounts) -> u64) -> impl Iterator<Item = (&str, u64)> {
         let patterns = self.patterns.iter();
-        patterns
-            .filter_map(move |(name, _, lying, _)| (of(lying) > 0).then_some((&**name, of(lying))))
+        let counts = patterns.map(move |it| (it.name.as_str(), count(&it.forms)));
+        counts.filter(|(_, count)| *count > 0)
     }
 
-    /// Whether no record was found under any pattern.
-    pub(super) fn is_of_nothing(&self) -> bool {
-        let is_nothing = |lying: &CoverageCounts| *lying == CoverageCounts::default();
-        self.count.is_some()
-            && self
-                .patterns
-                .iter()
-                .all(|(_, _, lying, _)| is_nothing(lying))
+    /// True if no record matches any pattern.
+    pub(super) fn is_empty(&self) -> bool {
+        let is_empty = |it: &PatternCounts| it.forms == CoverageCounts::default();
+        self.count.is_some() && self.patterns.iter().all(is_empty)
     }
 
-    /// The values under a key in this state. A count that began while the key was in another state says
-    /// nothing: the values of a key that is destroyed now were counted when it was not.
+    /// The values under a key in this state. A count that started while the key was in another state is outdated: values of a
+    /// key that was destroyed since were counted before.
     pub(super) fn values(&self, id: KeyId, state: Option<KeyState>) -> KeyValues {
         match self.count {
             None => KeyValues::NotCounted,
@@ -101,14 +105,14 @@ impl Counted {
         }
     }
 
-    /// The values under keys of users, of all that are sealed.
+    /// The values under keys of users, and the number of all sealed values.
     pub(super) fn of_users(&self) -> Option<(u64, u64)> {
         self.count.map(|_| (self.of_users, self.envelopes()))
     }
 
-    /// The values under keys for which `of` answers true, of all that are sealed.
-    pub(super) fn under(&self, of: impl Fn(KeyId) -> bool) -> u64 {
-        let keys = self.by_key.iter().filter(|(id, _)| of(**id));
+    /// The values under keys for which `includes` returns true.
+    pub(super) fn under(&self, includes: impl Fn(KeyId) -> bool) -> u64 {
+        let keys = self.by_key.iter().filter(|(id, _)| includes(**id));
         keys.map(|(_, values)| values).sum()
     }
 
@@ -117,24 +121,24 @@ impl Counted {
         self.unopenable
     }
 
-    /// All values that are sealed, whether they open or not.
+    /// All sealed values, those that do not open included.
     pub(super) fn envelopes(&self) -> u64 {
         let under_keys = self.under(|_| true).saturating_add(self.of_users);
         under_keys.saturating_add(self.unopenable)
     }
 
     pub(super) fn coverage(&self) -> Coverage {
-        let pattern = |(name, records, lying, excepted_sealed): &Found| PatternCoverage {
-            name: name.clone(),
-            records: records.clone(),
-            sealed: lying.sealed,
-            classic: lying.classic,
-            plain: lying.plain,
-            unreadable: lying.unreadable,
-            other: lying.empty.saturating_add(lying.erased),
-            other_types: lying.other_type,
-            excepted: lying.excepted,
-            excepted_sealed: *excepted_sealed,
+        let pattern = |it: &PatternCounts| PatternCoverage {
+            name: it.name.clone(),
+            records: it.records.clone(),
+            sealed: it.forms.sealed,
+            classic: it.forms.classic,
+            plain: it.forms.plain,
+            unreadable: it.forms.unreadable,
+            other: it.forms.empty.saturating_add(it.forms.erased),
+            other_types: it.forms.other_type,
+            excepted: it.forms.excepted,
+            excepted_sealed: it.excepted_sealed,
         };
         Coverage {
             counted: self.count,
@@ -154,18 +158,17 @@ impl Counted {
                 Class::Plain | Class::Empty | Class::Erased => {}
             }
         }
-        let records = protected.pattern.shown().to_owned();
-        self.patterns.push((
-            protected.name.clone(),
-            records,
-            lying(tally),
-            tally.excepted.sealed,
-        ));
+        self.patterns.push(PatternCounts {
+            name: protected.name.clone(),
+            records: protected.pattern.shown().to_owned(),
+            forms: forms(tally),
+            excepted_sealed: tally.excepted.sealed,
+        });
     }
 }
 
-/// The values of a pass by form.
-fn lying(tally: &Tally) -> CoverageCounts {
+/// The values of a sweep by form.
+fn forms(tally: &Tally) -> CoverageCounts {
     CoverageCounts {
         sealed: tally.count(|class| matches!(class, Class::Sealed(_) | Class::OfUser)),
         classic: tally.count(|class| matches!(class, Class::Classic(_))),
@@ -178,22 +181,28 @@ fn lying(tally: &Tally) -> CoverageCounts {
     }
 }
 
-/// Counts at once and then every so often, or only when it is woken.
-pub(super) async fn run(shared: Arc<Shared>, resources: Arc<Resources>, every: Option<Duration>) {
+/// Counts at once and then at every interval; without an interval, when woken.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    resources: Arc<Resources>,
+    interval: Option<Duration>,
+) {
     let metrics = CoverageMetrics::new();
-    match every {
+    match interval {
         Some(_) => sleep(START_DELAY).await,
         None => wait(&shared, None, Activity::OnDemand).await,
     }
     loop {
         match count(&shared, &resources).await {
             Ok(counted) => {
-                let found = counted.patterns.iter();
-                let found = found.map(|(name, _, lying, _)| (&**name, *lying));
-                metrics.counted(counted.began_ms().unwrap_or_default(), found);
-                let pause = match counted.is_of_nothing() {
-                    true => every.map(|every| every.min(EMPTY_INTERVAL)),
-                    false => every,
+                let forms = counted
+                    .patterns
+                    .iter()
+                    .map(|it| (it.name.as_str(), it.forms));
+                metrics.set(counted.began_ms().unwrap_or_default(), forms);
+                let pause = match counted.is_empty() {
+                    true => interval.map(|it| it.min(EMPTY_INTERVAL)),
+                    false => interval,
                 };
                 shared.known().counted = counted;
                 let next =
@@ -201,7 +210,7 @@ pub(super) async fn run(shared: Arc<Shared>, resources: Arc<Resources>, every: O
                 wait(&shared, pause, next).await;
             }
             Err(failure) => {
-                let pause = every.map_or(RETRY_DELAY, |every| RETRY_DELAY.min(every));
+                let pause = interval.map_or(RETRY_DELAY, |it| RETRY_DELAY.min(it));
                 let failed = Activity::Failed(failure.text().to_owned(), after(pause));
                 wait(&shared, Some(pause), failed).await;
             }
@@ -209,7 +218,7 @@ pub(super) async fn run(shared: Arc<Shared>, resources: Arc<Resources>, every: O
     }
 }
 
-/// Waits for the next count: so long, or until somebody wants it.
+/// Waits for the next count: for this time, or until woken.
 async fn wait(shared: &Shared, pause: Option<Duration>, activity: Activity) {
     shared.known().counted.activity = activity;
     match pause {
@@ -221,17 +230,18 @@ async fn wait(shared: &Shared, pause: Option<Duration>, activity: Activity) {
     }
 }
 
+/// The time after a pause, in milliseconds since the Unix epoch.
 fn after(pause: Duration) -> u64 {
     let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     now_ms().saturating_add(pause)
 }
 
-fn tell(shared: &Shared, progress: String) {
+fn set_progress(shared: &Shared, progress: String) {
     shared.known().counted.activity = Activity::Counting(progress);
 }
 
 async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failure> {
-    tell(shared, "it begins".to_owned());
+    set_progress(shared, "it begins".to_owned());
     let (began_ms, began) = (now_ms(), Instant::now());
     let mut counted = Counted {
         states: states(resources),
@@ -240,15 +250,15 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
     let store = resources.open_store().await?;
     for protected in resources.configuration.all_protected() {
         let options = SweepOptions {
-            max_rate: Some(RATE),
-            max_latency: Some(LATENCY),
+            max_rate: Some(MAX_RATE),
+            max_latency: Some(MAX_LATENCY),
             ..SweepOptions::default()
         };
-        let sweep = waxseal_service::audit::sweep(resources, &store, &protected, true, options);
+        let sweep = audit::sweep(resources, &store, &protected, true, options);
         let mut watch = |event: Event<'_>| {
             if let Event::Progress { position, .. } = event {
                 let examined = thousands(position.examined);
-                tell(
+                set_progress(
                     shared,
                     format!("{examined} records of {} so far", protected.name),
                 );
@@ -267,7 +277,7 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
     Ok(counted)
 }
 
-/// The keys of the ring with their states; none without a ring.
+/// The keys of the ring with their states; empty without a ring.
 fn states(resources: &Resources) -> BTreeMap<KeyId, KeyState> {
     let Ok(opened) = resources.opened_ring() else {
         return BTreeMap::new();

@@ -1,5 +1,5 @@
-//! What the status page of this process shows: gathered in the background, put together when somebody
-//! looks. Every figure is read from what metrics tell as well, so that both say the same.
+//! The figures of the status page: gathered in the background and put together on request. Counted figures come from a
+//! snapshot of the metrics, so that page and metrics agree.
 
 mod checks;
 mod counting;
@@ -16,23 +16,52 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Doctor, Phase, Process, Status};
-use waxseal_proxy::{CheckResponse, Source, Upstream};
-use waxseal_service::now_ms;
-use waxseal_service::resources::Resources;
+use waxseal_proxy::Upstream;
 
+use crate::now_ms;
+use crate::panics::spawn_restarting;
+use crate::refusals::RefusalRecord;
+use crate::resources::Resources;
 use counting::Counted;
-use history::{EVERY, History};
+use history::{History, SAMPLE_INTERVAL};
 use keys::KeysView;
-use waxseal_service::panics::spawn_restarting;
-use waxseal_service::refusals::RefusalRecord;
 
-/// How long the server may take until it counts as away.
+/// The time after which a server that does not answer counts as unreachable.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between two looks at the keyring and who uses it.
+/// The interval of reading the keyring and the reports of its processes.
 const KEYS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Gathers what the page shows, until it is dropped.
-pub(crate) struct Watch {
+/// The content of a status page, as the admin address needs it.
+pub trait Source: Send + Sync {
+    /// The current status.
+    fn status(&self) -> Status;
+
+    /// Starts to check and count everything, for a reader of the page.
+    fn check(&self) -> CheckResponse;
+}
+
+/// The response to a reader who wants everything checked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResponse {
+    /// The checks start.
+    Accepted,
+    /// Checks are running or started just now; the next may start after this number of seconds.
+    TooSoon(u64),
+    /// The store and the keys are not open yet.
+    NotReady,
+}
+
+/// The parts of the status that only a process with clients has.
+#[derive(Clone)]
+pub struct Clients {
+    /// The server that clients are connected to.
+    pub upstream: Arc<Upstream>,
+    /// The requests that were refused.
+    pub refusals: RefusalRecord,
+}
+
+/// Gathers the figures until it is dropped.
+pub struct Watch {
     shared: Arc<Shared>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -40,49 +69,46 @@ pub(crate) struct Watch {
 struct Shared {
     process: Process,
     /// `None` for a process without clients.
-    upstream: Option<Arc<Upstream>>,
-    /// Refused requests; `None` for a process without clients.
-    recorded: Option<RefusalRecord>,
+    clients: Option<Clients>,
     known: Mutex<Known>,
-    /// Wakes the counting.
+    /// Wakes the counting task.
     count: Notify,
     /// Wakes the doctor.
     doctor: Notify,
 }
 
-/// What is known at this moment.
+/// The figures gathered so far.
 #[derive(Default)]
 struct Known {
     history: History,
-    /// Why the server cannot be used, as asked last.
-    server: Option<&'static str>,
-    /// What the process waits for before it serves anybody.
+    /// The reason why the server cannot be used, from the last check.
+    server_error: Option<&'static str>,
+    /// The reason why the process does not serve clients yet.
     waits_for: Option<String>,
-    /// Whether everything is open that the process needs.
+    /// True once store and keys are open.
     started: bool,
-    /// Whether it takes no new clients any more.
+    /// True once no new clients are accepted.
     stopping: bool,
     keys: KeysView,
-    /// Whether records are counted without being asked for.
+    /// True if records are counted regularly, not only on demand.
     counts_regularly: bool,
     counted: Counted,
     doctor: Option<Doctor>,
-    /// Whether the doctor is at work.
+    /// True while the doctor's checks run.
     is_checking: bool,
-    /// Whether the doctor did not come to an end the last time.
+    /// True if the last run of the doctor's checks did not end in time.
     doctor_hangs: bool,
-    /// When a reader wanted everything checked again.
-    asked: Option<Instant>,
+    /// The time at which a reader last started the checks.
+    last_request: Option<Instant>,
 }
 
 impl Watch {
-    /// Begins with what needs neither keys nor store. A recorder must have been installed before.
-    pub(crate) fn begin(process: Process, clients: Option<(Arc<Upstream>, RefusalRecord)>) -> Self {
-        let (upstream, recorded) = clients.unzip();
+    /// Starts with the parts that need neither keys nor store. The recorder must be installed before.
+    #[must_use]
+    pub fn start(process: Process, clients: Option<Clients>) -> Self {
         let shared = Arc::new(Shared {
             process,
-            upstream,
-            recorded,
+            clients,
             known: Mutex::default(),
             count: Notify::new(),
             doctor: Notify::new(),
@@ -95,27 +121,29 @@ impl Watch {
         Self { shared, tasks }
     }
 
-    /// The source of the page.
-    pub(crate) fn source(&self) -> Arc<dyn Source> {
+    /// The content of the page.
+    #[must_use]
+    pub fn source(&self) -> Arc<dyn Source> {
         self.shared.clone()
     }
 
-    /// The process waits for this before it serves anybody.
-    pub(crate) fn waiting(&self, why: &str) {
-        self.shared.known().waits_for = Some(why.to_owned());
+    /// Shows the reason why the process does not serve clients yet.
+    pub fn set_waiting(&self, reason: &str) {
+        self.shared.known().waits_for = Some(reason.to_owned());
     }
 
-    /// The process lets what is under way come to its end.
-    pub(crate) fn stopping(&self) {
+    /// Shows that the process is finishing the requests in progress.
+    pub fn set_stopping(&self) {
         self.shared.known().stopping = true;
     }
 
-    /// Goes on with the rest, once store and keys are open. Records are counted so often.
-    pub(crate) fn follow(&mut self, resources: &Arc<Resources>, count_every: Option<Duration>) {
+    /// Starts the remaining tasks, once store and keys are open. Without a `count_interval` records are counted on demand
+    /// only.
+    pub fn follow(&mut self, resources: &Arc<Resources>, count_interval: Option<Duration>) {
         {
             let mut known = self.shared.known();
             known.started = true;
-            known.counts_regularly = count_every.is_some();
+            known.counts_regularly = count_interval.is_some();
         }
         let both = || (self.shared.clone(), resources.clone());
         let [keys, doctor, store, counting] = [both(), both(), both(), both()];
@@ -130,7 +158,7 @@ impl Watch {
                 checks::watch_store(store.0.clone(), store.1.clone())
             }),
             spawn_restarting("counting for the status page", move || {
-                counting::run(counting.0.clone(), counting.1.clone(), count_every)
+                counting::run(counting.0.clone(), counting.1.clone(), count_interval)
             }),
         ];
         self.tasks.extend(tasks);
@@ -155,8 +183,8 @@ impl Shared {
             (true, _) => Phase::Stopping,
             (false, false) => Phase::Starting,
             (false, true) => Phase::Running {
-                clients: self.upstream.as_ref().map(|_| match known.server {
-                    Some(why) => Err(format!("the server cannot be used: {why}")),
+                clients: self.clients.as_ref().map(|_| match known.server_error {
+                    Some(reason) => Err(format!("the server cannot be used: {reason}")),
                     None => Ok(()),
                 }),
             },
@@ -167,20 +195,21 @@ impl Shared {
 impl Source for Shared {
     fn status(&self) -> Status {
         let now = Snapshot::take().unwrap_or_default();
-        let refused = self.recorded.as_ref().map(RefusalRecord::refused);
+        let refusals = self.clients.as_ref().map(|clients| &clients.refusals);
+        let refused = refusals.map(RefusalRecord::refused);
         let known = self.known();
-        let has_clients = self.upstream.is_some();
+        let has_clients = self.clients.is_some();
         Status {
             process: self.process.clone(),
             now_ms: now_ms(),
             phase: self.phase(&known),
-            warnings: warnings::of(&now, &known, has_clients),
+            warnings: warnings::find(&now, &known, has_clients),
             figures: figures::figures(&now, has_clients),
             coverage: known.counted.coverage(),
             keys: known.keys.shown(&known.counted, &now),
             traffic: known.history.traffic(has_clients),
             refused,
-            trial: self.recorded.as_ref().and_then(RefusalRecord::trial),
+            trial: refusals.and_then(RefusalRecord::trial),
             sweeps: figures::sweeps(&now),
             doctor: known.doctor.clone(),
             is_checking: known.is_checking,
@@ -192,29 +221,29 @@ impl Source for Shared {
     }
 }
 
-/// Keeps the last hour, and asks the server how it is.
+/// Records a sample of the history and checks the server, at every interval.
 async fn sample(shared: Arc<Shared>) {
-    let mut tick = interval(EVERY);
+    let mut tick = interval(SAMPLE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let asked = Instant::now();
-        let answer = match &shared.upstream {
-            Some(upstream) => upstream.check(SERVER_TIMEOUT).await,
+        let started = Instant::now();
+        let answer = match &shared.clients {
+            Some(clients) => clients.upstream.check(SERVER_TIMEOUT).await,
             None => Ok(()),
         };
-        let took = answer.is_ok().then(|| asked.elapsed());
+        let took = answer.is_ok().then(|| started.elapsed());
         let Some(now) = Snapshot::take() else {
             return;
         };
         let mut known = shared.known();
-        known.server = answer.err().map(|error| error.description());
-        known.history.note(Instant::now(), now, took);
+        known.server_error = answer.err().map(|error| error.description());
+        known.history.record(Instant::now(), now, took);
     }
 }
 
-/// Reads the keys again and again. Once a key is in another state, what was counted and checked before says
-/// nothing about it.
+/// Reads the keys at every interval. When a key has changed its state, earlier counts and checks are outdated and are
+/// repeated.
 async fn watch_keys(shared: Arc<Shared>, resources: Arc<Resources>) {
     let mut tick = interval(KEYS_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,5 @@
-//! Sends what is counted to a collector, every so often and once more at the end. One that is away or slow
-//! holds nobody up: nothing waits for it but the next export.
+//! Exports the metrics to a collector, at intervals and once more at the end. A collector that is slow or unreachable
+//! delays nothing but the next export.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,86 +16,86 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tracing::{debug, info, warn};
 use waxseal_metrics::opentelemetry::{Origin, export};
-use waxseal_proxy::Readiness;
-use waxseal_service::Failure;
 
 use super::collector::Collector;
+use crate::Failure;
+use crate::readiness::Readiness;
 
-/// How long one export may take.
+/// The limit of one export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the last one may hold up the end of the process.
+/// The limit of the last export, which delays the end of the process.
 const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The task that sends.
+/// The exporting task.
 pub(super) struct Exporter {
-    end: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-struct Sending {
+struct Export {
     collector: Collector,
     client: Client,
     readiness: Readiness,
     instance: String,
     since_ns: u128,
-    /// Whether it was told that the collector does not take anything.
-    told: bool,
+    /// True while exports fail, which was logged.
+    is_failing: bool,
 }
 
 impl Exporter {
-    pub(super) fn begin(collector: Collector, readiness: Readiness) -> Result<Self, Failure> {
+    pub(super) fn start(collector: Collector, readiness: Readiness) -> Result<Self, Failure> {
         let client = client(&collector)?;
         let since_ns = now_ns();
-        let mut sending = Sending {
+        let mut export = Export {
             collector,
             client,
             readiness,
-            // A process of the same number that begins later is another one.
+            // A later process with the same process id has another start time.
             instance: format!("{}-{since_ns:x}", std::process::id()),
             since_ns,
-            told: false,
+            is_failing: false,
         };
-        let (end, mut ended) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let every = sending.collector.interval;
+            let every = export.collector.interval;
             let mut tick = interval_at(tokio::time::Instant::now() + every, every);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    _ = &mut ended => break,
+                    _ = &mut stopped => break,
                     _ = tick.tick() => {}
                 }
                 tokio::select! {
-                    _ = &mut ended => break,
-                    sent = sending.send(EXPORT_TIMEOUT) => sending.tell(sent),
+                    _ = &mut stopped => break,
+                    result = export.send(EXPORT_TIMEOUT) => export.log(result),
                 }
             }
-            let sent = sending.send(FINAL_EXPORT_TIMEOUT).await;
-            sending.tell(sent);
+            let result = export.send(FINAL_EXPORT_TIMEOUT).await;
+            export.log(result);
         });
-        Ok(Self { end, task })
+        Ok(Self { stop, task })
     }
 
-    /// Sends a last time, and ends.
-    pub(super) async fn end(self) {
-        // It only ends before by a bug of ours, which its panic has told.
-        let _ = self.end.send(());
+    /// Exports a last time, and ends.
+    pub(super) async fn finish(self) {
+        // It has ended before only after a panic, which is logged.
+        let _ = self.stop.send(());
         let _ = self.task.await;
     }
 }
 
-impl Sending {
-    /// One export; what went wrong, in words that hold nothing of the collector's answer.
+impl Export {
+    /// Exports once. The reason of a failure repeats nothing of the collector's response.
     async fn send(&self, limit: Duration) -> Result<(), String> {
         let late = |_| format!("it did not answer within {} s", limit.as_secs());
-        // The next one is tried whatever becomes of this one.
+        // A panic must not prevent the next export.
         let post = AssertUnwindSafe(self.post()).catch_unwind();
         let posted = timeout(limit, post).await.map_err(late)?;
         posted.unwrap_or_else(|_| Err("a bug of Waxseal's: see the log".to_owned()))
     }
 
     async fn post(&self) -> Result<(), String> {
-        self.readiness.refresh().await;
+        self.readiness.update_metric().await;
         let origin = Origin {
             service: &self.collector.service,
             instance: &self.instance,
@@ -120,18 +120,18 @@ impl Sending {
         }
     }
 
-    /// Tells of a collector that does not take anything once, and of its return.
-    fn tell(&mut self, sent: Result<(), String>) {
-        let at = self.collector.shown();
-        match (sent, self.told) {
+    /// Logs the first failure, and the first success after failures.
+    fn log(&mut self, result: Result<(), String>) {
+        let at = self.collector.location();
+        match (result, self.is_failing) {
             (Err(why), false) => {
                 warn!("metrics are not exported to {at}: {why}; tried again at every interval");
-                self.told = true;
+                self.is_failing = true;
             }
             (Err(why), true) => debug!("metrics are not exported: {why}"),
             (Ok(()), true) => {
                 info!("metrics are exported to {at} again");
-                self.told = false;
+                self.is_failing = false;
             }
             (Ok(()), false) => {}
         }
@@ -141,7 +141,7 @@ impl Sending {
 fn client(collector: &Collector) -> Result<Client, Failure> {
     let mut roots = RootCertStore::empty();
     if collector.url.scheme() == "https" {
-        // What the system has and cannot be read is left out: the rest may be enough.
+        // Certificates of the system that cannot be read are skipped: the others may be enough.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let tls = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -150,9 +150,9 @@ fn client(collector: &Collector) -> Result<Client, Failure> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let client = Client::builder()
-        // Also without TLS: by itself reqwest would panic here, as it finds no cryptography.
+        // Set even without TLS, since reqwest panics without a provider of cryptography.
         .tls_backend_preconfigured(tls)
-        // Headers go to the address that was given, and nowhere else.
+        // Headers may be credentials: they go to the configured address only.
         .redirect(Policy::none())
         .no_proxy()
         .retry(retry::never())

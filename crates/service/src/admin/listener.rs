@@ -1,10 +1,10 @@
-//! The sockets of the admin address, bounded: in number, in the time until a request is complete, and in
-//! the time that a reader may stop reading. Whoever can reach the address cannot keep it from others, nor
-//! take the descriptors that the proxy needs.
+//! The sockets of the admin address, with limits on their number, on the time until a request is complete, and on the
+//! time for which a client may stop reading. No client can block the address for others, or use up the descriptors that the
+//! proxy needs.
 //!
-//! Every connection answers one request ([`close`]). Where all connections are taken, the newest gets the
-//! place of the oldest that has not been answered yet, else of the oldest: a request that is sent at once is
-//! answered, unless as many connections as there are places are opened before its answer is ready.
+//! A connection serves one request ([`close`]). When all slots are taken, a new connection gets the slot of the oldest
+//! connection that has no response yet, otherwise of the oldest one: a request that is sent at once is answered, unless
+//! as many connections as there are slots are opened before its response is ready.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,18 +26,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// From the connection to the first byte of the answer. A check of the store fits.
+/// The time from the connection to the first byte of the response; long enough for a check of the store.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a reader may take nothing.
+/// The time for which a client may read nothing.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Before another attempt to accept, where the system refused.
+/// The pause after a failed `accept`.
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
-/// Between two connections that are ended because the system has no descriptor for another one.
+/// The interval at which connections are closed because the system is out of descriptors.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two lines of the log about connections that are not accepted.
+/// The interval of log lines about connections that cannot be accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Has the connection closed after the answer.
+/// Middleware: closes the connection after the response.
 pub(super) async fn close(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let close = HeaderValue::from_static("close");
@@ -45,7 +45,7 @@ pub(super) async fn close(request: Request, next: Next) -> Response {
     response
 }
 
-/// Accepts connections, as many as it may have.
+/// A listener with a limited number of connections.
 pub(super) struct BoundedListener {
     listener: TcpListener,
     connections: Arc<Connections>,
@@ -66,17 +66,17 @@ impl BoundedListener {
         }
     }
 
-    /// Waits where the system has no descriptor, or no memory, for another connection.
-    async fn refused(&mut self, error: &io::Error) {
+    /// Waits after the system had no descriptor, or no memory, for another connection.
+    async fn back_off(&mut self, error: &io::Error) {
         let is_due =
             |last: Option<Instant>, interval| last.is_none_or(|it| it.elapsed() >= interval);
         if is_due(self.last_logged, LOG_INTERVAL) {
             tracing::warn!("the admin address cannot accept a connection: {error}");
             self.last_logged = Some(Instant::now());
         }
-        // Its descriptor may be the one that is missing. One is enough to find that out.
+        // A closed connection frees a descriptor, which may be the one that is missing.
         if is_due(self.last_evicted, EVICTION_INTERVAL) {
-            self.connections.end_oldest(0);
+            self.connections.close_oldest(0);
             self.last_evicted = Some(Instant::now());
         }
         sleep(ACCEPT_DELAY).await;
@@ -94,8 +94,8 @@ impl axum::serve::Listener for BoundedListener {
                     let slot = self.connections.admit();
                     return (Connection::new(stream, slot), from);
                 }
-                Err(error) if is_of_peer(&error) => {}
-                Err(error) => self.refused(&error).await,
+                Err(error) if is_peer_error(&error) => {}
+                Err(error) => self.back_off(&error).await,
             }
         }
     }
@@ -105,8 +105,8 @@ impl axum::serve::Listener for BoundedListener {
     }
 }
 
-/// Whether it says nothing about the next connection.
-fn is_of_peer(error: &io::Error) -> bool {
+/// True for an error of one connection, which says nothing about the next one.
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
@@ -128,8 +128,8 @@ impl Connections {
             open.len() > self.max
         };
         if is_full {
-            // The newest is the one that this is done for.
-            self.end_oldest(1);
+            // Not the newest, for which the slot is needed.
+            self.close_oldest(1);
         }
         Slot {
             state,
@@ -137,8 +137,8 @@ impl Connections {
         }
     }
 
-    /// Ends one connection, but none of the newest ones that are spared.
-    fn end_oldest(&self, spared: usize) {
+    /// Closes the oldest connection, not counting the `spared` newest ones.
+    fn close_oldest(&self, spared: usize) {
         let mut open = self.lock();
         let before = open.len().saturating_sub(spared);
         let is_unanswered = |it: &Arc<State>| !it.is_answered.load(Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl Connections {
         let ended = open.remove(oldest.unwrap_or(0));
         drop(open);
         if let Some(ended) = ended {
-            ended.is_ended.store(true, Ordering::Release);
+            ended.is_evicted.store(true, Ordering::Release);
             ended.waker.wake();
         }
     }
@@ -159,12 +159,12 @@ impl Connections {
 #[derive(Default)]
 struct State {
     is_answered: AtomicBool,
-    /// Another connection has its place.
-    is_ended: AtomicBool,
+    /// Another connection got its slot.
+    is_evicted: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// One of the places, until it is dropped.
+/// One of the slots, freed when it is dropped.
 struct Slot {
     state: Arc<State>,
     connections: Arc<Connections>,
@@ -177,11 +177,11 @@ impl Drop for Slot {
     }
 }
 
-/// A connection that ends itself when it takes too long.
+/// A connection that fails when it exceeds its time.
 pub(super) struct Connection {
     stream: TcpStream,
     slot: Slot,
-    /// Runs until the answer begins, and then while the reader takes nothing.
+    /// Runs until the response begins, and then while the client reads nothing.
     timeout: Pin<Box<Sleep>>,
     is_stalled: bool,
 }
@@ -200,11 +200,11 @@ impl Connection {
         self.slot.state.is_answered.load(Ordering::Relaxed)
     }
 
-    /// An error where the connection must end.
+    /// Returns an error if the connection must end.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let state = &self.slot.state;
         state.waker.register(cx.waker());
-        if state.is_ended.load(Ordering::Acquire) {
+        if state.is_evicted.load(Ordering::Acquire) {
             return Err(ErrorKind::ConnectionAborted.into());
         }
         let is_running = self.is_stalled || !self.is_answered();
@@ -227,7 +227,7 @@ impl Connection {
         } else if !self.is_stalled {
             self.is_stalled = true;
             self.timeout.as_mut().reset(Instant::now() + WRITE_TIMEOUT);
-            // Has this task woken when it is over.
+            // Registers the waker for the timeout.
             self.check(cx)?;
         }
         written
@@ -266,8 +266,8 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 
-    /// hyper calls this in every turn. While a request is being answered and the next one is in its buffer,
-    /// it calls nothing else.
+    /// hyper calls this on every poll. While a request is being answered and the next one is in its buffer, it calls
+    /// nothing else.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
@@ -290,19 +290,19 @@ mod tests {
     use super::*;
 
     const SLOTS: usize = 4;
-    /// Far more than is needed, on a busy machine as well.
+    /// Far more than needed, even on a busy machine.
     const LIMIT: Duration = Duration::from_secs(120);
 
     async fn assert_ends(stream: &mut TcpStream) {
-        let mut rest = Vec::new();
-        // It may be reset, since what follows the request was not read.
-        let ended = timeout(LIMIT, stream.read_to_end(&mut rest)).await;
+        let mut received = Vec::new();
+        // It may be reset, since the bytes after the request were not read.
+        let ended = timeout(LIMIT, stream.read_to_end(&mut received)).await;
         assert!(ended.is_ok(), "the connection stays open");
-        assert!(rest.is_empty());
+        assert!(received.is_empty());
     }
 
     #[tokio::test]
-    async fn a_connection_ends_though_its_request_waits_and_another_one_follows_it() {
+    async fn a_connection_ends_even_while_its_request_waits_and_another_follows() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().route("/", get(pending::<&'static str>));
@@ -315,7 +315,7 @@ mod tests {
             stream.write_all(request).await.unwrap();
             open.push(stream);
         }
-        // The oldest, for the newest ones; and these when their time is over.
+        // The oldest ones were evicted for the newest ones, which end at their timeout.
         for stream in &mut open {
             assert_ends(stream).await;
         }

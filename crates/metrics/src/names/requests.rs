@@ -1,0 +1,87 @@
+//! The metrics of requests that the proxy refused or forwarded.
+
+use super::NONE;
+use crate::metric::{Label, LabelValues, Metric};
+
+const REFUSED_COMMAND: Label = Label {
+    name: "command",
+    values: LabelValues::Bounded(
+        "a command of docs/reference/command-policy.md, `xgroup|create` for a subcommand; otherwise `other`",
+    ),
+};
+
+const REFUSAL_REASON: Label = Label {
+    name: "reason",
+    values: LabelValues::OneOf(&[
+        "computes_on_value",
+        "compares_value",
+        "moves_value",
+        "runs_code",
+        "script_names_several",
+        "script_changed",
+        "not_yet_sealed",
+        "fields_elsewhere",
+        "quotes_request",
+        "unknown_command",
+        "unforeseen_form",
+        "replication",
+        "writes_own_record",
+        "zero_byte",
+        "unknown_subcommand",
+        "monitoring",
+        "means_shared_connections",
+        "in_transaction",
+        "transaction_too_large",
+        "too_large",
+        "not_sealed",
+        "too_large_for_server",
+        "keys_out_of_reach",
+    ]),
+};
+
+const REFUSAL_PATTERN: Label = Label {
+    name: "pattern",
+    values: LabelValues::Bounded(
+        "the configured name of the protected pattern, or the pattern; `none` if no record is involved",
+    ),
+};
+
+pub static REFUSED_COMMANDS: Metric = Metric {
+    name: "waxseal_refused_commands_total",
+    unit: "requests",
+    help: "Requests that the proxy answered with an error instead of sending them.",
+    question: "Which commands does an application use that cannot work on protected records?",
+    labels: &[REFUSED_COMMAND, REFUSAL_REASON, REFUSAL_PATTERN],
+    ..NONE
+};
+
+pub static TRIAL_REFUSALS: Metric = Metric {
+    name: "waxseal_trial_refusals_total",
+    unit: "requests",
+    help: "Requests that `waxseal proxy --trial` forwarded and that a proxy without `--trial` would refuse.",
+    question: "Which commands of an application would not work behind the proxy?",
+    labels: &[REFUSED_COMMAND, REFUSAL_REASON, REFUSAL_PATTERN],
+    ..NONE
+};
+
+pub static SCRIPTS_FORWARDED: Metric = Metric {
+    name: "waxseal_scripts_forwarded_total",
+    unit: "requests",
+    help: "Scripts and functions that the proxy forwarded because they name no protected record, or because forwarding unknown scripts is configured.",
+    question: "Could a script write plain values under names that it builds itself?",
+    labels: &[Label {
+        name: "command",
+        values: LabelValues::OneOf(&SCRIPT_COMMANDS),
+    }],
+    ..NONE
+};
+
+/// Commands that run code on the server.
+pub(crate) const SCRIPT_COMMANDS: [&str; 6] = [
+    "eval",
+    "eval_ro",
+    "evalsha",
+    "evalsha_ro",
+    "fcall",
+    "fcall_ro",
+];
