@@ -45,7 +45,7 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
     if requirements.clean && !total.other_types.is_empty() {
         add(
             format!("{} cannot be sealed", text::other_types(total)),
-            "their values are stored in plaintext: keep such data in strings, hashes or lists, or under names that \
+            "their values are stored unchanged: keep such data in strings, hashes or lists, or under names that \
              no pattern protects",
         );
     }

@@ -262,7 +262,7 @@ async fn times_that_a_wrong_clock_wrote_are_found_and_corrected() {
     let process = world.process_with(world.start().comparing_clocks()).await;
     let wrong = process.ring.ring().wrong_times(process.ring.now_ms());
     let times: Vec<_> = wrong.iter().map(|time| time.what).collect();
-    assert_eq!(times, ["was made", "changed its state", "could seal"]);
+    assert_eq!(times, ["was created", "changed its state", "could seal"]);
     process.ring.change(&Change::RepairTimes).await.unwrap();
     let ring = process.ring.ring();
     assert_eq!(ring.wrong_times(process.ring.now_ms()), []);

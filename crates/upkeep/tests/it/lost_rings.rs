@@ -160,7 +160,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_restored_and_reported() 
         })
         .await;
         use_values(&processes, what).await;
-        until("it is in order again", async || {
+        until("it has recovered", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
         })
         .await;
@@ -203,7 +203,7 @@ async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
         }
         assert_eq!(stored_ring(&world.server), Some(bytes), "{what}");
         put_stored(&world.server, &good);
-        until("it is in order again", async || {
+        until("it has recovered", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
         })
         .await;
@@ -211,7 +211,7 @@ async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
         let loud = |line: &&str| line.contains("ERROR") && line.contains(STAYS);
         assert_eq!(text.lines().filter(loud).count(), 2, "{what}: {text}");
         assert!(!text.contains(PUT_BACK), "{what}: {text}");
-        assert!(text.contains("in order again"), "{what}: {text}");
+        assert!(text.contains("keyring recovered"), "{what}: {text}");
     }
 }
 
@@ -323,7 +323,7 @@ async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
         stored_ring(&world.server).as_deref() == Some(&good)
     })
     .await;
-    until("it is in order again", async || {
+    until("it has recovered", async || {
         process.ring.degraded().is_none()
     })
     .await;
@@ -421,7 +421,7 @@ async fn a_ring_that_a_full_server_evicts_is_restored_and_remaining_values_open(
         stored_ring(&world.server).as_deref() == Some(&good)
     })
     .await;
-    until("it is in order again", async || {
+    until("it has recovered", async || {
         process.ring.degraded().is_none()
     })
     .await;

@@ -152,7 +152,7 @@ async fn a_list_that_grows_faster_than_the_sweep_is_unfinished_and_the_rest_goes
     growing.join().unwrap();
     assert_eq!((tally.failed, tally.unseen), (1, 1), "{causes:?}");
     assert!(
-        causes[0].starts_with("it grows faster than it can be gone through"),
+        causes[0].starts_with("it grows faster than it can be read"),
         "{causes:?}"
     );
     let stored = server.client().cmd(&["GET", "wa:49"]).bytes().unwrap();
