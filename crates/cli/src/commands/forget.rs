@@ -107,7 +107,7 @@ fn unwritten(failure: &Failure) -> Failure {
 
 /// The report of a dry run about one user.
 #[derive(Serialize)]
-struct Found {
+struct TraceSummary {
     known: bool,
     key: bool,
     records: u64,
@@ -115,7 +115,7 @@ struct Found {
     erasures: u32,
 }
 
-impl From<&Traces> for Found {
+impl From<&Traces> for TraceSummary {
     fn from(traces: &Traces) -> Self {
         Self {
             known: !traces.is_unknown(),
@@ -127,7 +127,7 @@ impl From<&Traces> for Found {
     }
 }
 
-impl Found {
+impl TraceSummary {
     /// Describes the traces of the user.
     fn describe(&self) -> String {
         let key = match self.key {
@@ -152,7 +152,7 @@ impl Found {
 }
 
 fn print_dry_run(traces: &Traces) -> Result<(), Failure> {
-    let found = Found::from(traces);
+    let found = TraceSummary::from(traces);
     if output::is_json() {
         return output::json(&found);
     }

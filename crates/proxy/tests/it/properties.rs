@@ -141,21 +141,21 @@ fn unprotected() -> impl Strategy<Value = Step> {
 /// Takes complete requests from the bytes sent to the server.
 #[derive(Default)]
 struct Server {
-    came: Vec<u8>,
+    received: Vec<u8>,
     answers: Vec<u8>,
 }
 
 impl Server {
     fn receive(&mut self, bytes: &[u8], expected: &mut std::slice::Iter<'_, &Step>) {
-        self.came.extend_from_slice(bytes);
+        self.received.extend_from_slice(bytes);
         let actual = |it: &[u8]| it.windows(CANARY.len()).any(|at| at == CANARY.as_bytes());
-        assert!(!actual(&self.came), "a protected value in clear");
+        assert!(!actual(&self.received), "a protected value in clear");
         loop {
             let mut scanner = RequestScanner::new(RequestLimits::default());
-            let Ok(Scan::Complete { len }) = scanner.scan(&self.came) else {
+            let Ok(Scan::Complete { len }) = scanner.scan(&self.received) else {
                 return;
             };
-            let request: Vec<u8> = self.came.drain(..len).collect();
+            let request: Vec<u8> = self.received.drain(..len).collect();
             let step = expected.next().expect("a request that no client sent");
             if matches!(step.goes_out, Out::Unchanged) {
                 assert_eq!(request, step.request);

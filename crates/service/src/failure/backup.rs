@@ -6,7 +6,7 @@ use super::Failure;
 
 /// The hint where the file may be damaged.
 const OTHER_COPY: &str = "take another copy of the file, and compare them (sha256sum)";
-const TYPE_AGAIN: &str = "compare it with the sheet, letter by letter; 0 and O are the same, and so are \
+const COMPARE_WITH_SHEET: &str = "compare it with the sheet, letter by letter; 0 and O are the same, and so are \
     1, I and L";
 
 impl From<BackupError> for Failure {
@@ -67,7 +67,7 @@ fn of_failure(error: &BackupError) -> Option<&'static str> {
         BackupError::ShareField(_)
         | BackupError::ShareLine(_)
         | BackupError::ShareLineMissing(_)
-        | BackupError::ShareWhole => TYPE_AGAIN,
+        | BackupError::ShareWhole => COMPARE_WITH_SHEET,
         BackupError::ShareFormat(_) | BackupError::Format(_) => {
             "a newer waxseal wrote it: install that version here"
         }

@@ -34,12 +34,12 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn new(blocks: &'a [Block], report: &'a RefusalReport) -> Self {
         let tried = report.rows.iter().filter(|row| row.is_forwarded);
-        let (passing, left): (Vec<_>, Vec<_>) =
+        let (working, left): (Vec<_>, Vec<_>) =
             tried.partition(|row| !row.excepts.is_empty() || !row.scripts.is_empty());
         let blocks = blocks.iter().enumerate();
         Self {
             blocks: blocks
-                .map(|(index, block)| (block, BlockPlan::new(index, block, &passing)))
+                .map(|(index, block)| (block, BlockPlan::new(index, block, &working)))
                 .collect(),
             left,
         }

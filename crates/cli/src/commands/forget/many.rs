@@ -8,7 +8,7 @@ use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure};
 use waxseal_upkeep::{ListedUser, ReceiptDirectory, read_user_list};
 
-use super::{Eraser, Found, USER_HINT, unwritten};
+use super::{Eraser, TraceSummary, USER_HINT, unwritten};
 use crate::args::ForgetArgs;
 use crate::commands::recorded;
 use crate::output;
@@ -23,7 +23,7 @@ struct UserReport {
     records_deleted: Option<u64>,
     /// The traces of the user, in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Found>,
+    found: Option<TraceSummary>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -112,7 +112,7 @@ impl Run<'_> {
             result,
             receipt,
             records_deleted,
-            found: self.args.dry_run.then(|| Found::from(&traces)),
+            found: self.args.dry_run.then(|| TraceSummary::from(&traces)),
         };
         if traces.is_unknown() && !self.args.even_if_unknown {
             return Ok(report(Outcome::Unknown, None, None));

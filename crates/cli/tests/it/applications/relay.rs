@@ -62,10 +62,10 @@ fn serve(client: &TcpStream, server: &TcpStream, refusals: &Arc<AtomicU64>) {
     });
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
+fn pass(mut from: TcpStream, mut to: TcpStream, mut observe: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        look(&buffer[..read]);
+        observe(&buffer[..read]);
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }

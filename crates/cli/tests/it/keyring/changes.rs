@@ -225,11 +225,11 @@ fn a_compromised_key_opens_nothing_until_its_values_are_brought_under_another() 
         let (old, new) = world.exchange();
         let said = world.ring(&["compromise", &old]).done().text();
         assert!(said.contains("rotate --open-compromised"), "{said}");
-        let says = format!(
+        let error = format!(
             "the canary of this store is sealed under key {old}, which is marked as compromised"
         );
         for words in [&["get", NAME][..], &["audit"], &["rotate"], &["keeper"]] {
-            let output = world.run(words).failed(2, &says);
+            let output = world.run(words).failed(2, &error);
             assert!(
                 output
                     .stderr

@@ -31,10 +31,10 @@ pub(super) enum Cause {
 impl Cause {
     /// The cause of an error status.
     pub(super) fn of_status(status: u16, body: &[u8]) -> Self {
-        let says = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+        let contains = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
         match status {
-            400 if says(NO_KEY) => Self::Missing,
-            500 if says(NOT_BY_RSA) => Self::BadRequest,
+            400 if contains(NO_KEY) => Self::Missing,
+            500 if contains(NOT_BY_RSA) => Self::BadRequest,
             400 => Self::BadRequest,
             403 => Self::Forbidden,
             404 => Self::Missing,
