@@ -70,7 +70,7 @@ fn envelopes_that_a_client_writes_are_counted_and_logged_with_the_pattern() {
             );
             let warning = log.lines().find(is_warning).unwrap();
             assert!(
-                warning.contains("wa:*") && warning.contains("once more"),
+                warning.contains("wa:*") && warning.contains("sealed again"),
                 "{warning}"
             );
             assert!(!log.contains("amatista") && !log.contains("wa:1"), "{log}");
