@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Identity, Limits, Next, Protection, Link};
+use waxseal_proxy::{Connection, Identity, Limits, Link, Next, Protection};
 use waxseal_resp::ReplyScanner;
 
 /// A protected value. It comes from [`REQUESTS`] alone.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use waxseal_policy::{
     Action, Location, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
-    decide, decide_early,
+    UnknownDigest, decide, decide_early,
 };
 
 static NAMES: LazyLock<ProtectedNames> = LazyLock::new(|| {
@@ -38,6 +38,18 @@ fuzz_target!(|input: &[u8]| {
         Action::Forward => {}
         Action::Refuse(refusal) => assert!(!refusal.to_string().is_empty()),
         Action::Transform(transform) => check(&arguments, &transform),
+        Action::Script(call) => {
+            check_location(&arguments, call.location);
+            assert!(call.compared < arguments.len());
+            if let Some(slot) = call.stored {
+                assert!(slot.argument < arguments.len());
+                check_location(&arguments, slot.location);
+            }
+        }
+        Action::ScriptDigest(UnknownDigest::Refuse(refusal)) => {
+            assert!(!refusal.to_string().is_empty());
+        }
+        Action::ScriptDigest(UnknownDigest::Forward | UnknownDigest::Excepted) => {}
     }
 });
 

@@ -179,7 +179,7 @@ fn a_rotation_that_no_one_can_carry_out() {
     let mut server = world.server.client();
     server.cmd(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let page = World::wait_for_warning(&proxy, "WaxsealRotationStalled");
-    assert!(page.has("due now") && page.has("waxseal keyring status</code> tells who leads"));
+    assert!(page.has("due now") && page.has("waxseal keyring status</code> names the leader"));
     server.cmd(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     wait_until(|| !Page::of(proxy.admin_port()).warns("WaxsealRotationStalled"));
     proxy.stop();
