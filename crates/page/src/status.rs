@@ -68,7 +68,7 @@ pub fn page(status: &Status, nonce: &str) -> String {
             p {
                 "Figures are of this process since its start, unless they say otherwise; "
                 a href="metrics" { "the same for Prometheus" } ". "
-                a href=(verdict::documentation("status-page.md", "")) rel="noreferrer" { "About this page" } "."
+                a href=(verdict::documentation("operate/status-page.md", "")) rel="noreferrer" { "About this page" } "."
             }
         }
     };

@@ -34,7 +34,7 @@ pub(super) fn section(refused: &[RefusedRequests], trial: Option<&Trial>, clock:
 
 fn policy() -> Markup {
     html! {
-        a href=(documentation("command-policy.md", "")) rel="noreferrer" {
+        a href=(documentation("reference/command-policy.md", "")) rel="noreferrer" {
             "Which commands work on protected records"
         }
     }

@@ -187,7 +187,7 @@ impl Issue<'_> {
                     (prose(self.advice))
                     @if let Some(see) = self.see { " " a href={ "#" (see) "-name" } { "Details" } }
                     @if let Some(alert) = alert {
-                        " " a href=(documentation("alerts.md", &alert.to_lowercase())) rel="noreferrer" {
+                        " " a href=(documentation("operate/alerts.md", &alert.to_lowercase())) rel="noreferrer" {
                             "What to do: " (alert)
                         }
                     }

@@ -187,8 +187,8 @@ fn the_page_has_a_warning_for_every_alert_rule() {
     let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
     let (rules, source) = (
         read("deploy/alerts.yml"),
-        read("crates/cli/src/status/warnings.rs")
-            + &read("crates/cli/src/status/warnings/process.rs"),
+        read("crates/service/src/status/warnings.rs")
+            + &read("crates/service/src/status/warnings/process.rs"),
     );
     let alerts = rules
         .lines()
