@@ -27,8 +27,8 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 /// The store that is used where none is named.
 pub const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
 
-/// The flags, as they were typed.
-#[derive(Clone, Debug, Default)]
+/// The flags, as they were typed. URLs among them can hold passwords, so there is no `Debug`.
+#[derive(Clone, Default)]
 pub struct Flags {
     /// The URL of the store.
     pub store: Option<String>,

@@ -263,8 +263,8 @@ fn known(name: &str) -> Option<&'static Variable> {
 fn is_secret(name: &str, value: &str) -> bool {
     match name {
         URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
-        // A variable that a custodian's URL names is not in the table.
-        _ => known(name).is_none_or(|it| it.is_secret),
+        // A variable that a custodian's URL names is not in the table, or has the name of one that is read elsewhere.
+        _ => known(name).is_none_or(|it| it.is_secret || !it.topic.is_read_from_files()),
     }
 }
 

@@ -187,7 +187,7 @@ fn changes_of_the_keyring_are_recorded_before_and_after() {
     ring(&["promote", &second, "--now"], 0);
     ring(&["compromise", &first], 0);
     ring(&["destroy", &first, "--force"], 0);
-    ring(&["configure", "--retain", "9d"], 0);
+    ring(&["configure", "--rest", "9d"], 0);
     ring(&["rewrap"], 0);
     let records = ["--records", "sess:*"];
     ring(

@@ -164,4 +164,16 @@ mod tests {
             assert_eq!(redacted.as_deref(), shown, "{url}");
         }
     }
+
+    #[test]
+    fn every_scheme_is_a_label_value_of_the_metrics_of_custodians() {
+        let metric = waxseal_metrics::TABLE
+            .iter()
+            .find(|it| it.name == "waxseal_custodian_calls_total")
+            .unwrap();
+        for scheme in CustodianScheme::ALL.map(CustodianScheme::as_str) {
+            assert!(metric.allows("scheme", scheme), "{scheme}");
+        }
+        assert!(metric.allows("scheme", "other") && !metric.allows("scheme", "another"));
+    }
 }

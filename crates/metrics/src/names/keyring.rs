@@ -5,9 +5,9 @@ use crate::metric::{Kind, Label, LabelValues, Metric};
 
 const SCHEME: Label = Label {
     name: "scheme",
-    values: LabelValues::Bounded(
-        "the scheme of the custodian's URL (docs/keys/custodians); `other` for a custodian that an application provides",
-    ),
+    // Those of `waxseal_keys::CustodianScheme`, which a test there holds against these; `other` for a custodian that an
+    // application provides.
+    values: LabelValues::OneOf(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
 };
 
 const OPERATION: Label = Label {

@@ -92,7 +92,7 @@ impl DotEnv {
                     .hint("save it as UTF-8"),
             );
         }
-        // A comment in another encoding is sanitize_for_terminal.
+        // A comment in another encoding does no harm.
         let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
         Ok(Self {
             text: grammar::normalize(&text),

@@ -57,7 +57,7 @@ fn a_sweep_ends_if_a_server_stays_unreachable_and_is_resumed_later() {
         "--checkpoint",
         "at.json",
     ];
-    let mut run = program.start(&[&sweep[..], &["--reconnect-timeout", "1"]].concat());
+    let mut run = program.start(&[&sweep[..], &["--patience", "1"]].concat());
     wait_until_it_is_working(&mut run, &server, STATES);
     server.kill();
     let output = run.end().failed(2, "cannot be reached: ");

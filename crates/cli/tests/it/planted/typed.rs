@@ -52,6 +52,7 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
         &["keyring", "init", "--rotate-every", TYPED],
         &["keyring", "init", "--max-seals", TYPED],
         &["keyring", "configure", "--retain", &wa(NUMBER)],
+        &["keyring", "configure", "--rest", &wa(NUMBER)],
         &["keyring", "export", "--shares", TYPED, "--out", "x"],
         &["proxy", "--workers", NUMBER],
         &["proxy", "--max-value", TYPED],
