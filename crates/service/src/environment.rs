@@ -23,8 +23,8 @@ use crate::notice;
 
 use dotenv::DotEnv;
 use variables::{
-    CREDENTIALS_DIRECTORY, ENABLE, HOME, KEY, PREVIOUS_KEYS, STATE_DIRECTORY, SUDO_USER, URL,
-    VARIABLES, Variable, XDG_STATE_HOME,
+    CREDENTIALS_DIRECTORY, ENABLE, HOME, KEY, PREVIOUS_KEYS, STATE_DIRECTORY, SUDO_USER, Topic,
+    URL, VARIABLES, Variable, XDG_STATE_HOME,
 };
 
 /// Secrets that every command knows, in the order in which they are shown.
@@ -259,12 +259,20 @@ fn known(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|it| it.name == name)
 }
 
+/// True for the topics whose variables are also read from `.env` files and credentials.
+fn is_read_from_files(topic: Topic) -> bool {
+    matches!(
+        topic,
+        Topic::Everything | Topic::Admin | Topic::Metrics | Topic::Token | Topic::Vault
+    )
+}
+
 /// True if a value must stay unknown to other users.
 fn is_secret(name: &str, value: &str) -> bool {
     match name {
         URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
         // A variable that a custodian's URL names is not in the table, or has the name of one that is read elsewhere.
-        _ => known(name).is_none_or(|it| it.is_secret || !it.topic.is_read_from_files()),
+        _ => known(name).is_none_or(|it| it.is_secret || !is_read_from_files(it.topic)),
     }
 }
 

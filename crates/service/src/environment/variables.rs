@@ -25,16 +25,6 @@ pub enum Topic {
     Development,
 }
 
-impl Topic {
-    /// True for variables that are also read from `.env` files and credentials.
-    pub(super) fn is_read_from_files(self) -> bool {
-        matches!(
-            self,
-            Self::Everything | Self::Admin | Self::Metrics | Self::Token | Self::Vault
-        )
-    }
-}
-
 /// One environment variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
