@@ -73,6 +73,25 @@ async fn a_run_over_several_patterns_counts_all_and_knows_which_match_nothing() 
     run.finish().unwrap();
 }
 
+#[test]
+fn a_checkpoint_that_another_version_wrote_is_read_and_written_back_unchanged() {
+    let stored = include_str!("../data/checkpoint-1.json");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("checkpoint.json");
+    fs::write(&path, stored).unwrap();
+    let identity = RunIdentity {
+        task: "migrate under key 1f4a09c2".to_owned(),
+        store: "redis://127.0.0.1:6379".to_owned(),
+        patterns: vec!["wa:* as sealed".to_owned()],
+    };
+    let checkpoint = CheckpointFile::resume(&path, &identity).unwrap();
+    let position = checkpoint.position(0);
+    assert_eq!((position.examined, position.finished), (5705, false));
+    assert_eq!(position.tally.done, 5705);
+    checkpoint.save().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), stored);
+}
+
 #[tokio::test]
 async fn a_run_that_is_stopped_continues_from_its_checkpoint_and_removes_it_at_the_end() {
     let directory = TempDir::new().unwrap();
