@@ -36,6 +36,19 @@ impl<'a> Binding<'a> {
         }
     }
 
+    /// The binding of a stored value: to its record, and to its field if the record is a hash. An element of a list is
+    /// bound to the record only, since elements move.
+    ///
+    /// Whatever seals or opens values of records takes their binding from here.
+    #[inline]
+    #[must_use]
+    pub fn of_value(record: &'a [u8], field: Option<&'a [u8]>) -> Self {
+        match field {
+            Some(field) => Self::field(record, field),
+            None => Self::record(record),
+        }
+    }
+
     /// Bound to one field of the hash of this name.
     #[must_use]
     pub fn field(name: &'a [u8], field: &'a [u8]) -> Self {
@@ -123,6 +136,23 @@ mod tests {
         assert_eq!(
             associated_data(Binding::field(b"wa:1", b"email")),
             b"\xf5\x57\x02\x03\x01\x02\x03\x04\x00\x00\x00\x04wa:1\x00\x00\x00\x05email"
+        );
+    }
+
+    #[test]
+    fn a_value_is_bound_to_its_record_and_to_its_field_in_a_hash() {
+        assert_eq!(
+            associated_data(Binding::of_value(b"wa:1", None)),
+            associated_data(Binding::record(b"wa:1"))
+        );
+        assert_eq!(
+            associated_data(Binding::of_value(b"wa:1", Some(b"email"))),
+            associated_data(Binding::field(b"wa:1", b"email"))
+        );
+        // An empty field is a field.
+        assert_eq!(
+            associated_data(Binding::of_value(b"wa:1", Some(b""))),
+            associated_data(Binding::field(b"wa:1", b""))
         );
     }
 
