@@ -48,6 +48,19 @@ impl<'a> Binding<'a> {
         Self::of_kind(Kind::String, name)
     }
 
+    /// The binding of a stored value: to its record, and to its field if the record is a hash. An element of a list is
+    /// bound to the record only, since elements move.
+    ///
+    /// Whatever seals or opens values of records takes their binding from here.
+    #[inline]
+    #[must_use]
+    pub fn of_value(record: &'a [u8], field: Option<&'a [u8]>) -> Self {
+        match field {
+            Some(field) => Self::field(record, field),
+            None => Self::record(record),
+        }
+    }
+
     /// One field of the hash of this name.
     #[must_use]
     pub fn field(name: &'a [u8], field: &'a [u8]) -> Self {
@@ -320,6 +333,18 @@ mod tests {
         assert_eq!(Binding::unbound().flags(V3), Err(SealError::Unbound));
         let nowhere = Binding::unbound().in_group(b"states", false);
         assert_eq!(nowhere.flags(V3), Err(SealError::Unbound));
+    }
+
+    #[test]
+    fn a_value_is_bound_to_its_record_and_to_its_field_in_a_hash() {
+        let is_same = |a: Binding<'_>, b: Binding<'_>| a == b;
+        let record = Binding::of_value(b"wa:1", None);
+        assert!(is_same(record, Binding::record(b"wa:1")));
+        // An empty field is a field.
+        for field in [&b"email"[..], b""] {
+            let of_field = Binding::of_value(b"wa:1", Some(field));
+            assert!(is_same(of_field, Binding::field(b"wa:1", field)));
+        }
     }
 
     #[test]

@@ -29,10 +29,7 @@ pub(crate) fn owned(location: BorrowedLocation<'_>) -> OwnedLocation {
 
 /// The binding of a value at this location.
 pub(crate) fn binding(location: BorrowedLocation<'_>) -> Binding<'_> {
-    match location.field {
-        Some(field) => Binding::field(location.name, field),
-        None => Binding::record(location.name),
-    }
+    Binding::of_value(location.name, location.field)
 }
 
 /// Bytes that an owned location holds beyond its own size.

@@ -7,7 +7,6 @@ use waxseal_core::{Binding, Mode, Sealer, Shape};
 use waxseal_stores::{Change, Cursor, Expiry, Lifetime, Outcome, Record, RecordStore, Slot};
 
 use crate::configuration::decoys::Decoy;
-use crate::resources::keys::binding;
 use crate::resources::{Resources, keys};
 use crate::{Failure, now_ms, sample_states};
 
@@ -57,7 +56,13 @@ pub async fn form(
     .await?;
     let forms: Vec<_> = slots
         .iter()
-        .map(|(slot, stored)| form_of(&sealer, stored, binding(name, slot)))
+        .map(|(slot, stored)| {
+            form_of(
+                &sealer,
+                stored,
+                Binding::of_value(name.as_bytes(), slot.field()),
+            )
+        })
         .collect();
     let worst = [Form::Plain, Form::Damaged].into_iter();
     let worst = worst.clone().find(|form| forms.contains(form));
@@ -84,7 +89,7 @@ pub async fn plant(
         Some(value) => value.to_vec(),
         None => invented(name.as_bytes()),
     };
-    let stored = sealer.seal(&value, binding(name, &Slot::Whole))?;
+    let stored = sealer.seal(&value, Binding::of_value(name.as_bytes(), None))?;
     let change = Change {
         name,
         slot: &Slot::Whole,

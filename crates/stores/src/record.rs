@@ -41,6 +41,17 @@ pub enum Slot {
     Element(u64),
 }
 
+impl Slot {
+    /// The name of the field, if the slot is one of a hash.
+    #[must_use]
+    pub fn field(&self) -> Option<&[u8]> {
+        match self {
+            Self::Field(field) => Some(field),
+            Self::Whole | Self::Element(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -76,13 +76,10 @@ pub enum Verdict {
 }
 
 impl Value<'_> {
-    /// The binding of an envelope in this slot. Elements of a list move, so they are bound to the record only.
+    /// The binding of an envelope in this slot.
     #[must_use]
     pub fn binding(&self) -> Binding<'_> {
-        match self.slot {
-            Slot::Field(field) => Binding::field(self.name.as_bytes(), field),
-            Slot::Whole | Slot::Element(_) => Binding::record(self.name.as_bytes()),
-        }
+        Binding::of_value(self.name.as_bytes(), self.slot.field())
     }
 
     /// Returns the sealer for this value: with the user's key if there is one. Under an excepted name a plain value may

@@ -288,7 +288,7 @@ fn cost(sealer: &Sealer) -> Result<(), Failure> {
     const TIMES: u32 = 20_000;
     let (value, place) = (
         sample_states::state(7),
-        waxseal_core::Binding::record(b"wa:5215512345678"),
+        waxseal_core::Binding::of_value(b"wa:5215512345678", None),
     );
     let envelope = sealer.seal(&value, place)?;
     let started = Instant::now();

@@ -1,8 +1,7 @@
 //! `inspect`: the stored values of a record, and the result of opening each. No value is printed.
 
 use serde::Serialize;
-use waxseal_core::Sealer;
-use waxseal_service::resources::keys::binding;
+use waxseal_core::{Binding, Sealer};
 use waxseal_service::resources::{Resources, keys, named};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
@@ -104,7 +103,11 @@ fn inspect(
     slot: &Slot,
     stored: &[u8],
 ) -> ValueReport {
-    let inspection = Inspection::new(sealer, stored, binding(name, slot));
+    let inspection = Inspection::new(
+        sealer,
+        stored,
+        Binding::of_value(name.as_bytes(), slot.field()),
+    );
     ValueReport {
         place: match slot {
             Slot::Whole => None,

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use tracing::{error, info};
-use waxseal_core::{Mode, OpenError, Shape};
+use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_service::audit_log::Operation;
 use waxseal_service::configuration::protected::Protected;
-use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, guard, keys, named};
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
@@ -40,7 +39,7 @@ pub(crate) async fn get(resources: &Resources, args: &GetArgs) -> Result<Ended, 
         false,
     )
     .await?;
-    let opened = sealer.open(&stored, binding(&name, &slot));
+    let opened = sealer.open(&stored, Binding::of_value(name.as_bytes(), slot.field()));
     let opened = opened.map_err(|error| open_failure(resources, error, &stored))?;
     let is_decoy = opened.is_some() && resources.configuration.is_decoy(name.as_bytes());
     record_opened(resources, "get", &shown, is_decoy)?;
@@ -82,7 +81,7 @@ async fn write(
     }
     let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), true).await?;
     // Under an excepted name the sealer keeps it plain.
-    let stored = sealer.to_store(value, binding(name, &slot))?;
+    let stored = sealer.to_store(value, Binding::of_value(name.as_bytes(), slot.field()))?;
     let expiry = args
         .ttl
         .map_or(Expiry::Keep, |ttl| Expiry::After(Duration::from_secs(ttl)));

@@ -81,8 +81,7 @@ impl EnvelopeLocation {
 
     fn binding(&self) -> Binding<'_> {
         match (&self.record, &self.field) {
-            (Some(record), Some(field)) => Binding::field(record, field),
-            (Some(record), None) => Binding::record(record),
+            (Some(record), field) => Binding::of_value(record, field.as_deref()),
             (None, _) => Binding::unbound(),
         }
     }

@@ -1,13 +1,12 @@
 //! Checks of the records that are excepted from patterns: that they exist, and that they are plain.
 
-use waxseal_core::Mode;
+use waxseal_core::{Binding, Mode};
 use waxseal_page::format::thousands;
 use waxseal_stores::{Record, RecordName, RecordPattern, RecordStore, Slot};
 
 use super::{Findings, reach};
 use crate::Failure;
 use crate::configuration::protected::Protected;
-use crate::resources::keys::binding;
 use crate::resources::{Resources, keys};
 
 const SAMPLE: usize = 500;
@@ -130,7 +129,7 @@ async fn sealed(
         let sealer = sealer.await?;
         for (slot, stored) in values {
             // A value that names an unknown key is sealed as well.
-            let opened = sealer.open(&stored, binding(name, &slot));
+            let opened = sealer.open(&stored, Binding::of_value(name.as_bytes(), slot.field()));
             let is_plain = opened.is_ok_and(|it| it.is_none_or(|it| it.form.key().is_none()));
             sealed += u64::from(!is_plain);
         }

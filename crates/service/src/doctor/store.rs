@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use waxseal_core::{Mode, OpenError};
+use waxseal_core::{Binding, Mode, OpenError};
 use waxseal_page::format::thousands;
 use waxseal_stores::{Effect, Record, RecordName, RecordStore, Slot, Status, StoreUrl};
 
@@ -13,7 +13,6 @@ use super::{Findings, excepts, reach};
 use crate::Failure;
 use crate::configuration::protected::Protected;
 use crate::decoys::{self, Form};
-use crate::resources::keys::binding;
 use crate::resources::{Resources, keys};
 
 const PINGS: usize = 20;
@@ -310,7 +309,7 @@ async fn check_sample(
         let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;
         for (slot, stored) in values {
-            match sealer.open(&stored, binding(name, &slot)) {
+            match sealer.open(&stored, Binding::of_value(name.as_bytes(), slot.field())) {
                 Ok(Some(opened)) if opened.form.key().is_some() => counts.sealed += 1,
                 Ok(_) => counts.plain += 1,
                 Err(OpenError::UnknownKey { .. }) => counts.unknown += 1,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
+    Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
 };
 use waxseal_keys::{KeyState, UserKeys};
-use waxseal_stores::{RecordName, Slot};
 use waxseal_sweep::Keys;
 
 use super::Resources;
@@ -161,14 +160,4 @@ pub fn ids(resources: &Resources) -> Vec<KeyId> {
 #[must_use]
 pub fn name_mask(resources: &Resources) -> NameMask {
     shared(resources).map_or_else(NameMask::random, |it| it.current().name_mask().clone())
-}
-
-/// Returns the binding of an envelope in a slot of a record. Elements of a list move, so they are bound to the
-/// record only.
-#[must_use]
-pub fn binding<'a>(name: &'a RecordName, slot: &'a Slot) -> Binding<'a> {
-    match slot {
-        Slot::Field(field) => Binding::field(name.as_bytes(), field),
-        Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
-    }
 }

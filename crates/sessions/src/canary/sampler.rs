@@ -210,10 +210,7 @@ impl Sampler<'_> {
         stored: &[u8],
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
-        let binding = match slot {
-            Slot::Field(field) => Binding::field(name.as_bytes(), field),
-            Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
-        };
+        let binding = Binding::of_value(name.as_bytes(), slot.field());
         let sealer = self.sealer.clone().plain_values(of.plain);
         if Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
             let user = of.pattern.user(name.as_bytes());
