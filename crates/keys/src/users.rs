@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
-use waxseal_core::{Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
+use waxseal_core::{EnvelopeRules, Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
 
 use crate::live::LiveRing;
 
@@ -65,8 +65,11 @@ impl UserKeys {
     /// The keys in this store, sealed under this ring.
     #[must_use]
     pub fn new(store: Arc<dyn UserKeyStore>, ring: LiveRing, bounds: CacheBounds) -> Self {
-        // Whatever versions values may be in: the keys of users must open in all.
-        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed).accepting_all();
+        // Whatever versions the ring writes and accepts: the keys of users must open in every process, former
+        // versions included.
+        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed)
+            .rules(EnvelopeRules::default())
+            .accepting_all();
         Self(Arc::new(Inner {
             store,
             sealer,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::warn;
-use waxseal_core::{Format, Mode, Sealer};
+use waxseal_core::{EnvelopeRules, Format, Mode, Sealer};
 use waxseal_keys::ProtectedScope;
 use waxseal_keys::rotation::Audit;
 use waxseal_stores::RecordPattern;
@@ -87,7 +87,7 @@ impl Upkeep {
                 sealer: sealer.clone(),
                 users: None,
             };
-            let task = Arc::new(AuditQuarantine::new(sealer));
+            let task = Arc::new(AuditQuarantine::new(sealer.accepting_all()));
             let tally = self.pass(&quarantine, task, true, stop).await?;
             // A value that could not be read may be under any key.
             audit.unseen += tally.unseen;
@@ -101,7 +101,10 @@ impl Upkeep {
         let internal = self.internal.iter().map(|(store, pattern)| ScopeHandle {
             store: store.clone(),
             pattern: pattern.clone(),
-            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
+            // Former versions must read them whatever the ring writes.
+            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed)
+                .rules(EnvelopeRules::default())
+                .accepting_all(),
             users: None,
         });
         self.scopes.iter().cloned().chain(internal).collect()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal_keys::{
-    Change, Document, DocumentError, DocumentStore, FileDocumentStore, KeyState, LiveRing,
-    MemoryDocumentStore, ProtectedScope, Ring, RingError, Settings,
+    Change, Document, DocumentError, DocumentFormat, DocumentStore, FileDocumentStore, KeyState,
+    LiveRing, MemoryDocumentStore, ProtectedScope, Ring, RingError, Settings,
 };
 use waxseal_testing::Lines;
 
@@ -83,6 +83,32 @@ async fn a_damaged_wrap_is_repaired_and_other_changes_are_kept() {
     let text = log.text();
     assert!(text.contains("wrapped keys that were damaged"), "{text}");
     assert!(text.contains(PUT_BACK), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_wrap_of_an_index_key_is_repaired() {
+    let store = Arc::new(MemoryDocumentStore::default());
+    let custodian = custodian();
+    let (format, settings) = (DocumentFormat::V2, Settings::default());
+    let custodians = [custodian.clone()];
+    let ring = Ring::create_in(format, "test", settings, &custodians, &[], NOW).await;
+    let (ring, options) = (ring.unwrap(), options(&Clock::at(NOW)));
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options);
+    let live = live.await.unwrap();
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
+    let text = String::from_utf8(newest.clone()).unwrap();
+    let wrapped = "\"wrapped\": \"";
+    let index_keys = text.find("\"index_keys\"").unwrap();
+    let at = index_keys + text[index_keys..].find(wrapped).unwrap() + wrapped.len();
+    let mut damaged = newest.clone();
+    damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+    store.set(Document::Ring, Some(damaged));
+    let (log, captured) = Lines::capture(tracing::Level::INFO);
+    poll(&live).await.unwrap();
+    drop(captured);
+    assert_eq!(store.read(&Document::Ring).await.unwrap(), Some(newest));
+    let text = log.text();
+    assert!(text.contains("wrapped keys that were damaged"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
