@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal_core::sanitize_for_terminal;
 use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing, hung_custodians};
-use waxseal_page::format::{point_in_time, span};
+use waxseal_units::{point_in_time, span};
 use waxseal_stores::{RecordStore, StoreUrl};
 
 use super::Findings;
