@@ -7,6 +7,7 @@ use waxseal_core::{Keyring, Mode, Sealer, SecretKey};
 use waxseal_keys::{Custodians, Document, LiveRing, Ring, RingError, Settings};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::now_ms;
+use waxseal_service::resources::keyring::{document_store, options};
 use waxseal_service::resources::{Resources, keys};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
@@ -26,16 +27,14 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
     let settings = settings.map_err(RingError::from)?;
     // In this order: a process that creates a ring at this moment writes it before its copy.
     let copy = has_copy(configured);
-    let place = configured.place()?;
+    let place = document_store(configured)?;
     if place
         .read(&Document::Ring)
         .await
         .map_err(Failure::from)?
         .is_some()
     {
-        let ring = configured
-            .open(&resources.configuration.environment, false)
-            .await?;
+        let ring = resources.open_keyring(configured, false).await?;
         return exists(resources, &ring, args);
     }
     if let Some(copy) = copy {
@@ -48,7 +47,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
              remove the copy and create a new one",
         ));
     }
-    let custodians = configured.all_custodians(&resources.configuration.environment)?;
+    let custodians = resources.all_custodians(configured)?;
     if args.create_key {
         create_keys(resources, configured.urls()).await?;
     }
@@ -62,13 +61,11 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
     let known = custodians
         .into_iter()
         .fold(Custodians::default(), Custodians::with);
-    match LiveRing::create(place, &ring, known, configured.options(false)).await {
+    match LiveRing::create(place, &ring, known, options(configured, false)).await {
         Ok(live) => made(resources, &live, adopted.len()),
         // Another process was faster.
         Err(RingError::Exists { .. }) if args.if_missing => {
-            let ring = configured
-                .open(&resources.configuration.environment, false)
-                .await?;
+            let ring = resources.open_keyring(configured, false).await?;
             exists(resources, &ring, args)
         }
         Err(error) => Err(error.into()),

@@ -6,6 +6,7 @@ use std::path::Path;
 use waxseal_keys::{Document, Ring};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::resources::Resources;
+use waxseal_service::resources::keyring::document_store;
 use waxseal_service::{Ended, Failure};
 
 use super::tell;
@@ -25,7 +26,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
     })?;
     let copy = open(resources, configured, &bytes, path).await?;
     check_own_copy(resources, configured, path, &copy).await?;
-    let place = configured.place()?;
+    let place = document_store(configured)?;
     let found = place.read(&Document::Ring).await?;
     let location = place.location();
     match &found {
@@ -49,9 +50,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
         );
     }
     // As in every process: it must open, and this machine keeps it.
-    let live = configured
-        .open(&resources.configuration.environment, false)
-        .await?;
+    let live = resources.open_keyring(configured, false).await?;
     let ring = live.ring();
     let done = format!(
         "the keyring is back at {location}: version {}, key {} seals",
@@ -68,7 +67,7 @@ async fn open(
     bytes: &[u8],
     path: &Path,
 ) -> Result<Ring, Failure> {
-    let custodians = configured.custodians(&resources.configuration.environment)?;
+    let custodians = resources.custodians(configured)?;
     let location = format!("file:{}", path.display());
     let environment = &configured.environment;
     Ok(Ring::open(bytes, &location, environment, &custodians, None).await?)
@@ -113,7 +112,7 @@ async fn check_found(
     location: &str,
     copy: &Ring,
 ) -> Result<(), Failure> {
-    let custodians = configured.custodians(&resources.configuration.environment)?;
+    let custodians = resources.custodians(configured)?;
     let environment = &configured.environment;
     let refused = match Ring::open(found, location, environment, &custodians, None).await {
         Err(error) if error.is_loss() => {
