@@ -6,6 +6,7 @@
 //! parses arguments or prints.
 
 pub mod admin;
+pub mod adoption;
 pub mod audit;
 pub mod audit_log;
 pub mod canary;
@@ -30,6 +31,8 @@ pub mod readiness;
 pub mod recorded;
 pub mod refusals;
 pub mod resources;
+pub mod restoration;
+pub mod retirement;
 pub mod sample_states;
 pub mod status;
 pub mod unmatched;

@@ -1,5 +1,6 @@
 //! Tests of the service as a library: configuration, resources and doctor's checks, without the command line.
 
+mod adoption;
 mod configuration;
 mod demo;
 mod doctor;
@@ -8,6 +9,7 @@ mod erasure;
 mod proxy;
 mod recorded;
 mod resources;
+mod restoration;
 mod values;
 
 use std::fs;
