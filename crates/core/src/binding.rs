@@ -1,39 +1,51 @@
-//! Binding: the record, or the field of a hash, that an envelope is tied to. It is the associated data of the
-//! sealed format.
+//! Binding: the kind and place of a value, which its envelope is tied to. It is the associated data of the sealed
+//! format.
 
 use crate::envelope::{Flags, HEADER_LEN, Header};
+use crate::error::SealError;
+use crate::kind::Kind;
+use crate::version::EnvelopeVersion;
 
 /// Associated data up to these lengths is built on the stack.
 const SHORT: usize = 64;
 const LONG: usize = 1024;
 
-/// The binding of an envelope: to nothing, a record, or one field of a hash.
+/// The binding of an envelope: the kind of its value, and the record, group and field that it belongs to.
 ///
-/// An envelope opens only with the binding that it was sealed with. The classic format carries no
-/// binding: there it is ignored.
+/// An envelope opens only with the binding that it was sealed with. Version 2 of the sealed format carries neither kind
+/// nor group, and the classic format nothing at all: there these are ignored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Binding<'a> {
+    kind: Kind,
     record: Option<&'a [u8]>,
     field: Option<&'a [u8]>,
+    group: Option<Group<'a>>,
+}
+
+/// The group of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Group<'a> {
+    id: &'a [u8],
+    /// True if new envelopes are bound to it, and not to the record.
+    seals: bool,
 }
 
 impl<'a> Binding<'a> {
-    /// Bound to nothing: the envelope opens wherever it is copied to.
+    /// Bound to nothing: the envelope opens wherever it is copied to. Only version 2 has such envelopes.
     #[must_use]
     pub fn unbound() -> Self {
         Self {
+            kind: Kind::String,
             record: None,
             field: None,
+            group: None,
         }
     }
 
-    /// Bound to the record of this name (a string, or any element of a list).
+    /// The value of the string record of this name.
     #[must_use]
     pub fn record(name: &'a [u8]) -> Self {
-        Self {
-            record: Some(name),
-            field: None,
-        }
+        Self::of_kind(Kind::String, name)
     }
 
     /// The binding of a stored value: to its record, and to its field if the record is a hash. An element of a list is
@@ -49,29 +61,154 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Bound to one field of the hash of this name.
+    /// One field of the hash of this name.
     #[must_use]
     pub fn field(name: &'a [u8], field: &'a [u8]) -> Self {
         Self {
-            record: Some(name),
             field: Some(field),
+            ..Self::of_kind(Kind::HashField, name)
         }
     }
 
-    pub(crate) fn flags(self) -> Flags {
-        Flags::of_binding(self.record.is_some(), self.field.is_some())
+    /// Any element of the list of this name. Elements move, so they are not bound to their position.
+    #[must_use]
+    pub fn element(name: &'a [u8]) -> Self {
+        Self::of_kind(Kind::ListElement, name)
     }
 
-    /// Associated data: the header, then length (u32 big-endian) and bytes of each bound part.
-    /// `None` if a part is too long for its length field.
+    /// Any member of the set, sorted set or geo record of this name.
+    #[must_use]
+    pub fn member(name: &'a [u8]) -> Self {
+        Self::of_kind(Kind::Member, name)
+    }
+
+    /// One field in any entry of the stream of this name.
+    #[must_use]
+    pub fn stream_field(name: &'a [u8], field: &'a [u8]) -> Self {
+        Self {
+            field: Some(field),
+            ..Self::of_kind(Kind::StreamField, name)
+        }
+    }
+
+    /// The sealed part of a record name, behind this prefix, which stays readable.
+    #[must_use]
+    pub fn record_name(prefix: &'a [u8]) -> Self {
+        Self::of_kind(Kind::RecordName, prefix)
+    }
+
+    /// A message in the channels of this group.
+    #[must_use]
+    pub fn message(group: &'a [u8]) -> Self {
+        Self {
+            kind: Kind::Message,
+            ..Self::unbound().in_group(group, true)
+        }
+    }
+
+    /// The same binding of a record that belongs to the group with this id. If it `seals`, new envelopes are bound to
+    /// the group instead of the record, and open in every record of it. Envelopes of both kinds open.
+    #[must_use]
+    pub fn in_group(self, id: &'a [u8], seals: bool) -> Self {
+        Self {
+            group: Some(Group { id, seals }),
+            ..self
+        }
+    }
+
+    /// The kind of the value.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn of_kind(kind: Kind, name: &'a [u8]) -> Self {
+        Self {
+            kind,
+            record: Some(name),
+            ..Self::unbound()
+        }
+    }
+
+    /// The same binding, to which new envelopes are bound by the record name.
+    pub(crate) fn sealing_to_record(self) -> Self {
+        let group = self.group.map(|group| Group {
+            seals: false,
+            ..group
+        });
+        Self { group, ..self }
+    }
+
+    /// The flags of a new envelope of this version, or the reason why there can be none.
+    #[inline]
+    pub(crate) fn flags(self, version: EnvelopeVersion) -> Result<Flags, SealError> {
+        let seals_to_group = self.group.is_some_and(|group| group.seals);
+        match version {
+            EnvelopeVersion::V2 if seals_to_group => {
+                let what = "binding a value to a group";
+                Err(SealError::NeedsVersion3 { what })
+            }
+            EnvelopeVersion::V2 if !self.kind.is_in_version_2() => {
+                let what = self.kind.as_str();
+                Err(SealError::NeedsVersion3 { what })
+            }
+            EnvelopeVersion::V2 => Ok(self.flags_of_version_2()),
+            EnvelopeVersion::V3 if seals_to_group => Ok(Flags::of_group(self.kind.has_field())),
+            EnvelopeVersion::V3 if self.record.is_some() => {
+                Ok(Flags::of_record(true, self.kind.has_field()))
+            }
+            EnvelopeVersion::V3 => Err(SealError::Unbound),
+        }
+    }
+
+    fn flags_of_version_2(self) -> Flags {
+        Flags::of_record(self.record.is_some(), self.field.is_some())
+    }
+
+    /// True if an envelope with this header can have been sealed with this binding.
+    ///
+    /// It must be bound to exactly the parts that are named here: one that is bound to nothing does not open where a
+    /// bound one is expected, so it cannot be planted there.
+    #[inline]
+    pub(crate) fn fits(self, header: Header) -> bool {
+        match header.version {
+            EnvelopeVersion::V2 => {
+                self.kind.is_in_version_2() && header.flags.place() == self.flags_of_version_2()
+            }
+            EnvelopeVersion::V3 => {
+                header.flags.bound_to_field() == self.kind.has_field()
+                    && self.scope(header.flags).is_some()
+            }
+        }
+    }
+
+    /// The record name or the id of the group, as an envelope of version 3 with these flags is bound to.
+    fn scope(self, flags: Flags) -> Option<&'a [u8]> {
+        if flags.bound_to_group() {
+            self.group.map(|group| group.id)
+        } else {
+            self.record
+        }
+    }
+
+    /// Associated data: the header; in version 3 the kind (one byte); then length (u32 big-endian) and bytes of each
+    /// part. `None` if a part is too long for its length field, or missing.
     #[inline]
     pub(crate) fn with_associated_data<T>(
         self,
         header: Header,
+        domain: &[u8],
         then: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let parts = [self.record, self.field];
-        let mut len = HEADER_LEN;
+        let kind = [self.kind.as_u8()];
+        let (kind, parts): (&[u8], _) = match header.version {
+            EnvelopeVersion::V2 => (&[], [self.record, self.field, None]),
+            EnvelopeVersion::V3 => {
+                let scope = self.scope(header.flags)?;
+                (&kind, [Some(domain), Some(scope), self.field])
+            }
+        };
+        let mut len = HEADER_LEN.checked_add(kind.len())?;
         for part in parts.into_iter().flatten() {
             u32::try_from(part.len()).ok()?;
             len = len.checked_add(4)?.checked_add(part.len())?;
@@ -90,6 +227,7 @@ impl<'a> Binding<'a> {
         };
         let mut remaining: &mut [u8] = buffer;
         put(&mut remaining, &header.to_bytes())?;
+        put(&mut remaining, kind)?;
         for part in parts.into_iter().flatten() {
             put(
                 &mut remaining,
@@ -113,26 +251,30 @@ mod tests {
     use super::*;
     use crate::key::KeyId;
 
-    fn associated_data(binding: Binding<'_>) -> Vec<u8> {
+    fn associated_data(version: EnvelopeVersion, binding: Binding<'_>) -> Vec<u8> {
         let header = Header {
-            flags: binding.flags(),
+            version,
+            flags: binding.flags(version).unwrap(),
             key: KeyId::from_u32(0x0102_0304),
         };
+        assert!(binding.fits(header));
         binding
-            .with_associated_data(header, <[u8]>::to_vec)
+            .with_associated_data(header, b"prod", <[u8]>::to_vec)
             .unwrap()
     }
 
     #[test]
-    fn associated_data_is_header_then_length_and_bytes_of_each_part() {
+    fn associated_data_of_version_2_is_header_then_length_and_bytes_of_each_part() {
+        let associated_data = |binding| associated_data(EnvelopeVersion::V2, binding);
         assert_eq!(
             associated_data(Binding::unbound()),
             b"\xf5\x57\x02\x00\x01\x02\x03\x04"
         );
-        assert_eq!(
-            associated_data(Binding::record(b"wa:1")),
-            b"\xf5\x57\x02\x01\x01\x02\x03\x04\x00\x00\x00\x04wa:1"
-        );
+        let record = b"\xf5\x57\x02\x01\x01\x02\x03\x04\x00\x00\x00\x04wa:1";
+        assert_eq!(associated_data(Binding::record(b"wa:1")), record);
+        assert_eq!(associated_data(Binding::element(b"wa:1")), record);
+        let in_group = Binding::record(b"wa:1").in_group(b"states", false);
+        assert_eq!(associated_data(in_group), record);
         assert_eq!(
             associated_data(Binding::field(b"wa:1", b"email")),
             b"\xf5\x57\x02\x03\x01\x02\x03\x04\x00\x00\x00\x04wa:1\x00\x00\x00\x05email"
@@ -140,20 +282,69 @@ mod tests {
     }
 
     #[test]
+    fn associated_data_of_version_3_has_kind_and_domain_before_record_or_group() {
+        let associated_data = |binding| associated_data(EnvelopeVersion::V3, binding);
+        for (binding, kind) in [
+            (Binding::record(b"wa:1"), 1),
+            (Binding::element(b"wa:1"), 2),
+            (Binding::member(b"wa:1"), 4),
+            (Binding::record_name(b"wa:1"), 7),
+        ] {
+            let mut expected =
+                b"\xf5\x57\x03\x01\x01\x02\x03\x04K\0\0\0\x04prod\0\0\0\x04wa:1".to_vec();
+            expected[8] = kind;
+            assert_eq!(associated_data(binding), expected);
+            let mut expected =
+                b"\xf5\x57\x03\x08\x01\x02\x03\x04K\0\0\0\x04prod\0\0\0\x06states".to_vec();
+            expected[8] = kind;
+            assert_eq!(associated_data(binding.in_group(b"states", true)), expected);
+        }
+        assert_eq!(
+            associated_data(Binding::message(b"states")),
+            b"\xf5\x57\x03\x08\x01\x02\x03\x04\x06\0\0\0\x04prod\0\0\0\x06states"
+        );
+        for (binding, kind) in [
+            (Binding::field(b"wa:1", b"email"), 3),
+            (Binding::stream_field(b"wa:1", b"email"), 5),
+        ] {
+            let mut expected =
+                b"\xf5\x57\x03\x03\x01\x02\x03\x04K\0\0\0\x04prod\0\0\0\x04wa:1\0\0\0\x05email"
+                    .to_vec();
+            expected[8] = kind;
+            assert_eq!(associated_data(binding), expected);
+        }
+    }
+
+    #[test]
+    fn a_binding_that_a_version_cannot_express_is_refused() {
+        use EnvelopeVersion::{V2, V3};
+        let needs_version_3 = |what| Err(SealError::NeedsVersion3 { what });
+        let in_group = Binding::record(b"wa:1").in_group(b"states", true);
+        let group = "binding a value to a group";
+        assert_eq!(in_group.flags(V2), needs_version_3(group));
+        assert!(in_group.sealing_to_record().flags(V2).is_ok());
+        for (binding, what) in [
+            (Binding::member(b"wa:1"), "member"),
+            (Binding::stream_field(b"wa:1", b"f"), "stream field"),
+            (Binding::record_name(b"wa:1"), "record name"),
+        ] {
+            assert_eq!(binding.flags(V2), needs_version_3(what));
+        }
+        assert_eq!(Binding::unbound().flags(V3), Err(SealError::Unbound));
+        let nowhere = Binding::unbound().in_group(b"states", false);
+        assert_eq!(nowhere.flags(V3), Err(SealError::Unbound));
+    }
+
+    #[test]
     fn a_value_is_bound_to_its_record_and_to_its_field_in_a_hash() {
-        assert_eq!(
-            associated_data(Binding::of_value(b"wa:1", None)),
-            associated_data(Binding::record(b"wa:1"))
-        );
-        assert_eq!(
-            associated_data(Binding::of_value(b"wa:1", Some(b"email"))),
-            associated_data(Binding::field(b"wa:1", b"email"))
-        );
+        let is_same = |a: Binding<'_>, b: Binding<'_>| a == b;
+        let record = Binding::of_value(b"wa:1", None);
+        assert!(is_same(record, Binding::record(b"wa:1")));
         // An empty field is a field.
-        assert_eq!(
-            associated_data(Binding::of_value(b"wa:1", Some(b""))),
-            associated_data(Binding::field(b"wa:1", b""))
-        );
+        for field in [&b"email"[..], b""] {
+            let of_field = Binding::of_value(b"wa:1", Some(field));
+            assert!(is_same(of_field, Binding::field(b"wa:1", field)));
+        }
     }
 
     #[test]
@@ -168,8 +359,11 @@ mod tests {
             5_000,
         ] {
             let name = vec![b'n'; len];
-            let data = associated_data(Binding::record(&name));
+            let data = associated_data(EnvelopeVersion::V2, Binding::record(&name));
             assert_eq!(data.len(), 8 + 4 + len);
+            assert!(data.ends_with(&name));
+            let data = associated_data(EnvelopeVersion::V3, Binding::record(&name));
+            assert_eq!(data.len(), 8 + 1 + 4 + 4 + 4 + len);
             assert!(data.ends_with(&name));
         }
     }

@@ -1,17 +1,17 @@
-//! One data key, prepared for use: its id, its two ciphers with their key schedules, and the count of the values that
-//! it has sealed. The raw bytes are not kept.
+//! One data key, prepared for use: its id, its ciphers with their key schedules, and the count of the values that it has
+//! sealed. The raw bytes are kept for the ciphers that are derived when they are first used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
 
-use crate::binding::Binding;
 use crate::classic::{self, ClassicKey};
-use crate::envelope::{Flags, Header, NONCE_LEN};
+use crate::envelope::{Header, NONCE_LEN};
 use crate::error::{KeyError, SealError};
+use crate::index_key::DerivedKeys;
 use crate::key::{KeyId, SecretKey};
-use crate::options::Format;
-use crate::sealed;
+use crate::sealed::{self, Place};
+use crate::version::EnvelopeVersion;
 use crate::xaes::XaesKey;
 
 /// The maximum number of values under one key in the classic format: the bound of NIST SP 800-38D, 8.3, for random
@@ -23,6 +23,7 @@ pub struct DataKey {
     id: KeyId,
     classic: ClassicKey,
     xaes: XaesKey,
+    derived: DerivedKeys,
     classic_seals: AtomicU64,
     sealed_seals: AtomicU64,
 }
@@ -38,6 +39,7 @@ impl DataKey {
             id,
             classic: ClassicKey::new(key.expose_bytes()),
             xaes: XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?,
+            derived: DerivedKeys::of(key),
             classic_seals: AtomicU64::new(0),
             sealed_seals: AtomicU64::new(0),
         })
@@ -57,56 +59,59 @@ impl DataKey {
         &self.xaes
     }
 
-    /// The numbers of values that this process has sealed under the key in the classic and in the sealed format.
-    #[must_use]
-    pub fn seals(&self) -> (u64, u64) {
-        (
-            self.classic_seals.load(Ordering::Relaxed),
-            self.sealed_seals.load(Ordering::Relaxed),
-        )
+    pub(crate) fn derived(&self) -> &DerivedKeys {
+        &self.derived
     }
 
-    /// Seals under this key with a new nonce.
+    /// The number of values that this process has sealed under the key in the classic format.
+    pub(crate) fn classic_seals(&self) -> u64 {
+        self.classic_seals.load(Ordering::Relaxed)
+    }
+
+    /// The number of values that this process has sealed under the key in the sealed format with a random nonce.
+    pub(crate) fn sealed_seals(&self) -> u64 {
+        self.sealed_seals.load(Ordering::Relaxed)
+    }
+
+    /// Seals in the classic format with a new IV.
+    pub(crate) fn seal_classic(&self, value: &[u8]) -> Result<Vec<u8>, SealError> {
+        if self.classic_seals.fetch_add(1, Ordering::Relaxed) >= MAX_CLASSIC_SEALS {
+            // Stays at the limit instead of approaching an overflow.
+            self.classic_seals
+                .store(MAX_CLASSIC_SEALS, Ordering::Relaxed);
+            return Err(SealError::KeyExhausted { id: self.id });
+        }
+        let iv = random_bytes::<{ classic::IV_LEN }>();
+        self.classic.seal(&iv, value).ok_or(SealError::TooLong)
+    }
+
+    /// Seals in this version of the sealed format with a new nonce.
     pub(crate) fn seal(
         &self,
-        format: Format,
+        version: EnvelopeVersion,
         value: &[u8],
-        binding: Binding<'_>,
+        place: Place<'_>,
     ) -> Result<Vec<u8>, SealError> {
-        match format {
-            Format::Classic => {
-                if self.classic_seals.fetch_add(1, Ordering::Relaxed) >= MAX_CLASSIC_SEALS {
-                    // Stays at the limit instead of approaching an overflow.
-                    self.classic_seals
-                        .store(MAX_CLASSIC_SEALS, Ordering::Relaxed);
-                    return Err(SealError::KeyExhausted { id: self.id });
-                }
-                let iv = random_bytes::<{ classic::IV_LEN }>();
-                self.classic.seal(&iv, value).ok_or(SealError::TooLong)
-            }
-            Format::Sealed => {
-                // XAES-256-GCM is safe for 2^80 messages: counted for reports, not bounded.
-                self.sealed_seals.fetch_add(1, Ordering::Relaxed);
-                seal(self.id, &self.xaes, value, binding, |flags| flags)
-            }
-        }
+        // XAES-256-GCM is safe for 2^80 messages: counted for reports, not bounded.
+        self.sealed_seals.fetch_add(1, Ordering::Relaxed);
+        let header = Header {
+            version,
+            flags: place.binding.flags(version)?,
+            key: self.id,
+        };
+        seal(&self.xaes, header, value, place)
     }
 }
 
-/// Seals in the sealed format with a new nonce. `owner` adds to the flags of the binding.
+/// Seals in the sealed format with a new nonce.
 pub(crate) fn seal(
-    id: KeyId,
     key: &XaesKey,
+    header: Header,
     value: &[u8],
-    binding: Binding<'_>,
-    owner: impl FnOnce(Flags) -> Flags,
+    place: Place<'_>,
 ) -> Result<Vec<u8>, SealError> {
-    let header = Header {
-        flags: owner(binding.flags()),
-        key: id,
-    };
     let nonce = random_bytes::<NONCE_LEN>();
-    sealed::seal(key, header, &nonce, binding, value).ok_or(SealError::TooLong)
+    sealed::seal(key, header, &nonce, place, value).ok_or(SealError::TooLong)
 }
 
 /// Random bytes from the generator of this thread, which is seeded and reseeded from the system.
@@ -119,21 +124,24 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binding::Binding;
 
     #[test]
     fn a_key_that_reached_the_limit_of_the_classic_format_seals_no_more() {
         let key = DataKey::new(&SecretKey::generate().ok().unwrap()).unwrap();
-        let seal = |format| key.seal(format, b"v", Binding::unbound());
         key.classic_seals
             .store(MAX_CLASSIC_SEALS - 1, Ordering::Relaxed);
-        assert!(seal(Format::Classic).is_ok());
+        assert!(key.seal_classic(b"v").is_ok());
         for _ in 0..2 {
-            assert_eq!(
-                seal(Format::Classic),
-                Err(SealError::KeyExhausted { id: key.id() })
-            );
+            let exhausted = Err(SealError::KeyExhausted { id: key.id() });
+            assert_eq!(key.seal_classic(b"v"), exhausted);
         }
-        assert!(seal(Format::Sealed).is_ok());
-        assert_eq!(key.seals(), (MAX_CLASSIC_SEALS, 1));
+        let place = Place {
+            binding: Binding::unbound(),
+            domain: b"",
+        };
+        assert!(key.seal(EnvelopeVersion::V2, b"v", place).is_ok());
+        assert_eq!(key.classic_seals(), MAX_CLASSIC_SEALS);
+        assert_eq!(key.sealed_seals(), 1);
     }
 }

@@ -3,6 +3,8 @@
 
 use crate::envelope::Defect;
 use crate::key::KeyId;
+use crate::kind::Kind;
+use crate::version::OldFormat;
 
 /// Key material is refused: an error of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,8 +107,8 @@ pub enum SealError {
     /// No key is configured.
     #[error("no encryption key is configured")]
     NoKey,
-    /// The key has sealed as many values as its format allows (classic: 2^32).
-    #[error("key {id} has sealed as many classic values as is safe: rotate it")]
+    /// The key has sealed as many values as its format allows (classic: 2^32, deterministic: 2^48).
+    #[error("key {id} has sealed as many values as is safe in this format: rotate it")]
     KeyExhausted {
         /// The id.
         id: KeyId,
@@ -122,6 +124,36 @@ pub enum SealError {
     /// The user was erased: values are no longer sealed for them.
     #[error("the user's key was destroyed")]
     Erased,
+    /// Version 2 of the sealed format, which is written, cannot express this.
+    #[error(
+        "version 2 of the sealed format is written, and this needs version 3: {what} \
+         (waxseal keyring configure --write-version 3; without a keyring, write_version = 3)"
+    )]
+    NeedsVersion3 {
+        /// The kind of value, or what was asked for.
+        what: &'static str,
+    },
+    /// A value of version 3 without a place.
+    #[error("version 3 of the sealed format binds every value: name its record or its group")]
+    Unbound,
+    /// Values of this kind are not sealed deterministically under the keys of a ring.
+    #[error(
+        "a value of the kind \"{kind}\" is not sealed deterministically: \
+         only members, list elements and record names are"
+    )]
+    NotDeterministic {
+        /// The kind.
+        kind: Kind,
+    },
+    /// No index key of the ring writes.
+    #[error("the keyring has index keys, and none of them writes")]
+    NoIndexKey,
+    /// The sealer writes an older form of envelopes than it accepts: it could not read the value.
+    #[error("the value would be {written}, and only version 3 of the sealed format is accepted")]
+    NotAccepted {
+        /// The form that is written.
+        written: OldFormat,
+    },
 }
 
 /// Stored bytes were not opened. The error does not contain them.
@@ -150,6 +182,17 @@ pub enum OpenError {
     /// Bytes that start like a sealed envelope and are not one.
     #[error("Failed to decrypt Redis data: {0}")]
     Malformed(Defect),
+    /// In an older form of envelopes than the oldest that is accepted.
+    #[error(
+        "the value is {found}, and only version 3 is accepted: waxseal rotate reseals it \
+         (or accept version 2 again: accept_version)"
+    )]
+    Version {
+        /// The form.
+        found: OldFormat,
+        /// The key that it is under.
+        key: KeyId,
+    },
     /// Sealed under a user's own key, which was destroyed.
     #[error("the user's key was destroyed")]
     Erased {

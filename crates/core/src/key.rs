@@ -106,13 +106,37 @@ impl SecretKey {
     /// label as info. Keys of different labels are independent.
     #[must_use]
     pub fn derive(&self, label: &str) -> Self {
-        let parent = hmac::Key::new(hmac::HMAC_SHA256, self.expose_bytes());
-        let mut expand = hmac::Context::with_key(&parent);
-        expand.update(label.as_bytes());
-        expand.update(&[1]);
         let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
-        bytes.copy_from_slice(expand.sign().as_ref());
+        self.expand(label, bytes.as_mut());
         Self(bytes)
+    }
+
+    /// Two keys that are derived in the same way: the first and the second 32 bytes.
+    pub(crate) fn derive_pair(&self, label: &str) -> Zeroizing<[u8; 2 * KEY_LEN]> {
+        let mut bytes = Zeroizing::new([0u8; 2 * KEY_LEN]);
+        self.expand(label, bytes.as_mut());
+        bytes
+    }
+
+    /// HKDF-Expand: each block is the code over the block before it, the label and its number.
+    fn expand(&self, label: &str, output: &mut [u8]) {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, self.expose_bytes());
+        let mut before = Zeroizing::new([0u8; KEY_LEN]);
+        for (number, block) in (1u8..).zip(output.chunks_exact_mut(KEY_LEN)) {
+            let mut code = hmac::Context::with_key(&parent);
+            if number > 1 {
+                code.update(before.as_ref());
+            }
+            code.update(label.as_bytes());
+            code.update(&[number]);
+            before.copy_from_slice(code.sign().as_ref());
+            block.copy_from_slice(before.as_ref());
+        }
+    }
+
+    /// A second instance, for a cipher that is prepared later.
+    pub(crate) fn copy(&self) -> Self {
+        Self(self.0.clone())
     }
 
     /// The raw bytes, for code that seals the key itself.

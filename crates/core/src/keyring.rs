@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::datakey::DataKey;
-use crate::error::{KeyError, KeyringError, OpenError};
+use crate::error::{KeyError, KeyringError, OpenError, SealError};
+use crate::index_key::{DerivedKeys, IndexKey, IndexKeyRole};
 use crate::key::{KeyId, SecretKey};
 use crate::mask::NameMask;
+use crate::version::EnvelopeRules;
 
 /// Several data keys, exactly one of which seals.
 pub struct Keyring {
@@ -19,6 +21,9 @@ pub struct Keyring {
     indexes: Vec<(KeyId, usize)>,
     mask: NameMask,
     opens_compromised: bool,
+    rules: EnvelopeRules,
+    domain: Arc<[u8]>,
+    index_keys: Vec<(Arc<IndexKey>, IndexKeyRole)>,
 }
 
 /// The role of a key in a ring.
@@ -61,6 +66,19 @@ pub struct KeyUsage {
     pub classic_seals: u64,
     /// Values sealed in the sealed format.
     pub sealed_seals: u64,
+    /// Values sealed deterministically under a key that is derived from this one (at most 2^48 are allowed).
+    pub deterministic_seals: u64,
+}
+
+/// The number of values that this process has sealed under one index key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexKeyUsage {
+    /// The key.
+    pub id: KeyId,
+    /// Its role.
+    pub role: IndexKeyRole,
+    /// Values sealed (at most 2^48 are allowed).
+    pub seals: u64,
 }
 
 impl Keyring {
@@ -97,6 +115,9 @@ impl Keyring {
             indexes,
             mask,
             opens_compromised: false,
+            rules: EnvelopeRules::default(),
+            domain: Arc::default(),
+            index_keys: Vec::new(),
         })
     }
 
@@ -131,6 +152,64 @@ impl Keyring {
         self
     }
 
+    /// The same keyring with these versions of the sealed format: the one that is written, and the oldest that is
+    /// accepted.
+    #[must_use]
+    pub fn with_rules(mut self, rules: EnvelopeRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The same keyring in this domain: an envelope of version 3 opens only in the domain that it was sealed in.
+    #[must_use]
+    pub fn with_domain(mut self, domain: impl Into<Arc<[u8]>>) -> Self {
+        self.domain = domain.into();
+        self
+    }
+
+    /// The same keyring with these index keys. Without any, deterministic envelopes are under keys that are derived from
+    /// the sealing key.
+    ///
+    /// A key keeps its count if the same `Arc` is passed to a newer ring.
+    #[must_use]
+    pub fn with_index_keys(mut self, keys: Vec<(Arc<IndexKey>, IndexKeyRole)>) -> Self {
+        self.index_keys = keys;
+        // The one that writes, then the likeliest to be found.
+        self.index_keys.sort_by_key(|(_, role)| *role);
+        self
+    }
+
+    /// The version of the sealed format that is written, and the oldest that is accepted.
+    #[inline]
+    #[must_use]
+    pub fn rules(&self) -> EnvelopeRules {
+        self.rules
+    }
+
+    /// The domain.
+    #[inline]
+    #[must_use]
+    pub fn domain(&self) -> &[u8] {
+        &self.domain
+    }
+
+    /// The index key with this id, for a newer ring that holds it as well.
+    #[must_use]
+    pub fn index_key(&self, id: KeyId) -> Option<Arc<IndexKey>> {
+        let mut keys = self.index_keys.iter();
+        keys.find(|(key, _)| key.id() == id)
+            .map(|(key, _)| key.clone())
+    }
+
+    /// The usage of each index key, the one that writes first.
+    pub fn index_key_usage(&self) -> impl Iterator<Item = IndexKeyUsage> {
+        self.index_keys.iter().map(|(key, role)| IndexKeyUsage {
+            id: key.id(),
+            role: *role,
+            seals: key.seals(),
+        })
+    }
+
     /// The id of the key that seals.
     #[must_use]
     pub fn sealing_id(&self) -> KeyId {
@@ -157,14 +236,12 @@ impl Keyring {
 
     /// The usage of each key, the sealing key first.
     pub fn usage(&self) -> impl Iterator<Item = KeyUsage> {
-        self.all().map(|(key, role)| {
-            let (classic_seals, sealed_seals) = key.seals();
-            KeyUsage {
-                id: key.id(),
-                role,
-                classic_seals,
-                sealed_seals,
-            }
+        self.all().map(|(key, role)| KeyUsage {
+            id: key.id(),
+            role,
+            classic_seals: key.classic_seals(),
+            sealed_seals: key.sealed_seals(),
+            deterministic_seals: key.derived().seals(),
         })
     }
 
@@ -189,6 +266,37 @@ impl Keyring {
             Some((key, role)) if self.opens(*role) => Ok(key),
             Some(_) => Err(OpenError::Compromised { id }),
         }
+    }
+
+    /// The key that seals deterministically: an index key, or without any the sealing key.
+    pub(crate) fn deterministic(&self) -> Result<(KeyId, &DerivedKeys), SealError> {
+        match self.index_keys.first() {
+            None => Ok((self.sealing.id(), self.sealing.derived())),
+            Some((key, IndexKeyRole::Writing)) => Ok((key.id(), key.derived())),
+            Some(_) => Err(SealError::NoIndexKey),
+        }
+    }
+
+    /// The key with the id in a deterministic envelope.
+    pub(crate) fn find_deterministic(&self, id: KeyId) -> Result<&DerivedKeys, OpenError> {
+        let mut index_keys = self.index_keys.iter();
+        match index_keys.find(|(key, _)| key.id() == id) {
+            Some((key, _)) => Ok(key.derived()),
+            None => self.find(id).map(DataKey::derived),
+        }
+    }
+
+    /// All keys that deterministic envelopes may be under, the one that seals first.
+    pub(crate) fn all_deterministic(&self) -> impl Iterator<Item = (KeyId, &DerivedKeys)> {
+        let index_keys = self.index_keys.iter();
+        index_keys
+            .map(|(key, _)| (key.id(), key.derived()))
+            .chain(self.keys().map(|key| (key.id(), key.derived())))
+    }
+
+    /// True if this is the id of a data key or an index key.
+    pub(crate) fn knows(&self, id: KeyId) -> bool {
+        self.role(id).is_some() || self.index_keys.iter().any(|(key, _)| key.id() == id)
     }
 
     /// The keys to try on a value without a key id, the sealing key first.
@@ -221,7 +329,14 @@ impl Keyring {
     fn with_key(self, key: DataKey) -> Result<Self, KeyringError> {
         let mut others = self.others;
         others.push((Arc::new(key), KeyRole::DecryptOnly));
-        Self::assemble(self.sealing, others, self.mask)
+        let assembled = Self::assemble(self.sealing, others, self.mask)?;
+        Ok(Self {
+            rules: self.rules,
+            domain: self.domain,
+            index_keys: self.index_keys,
+            opens_compromised: self.opens_compromised,
+            ..assembled
+        })
     }
 }
 

@@ -28,7 +28,7 @@ impl Mode {
 pub enum Format {
     /// Format 1: Base64 of IV, tag and AES-256-GCM ciphertext, without key id and binding.
     Classic,
-    /// Format 2: header with key id, XAES-256-GCM, bound to the record name and field.
+    /// Versions 2 and 3: header with key id, XAES-256-GCM, bound to the place of the value.
     Sealed,
 }
 
@@ -56,7 +56,7 @@ pub struct InvalidOption {
 }
 
 impl InvalidOption {
-    fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
+    pub(crate) fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
         // A secret pasted into the wrong variable must not be echoed, nor part of it.
         let short = found.len() <= MAX_SHOWN && found.chars().all(|c| c.is_ascii_alphabetic());
         let found = if short {

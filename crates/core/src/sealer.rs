@@ -3,18 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::armor;
-use crate::binding::Binding;
-use crate::classic::{self, ClassicValue};
-use crate::datakey::{self, DataKey};
-use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
-use crate::error::{OpenError, ResealError, SealError};
 use crate::key::KeyId;
 use crate::keyring::{Keyring, SharedKeyring};
 use crate::options::{Format, Mode, PlainValues};
-use crate::plain::{self, Expected};
-use crate::sealed;
-use crate::user_key::{UserKey, UserKeyState};
+use crate::plain::Expected;
+use crate::user_key::UserKey;
+use crate::version::{EnvelopeRules, EnvelopeVersion};
+
+mod opening;
+mod resealing;
+mod sealing;
 
 /// Seals values and opens envelopes under one keyring, mode and format.
 ///
@@ -31,6 +29,10 @@ pub struct Sealer {
     classification: Option<(Mode, Format)>,
     /// True if all values are written as JSON, in every mode.
     only_json: bool,
+    /// The versions of the sealed format, if not those of the keyring.
+    rules: Option<EnvelopeRules>,
+    /// True if every version is accepted, whatever the rules say.
+    accepts_all: bool,
 }
 
 /// An opened value.
@@ -95,6 +97,8 @@ impl Sealer {
             plain: PlainValues::Json,
             classification: None,
             only_json: false,
+            rules: None,
+            accepts_all: false,
         }
     }
 
@@ -112,6 +116,8 @@ impl Sealer {
             plain: PlainValues::Json,
             classification: Some((Mode::On, Format::Classic)),
             only_json: false,
+            rules: None,
+            accepts_all: false,
         }
     }
 
@@ -146,6 +152,43 @@ impl Sealer {
             mode: Mode::Off,
             plain: PlainValues::Any,
             ..self
+        }
+    }
+
+    /// The same sealer with these versions of the sealed format instead of those of its keyring: for records without a
+    /// ring.
+    #[must_use]
+    pub fn rules(mut self, rules: EnvelopeRules) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
+    /// The same sealer, which opens every version and format, whatever the rules accept: for code that reseals old
+    /// values, and for Waxseal's own records.
+    #[must_use]
+    pub fn accepting_all(mut self) -> Self {
+        self.accepts_all = true;
+        self
+    }
+
+    /// The version of the sealed format that is written.
+    #[must_use]
+    pub fn written_version(&self) -> EnvelopeVersion {
+        let ring = self.keyring.as_ref().map(SharedKeyring::load);
+        self.rules_under(ring.as_deref().map(|ring| &**ring)).write
+    }
+
+    /// The rules that are in force under this keyring.
+    #[inline]
+    fn rules_under(&self, ring: Option<&Keyring>) -> EnvelopeRules {
+        let rules = self.rules.or_else(|| Some(ring?.rules()));
+        let rules = rules.unwrap_or_default();
+        match self.accepts_all {
+            true => EnvelopeRules {
+                accept: EnvelopeVersion::V2,
+                ..rules
+            },
+            false => rules,
         }
     }
 
@@ -214,199 +257,5 @@ impl Sealer {
     pub fn sealing_id(&self) -> Option<KeyId> {
         let ring = self.keyring.as_ref()?.load();
         Some(ring.sealing_id())
-    }
-
-    /// The bytes to store for a value: sealed if the mode seals, else the value itself. A value that would not be read
-    /// back as written is refused.
-    pub fn to_store<'v>(
-        &self,
-        value: &'v [u8],
-        binding: Binding<'_>,
-    ) -> Result<Cow<'v, [u8]>, SealError> {
-        if self.mode.seals() {
-            self.seal(value, binding).map(Cow::Owned)
-        } else if self.looks_damaged(value) {
-            Err(SealError::LooksSealed)
-        } else {
-            Ok(Cow::Borrowed(value))
-        }
-    }
-
-    /// True if a value that is written plain would be taken for a damaged envelope. A complete one comes from an
-    /// application that seals its own values.
-    fn looks_damaged(&self, value: &[u8]) -> bool {
-        if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
-            return matches!(Shape::of(value), Shape::Malformed(_));
-        }
-        plain::classify(value, Expected::Anything, |id| self.knows(id)).is_err()
-    }
-
-    /// Seals a value in any mode.
-    pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
-        self.seal_as(self.format, self.armored, value, binding)
-    }
-
-    /// Opens stored bytes. `None` if they are empty: an empty value means the same as no value.
-    pub fn open<'s>(
-        &self,
-        stored: &'s [u8],
-        binding: Binding<'_>,
-    ) -> Result<Option<OpenedValue<'s>>, OpenError> {
-        if stored.is_empty() {
-            return Ok(None);
-        }
-        if stored.starts_with(&MAGIC) {
-            return self.open_sealed(stored, false, binding).map(Some);
-        }
-        if stored.starts_with(armor::PREFIX) {
-            let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
-            return self.open_sealed(&bytes, true, binding).map(Some);
-        }
-        let ring = self.keyring.as_ref().map(SharedKeyring::load);
-        let keys = ring.iter().flat_map(|ring| ring.keys());
-        match classic::open(stored, keys, DataKey::classic) {
-            ClassicValue::Opened { key, value } => Ok(Some(OpenedValue {
-                value: Cow::Owned(value),
-                form: Form::Classic { key: key.id() },
-            })),
-            ClassicValue::Refused if let Some(id) = self.compromised(stored) => {
-                Err(OpenError::Compromised { id })
-            }
-            ClassicValue::Refused | ClassicValue::OtherForm => self.accept_plain(stored).map(Some),
-        }
-    }
-
-    /// Opens stored bytes and, unless they are already as this sealer would write them, seals the value again. A value in
-    /// the sealed format keeps it: an envelope never loses its binding.
-    pub fn reseal(
-        &self,
-        stored: &[u8],
-        binding: Binding<'_>,
-    ) -> Result<ResealOutcome, ResealError> {
-        let Some(opened) = self.open(stored, binding)? else {
-            return Ok(ResealOutcome::Current);
-        };
-        let sealing = match &self.user {
-            Some(user) => user.id(),
-            None => self.keyring().map(|ring| ring.sealing_id()),
-        };
-        let (format, armored) = match opened.form {
-            Form::Sealed { armored, .. } => (Format::Sealed, armored || self.armored),
-            Form::Plain | Form::Classic { .. } => (self.format, self.armored),
-        };
-        let as_written = match opened.form {
-            Form::Plain => false,
-            Form::Classic { .. } => format == Format::Classic,
-            Form::Sealed {
-                armored: was_armored,
-                ..
-            } => was_armored == armored,
-        };
-        // An id belongs to a key of the ring or to the one of the user, according to the flag.
-        let owner = Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
-        if as_written && opened.form.key() == sealing && owner == self.user.is_some() {
-            return Ok(ResealOutcome::Current);
-        }
-        Ok(ResealOutcome::Replaced(self.seal_as(
-            format,
-            armored,
-            &opened.value,
-            binding,
-        )?))
-    }
-
-    fn seal_as(
-        &self,
-        format: Format,
-        armored: bool,
-        value: &[u8],
-        binding: Binding<'_>,
-    ) -> Result<Vec<u8>, SealError> {
-        let envelope = match self.user.as_deref() {
-            Some(UserKey(UserKeyState::Erased { .. })) => return Err(SealError::Erased),
-            Some(UserKey(UserKeyState::Live { id, key, .. })) => {
-                datakey::seal(*id, key, value, binding, Flags::with_user_key)?
-            }
-            None => {
-                let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
-                ring.load().sealing().seal(format, value, binding)?
-            }
-        };
-        let armor = armored && format == Format::Sealed;
-        Ok(if armor {
-            armor::encode(&envelope)
-        } else {
-            envelope
-        })
-    }
-
-    /// The compromised key that a classic value is under, if it is one. Such a value is not plain.
-    fn compromised(&self, stored: &[u8]) -> Option<KeyId> {
-        let ring = self.keyring.as_ref()?.load();
-        match classic::open(stored, ring.compromised(), DataKey::classic) {
-            ClassicValue::Opened { key, .. } => Some(key.id()),
-            ClassicValue::Refused | ClassicValue::OtherForm => None,
-        }
-    }
-
-    fn open_sealed(
-        &self,
-        bytes: &[u8],
-        armored: bool,
-        binding: Binding<'_>,
-    ) -> Result<OpenedValue<'static>, OpenError> {
-        let (header, body) = envelope::split(bytes).map_err(OpenError::Malformed)?;
-        let value = self.open_body(header, body, binding)?;
-        let form = Form::Sealed {
-            key: header.key,
-            armored,
-        };
-        Ok(OpenedValue {
-            value: Cow::Owned(value),
-            form,
-        })
-    }
-
-    fn open_body(
-        &self,
-        header: Header,
-        body: Body<'_>,
-        binding: Binding<'_>,
-    ) -> Result<Vec<u8>, OpenError> {
-        let unknown = OpenError::UnknownKey { id: header.key };
-        if !header.flags.per_user_key() {
-            let ring = self.keyring.as_ref().ok_or(unknown)?.load();
-            let key = ring.find(header.key)?;
-            return sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused);
-        }
-        let key = match self.user.as_deref() {
-            Some(UserKey(UserKeyState::Live { id, key, .. })) if *id == header.key => key,
-            Some(UserKey(
-                UserKeyState::Erased { at }
-                | UserKeyState::Live {
-                    before: Some(at), ..
-                },
-            )) => return Err(OpenError::Erased { at: *at }),
-            Some(UserKey(UserKeyState::Live { before: None, .. })) | None => return Err(unknown),
-        };
-        sealed::open(key, header, body, binding).ok_or(OpenError::Refused)
-    }
-
-    /// True if this is a key of the ring, or the one of the user.
-    fn knows(&self, id: KeyId) -> bool {
-        let ring = self.keyring.as_ref().map(SharedKeyring::load);
-        ring.is_some_and(|ring| ring.role(id).is_some())
-            || self.user.as_ref().and_then(|user| user.id()) == Some(id)
-    }
-
-    fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<OpenedValue<'s>, OpenError> {
-        plain::classify(stored, self.expected(), |id| self.knows(id))?;
-        if self.mode == Mode::Required {
-            return Err(OpenError::Plaintext);
-        }
-        Ok(OpenedValue {
-            value: Cow::Borrowed(stored),
-            form: Form::Plain,
-        })
     }
 }

@@ -1,6 +1,7 @@
 //! The key of one user, under which values of that user alone are sealed.
 
 use crate::error::KeyError;
+use crate::index_key::DerivedKeys;
 use crate::key::{KeyId, SecretKey};
 use crate::xaes::XaesKey;
 
@@ -11,8 +12,7 @@ pub struct UserKey(pub(crate) UserKeyState);
 pub(crate) enum UserKeyState {
     Live {
         id: KeyId,
-        /// Without the cipher of the classic format: there is one for each user.
-        key: Box<XaesKey>,
+        ciphers: Box<UserCiphers>,
         /// The time at which an earlier key of the user was destroyed, if there was one.
         before: Option<u64>,
     },
@@ -21,13 +21,22 @@ pub(crate) enum UserKeyState {
     },
 }
 
+/// The ciphers of a user's key. Without the one of the classic format: there is one key for each user.
+pub(crate) struct UserCiphers {
+    pub(crate) xaes: XaesKey,
+    pub(crate) derived: DerivedKeys,
+}
+
 impl UserKey {
     /// The key of a user under the id that the ring assigned.
     pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
-        let key = XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?;
+        let ciphers = UserCiphers {
+            xaes: XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?,
+            derived: DerivedKeys::of(key),
+        };
         Ok(Self(UserKeyState::Live {
             id,
-            key: Box::new(key),
+            ciphers: Box::new(ciphers),
             before: None,
         }))
     }

@@ -84,9 +84,8 @@ impl Backup {
 
     /// A backup whose document was written by the holder of these keys: all of them, and no others.
     async fn checked(document: &KeyringDocument, secrets: Secrets) -> Result<Self, BackupError> {
-        let present = document.keys.iter().filter(|key| !key.wraps.is_empty());
-        let mut expected: BTreeSet<String> = present.map(|key| key.id.to_string()).collect();
-        expected.insert(crate::ring::NAMES.to_owned());
+        let wrapped = document.wrapped().into_iter();
+        let expected: BTreeSet<String> = wrapped.map(|(key, _)| key).collect();
         if let Some(lacking) = expected.iter().find(|key| !secrets.0.contains_key(*key)) {
             return Err(BackupError::Lacks(lacking.clone()));
         }

@@ -3,9 +3,13 @@
 
 use waxseal_core::{KeyError, KeyId, KeyringError};
 
+use crate::audit::AuditGap;
 use crate::clock::ClockOffset;
 use crate::custodian::CustodianError;
+use crate::document_format::DocumentFormat;
 use crate::document_store::DocumentStoreError;
+use crate::index_state::IndexKeyState;
+use crate::protected_scope::Difference;
 use crate::state::KeyState;
 
 /// Defects of a keyring document.
@@ -204,4 +208,163 @@ pub enum ChangeError {
     /// The settings could lose values.
     #[error("{0}")]
     Settings(&'static str),
+    /// The ring holds no such index key.
+    #[error("the keyring holds no index key {0}")]
+    NoIndexKey(KeyId),
+    /// It is an index key, and the change is one of data keys.
+    #[error("key {0} is an index key: it is only replaced by another one")]
+    IndexKey(KeyId),
+    /// The state of an index key does not allow it.
+    #[error("index key {id} is {from}: it cannot become {to}")]
+    IndexTransition {
+        /// The key.
+        id: KeyId,
+        /// Its state.
+        from: IndexKeyState,
+        /// The state that was asked for.
+        to: IndexKeyState,
+    },
+    /// Another index key is pending already.
+    #[error("index key {0} is pending already")]
+    PendingIndexKey(KeyId),
+    /// It may not write yet: processes without it could not find what is under it.
+    #[error("index key {id} may write in {left_s} s: not every process knows it before")]
+    EarlyIndexKey {
+        /// The key.
+        id: KeyId,
+        /// The remaining time, in seconds.
+        left_s: u64,
+    },
+    /// It would leave no index key that writes.
+    #[error("index key {0} writes: another one must write first")]
+    Writing(KeyId),
+    /// The document is of format 1, which cannot express it.
+    #[error("the keyring document is of format 1: {what} need format 2")]
+    NeedsFormat2 {
+        /// What cannot be expressed, in the plural.
+        what: &'static str,
+    },
+    /// The document has this format already.
+    #[error("the keyring document is of format {0} already")]
+    Format(DocumentFormat),
+    /// Processes that report do not read the format.
+    #[error(
+        "not every process that uses the keyring reads document format {format}: {}; a report is dropped \
+         {dropped_s} s after it was made", FormerProcess::list(.processes)
+    )]
+    FormerProcesses {
+        /// The format.
+        format: DocumentFormat,
+        /// The processes.
+        processes: Vec<FormerProcess>,
+        /// The time after which the report of a process that has ended is dropped, in seconds.
+        dropped_s: u64,
+    },
+    /// It would accept only a version that is not written.
+    #[error("version 3 of the sealed format must be written before it alone is accepted")]
+    NotWritten,
+    /// It would write a version that others refuse.
+    #[error("version 2 of the sealed format must be accepted before it is written")]
+    NotAccepted,
+    /// Version 3 is written or alone accepted, which format 1 cannot express.
+    #[error(
+        "processes write version 3 of the sealed format, or accept no other, and document format 1 knows \
+         version 2 alone"
+    )]
+    WritesVersion3,
+    /// Values or names of protected records exist in version 3 only, or their settings in format 2.
+    #[error(
+        "the records {records} at {store} have a group, a binding to it or sealed names: {what} has none"
+    )]
+    ScopeSettings {
+        /// The pattern, for messages.
+        records: String,
+        /// The location of the store.
+        store: String,
+        /// What lacks them.
+        what: &'static str,
+    },
+    /// Processes may still act as before the last change.
+    #[error(
+        "{change} has to wait {left_s} s: a process that has not seen the last change may still write as \
+         before it"
+    )]
+    Unsettled {
+        /// The change.
+        change: GuardedChange,
+        /// The remaining time, in seconds.
+        left_s: u64,
+    },
+    /// An audit does not show that nothing is lost by it.
+    #[error("{change} needs a clean audit: {gap}")]
+    Unproven {
+        /// The change.
+        change: GuardedChange,
+        /// What the audit lacks.
+        gap: AuditGap,
+    },
+    /// A process is configured otherwise than the ring has it: values that it writes would not be found by
+    /// others.
+    #[error(
+        "the keyring records {} = {} for the records {records} at {store}, and this process is configured with \
+         {}", .difference.what, .difference.recorded, .difference.configured
+    )]
+    Protected {
+        /// The pattern, for messages.
+        records: String,
+        /// The location of the store.
+        store: String,
+        /// The setting that differs.
+        difference: Difference,
+    },
+}
+
+/// A change that waits until every process has seen the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardedChange {
+    /// New values are in version 3.
+    #[error("writing version 3 of the sealed format")]
+    WriteVersion3,
+    /// New values are in version 2 again.
+    #[error("writing version 2 of the sealed format")]
+    WriteVersion2,
+    /// Older versions do not open.
+    #[error("accepting version 3 of the sealed format alone")]
+    AcceptVersion3,
+    /// The document is of format 1 again.
+    #[error("the return to document format 1")]
+    Format1,
+    /// An index key is destroyed.
+    #[error("destroying index key {0}")]
+    DestroyIndexKey(KeyId),
+}
+
+/// A process that does not say that it reads a document format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerProcess {
+    /// Its id, or `unknown`.
+    pub id: String,
+    /// The kind of process.
+    pub kind: String,
+    /// The time since its report, in seconds.
+    pub silent_s: u64,
+}
+
+impl FormerProcess {
+    /// The number of processes that a text names.
+    const MAX_LISTED: usize = 3;
+
+    fn list(processes: &[Self]) -> String {
+        let first = processes.iter().take(Self::MAX_LISTED);
+        let first = first.map(|it| {
+            let (kind, id, silent_s) = (&it.kind, &it.id, it.silent_s);
+            format!("{kind} {id} reported {silent_s} s ago")
+        });
+        let mut texts: Vec<_> = first.collect();
+        match processes.len().saturating_sub(Self::MAX_LISTED) {
+            0 => {}
+            more => texts.push(format!("and {more} more")),
+        }
+        texts.join(", ")
+    }
 }

@@ -8,20 +8,24 @@ use waxseal_core::KeyId;
 
 use crate::bytes::Bytes;
 use crate::custodian::{Context, Wrap};
+use crate::document_format::DocumentFormat;
+use crate::envelope_settings::EnvelopeSettings;
 use crate::error::DocumentError;
+use crate::index_state::IndexKeyState;
+use crate::protected_scope::ProtectedScope;
 use crate::settings::Settings;
 use crate::state::KeyState;
 
 /// The largest number of custodians of one key.
 const MAX_WRAPS: usize = 16;
-/// The only format that this version knows.
-pub(crate) const FORMAT: u32 = 1;
+/// The name under which the ring's own secret is wrapped.
+pub(crate) const NAMES: &str = "names";
 
 /// A keyring document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyringDocument {
-    pub(crate) format: u32,
+    pub(crate) format: DocumentFormat,
     /// The id of the ring: 16 random hexadecimal characters. Never changes.
     pub(crate) ring: String,
     pub(crate) environment: String,
@@ -33,10 +37,16 @@ pub(crate) struct KeyringDocument {
     /// Longer times than those of `rotation`, which apply until every process has seen the shorter ones.
     #[serde(rename = "before", default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<PreviousTimes>,
+    /// The versions of the sealed format; not in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) envelopes: Option<EnvelopeSettings>,
     /// The ring's own secret, which is not a data key: for the names of users, the authentication code and
     /// signatures.
     pub(crate) names: Vec<Wrap>,
     pub(crate) keys: Vec<Entry>,
+    /// The keys for deterministic values; not in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) index_keys: Vec<IndexEntry>,
     pub(crate) protects: Vec<ProtectedScope>,
     pub(crate) erased: Vec<Erasure>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,20 +88,30 @@ pub struct Entry {
     pub wraps: Vec<Wrap>,
 }
 
+/// One index key of the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexEntry {
+    /// Its id.
+    #[serde(with = "key_id")]
+    pub id: KeyId,
+    /// Its state.
+    pub state: IndexKeyState,
+    /// The time of its creation (milliseconds since the Unix epoch).
+    pub created: u64,
+    /// The time from which it may write: every process has it by then.
+    pub activates: u64,
+    /// The time of its last change of state.
+    pub changed: u64,
+    /// The key as each custodian wrapped it; empty for a destroyed one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wraps: Vec<Wrap>,
+}
+
 /// True if these are by different custodians, and no more than allowed.
 fn are_valid_wraps(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
     wraps.len() <= MAX_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
-}
-
-/// Records that a process protects under the ring. No key is destroyed before they were checked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProtectedScope {
-    /// The location of the store, without credentials.
-    pub store: String,
-    /// The pattern of the record names.
-    pub records: String,
 }
 
 /// A user who was erased.
@@ -142,7 +162,7 @@ impl KeyringDocument {
         };
         // A newer format may look different in every other part.
         let head: Head = serde_json::from_slice(bytes).map_err(form)?;
-        if head.format != FORMAT {
+        if DocumentFormat::try_from(head.format).is_err() {
             return Err(DocumentError::Format(head.format));
         }
         let document: Self = serde_json::from_slice(bytes).map_err(form)?;
@@ -176,22 +196,49 @@ impl KeyringDocument {
         }
     }
 
+    /// The wraps of all secrets, by the name under which each is wrapped: the ring's own secret first, then the
+    /// data keys, then the index keys. Destroyed keys have none.
+    pub(crate) fn wrapped(&self) -> Vec<(String, &[Wrap])> {
+        let keys = self.keys.iter().map(|key| (key.id, &key.wraps));
+        let index_keys = self.index_keys.iter().map(|key| (key.id, &key.wraps));
+        let present = keys.chain(index_keys).filter(|(_, it)| !it.is_empty());
+        let present = present.map(|(id, wraps)| (id.to_string(), &wraps[..]));
+        let names = (NAMES.to_owned(), &self.names[..]);
+        std::iter::once(names).chain(present).collect()
+    }
+
+    /// The wraps of the same secrets, to be replaced.
+    pub(crate) fn wrapped_mut(&mut self) -> Vec<(String, &mut Vec<Wrap>)> {
+        let keys = self.keys.iter_mut().map(|key| (key.id, &mut key.wraps));
+        let index_keys = self.index_keys.iter_mut();
+        let index_keys = index_keys.map(|key| (key.id, &mut key.wraps));
+        let present = keys.chain(index_keys).filter(|(_, it)| !it.is_empty());
+        let present = present.map(|(id, wraps)| (id.to_string(), wraps));
+        let names = (NAMES.to_owned(), &mut self.names);
+        std::iter::once(names).chain(present).collect()
+    }
+
     fn check(&self) -> Result<(), DocumentError> {
         let inconsistent = |what| Err(DocumentError::Inconsistent(what));
-        let mut ids = HashSet::new();
-        if !self.keys.iter().all(|key| ids.insert(key.id)) {
+        let ids = self.keys.iter().map(|key| key.id);
+        let mut ids = ids.chain(self.index_keys.iter().map(|key| key.id));
+        let mut seen = HashSet::new();
+        if !ids.all(|id| seen.insert(id)) {
             return inconsistent("two keys have one id");
         }
         let sealing = |key: &&Entry| key.state == KeyState::Sealing;
         if self.keys.iter().filter(sealing).count() != 1 {
             return inconsistent("not exactly one key seals");
         }
-        let is_destroyed = |key: &Entry| key.state == KeyState::Destroyed;
-        if self
-            .keys
-            .iter()
-            .any(|key| is_destroyed(key) != key.wraps.is_empty())
-        {
+        let keys = self.keys.iter().map(|key| {
+            let is_destroyed = key.state == KeyState::Destroyed;
+            is_destroyed == key.wraps.is_empty()
+        });
+        let index_keys = self.index_keys.iter().map(|key| {
+            let is_destroyed = key.state == IndexKeyState::Destroyed;
+            is_destroyed == key.wraps.is_empty()
+        });
+        if !keys.chain(index_keys).all(|fits| fits) {
             return inconsistent("a destroyed key is there, or another one is not");
         }
         if self.names.is_empty() || self.mac.is_none() {
@@ -199,12 +246,45 @@ impl KeyringDocument {
         }
         // Custodians are called before the authentication code can be checked: the writer of an unauthentic
         // document must not decide how often.
-        let of_keys = self.keys.iter().map(|key| &key.wraps[..]);
-        if !of_keys.chain([&self.names[..]]).all(are_valid_wraps) {
+        if !self.wrapped().iter().all(|(_, it)| are_valid_wraps(it)) {
             return inconsistent("a key is wrapped twice by one custodian, or by too many");
         }
         if self.environment.is_empty() || self.ring.is_empty() {
             return inconsistent("it names no environment or no ring");
+        }
+        match self.format {
+            DocumentFormat::V1 => self.check_format_1(),
+            DocumentFormat::V2 => self.check_format_2(),
+        }
+    }
+
+    fn check_format_1(&self) -> Result<(), DocumentError> {
+        let has_settings = self.protects.iter().any(|it| it.settings.is_some());
+        if self.envelopes.is_some() || !self.index_keys.is_empty() || has_settings {
+            return Err(DocumentError::Inconsistent(
+                "it is of format 1 and has parts of format 2",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_format_2(&self) -> Result<(), DocumentError> {
+        let inconsistent = |what| Err(DocumentError::Inconsistent(what));
+        let Some(envelopes) = &self.envelopes else {
+            return inconsistent("it is of format 2 and names no versions of the sealed format");
+        };
+        if envelopes.accept > envelopes.write {
+            return inconsistent("it does not accept the version that it writes");
+        }
+        let writing = |key: &&IndexEntry| key.state == IndexKeyState::Writing;
+        if self.index_keys.iter().filter(writing).count() != 1 {
+            return inconsistent("not exactly one index key writes");
+        }
+        let scopes = self.protects.iter();
+        let mut known = HashSet::new();
+        let mut scopes = scopes.map(|scope| known.insert((&scope.store, &scope.records)));
+        if !scopes.all(|is_new| is_new) {
+            return inconsistent("it has two entries for the same protected records");
         }
         Ok(())
     }

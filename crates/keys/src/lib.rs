@@ -9,14 +9,15 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | use | `users` (keys of single users), `reports`, `instrumented` |
+//! | use | `users` (keys of single users), `instrumented` |
 //! | following | `live` (polls, changes, freshness), `last_good` (the copy on this machine) |
 //! | decisions | `rotation`, `lease`, `signed` and `receipt`, `backup` |
 //! | ring | `ring` (the document with its keys unwrapped, and its changes) |
-//! | documents | `keyring_document` (JSON), `settings`, `state`, `error` |
+//! | documents | `keyring_document` (JSON), `document_format`, `settings`, `envelope_settings`, `protected_scope`, `state`, `index_state`, `reports`, `audit`, `error` |
 //! | boundaries | `custodian` (wrapping keys), `document_store` |
 //! | ground | `clock`, `bytes`, `secret_file`, `negative_cache`, `backoff`, `sync` |
 
+mod audit;
 mod backoff;
 #[cfg(feature = "backup")]
 mod backup;
@@ -25,14 +26,18 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod custodian;
+mod document_format;
 mod document_store;
+mod envelope_settings;
 mod error;
+mod index_state;
 pub mod instrumented;
 mod keyring_document;
 mod last_good;
 mod lease;
 mod live;
 mod negative_cache;
+mod protected_scope;
 mod receipt;
 mod reports;
 mod ring;
@@ -60,14 +65,18 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
+pub use document_format::{DocumentFormat, UnknownFormat};
 pub use document_store::{
     Document, DocumentStore, DocumentStoreError, FileDocumentStore, MemoryDocumentStore,
 };
-pub use error::{ChangeError, DocumentError, RingError};
-pub use keyring_document::{Entry, Erasure, ProtectedScope};
+pub use envelope_settings::EnvelopeSettings;
+pub use error::{ChangeError, DocumentError, FormerProcess, GuardedChange, RingError};
+pub use index_state::IndexKeyState;
+pub use keyring_document::{Entry, Erasure, IndexEntry};
 pub use lease::{Candidate, LeaseAction};
 pub use live::{Change, Degraded, LiveOptions, LiveRing};
 pub use negative_cache::NegativeCache;
+pub use protected_scope::{Difference, ProtectedScope, RecordNames, ScopeBinding, ScopeSettings};
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
 pub use ring::{Rewrap, Ring, WrongTime, test_custodian};

@@ -34,12 +34,14 @@ use crate::negative_cache::NegativeCache;
 use crate::ring::Ring;
 
 mod change;
+mod change_format_2;
 mod clock;
 mod degraded;
 mod follow;
 mod freshness;
 mod poll;
 mod refresh;
+mod reports;
 
 pub use change::Change;
 pub use degraded::Degraded;

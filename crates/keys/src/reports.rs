@@ -5,17 +5,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 use waxseal_core::KeyId;
 
-use crate::backoff::retry_delay;
-use crate::document_store::Document;
-use crate::error::RingError;
-use crate::live::LiveRing;
-use crate::rotation::Audit;
+use crate::audit::Audit;
+use crate::custodian::sanitize_for_terminal;
+use crate::document_format::DocumentFormat;
+use crate::error::{ChangeError, FormerProcess};
+use crate::settings::Settings;
 
-/// The number of attempts at a change of the document.
-const MAX_ATTEMPTS: u32 = 50;
 /// A process that has not reported for so many refresh intervals has ended.
 const GONE_INTERVALS: u64 = 10;
 /// The shortest time until a process counts as ended: clocks differ.
@@ -36,7 +33,7 @@ pub struct Reports {
 }
 
 /// The report of one process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The kind of process: `proxy`, `keeper`, `library`, ….
     pub what: String,
@@ -44,11 +41,78 @@ pub struct Report {
     pub at: u64,
     /// The version of the ring that it uses.
     pub version: u64,
+    /// The newest format of keyring documents that it reads. Former versions do not report it, and drop it from the
+    /// reports of others when they write theirs: these say it again with their next report.
+    #[serde(default = "format_1")]
+    pub reads: u32,
     /// Values that it has sealed, by key id.
     pub seals: BTreeMap<String, u64>,
 }
 
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            what: String::new(),
+            at: 0,
+            version: 0,
+            reads: format_1(),
+            seals: BTreeMap::new(),
+        }
+    }
+}
+
+fn format_1() -> u32 {
+    DocumentFormat::V1.as_u32()
+}
+
+/// The time after which a process that has not reported counts as ended, in milliseconds.
+pub(crate) fn gone_ms(settings: &Settings) -> u64 {
+    let silent = settings.refresh_ms.saturating_mul(GONE_INTERVALS);
+    silent.max(MIN_GONE_MS)
+}
+
 impl Reports {
+    /// The processes that do not say that they read this format, those that have ended left out.
+    #[must_use]
+    pub fn not_reading(
+        &self,
+        format: DocumentFormat,
+        now_ms: u64,
+        settings: &Settings,
+    ) -> Vec<FormerProcess> {
+        let gone_ms = gone_ms(settings);
+        let is_former = |report: &Report| {
+            let has_ended = report.at.saturating_add(gone_ms) < now_ms;
+            report.reads < format.as_u32() && !has_ended
+        };
+        let processes = self.processes.iter();
+        let former = processes.filter(|(_, report)| is_former(report));
+        let former = former.map(|(id, report)| FormerProcess {
+            id: shown_id(id),
+            kind: sanitize_for_terminal(&report.what),
+            silent_s: now_ms.saturating_sub(report.at) / 1000,
+        });
+        former.collect()
+    }
+
+    /// Refuses a change that needs all processes to read this format while some do not say that they do.
+    pub fn check_reading(
+        &self,
+        format: DocumentFormat,
+        now_ms: u64,
+        settings: &Settings,
+    ) -> Result<(), ChangeError> {
+        let processes = self.not_reading(format, now_ms, settings);
+        match processes.is_empty() {
+            true => Ok(()),
+            false => Err(ChangeError::FormerProcesses {
+                format,
+                processes,
+                dropped_s: gone_ms(settings) / 1000,
+            }),
+        }
+    }
+
     /// The number of values sealed under a key, by all processes together.
     #[must_use]
     pub fn seals(&self, id: KeyId) -> u64 {
@@ -92,71 +156,8 @@ impl Reports {
     }
 }
 
-impl LiveRing {
-    /// All reports.
-    pub async fn reports(&self) -> Result<Reports, RingError> {
-        let bytes = self.document_store().read(&Document::Reports).await?;
-        Ok(Reports::parse(bytes.as_deref()))
-    }
-
-    /// Reports the kind of this process and what it has sealed, under the id that it chose.
-    pub async fn report(&self, process: &str, what: &str) -> Result<(), RingError> {
-        let ring = self.ring();
-        let report = Report {
-            what: what.to_owned(),
-            at: self.now_ms(),
-            version: ring.version(),
-            seals: self.seal_counts(),
-        };
-        let silent = ring.settings().refresh_ms.saturating_mul(GONE_INTERVALS);
-        let silent = silent.max(MIN_GONE_MS);
-        let keys: Vec<String> = ring.keys().iter().map(|key| key.id.to_string()).collect();
-        self.change_reports(|reports| reports.add(process, report.clone(), silent, &keys))
-            .await
-    }
-
-    /// Values that this process has sealed so far, by key id.
-    #[must_use]
-    pub fn seal_counts(&self) -> BTreeMap<String, u64> {
-        let keyring = self.keyring().current();
-        let usage = keyring.usage().map(|usage| {
-            let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
-            (usage.id.to_string(), seals)
-        });
-        usage.filter(|(_, seals)| *seals > 0).collect()
-    }
-
-    /// Adds seals of a short-lived process, which does not report.
-    pub async fn add_seals(&self, seals: &BTreeMap<String, u64>) -> Result<(), RingError> {
-        self.change_reports(|reports| {
-            for (id, count) in seals {
-                let past = reports.past_seals.entry(id.clone()).or_default();
-                *past = past.saturating_add(*count);
-            }
-        })
-        .await
-    }
-
-    /// Stores the results of an audit, for the next leader and for operators.
-    pub async fn report_audit(&self, audit: &Audit) -> Result<(), RingError> {
-        self.change_reports(|reports| reports.audit = Some(audit.clone()))
-            .await
-    }
-
-    async fn change_reports(&self, change: impl Fn(&mut Reports)) -> Result<(), RingError> {
-        for attempt in 0..MAX_ATTEMPTS {
-            let bytes = self.document_store().read(&Document::Reports).await?;
-            let mut reports = Reports::parse(bytes.as_deref());
-            change(&mut reports);
-            let (store, new) = (self.document_store(), reports.to_bytes());
-            if store
-                .replace(&Document::Reports, bytes.as_deref(), &new)
-                .await?
-            {
-                return Ok(());
-            }
-            sleep(retry_delay(attempt)).await;
-        }
-        Err(RingError::Contended(MAX_ATTEMPTS))
-    }
+/// The id of a process for messages: reports are not authenticated.
+fn shown_id(id: &str) -> String {
+    let is_id = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { id } else { "unknown" }.to_owned()
 }

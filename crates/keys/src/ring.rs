@@ -5,19 +5,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use waxseal_core::{
-    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey, hex,
+    DataKey, IndexKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey,
+    SigningKey, hex,
 };
 use zeroize::Zeroizing;
 
+use crate::document_format::DocumentFormat;
+use crate::envelope_settings::EnvelopeSettings;
 use crate::error::RingError;
-use crate::keyring_document::{Entry, Erasure, KeyringDocument, ProtectedScope};
+use crate::keyring_document::{Entry, Erasure, KeyringDocument};
+use crate::protected_scope::ProtectedScope;
 use crate::settings::Settings;
 use crate::state::KeyState;
 
 mod change;
 mod check_value;
 mod create;
+mod envelopes;
+mod format;
+mod index_keys;
+mod merge;
 mod open;
+mod scopes;
 mod times;
 mod wraps;
 
@@ -26,8 +35,6 @@ pub use times::WrongTime;
 pub(crate) use wraps::Secrets;
 pub use wraps::{Rewrap, test_custodian};
 
-/// The name under which the ring's own secret is wrapped.
-pub(crate) const NAMES: &str = "names";
 const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";
@@ -41,7 +48,8 @@ const MAX_CONCURRENT_UNWRAPS: usize = 8;
 pub struct Ring {
     document: KeyringDocument,
     derived: Arc<DerivedSecrets>,
-    keys: HashMap<KeyId, Arc<UnwrappedKey>>,
+    keys: HashMap<KeyId, Arc<UnwrappedKey<DataKey>>>,
+    index_keys: HashMap<KeyId, Arc<UnwrappedKey<IndexKey>>>,
     /// Wraps of its document were damaged, and replaced by those of a known ring.
     is_repaired: bool,
 }
@@ -56,8 +64,8 @@ struct DerivedSecrets {
 }
 
 /// A key of the ring, ready for use.
-struct UnwrappedKey {
-    data: Arc<DataKey>,
+struct UnwrappedKey<K> {
+    key: Arc<K>,
     /// An input of the authentication code: its author held this key.
     proof: Zeroizing<[u8; 32]>,
 }
@@ -67,6 +75,20 @@ impl Ring {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.document.to_bytes()
+    }
+
+    /// The format of the document.
+    #[must_use]
+    pub fn format(&self) -> DocumentFormat {
+        self.document.format
+    }
+
+    /// The versions of the sealed format that processes write and accept: version 2 with a document of format 1.
+    #[must_use]
+    pub fn envelopes(&self) -> EnvelopeSettings {
+        self.document
+            .envelopes
+            .unwrap_or(EnvelopeSettings::FORMAT_1)
     }
 
     /// The id of the ring: 16 hexadecimal characters.
@@ -214,15 +236,20 @@ impl Ring {
                 continue;
             };
             match role {
-                KeyRole::Sealing => sealing = Some(key.data.clone()),
-                _ => others.push((key.data.clone(), role)),
+                KeyRole::Sealing => sealing = Some(key.key.clone()),
+                _ => others.push((key.key.clone(), role)),
             }
         }
         // The likeliest keys are tried first: decrypt-only before archived, newer before older.
         others.reverse();
         others.sort_by_key(|(_, role)| *role);
         let sealing = sealing.ok_or(KeyringError::Sealing(waxseal_core::KeyError::Library))?;
-        Keyring::assemble(sealing, others, self.derived.mask.clone())
+        let keyring = Keyring::assemble(sealing, others, self.derived.mask.clone())?;
+        // A copied value must not open in another environment that has the same keys.
+        Ok(keyring
+            .with_rules(self.envelopes().rules())
+            .with_domain(self.environment().as_bytes())
+            .with_index_keys(self.unwrapped_index_keys()))
     }
 
     /// True if both are the same document.
@@ -263,11 +290,24 @@ impl DerivedSecrets {
     }
 }
 
-impl UnwrappedKey {
+impl UnwrappedKey<DataKey> {
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
-            data: Arc::new(DataKey::with_id(id, key)?),
-            proof: Zeroizing::new(KeyedHash::derived_from(key, PROOF).hash(&[])),
+            key: Arc::new(DataKey::with_id(id, key)?),
+            proof: proof(key),
         })
     }
+}
+
+impl UnwrappedKey<IndexKey> {
+    fn of_index(id: KeyId, key: &SecretKey) -> Self {
+        Self {
+            key: Arc::new(IndexKey::with_id(id, key)),
+            proof: proof(key),
+        }
+    }
+}
+
+fn proof(key: &SecretKey) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(KeyedHash::derived_from(key, PROOF).hash(&[]))
 }

@@ -11,14 +11,14 @@
 //! `Archive` and `Destroy` need an audit that began after the wait was over and found nothing under the
 //! key; until then the step is another `Sweep`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use waxseal_core::KeyId;
 
+pub use crate::audit::{Audit, AuditGap, Evidence};
 use crate::clock::millis;
-use crate::keyring_document::{Entry, ProtectedScope};
+use crate::keyring_document::Entry;
+use crate::protected_scope::ProtectedScope;
 use crate::ring::Ring;
 use crate::state::KeyState;
 
@@ -52,30 +52,6 @@ pub struct Facts<'a> {
     pub pending_watched: Option<Duration>,
     /// The newest audit.
     pub audit: Option<&'a Audit>,
-}
-
-/// The results of an audit of the protected records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Audit {
-    /// The time at which it began, in milliseconds since the Unix epoch.
-    pub began_ms: u64,
-    /// Values under each key, by the key's id.
-    pub values: BTreeMap<String, u64>,
-    /// Values that the preceding pass resealed from each key, by the key's id.
-    #[serde(default)]
-    pub resealed: BTreeMap<String, u64>,
-    /// Values in quarantine under each key, by the key's id: they open again if they are restored.
-    #[serde(default)]
-    pub quarantined: BTreeMap<String, u64>,
-    /// Protected records of other processes that it could not read.
-    pub uncovered: Vec<ProtectedScope>,
-    /// Values that do not open, and do not name their key.
-    pub unreadable: u64,
-    /// Records that could not be read completely: they may be under any key.
-    #[serde(default)]
-    pub unseen: u64,
-    /// True if the classic format, whose values name no key, is written or was found.
-    pub classic: bool,
 }
 
 /// The steps of a rotation that are due or expected.
@@ -254,10 +230,9 @@ impl Audit {
         if values > 0 {
             blocks.push(Block::Unreadable { id, values });
         }
-        let known = self.uncovered.iter();
-        for protected_scope in
-            known.filter(|protected_scope| ring.protected_scopes().contains(protected_scope))
-        {
+        let of_ring = ring.protected_scopes();
+        let is_known = |scope: &&ProtectedScope| of_ring.iter().any(|it| it.is_same_as(scope));
+        for protected_scope in self.uncovered.iter().filter(is_known) {
             blocks.push(Block::Uncovered {
                 id,
                 protected_scope: protected_scope.clone(),

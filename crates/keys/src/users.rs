@@ -65,7 +65,8 @@ impl UserKeys {
     /// The keys in this store, sealed under this ring.
     #[must_use]
     pub fn new(store: Arc<dyn UserKeyStore>, ring: LiveRing, bounds: CacheBounds) -> Self {
-        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed);
+        // Whatever versions values may be in: the keys of users must open in all.
+        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed).accepting_all();
         Self(Arc::new(Inner {
             store,
             sealer,

@@ -42,9 +42,6 @@ impl ScopeHandle {
     /// The entry in the ring for these records.
     #[must_use]
     pub fn protected_scope(&self) -> ProtectedScope {
-        ProtectedScope {
-            store: self.store.location(),
-            records: self.pattern.as_str().to_owned(),
-        }
+        ProtectedScope::new(self.store.location(), self.pattern.as_str())
     }
 }

@@ -113,11 +113,8 @@ impl Upkeep {
         if self.scopes.iter().any(|scope| scope.users.is_some()) {
             protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
-        let ring = self.ring.ring();
-        if protected_scopes
-            .iter()
-            .all(|it| ring.protected_scopes().contains(it))
-        {
+        let registered = self.ring.ring().with_protected_scopes(&protected_scopes);
+        if matches!(registered, Ok(None)) {
             return Ok(());
         }
         self.ring
@@ -160,10 +157,7 @@ impl Upkeep {
 /// The entry in the ring for a store of users' keys: these are sealed under it, wherever the records are.
 #[must_use]
 pub fn user_key_scope(store: &Arc<dyn RecordStore>) -> ProtectedScope {
-    ProtectedScope {
-        store: store.location(),
-        records: USER_KEYS.to_owned(),
-    }
+    ProtectedScope::new(store.location(), USER_KEYS)
 }
 
 /// The last error that was logged. The same error is logged once, and again at intervals while it lasts.

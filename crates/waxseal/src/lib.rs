@@ -125,8 +125,9 @@ pub use waxseal_keys as keys;
 pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
-    Binding, Defect, Flags, Form, Format, Header, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole,
-    KeyUsage, Keyring, KeyringError, Mode, NameMask, OpenError, OpenedValue, PlainValues,
+    Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Header, IndexKey,
+    IndexKeyRole, IndexKeyUsage, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
+    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PlainValues,
     ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
 };
 #[cfg(feature = "actix-session")]

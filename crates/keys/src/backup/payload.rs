@@ -11,15 +11,16 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::BackupError;
+use crate::document_format::DocumentFormat;
 use crate::keyring_document::KeyringDocument;
 use crate::ring::Secrets;
 
-const FORMAT: u32 = 1;
 /// The size of a key's line: its id, 43 characters, quotes.
 const KEY_BYTES: usize = 96;
 
 #[derive(Serialize)]
 struct Written<'a> {
+    /// That of the document: a former version says that it does not know the backup's format.
     format: u32,
     document: &'a KeyringDocument,
     keys: Keys<'a>,
@@ -110,7 +111,7 @@ pub(super) fn write(
     // Never grown: that would leave an unwiped copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity.saturating_add(1024)));
     let written = Written {
-        format: FORMAT,
+        format: document.format.as_u32(),
         document,
         keys: Keys(keys),
     };
@@ -129,9 +130,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<(KeyringDocument, Secrets), BackupErr
     };
     // A newer format may differ in every other part.
     let head: Head = serde_json::from_slice(bytes).map_err(form)?;
-    if head.format != FORMAT {
-        return Err(BackupError::Format(head.format));
-    }
+    let unknown = || BackupError::Format(head.format);
+    let format = DocumentFormat::try_from(head.format).map_err(|_| unknown())?;
     let read: Read = serde_json::from_slice(bytes).map_err(form)?;
+    if read.document.format != format {
+        return Err(unknown());
+    }
     Ok((read.document, Secrets(read.keys.0)))
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep};
-use waxseal_core::KeyId;
+use waxseal_core::{EnvelopeVersion, KeyId};
 
 use super::{LiveRing, Moment};
+use crate::audit::Audit;
 use crate::backoff::retry_delay;
 use crate::custodian::{Custodian, CustodianError};
+use crate::document_format::DocumentFormat;
 use crate::document_store::Document;
 use crate::error::{ChangeError, RingError};
-use crate::keyring_document::ProtectedScope;
+use crate::protected_scope::ProtectedScope;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -43,6 +45,8 @@ pub enum Change {
     Erase(String),
     /// Registers records that this process protects.
     Register(Vec<ProtectedScope>),
+    /// Replaces the recorded settings of protected records by these.
+    Protect(ProtectedScope),
     /// Removes records that are no longer protected.
     Unregister(ProtectedScope),
     /// Changes the custodians that wrap the keys. Those that are added must be configured in this process.
@@ -56,6 +60,39 @@ pub enum Change {
         /// Lowered times apply at once, though not every process has seen them.
         at_once: bool,
     },
+    /// Changes the format of the document. To format 2: refused while a process reports that does not read it. To
+    /// format 1: destroys the index keys, and needs an audit.
+    Format {
+        /// The new format.
+        to: DocumentFormat,
+        /// Do so whatever processes report, and without an audit.
+        force: bool,
+    },
+    /// Changes the versions of the sealed format. Accepting version 3 alone needs an audit.
+    Envelopes {
+        /// The version of new values.
+        write: EnvelopeVersion,
+        /// The oldest version that opens.
+        accept: EnvelopeVersion,
+        /// Do so without waiting, whatever processes report, and without an audit.
+        force: bool,
+    },
+    /// Adds a pending index key.
+    AddIndexKey,
+    /// Lets a pending index key write.
+    PromoteIndexKey {
+        /// The key.
+        id: KeyId,
+        /// Do so even if not every process knows the key yet.
+        at_once: bool,
+    },
+    /// Destroys an index key that only reads. Needs an audit.
+    DestroyIndexKey {
+        /// The key.
+        id: KeyId,
+        /// Do so without waiting and without an audit.
+        force: bool,
+    },
 }
 
 impl Change {
@@ -67,11 +104,17 @@ impl Change {
             | Self::Archive(_)
             | Self::Destroy(_)
             | Self::RepairTimes
-            | Self::Settings { .. } => true,
+            | Self::Settings { .. }
+            | Self::Format { .. }
+            | Self::Envelopes { .. }
+            | Self::AddIndexKey
+            | Self::PromoteIndexKey { .. }
+            | Self::DestroyIndexKey { .. } => true,
             // A key that others know must not wait, nor a user's erasure, which counts by number.
             Self::Compromise(_)
             | Self::Erase(_)
             | Self::Register(_)
+            | Self::Protect(_)
             | Self::Unregister(_)
             | Self::Rewrap(_) => false,
         }
@@ -82,7 +125,17 @@ impl LiveRing {
     /// Makes a change. Returns the ring that contains it, whether this process made it or another one had
     /// already.
     pub async fn change(&self, change: &Change) -> Result<Arc<Ring>, RingError> {
-        self.apply(change, None).await
+        self.apply(change, None, None).await
+    }
+
+    /// Makes a change that an audit must show to be safe. Whether an audit from the reports will do is for the
+    /// caller to decide: other processes can write those.
+    pub async fn change_after_audit(
+        &self,
+        change: &Change,
+        audit: &Audit,
+    ) -> Result<Arc<Ring>, RingError> {
+        self.apply(change, None, Some(audit)).await
     }
 
     /// Makes a change as the leader with this token. Refused once a later leader has written.
@@ -91,17 +144,22 @@ impl LiveRing {
         change: &Change,
         token: u64,
     ) -> Result<Arc<Ring>, RingError> {
-        self.apply(change, Some(token)).await
+        self.apply(change, Some(token), None).await
     }
 
-    async fn apply(&self, change: &Change, token: Option<u64>) -> Result<Arc<Ring>, RingError> {
+    async fn apply(
+        &self,
+        change: &Change,
+        token: Option<u64>,
+        audit: Option<&Audit>,
+    ) -> Result<Arc<Ring>, RingError> {
         if change.depends_on_clock() {
             self.check_clock().await?;
         }
         for attempt in 0..MAX_ATTEMPTS {
             self.0.refresh(Instant::now()).await?;
             let known = self.0.known();
-            let Some(next) = self.next(change, &known.ring).await? else {
+            let Some(next) = self.next(change, &known.ring, audit).await? else {
                 return Ok(known.ring.clone());
             };
             let next = match token {
@@ -125,7 +183,12 @@ impl LiveRing {
     }
 
     /// The ring after the change; `None` if there is nothing left to change.
-    async fn next(&self, change: &Change, ring: &Ring) -> Result<Option<Ring>, RingError> {
+    async fn next(
+        &self,
+        change: &Change,
+        ring: &Ring,
+        audit: Option<&Audit>,
+    ) -> Result<Option<Ring>, RingError> {
         let now = self.0.document_ms();
         Ok(Some(match change {
             Change::Add { instead_of } => {
@@ -155,7 +218,10 @@ impl LiveRing {
             },
             Change::Erase(user) => ring.with_erasure(user, now),
             Change::Register(protected_scopes) => {
-                return Ok(ring.with_protected_scopes(protected_scopes));
+                return Ok(ring.with_protected_scopes(protected_scopes)?);
+            }
+            Change::Protect(protected_scope) => {
+                return Ok(ring.with_protected_scope(protected_scope)?);
             }
             Change::Unregister(protected_scope) => {
                 return Ok(ring.without_protected_scope(protected_scope));
@@ -171,11 +237,18 @@ impl LiveRing {
                 }
                 ring.with_settings(settings.clone(), now, *at_once)?
             }
+            Change::Format { .. }
+            | Change::Envelopes { .. }
+            | Change::AddIndexKey
+            | Change::PromoteIndexKey { .. }
+            | Change::DestroyIndexKey { .. } => {
+                return self.next_of_format_2(change, ring, audit, now).await;
+            }
         }))
     }
 
     /// The custodians that wrap the keys of the ring: a new key must be wrapped by all of them.
-    fn wrapping(&self, ring: &Ring) -> Result<Vec<Arc<dyn Custodian>>, RingError> {
+    pub(super) fn wrapping(&self, ring: &Ring) -> Result<Vec<Arc<dyn Custodian>>, RingError> {
         let custodian = |url: &str| {
             let custodian = self.0.custodians.get(url).cloned();
             custodian.ok_or_else(|| CustodianError::NotConfigured {
@@ -204,6 +277,5 @@ impl super::Inner {
 
 /// True if the key is not yet in this state.
 fn is_change(ring: &Ring, id: KeyId, state: KeyState) -> Result<bool, ChangeError> {
-    let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
-    Ok(entry.state != state)
+    Ok(ring.data_key(id)?.state != state)
 }

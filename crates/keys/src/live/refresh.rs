@@ -31,7 +31,10 @@ impl LiveRing {
     /// second, and not again for a while for an id that was not found. Returns true if the ring holds
     /// the key now.
     pub async fn learn(&self, id: KeyId) -> bool {
-        let is_held = || self.0.keyring.current().role(id).is_some();
+        let is_held = || {
+            let is_data_key = self.0.keyring.current().role(id).is_some();
+            is_data_key || self.0.known().ring.holds_index_key(id)
+        };
         if is_held() {
             return true;
         }

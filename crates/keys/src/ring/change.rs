@@ -1,6 +1,5 @@
 //! The changes of a ring: each checks its conditions and returns the ring of the next version.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxseal_core::{KeyId, SecretKey};
@@ -8,7 +7,7 @@ use waxseal_core::{KeyId, SecretKey};
 use super::Ring;
 use crate::custodian::Custodian;
 use crate::error::{ChangeError, RingError};
-use crate::keyring_document::{Entry, Erasure, PreviousTimes, ProtectedScope};
+use crate::keyring_document::{Entry, Erasure, PreviousTimes};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -35,7 +34,7 @@ impl Ring {
     /// Returns the ring in which this pending key seals, and the previous sealing key is decrypt-only.
     /// Refused before the propagation delay is over, unless `at_once`.
     pub fn with_sealing(&self, id: KeyId, now_ms: u64, at_once: bool) -> Result<Self, ChangeError> {
-        let entry = self.entry(id).ok_or(ChangeError::NoKey(id))?;
+        let entry = self.data_key(id)?;
         if entry.activates > now_ms && !at_once && entry.state == KeyState::Pending {
             let left_s = (entry.activates - now_ms).div_ceil(1000);
             return Err(ChangeError::Early { id, left_s });
@@ -91,34 +90,6 @@ impl Ring {
         next
     }
 
-    /// Returns the ring with these protected records registered; `None` if they all are.
-    #[must_use]
-    pub fn with_protected_scopes(&self, scopes: &[ProtectedScope]) -> Option<Self> {
-        let is_missing = |scope: &&ProtectedScope| !self.protected_scopes().contains(scope);
-        let missing: Vec<_> = scopes.iter().filter(is_missing).cloned().collect();
-        if missing.is_empty() {
-            return None;
-        }
-        let mut next = self.next();
-        next.document.protects.extend(missing);
-        next.document.protects.sort();
-        next.document.protects.dedup();
-        next.authenticate();
-        Some(next)
-    }
-
-    /// Returns the ring without these protected records: nothing of them needs its keys any more.
-    #[must_use]
-    pub fn without_protected_scope(&self, scope: &ProtectedScope) -> Option<Self> {
-        if !self.protected_scopes().contains(scope) {
-            return None;
-        }
-        let mut next = self.next();
-        next.document.protects.retain(|other| other != scope);
-        next.authenticate();
-        Some(next)
-    }
-
     /// Returns the ring with other settings. Processes that have not seen them use the old ones, so lowered
     /// times apply to leaders only after the old retention time, unless `at_once`.
     pub fn with_settings(
@@ -144,64 +115,6 @@ impl Ring {
         Ok(next)
     }
 
-    /// Returns the ring with the keys, the erasures and the marks of compromised keys that another document
-    /// of it has and this one lacks; `None` if it lacks none. None of them ever leaves a ring, so a store
-    /// that lacks one has lost a write, as a server does that fails over. A key that returns this way is
-    /// decrypt-only.
-    #[must_use]
-    pub fn merged_with(&self, other: &Self, now_ms: u64) -> Option<Self> {
-        let keys = other.keys().iter();
-        let keys: Vec<_> = keys.filter(|key| self.entry(key.id).is_none()).collect();
-        let newer = |erasure: &&Erasure| {
-            let here = self.erasure(&erasure.user);
-            here.is_none_or(|here| here.epoch < erasure.epoch)
-        };
-        let erasures: Vec<_> = other.erasures().iter().filter(newer).collect();
-        let is_compromised = |key: &&Entry| {
-            let here = self.entry(key.id).map(|here| here.state);
-            key.state == KeyState::Compromised
-                && here.is_some_and(|here| {
-                    here != KeyState::Sealing && here.may_become(KeyState::Compromised)
-                })
-        };
-        let compromised = other.keys().iter().filter(is_compromised);
-        let compromised: Vec<KeyId> = compromised.map(|key| key.id).collect();
-        if keys.is_empty() && erasures.is_empty() && compromised.is_empty() {
-            return None;
-        }
-        let mut merged = self.clone();
-        let version = self.version().max(other.version());
-        merged.document.version = version.saturating_add(1);
-        for entry in keys {
-            let state = match entry.state {
-                KeyState::Pending | KeyState::Sealing => KeyState::DecryptOnly,
-                other => other,
-            };
-            merged.document.keys.push(Entry {
-                state,
-                changed: now_ms,
-                ..entry.clone()
-            });
-            if let Some(key) = other.keys.get(&entry.id) {
-                merged.keys.insert(entry.id, key.clone());
-            }
-        }
-        for entry in &mut merged.document.keys {
-            if compromised.contains(&entry.id) {
-                entry.state = KeyState::Compromised;
-                entry.changed = now_ms;
-            }
-        }
-        merged.document.keys.sort_by_key(|entry| entry.created);
-        let erased = &mut merged.document.erased;
-        let users: HashSet<&str> = erasures.iter().map(|it| it.user.as_str()).collect();
-        erased.retain(|here| !users.contains(here.user.as_str()));
-        erased.extend(erasures.into_iter().cloned());
-        erased.sort_by(|a, b| a.user.cmp(&b.user));
-        merged.authenticate();
-        Some(merged)
-    }
-
     /// Returns the change as made by the leader with this token. Refused if a later leader has written.
     pub fn by_leader(mut self, token: u64) -> Result<Self, ChangeError> {
         if self.document.fence > token {
@@ -213,13 +126,21 @@ impl Ring {
     }
 
     fn changed(&self, id: KeyId, to: KeyState, now_ms: u64) -> Result<Self, ChangeError> {
-        if self.sealing().id == id {
+        if self.data_key(id)?.id == self.sealing().id {
             return Err(ChangeError::Sealing(id));
         }
         let mut next = self.next();
         next.transition(id, to, now_ms)?;
         next.authenticate();
         Ok(next)
+    }
+
+    /// The entry of a data key.
+    pub(crate) fn data_key(&self, id: KeyId) -> Result<&Entry, ChangeError> {
+        self.entry(id).ok_or(match self.index_entry(id) {
+            Some(_) => ChangeError::IndexKey(id),
+            None => ChangeError::NoKey(id),
+        })
     }
 
     /// Returns a copy with the next version. The caller computes its authentication code.

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_core::{KeyId, SecretKey};
+use waxseal_core::{EnvelopeVersion, KeyId, SecretKey};
 
 use super::wraps::wrap;
-use super::{DerivedSecrets, NAMES, Ring, UnwrappedKey};
-use crate::custodian::{Context, Custodian};
+use super::{DerivedSecrets, Ring, UnwrappedKey};
+use crate::custodian::{Context, Custodian, Wrap};
+use crate::document_format::DocumentFormat;
+use crate::envelope_settings::EnvelopeSettings;
 use crate::error::RingError;
-use crate::keyring_document::{Entry, FORMAT, KeyringDocument};
+use crate::index_state::IndexKeyState;
+use crate::keyring_document::{Entry, IndexEntry, KeyringDocument, NAMES};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -26,41 +29,21 @@ impl Ring {
         adopted: &[SecretKey],
         now_ms: u64,
     ) -> Result<Self, RingError> {
-        let ring: String = (0..2)
-            .map(|_| KeyId::random().to_string())
-            .collect::<Vec<_>>()
-            .concat();
-        let secret = SecretKey::generate()?;
-        let context = |key| Context {
-            environment,
-            ring: &ring,
-            key,
-        };
-        let mut names = Vec::new();
-        for custodian in custodians {
-            names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
-        }
-        let document = KeyringDocument {
-            format: FORMAT,
-            ring: ring.clone(),
-            environment: environment.to_owned(),
-            version: 1,
-            fence: 0,
-            rotation: settings,
-            previous: None,
-            names,
-            keys: Vec::new(),
-            protects: Vec::new(),
-            erased: Vec::new(),
-            mac: None,
-        };
-        let derived = Arc::new(DerivedSecrets::new(&secret)?);
-        let mut this = Self {
-            document,
-            derived,
-            keys: HashMap::new(),
-            is_repaired: false,
-        };
+        let format = DocumentFormat::V1;
+        Self::create_in(format, environment, settings, custodians, adopted, now_ms).await
+    }
+
+    /// Creates a ring whose document has this format. With format 2, version 3 of the sealed format is written
+    /// and version 2 accepted.
+    pub async fn create_in(
+        format: DocumentFormat,
+        environment: &str,
+        settings: Settings,
+        custodians: &[Arc<dyn Custodian>],
+        adopted: &[SecretKey],
+        now_ms: u64,
+    ) -> Result<Self, RingError> {
+        let mut this = Self::without_keys(environment, settings, custodians).await?;
         let fresh = [SecretKey::generate()?];
         let is_adopted = !adopted.is_empty();
         let keys = if is_adopted { adopted } else { &fresh[..] };
@@ -77,14 +60,71 @@ impl Ring {
             this.insert(id, key, custodians, (state, is_adopted), (now_ms, now_ms))
                 .await?;
         }
+        if format == DocumentFormat::V2 {
+            this.document.format = format;
+            this.document.envelopes = Some(EnvelopeSettings {
+                write: EnvelopeVersion::V3,
+                accept: EnvelopeVersion::V2,
+                since: now_ms,
+            });
+            let times = (now_ms, now_ms);
+            this.insert_index_key(IndexKeyState::Writing, custodians, times)
+                .await?;
+        }
         this.authenticate();
         Ok(this)
+    }
+
+    /// A ring of format 1 in which no key seals yet.
+    async fn without_keys(
+        environment: &str,
+        settings: Settings,
+        custodians: &[Arc<dyn Custodian>],
+    ) -> Result<Self, RingError> {
+        let ring: String = (0..2)
+            .map(|_| KeyId::random().to_string())
+            .collect::<Vec<_>>()
+            .concat();
+        let secret = SecretKey::generate()?;
+        let context = |key| Context {
+            environment,
+            ring: &ring,
+            key,
+        };
+        let mut names = Vec::new();
+        for custodian in custodians {
+            names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
+        }
+        let document = KeyringDocument {
+            format: DocumentFormat::V1,
+            ring: ring.clone(),
+            environment: environment.to_owned(),
+            version: 1,
+            fence: 0,
+            rotation: settings,
+            previous: None,
+            envelopes: None,
+            names,
+            keys: Vec::new(),
+            index_keys: Vec::new(),
+            protects: Vec::new(),
+            erased: Vec::new(),
+            mac: None,
+        };
+        let derived = Arc::new(DerivedSecrets::new(&secret)?);
+        Ok(Self {
+            document,
+            derived,
+            keys: HashMap::new(),
+            index_keys: HashMap::new(),
+            is_repaired: false,
+        })
     }
 
     pub(super) fn free_id(&self) -> KeyId {
         loop {
             let id = KeyId::random();
-            if self.entry(id).is_none() {
+            if self.entry(id).is_none() && self.index_entry(id).is_none() {
                 return id;
             }
         }
@@ -98,11 +138,7 @@ impl Ring {
         (state, adopted): (KeyState, bool),
         (created, activates): (u64, u64),
     ) -> Result<(), RingError> {
-        let shown = id.to_string();
-        let mut wraps = Vec::new();
-        for custodian in custodians {
-            wraps.push(wrap(&**custodian, key, &self.document.context(&shown)).await?);
-        }
+        let wraps = self.wraps_for(id, key, custodians).await?;
         self.document.keys.push(Entry {
             id,
             state,
@@ -114,5 +150,41 @@ impl Ring {
         });
         self.keys.insert(id, Arc::new(UnwrappedKey::new(id, key)?));
         Ok(())
+    }
+
+    /// Adds a new index key.
+    pub(super) async fn insert_index_key(
+        &mut self,
+        state: IndexKeyState,
+        custodians: &[Arc<dyn Custodian>],
+        (created, activates): (u64, u64),
+    ) -> Result<(), RingError> {
+        let (id, key) = (self.free_id(), SecretKey::generate()?);
+        let wraps = self.wraps_for(id, &key, custodians).await?;
+        self.document.index_keys.push(IndexEntry {
+            id,
+            state,
+            created,
+            activates,
+            changed: created,
+            wraps,
+        });
+        let unwrapped = UnwrappedKey::of_index(id, &key);
+        self.index_keys.insert(id, Arc::new(unwrapped));
+        Ok(())
+    }
+
+    async fn wraps_for(
+        &self,
+        id: KeyId,
+        key: &SecretKey,
+        custodians: &[Arc<dyn Custodian>],
+    ) -> Result<Vec<Wrap>, RingError> {
+        let shown = id.to_string();
+        let mut wraps = Vec::new();
+        for custodian in custodians {
+            wraps.push(wrap(&**custodian, key, &self.document.context(&shown)).await?);
+        }
+        Ok(wraps)
     }
 }

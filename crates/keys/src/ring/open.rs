@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use waxseal_core::{KeyId, KeyedHash};
+use waxseal_core::{KeyId, KeyedHash, SecretKey};
 
-use super::{DerivedSecrets, MAX_CONCURRENT_UNWRAPS, NAMES, Ring, UnwrappedKey};
+use super::{DerivedSecrets, MAX_CONCURRENT_UNWRAPS, Ring, UnwrappedKey};
 use crate::bytes::Bytes;
-use crate::custodian::{Custodians, UnwrapSource, sanitize_for_terminal};
+use crate::custodian::{Custodians, UnwrapSource, Wrap, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
-use crate::keyring_document::{Entry, KeyringDocument};
+use crate::keyring_document::{KeyringDocument, NAMES};
 
 impl Ring {
     /// Opens a document. Keys that `known` holds are not unwrapped again: a process that has a ring does not
@@ -65,19 +65,30 @@ impl Ring {
         for entry in document.keys.iter().filter(|it| !it.wraps.is_empty()) {
             match known.and_then(|known| known.keys.get(&entry.id)) {
                 Some(key) => drop(keys.insert(entry.id, key.clone())),
-                None => unknown.push(UnwrappedKey::unwrap(entry, &document, source)),
+                None => unknown.push(unwrap((entry.id, false), &entry.wraps, &document, source)),
+            }
+        }
+        let mut index_keys = HashMap::new();
+        for entry in document.index_keys.iter().filter(|it| !it.wraps.is_empty()) {
+            match known.and_then(|known| known.index_keys.get(&entry.id)) {
+                Some(key) => drop(index_keys.insert(entry.id, key.clone())),
+                None => unknown.push(unwrap((entry.id, true), &entry.wraps, &document, source)),
             }
         }
         // The first answer has shown which custodians can be reached: now several keys at a time.
         let mut unknown = stream::iter(unknown).buffer_unordered(MAX_CONCURRENT_UNWRAPS);
-        while let Some((id, key)) = unknown.try_next().await? {
-            keys.insert(id, key);
+        while let Some(((id, is_index_key), key)) = unknown.try_next().await? {
+            match is_index_key {
+                true => drop(index_keys.insert(id, Arc::new(UnwrappedKey::of_index(id, &key)))),
+                false => drop(keys.insert(id, Arc::new(UnwrappedKey::new(id, &key)?))),
+            }
         }
         drop(unknown);
         let ring = Self {
             document,
             derived,
             keys,
+            index_keys,
             is_repaired: false,
         };
         if ring.is_authentic() {
@@ -95,6 +106,11 @@ impl Ring {
             let key = self.keys.get(&entry.id)?;
             Some(&key.proof[..])
         });
+        let index_proofs = self.document.index_keys.iter().filter_map(|entry| {
+            let key = self.index_keys.get(&entry.id)?;
+            Some(&key.proof[..])
+        });
+        let proofs = proofs.chain(index_proofs);
         let parts: Vec<&[u8]> = proofs.chain([body.as_slice()]).collect();
         then(&self.derived.mac, &parts)
     }
@@ -112,14 +128,14 @@ impl Ring {
     }
 }
 
-impl UnwrappedKey {
-    async fn unwrap(
-        entry: &Entry,
-        document: &KeyringDocument,
-        source: &dyn UnwrapSource,
-    ) -> Result<(KeyId, Arc<Self>), RingError> {
-        let id = entry.id.to_string();
-        let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;
-        Ok((entry.id, Arc::new(Self::new(entry.id, &key)?)))
-    }
+/// Unwraps a key, and returns it with what identifies it.
+async fn unwrap(
+    (id, is_index_key): (KeyId, bool),
+    wraps: &[Wrap],
+    document: &KeyringDocument,
+    source: &dyn UnwrapSource,
+) -> Result<((KeyId, bool), SecretKey), RingError> {
+    let shown = id.to_string();
+    let key = source.unwrap(wraps, &document.context(&shown)).await?;
+    Ok(((id, is_index_key), key))
 }

@@ -4,13 +4,14 @@ use waxseal_core::KeyId;
 
 use super::Ring;
 use crate::clock::{MAX_OFFSET, millis};
+use crate::index_state::IndexKeyState;
 use crate::keyring_document::KeyringDocument;
 use crate::state::KeyState;
 
 /// A time in a ring's document that no correct clock can have written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongTime {
-    /// The key that it belongs to; `None` for the times of the rotation.
+    /// The key that it belongs to; `None` for a time of the ring itself.
     pub key: Option<KeyId>,
     /// The event at that time, as a verb phrase.
     pub what: &'static str,
@@ -69,6 +70,26 @@ fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
         set(id, "changed its state", &mut entry.changed, latest, now_ms);
         let what = if is_pending { "may seal" } else { "could seal" };
         set(id, what, &mut entry.activates, max, instead);
+    }
+    for entry in &mut document.index_keys {
+        let id = Some(entry.id);
+        let is_pending = entry.state == IndexKeyState::Pending;
+        // One that was promoted early, or came with the format, writes before that time.
+        let max = latest.saturating_add(propagation);
+        let waits_ms = if is_pending { propagation } else { 0 };
+        let instead = now_ms.saturating_add(waits_ms);
+        set(id, "was created", &mut entry.created, latest, now_ms);
+        set(id, "changed its state", &mut entry.changed, latest, now_ms);
+        let what = if is_pending {
+            "may write"
+        } else {
+            "could write"
+        };
+        set(id, what, &mut entry.activates, max, instead);
+    }
+    if let Some(envelopes) = &mut document.envelopes {
+        let what = "the versions of the sealed format changed";
+        set(None, what, &mut envelopes.since, latest, now_ms);
     }
     if let Some(longer) = &mut document.previous {
         let max = latest.saturating_add(longer.retention_ms);

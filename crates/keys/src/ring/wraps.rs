@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::SecretKey;
 
-use super::{MAX_CONCURRENT_UNWRAPS, NAMES, Ring};
+use super::{MAX_CONCURRENT_UNWRAPS, Ring};
 use crate::custodian::{
     Context, Custodian, CustodianError, CustodianScheme, Custodians, UnwrapSource, Wrap, Wrapped,
 };
 use crate::error::{ChangeError, RingError};
 #[cfg(feature = "backup")]
 use crate::keyring_document::KeyringDocument;
+use crate::keyring_document::NAMES;
 
 /// The unwrapped secrets of a ring, by the name under which each is wrapped: `names` or the key's id.
 #[cfg(feature = "backup")]
@@ -63,21 +64,17 @@ type Wraps = BTreeMap<String, Vec<Wrap>>;
 impl Ring {
     /// The wraps of all secrets, by the name under which each is wrapped; the ring's own secret first.
     pub(crate) fn wrapped(&self) -> Vec<(String, &[Wrap])> {
-        let keys = self.document.keys.iter().filter(|it| !it.wraps.is_empty());
-        let keys = keys.map(|entry| (entry.id.to_string(), &entry.wraps[..]));
-        let names = (NAMES.to_owned(), &self.document.names[..]);
-        std::iter::once(names).chain(keys).collect()
+        self.document.wrapped()
     }
 
     /// Returns the document with the wraps that a known one has for the same keys, if that makes its
     /// authentication code correct: then only wraps were damaged in its store.
     pub(super) fn with_wraps_of(&self, known: &Self) -> Option<Self> {
         let mut repaired = self.clone();
-        repaired.document.names.clone_from(&known.document.names);
-        for entry in &mut repaired.document.keys {
-            let known = known.entry(entry.id).filter(|_| !entry.wraps.is_empty());
-            if let Some(known) = known.filter(|known| !known.wraps.is_empty()) {
-                entry.wraps.clone_from(&known.wraps);
+        let known: BTreeMap<_, _> = known.wrapped().into_iter().collect();
+        for (key, wraps) in repaired.document.wrapped_mut() {
+            if let Some(known) = known.get(&key) {
+                *wraps = known.to_vec();
             }
         }
         repaired.is_repaired = true;
@@ -264,9 +261,8 @@ impl Ring {
 
     fn with_wraps(&self, mut wraps: Wraps) -> Self {
         let mut next = self.next();
-        next.document.names = wraps.remove(NAMES).unwrap_or_default();
-        for entry in &mut next.document.keys {
-            entry.wraps = wraps.remove(&entry.id.to_string()).unwrap_or_default();
+        for (key, of_key) in next.document.wrapped_mut() {
+            *of_key = wraps.remove(&key).unwrap_or_default();
         }
         next.authenticate();
         next

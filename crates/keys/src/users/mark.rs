@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Inner, UserChange, UserKeyError, UserKeys};
-use crate::keyring_document::ProtectedScope;
+use crate::protected_scope::ProtectedScope;
 use crate::ring::Ring;
 
 /// The prefix of the records of marks; no pattern of users' keys matches it.

@@ -63,7 +63,7 @@ async fn each_defect_is_refused_and_named() {
         error,
     };
     assert_eq!(refusal("empty").await, document(DocumentError::Empty));
-    let newer = document(DocumentError::Format(2));
+    let newer = document(DocumentError::Format(3));
     assert_eq!(refusal("newer-format").await, newer);
     for name in [
         "mac-wrong",

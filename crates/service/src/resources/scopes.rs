@@ -87,10 +87,9 @@ pub(super) async fn register(
     };
     let location = store.location();
     let protected = &resources.configuration.protected;
-    let scopes = protected.iter().map(|it| waxseal_keys::ProtectedScope {
-        store: location.clone(),
-        records: it.pattern.as_str().to_owned(),
-    });
+    let scopes = protected
+        .iter()
+        .map(|it| waxseal_keys::ProtectedScope::new(&location, it.pattern.as_str()));
     let mut scopes: Vec<_> = scopes.collect();
     if protected.iter().any(|it| it.per_user) {
         let users = opened.users.as_ref();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 use waxseal_core::{Format, Mode, Sealer};
+use waxseal_keys::ProtectedScope;
 use waxseal_keys::rotation::Audit;
 use waxseal_stores::RecordPattern;
 use waxseal_sweep::{
@@ -63,11 +64,10 @@ impl Upkeep {
             .collect();
         audited.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        let uncovered = ring
-            .protected_scopes()
-            .iter()
-            .filter(|it| !audited.contains(it));
-        audit.uncovered = uncovered.cloned().collect();
+        let is_audited = |scope: &&ProtectedScope| audited.iter().any(|it| it.is_same_as(scope));
+        let scopes = ring.protected_scopes().iter();
+        let uncovered = scopes.filter(|it| !is_audited(it));
+        audit.uncovered = uncovered.map(ProtectedScope::bare).collect();
         Ok(audit)
     }
 

@@ -116,10 +116,7 @@ fn damage(server: &RedisServer, bytes: Option<&[u8]>) {
 }
 
 fn protected_scope(records: &str) -> ProtectedScope {
-    ProtectedScope {
-        store: "redis://somewhere".to_owned(),
-        records: records.to_owned(),
-    }
+    ProtectedScope::new("redis://somewhere", records)
 }
 
 /// A ring that was changed twice: the bytes in between, and those now.

@@ -67,10 +67,7 @@ async fn a_key_stays_while_records_of_another_process_were_not_looked_at() {
     leader.upkeep.register().await.unwrap();
     other.upkeep.register().await.unwrap();
     replace_sealing_key(&leader).await;
-    let protected_scope = ProtectedScope {
-        store: leader.store.location(),
-        records: "wb:{user}".to_owned(),
-    };
+    let protected_scope = ProtectedScope::new(leader.store.location(), "wb:{user}");
     let expected = Block::Uncovered {
         id: first,
         protected_scope: protected_scope.clone(),

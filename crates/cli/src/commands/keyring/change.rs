@@ -184,12 +184,10 @@ pub(super) async fn release(
             .hint("name it with --store, as waxseal keyring status shows it"));
     }
     let live = live(resources)?;
-    let protected_scope = ProtectedScope {
-        store: resources.configuration.store.location(),
-        records: records.to_owned(),
-    };
+    let location = resources.configuration.store.location();
+    let protected_scope = ProtectedScope::new(location, records);
     let shown = shown_pattern(records);
-    if !live.ring().protected_scopes().contains(&protected_scope) {
+    if live.ring().protected_scope(&protected_scope).is_none() {
         // The operator may have given a name instead of a pattern.
         return Err(Failure::failed(format!(
             "the keyring does not know of records {shown} at {}",

@@ -366,7 +366,7 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
 /// Records as a report may show them.
 fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
     ProtectedScope {
-        store: protected_scope.store.clone(),
         records: shown_pattern(&protected_scope.records),
+        ..protected_scope.clone()
     }
 }

@@ -81,10 +81,7 @@ async fn forty_processes_that_begin_a_rotation_create_one_key() {
 async fn forty_concurrent_changes_are_all_applied() {
     let rings = several(40).await;
     let changes = rings.iter().zip(0..).map(|(ring, number)| async move {
-        let protected_scope = ProtectedScope {
-            store: format!("redis://{number}"),
-            records: "wa:*".to_owned(),
-        };
+        let protected_scope = ProtectedScope::new(format!("redis://{number}"), "wa:*");
         ring.change(&Change::Register(vec![protected_scope])).await
     });
     for changed in join_all(changes).await {

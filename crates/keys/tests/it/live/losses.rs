@@ -14,8 +14,7 @@ use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 const PUT_BACK: &str = "PUT BACK";
 
 fn protected_scope(store: &str) -> Change {
-    let (store, records) = (store.to_owned(), "wa:*".to_owned());
-    Change::Register(vec![ProtectedScope { store, records }])
+    Change::Register(vec![ProtectedScope::new(store, "wa:*")])
 }
 
 /// Polls once more, at a later moment of a paused clock.

@@ -32,10 +32,7 @@ async fn ring_with_copy(
     let live = LiveRing::create(store.clone(), &ring, with(&custodian), copied(path))
         .await
         .unwrap();
-    let scope = ProtectedScope {
-        store: "redis://a".to_owned(),
-        records: "wa:*".to_owned(),
-    };
+    let scope = ProtectedScope::new("redis://a", "wa:*");
     live.change(&Change::Register(vec![scope])).await.unwrap();
     let newest = live.ring().to_bytes();
     assert_eq!(std::fs::read(path).unwrap(), newest);

@@ -1,0 +1,90 @@
+//! Kinds of values: what a value is in its record. Version 3 of the sealed format binds an envelope to its kind.
+
+use std::fmt;
+
+/// The kind of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The whole value of a string record.
+    String,
+    /// An element of a list.
+    ListElement,
+    /// The value of a field of a hash.
+    HashField,
+    /// A member of a set, of a sorted set or of a geo record.
+    Member,
+    /// The value of a field of a stream entry.
+    StreamField,
+    /// A message that is published.
+    Message,
+    /// The name of a record, or the part of it that is sealed.
+    RecordName,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::String,
+        Self::ListElement,
+        Self::HashField,
+        Self::Member,
+        Self::StreamField,
+        Self::Message,
+        Self::RecordName,
+    ];
+
+    /// The kind in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::ListElement => "list element",
+            Self::HashField => "hash field",
+            Self::Member => "member",
+            Self::StreamField => "stream field",
+            Self::Message => "message",
+            Self::RecordName => "record name",
+        }
+    }
+
+    /// The number in the associated data of version 3.
+    pub(crate) fn as_u8(self) -> u8 {
+        match self {
+            Self::String => 1,
+            Self::ListElement => 2,
+            Self::HashField => 3,
+            Self::Member => 4,
+            Self::StreamField => 5,
+            Self::Message => 6,
+            Self::RecordName => 7,
+        }
+    }
+
+    /// True if a value of this kind has a field.
+    pub(crate) fn has_field(self) -> bool {
+        matches!(self, Self::HashField | Self::StreamField)
+    }
+
+    /// True if version 2 of the sealed format, which has no kinds, is written for values of this kind.
+    pub(crate) fn is_in_version_2(self) -> bool {
+        matches!(self, Self::String | Self::ListElement | Self::HashField)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_numbered_from_one_in_their_order() {
+        let numbers: Vec<u8> = Kind::ALL.into_iter().map(Kind::as_u8).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
+        assert!(Kind::ALL.is_sorted());
+    }
+}
