@@ -199,8 +199,6 @@ struct Table {
     /// The [key](key) of the name of each row. Comparing integers takes a third of the time of comparing
     /// names (decision 59).
     keys: Vec<u128>,
-    /// For each byte, the index of the first row whose name begins with it or a greater one.
-    starts: [usize; 257],
 }
 
 /// The length that no name in the table exceeds.
@@ -223,12 +221,8 @@ impl Table {
         let keys = rows
             .iter()
             .filter_map(|row| Some(key(&name(&[row.name.as_bytes()])?.0)));
-        let starts = std::array::from_fn(|byte| {
-            rows.partition_point(|row| row.name.bytes().next().map_or(0, usize::from) < byte)
-        });
         Self {
             keys: keys.collect(),
-            starts,
             rows,
         }
     }
@@ -237,18 +231,14 @@ impl Table {
     fn find(&self, parts: &[&[u8]]) -> Option<&Row> {
         let (buffer, len) = name(parts)?;
         let key = key(&buffer);
-        let initial = usize::from(*buffer.first()?);
-        let start = *self.starts.get(initial)?;
-        let end = *self.starts.get(initial.saturating_add(1))?;
-        let keys = self.keys.get(start..end)?;
-        let first = keys.partition_point(|other| *other < key);
-        // Names with the same first 16 bytes follow one another.
-        let rows = self.rows.get(start..end)?.iter().zip(keys).skip(first);
-        let mut candidates = rows.take_while(|(_, other)| **other == key);
+        let first = self.keys.partition_point(|other| *other < key);
+        // Names with the same first bytes follow one another.
+        let candidates = self.keys.get(first..)?.iter().zip(self.rows.get(first..)?);
+        let mut candidates = candidates.take_while(|(other, _)| **other == key);
         let is_same = |name: &str| {
             name.len() == len && (len <= KEY_LEN || Some(name.as_bytes()) == buffer.get(..len))
         };
-        let (row, _) = candidates.find(|(row, _)| is_same(row.name))?;
+        let (_, row) = candidates.find(|(_, row)| is_same(row.name))?;
         Some(row)
     }
 }
