@@ -71,6 +71,12 @@ const ROWS: &[Row] = &[
     },
     Row {
         short: "page",
+        // Of the same layer, and only functions of numbers.
+        ours: &["waxseal-units"],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
+        short: "units",
         ours: &[],
         never: &[
             "tokio",
@@ -178,9 +184,9 @@ const ROWS: &[Row] = &[
             "waxseal-keys",
             "waxseal-log-limit",
             "waxseal-metrics",
-            "waxseal-page",
             "waxseal-resp",
             "waxseal-policy",
+            "waxseal-units",
         ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "aes-siv"],
     },
@@ -199,6 +205,7 @@ const ROWS: &[Row] = &[
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-units",
             "waxseal-upkeep",
         ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "aes-siv"],
@@ -219,6 +226,7 @@ const ROWS: &[Row] = &[
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-units",
             "waxseal-upkeep",
         ],
         never: &[],
@@ -347,6 +355,7 @@ mod tests {
             ("stores", "waxseal-core"),
             ("keys", "waxseal-stores"),
             ("sweep", "waxseal-upkeep"),
+            ("proxy", "waxseal-page"),
             ("sessions", "waxseal-sweep"),
             ("sweep", "waxseal-sessions"),
             ("waxseal", "waxseal-cli"),
