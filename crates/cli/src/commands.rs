@@ -6,7 +6,6 @@ mod canary;
 mod decoy;
 mod demo;
 mod doctor;
-mod due;
 mod forget;
 mod inspect;
 mod keeper;
@@ -114,7 +113,7 @@ async fn run_audit(common: &Common, args: &AuditArgs) -> Result<Ended, Failure> 
 async fn run_forget(resources: Resources, args: &ForgetArgs) -> Result<Ended, Failure> {
     // With a list, each user is an operation.
     let is_one = args.from.is_none() && args.yes && !args.dry_run;
-    let operation = is_one.then(|| recorded::forget(&resources));
+    let operation = is_one.then(|| waxseal_service::recorded::forget(&resources));
     let work = forget::run(&resources, args);
     let forgotten = resources.trail.record_operation(operation, work);
     counted(&resources, forgotten).await

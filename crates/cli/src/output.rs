@@ -11,7 +11,7 @@ use waxseal_service::Failure;
 use waxseal_service::admin::RunningAdmin;
 
 pub(crate) use waxseal_core::sanitize_for_terminal;
-pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
+pub(crate) use waxseal_units::{point_in_time, span, thousands};
 
 use crate::stderr;
 

@@ -76,7 +76,7 @@ impl LineLimit {
     }
 
     fn is_over(&self, start: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(start) > self.period
+        now.saturating_duration_since(start) >= self.period
     }
 }
 
@@ -108,13 +108,25 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut limit = LineLimit::new(2, Duration::from_secs(10));
         assert_eq!((limit.admit(start), limit.admit(at(1))), (Some(0), Some(0)));
-        assert_eq!((limit.admit(at(2)), limit.admit(at(10))), (None, None));
+        assert_eq!((limit.admit(at(2)), limit.admit(at(9))), (None, None));
         assert_eq!(limit.suppressed(), 2);
         assert_eq!((limit.admit(at(11)), limit.suppressed()), (Some(2), 0));
         assert_eq!((limit.admit(at(12)), limit.admit(at(13))), (Some(0), None));
         assert_eq!(limit.age(at(15)), Some(Duration::from_secs(4)));
         assert_eq!(limit.report_suppressed(at(22)), 1);
         assert_eq!((limit.admit(at(23)), limit.admit(at(24))), (Some(0), None));
+    }
+
+    #[test]
+    fn a_period_is_over_as_soon_as_it_has_passed() {
+        let (start, period) = (Instant::now(), Duration::from_secs(10));
+        let mut limit = LineLimit::new(1, period);
+        assert_eq!(limit.admit(start), Some(0));
+        let last = start + period - Duration::from_nanos(1);
+        assert!(!limit.has_room(last));
+        assert_eq!(limit.admit(last), None);
+        assert!(limit.has_room(start + period));
+        assert_eq!(limit.admit(start + period), Some(1));
     }
 
     #[test]

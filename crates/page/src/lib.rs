@@ -7,7 +7,6 @@
 pub mod chart;
 pub mod counts;
 pub mod document;
-pub mod format;
 pub mod report;
 pub mod status;
 

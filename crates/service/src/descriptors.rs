@@ -3,7 +3,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use waxseal_page::format::thousands;
+use waxseal_units::thousands;
 
 use crate::admin::MAX_CONNECTIONS;
 use crate::notice;

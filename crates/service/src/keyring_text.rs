@@ -3,7 +3,7 @@
 use waxseal_core::KeyId;
 use waxseal_keys::rotation::{Block, Step};
 use waxseal_keys::{KeyState, WrongTime};
-use waxseal_page::format::{point_in_time, thousands};
+use waxseal_units::{point_in_time, thousands};
 
 use crate::configuration::protected::shown_pattern;
 

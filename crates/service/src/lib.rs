@@ -6,15 +6,19 @@
 //! parses arguments or prints.
 
 pub mod admin;
+pub mod adoption;
 pub mod audit;
 pub mod audit_log;
 pub mod canary;
 pub mod certificates;
 pub mod configuration;
 pub mod decoys;
+pub mod demo;
 pub mod descriptors;
 pub mod doctor;
+pub mod due;
 pub mod environment;
+pub mod erasure;
 pub mod failure;
 pub mod hardening;
 pub mod keyring_text;
@@ -22,13 +26,18 @@ pub mod memory;
 pub mod metering;
 pub mod notice;
 pub mod panics;
+pub mod proxy;
 pub mod readiness;
+pub mod recorded;
 pub mod refusals;
 pub mod resources;
+pub mod restoration;
+pub mod retirement;
 pub mod sample_states;
 pub mod status;
 pub mod unmatched;
 pub mod upstream;
+pub mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use waxseal_core::Format;
-use waxseal_page::format::{span, thousands};
 use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
+use waxseal_units::{span, thousands};
 
 use crate::configuration::Configuration;
 use crate::configuration::protected::Protected;

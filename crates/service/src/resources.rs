@@ -15,11 +15,14 @@ use crate::configuration::{Configuration, Flags, KeySettings};
 
 pub mod guard;
 pub mod key_hint;
+pub mod keyring;
 pub mod keys;
 pub mod named;
 pub mod scopes;
 pub mod seals;
 pub mod trial;
+
+use keyring::OpenCustodians;
 
 /// The hint where the store of users' keys cannot be reached.
 const USERS_UNREACHABLE: &str = "check user_keys in waxseal.toml, and that the server runs there";
@@ -31,6 +34,7 @@ pub struct Resources {
     /// The audit log.
     pub trail: Arc<Trail>,
     ring: Option<OpenRing>,
+    custodians: OpenCustodians,
 }
 
 /// An open keyring.
@@ -63,6 +67,7 @@ impl Resources {
             configuration,
             trail: Arc::new(trail),
             ring: None,
+            custodians: OpenCustodians::default(),
         })
     }
 
@@ -100,8 +105,7 @@ impl Resources {
             {
                 self.trail.record_offline_start(&keyring.url.location())?;
             }
-            let environment = &self.configuration.environment;
-            let ring = keyring.open(environment, opens_compromised).await?;
+            let ring = self.open_keyring(keyring, opens_compromised).await?;
             self.ring = Some(OpenRing { ring, users: None });
         }
         Ok(())

@@ -10,6 +10,16 @@ struct Row {
     never: &'static [&'static str],
 }
 
+const NO_IO_NOR_CIPHERS: &[&str] = &[
+    "tokio",
+    "redis",
+    "redb",
+    "aws-lc-rs",
+    "aes-gcm",
+    "aes-siv",
+    "tracing",
+];
+
 const ROWS: &[Row] = &[
     Row {
         short: "core",
@@ -20,80 +30,38 @@ const ROWS: &[Row] = &[
     Row {
         short: "files",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "policy",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "resp",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "metrics",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "page",
+        // Of the same layer, and only functions of numbers.
+        ours: &["waxseal-units"],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
+        short: "units",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "log-limit",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "keys",
@@ -114,15 +82,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "audit-log",
         ours: &["waxseal-core", "waxseal-files"],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "sessions",
@@ -178,9 +138,9 @@ const ROWS: &[Row] = &[
             "waxseal-keys",
             "waxseal-log-limit",
             "waxseal-metrics",
-            "waxseal-page",
             "waxseal-resp",
             "waxseal-policy",
+            "waxseal-units",
         ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "aes-siv"],
     },
@@ -199,6 +159,7 @@ const ROWS: &[Row] = &[
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-units",
             "waxseal-upkeep",
         ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "aes-siv"],
@@ -219,6 +180,7 @@ const ROWS: &[Row] = &[
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-units",
             "waxseal-upkeep",
         ],
         never: &[],
@@ -347,6 +309,7 @@ mod tests {
             ("stores", "waxseal-core"),
             ("keys", "waxseal-stores"),
             ("sweep", "waxseal-upkeep"),
+            ("proxy", "waxseal-page"),
             ("sessions", "waxseal-sweep"),
             ("sweep", "waxseal-sessions"),
             ("waxseal", "waxseal-cli"),

@@ -9,12 +9,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tracing::info;
 use waxseal_service::decoys::{self, Form, form};
+use waxseal_service::recorded;
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::Expiry;
 
 use crate::args::{DecoyCommand, PlantArgs};
-use crate::commands::{recorded, value};
+use crate::commands::value;
 use crate::output;
 
 #[derive(Serialize)]

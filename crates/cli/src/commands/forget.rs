@@ -1,19 +1,15 @@
-//! `forget`: erases a user and prints the signed receipt, or erases several users from a list. An unknown user is reported
-//! and nothing is signed: a receipt for a misspelled user would pass for the erasure of the right one.
+//! `forget`: erases a user and prints the signed receipt, or erases several users from a list.
 
 mod many;
 
-use std::sync::Arc;
-
-use serde::Serialize;
 use waxseal_keys::Receipt;
-use waxseal_service::resources::{Resources, Users, guard, scopes};
+use waxseal_service::erasure::{self, Eraser, TraceSummary};
+use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure};
-use waxseal_stores::RecordStore;
-use waxseal_upkeep::{ScopeHandle, Traces, find_traces, forget};
+use waxseal_upkeep::Traces;
 
 use crate::args::ForgetArgs;
-use crate::output::{self, thousands};
+use crate::output;
 
 const USER_HINT: &str =
     "the user is what {user} of the patterns stands for, without the rest of the record name";
@@ -21,14 +17,7 @@ const UNKNOWN: &str =
     "the user is unknown: there is no key, no record, nothing in quarantine and no earlier erasure";
 
 pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ended, Failure> {
-    resources.configuration.keyring()?;
-    let protected = resources.configuration.all_protected();
-    if !protected.iter().any(|it| it.pattern.names_user()) {
-        return Err(
-            Failure::usage("no protected pattern says who the user of a record is")
-                .hint("write {user} for the part of the record name that is the user: 'wa:{user}'"),
-        );
-    }
+    erasure::check(resources)?;
     let is_confirmed = args.yes || args.dry_run;
     match &args.user {
         Some(user) if user.is_empty() => return Err(Failure::usage("the user is empty")),
@@ -63,23 +52,22 @@ pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
         print_dry_run(&traces)?;
         return Ok(Ended::Done);
     }
-    erase_one(&eraser, user).await
+    print_receipt(&eraser.erase(user).await?)
 }
 
 fn unconfirmed(what: &str) -> Failure {
     Failure::usage(what).hint("confirm with --yes, or see what would be erased with --dry-run")
 }
 
-async fn erase_one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
-    let receipt = eraser.erase(user).await?;
+fn print_receipt(receipt: &Receipt) -> Result<Ended, Failure> {
     // Programs and auditors use the same receipt.
-    output::json(&receipt)?;
+    output::json(receipt)?;
     if let Some(failure) = output::unwritten() {
-        return Err(unwritten(&failure));
+        return Err(erasure::receipt_not_written(&failure));
     }
     output::stderr_line(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
-        describe_key(&receipt),
+        describe_key(receipt),
         receipt.records_deleted
     ));
     if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
@@ -96,61 +84,6 @@ fn describe_key(receipt: &Receipt) -> &'static str {
     }
 }
 
-/// The failure if the user is erased, and the receipt could not be written.
-fn unwritten(failure: &Failure) -> Failure {
-    let text = failure.text();
-    Failure::failed(format!(
-        "the user is erased, and the receipt could not be written: {text}"
-    ))
-    .hint("the same command gives another one, which counts one erasure more")
-}
-
-/// The report of a dry run about one user.
-#[derive(Serialize)]
-struct TraceSummary {
-    known: bool,
-    key: bool,
-    records: u64,
-    quarantined: u64,
-    erasures: u32,
-}
-
-impl From<&Traces> for TraceSummary {
-    fn from(traces: &Traces) -> Self {
-        Self {
-            known: !traces.is_unknown(),
-            key: traces.has_key,
-            records: traces.records,
-            quarantined: traces.quarantined,
-            erasures: traces.erasures,
-        }
-    }
-}
-
-impl TraceSummary {
-    /// Describes the traces of the user.
-    fn describe(&self) -> String {
-        let key = match self.key {
-            true => "the key",
-            false => "no key",
-        };
-        let number = |number: u64, one: &str, many: &str| match number {
-            1 => format!("1 {one}"),
-            _ => format!("{} {many}", thousands(number)),
-        };
-        let mut text = format!(
-            "{key}, {}, {} in quarantine",
-            number(self.records, "record", "records"),
-            number(self.quarantined, "value", "values")
-        );
-        if self.erasures > 0 {
-            let times = number(u64::from(self.erasures), "time", "times");
-            text.push_str(&format!("; erased {times} before"));
-        }
-        text
-    }
-}
-
 fn print_dry_run(traces: &Traces) -> Result<(), Failure> {
     let found = TraceSummary::from(traces);
     if output::is_json() {
@@ -159,41 +92,4 @@ fn print_dry_run(traces: &Traces) -> Result<(), Failure> {
     output::line(format!("would be erased: {}", found.describe()))?;
     output::stderr_line("waxseal: dry run: nothing was changed");
     Ok(())
-}
-
-/// The opened store, keyring and users' keys for erasing users.
-struct Eraser<'a> {
-    resources: &'a Resources,
-    users: Users,
-    scopes: Vec<ScopeHandle>,
-}
-
-impl<'a> Eraser<'a> {
-    async fn open(resources: &'a Resources) -> Result<Self, Failure> {
-        let store: Arc<dyn RecordStore> = resources.open_store().await?;
-        guard::check_key(resources, &store).await?;
-        let scopes = scopes::scopes(resources, &store).await?;
-        let users = resources.users(&store).await?;
-        scopes::warn_of_other_user_keys(resources);
-        Ok(Self {
-            resources,
-            users,
-            scopes,
-        })
-    }
-
-    async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
-        let ring = &self.resources.opened_ring()?.ring;
-        Ok(find_traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
-    }
-
-    async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
-        let ring = &self.resources.opened_ring()?.ring;
-        let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
-        let trail = &self.resources.trail;
-        trail.add_detail("user_hash", receipt.user.clone());
-        trail.add_detail("erasure", receipt.erasure);
-        trail.add_detail("records_deleted", receipt.records_deleted);
-        Ok(receipt)
-    }
 }

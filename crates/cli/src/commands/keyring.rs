@@ -1,7 +1,6 @@
 //! `keyring`: creates a keyring, shows its state, and makes the changes of an operator.
 //! What is allowed is decided in `waxseal-keys`.
 
-mod audit;
 mod backup;
 mod change;
 mod init;

@@ -6,46 +6,34 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
-use waxseal_core::{Mode, Sealer};
 use waxseal_keys::instrumented;
-use waxseal_proxy::{
-    Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Settings, Sharing, Upstream,
-};
+use waxseal_proxy::{Limits, Listen, ListenTls, Protection, Proxy, Settings, Sharing, Upstream};
 use waxseal_service::admin::RunningAdmin;
-use waxseal_service::audit_log::ServiceStart;
 use waxseal_service::certificates;
 use waxseal_service::descriptors::Shares;
-use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
 use waxseal_service::metering::Metering;
-use waxseal_service::panics::spawn_restarting;
+use waxseal_service::proxy::{
+    UpkeepTask, check, excepts, meters, mode, protection, record_start, reports, wait_for_store,
+};
 use waxseal_service::readiness::{Readiness, Stage};
 use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
-use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
+use waxseal_service::resources::Resources;
 use waxseal_service::status::Clients;
-use waxseal_service::upstream::{tls_failure, upstream};
+use waxseal_service::upstream::upstream;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RedisUrl, StoreUrl};
-use waxseal_sweep::Stop;
 
-use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
+use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg};
 use crate::signals;
 use crate::{logging, output};
 
-mod excepts;
-mod mode;
-mod reports;
+mod listen;
 
-use reports::{alarm, reporter};
+use listen::{listen_failure, listeners};
 
-/// The interval between two attempts to reach the store at start.
-const RETRY: Duration = Duration::from_secs(1);
 /// The default number of threads, at most. More do not make it faster, since a Redis server has one. Half of the processors are
 /// left to it and to the applications.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
-/// The form of --listen, and the port of examples.
-const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
-const PORT: u16 = 6380;
 
 pub(crate) async fn run(
     mut resources: Resources,
@@ -63,7 +51,7 @@ pub(crate) async fn run(
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    tell_trail(&resources)?;
+    record_start(&resources)?;
     let trial = args.trial.then(|| TrialOptions {
         shows_names: args.show_names,
         format: args.format.map(Into::into),
@@ -84,7 +72,7 @@ pub(crate) async fn run(
         logging::lost_lines,
     )?;
     let meters = metering.is_on().then(|| meters(&resources));
-    mode::tell(resources.configuration.mode, args.trial, metering.is_on());
+    mode::report(resources.configuration.mode, args.trial, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
@@ -96,10 +84,10 @@ pub(crate) async fn run(
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(&mut resources, args.trial, admin.as_ref()) => checked?,
+        checked = reach_store(&mut resources, args.trial, admin.as_ref()) => checked?,
     }
     let protection = recorded.by(
-        protection(&resources, args, meters)?,
+        protection(&resources, args.allow_own_writes, meters)?,
         !common.protect.is_empty(),
     );
     let mut settings = settings(args, upstream, listen, protection);
@@ -164,7 +152,7 @@ impl Opened {
         }
         let upkeep = UpkeepTask::begin(&resources).await?;
         if !self.recorded.is_trial() {
-            reports::tell_of_scripts(&resources);
+            reports::log_forwarded_scripts(&resources);
             excepts::look_for_sealed(&resources);
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
@@ -192,14 +180,6 @@ impl Opened {
     }
 }
 
-fn tell_trail(resources: &Resources) -> Result<(), Failure> {
-    resources.trail.record_mode(&ServiceStart {
-        service: "proxy",
-        store: &resources.configuration.store.location(),
-        mode: &resources.configuration.mode.to_string(),
-    })
-}
-
 fn stopping(grace: u64) -> String {
     format!(
         "waxseal: stopping: letting requests under way come to their end, for {grace} s at most; a second \
@@ -224,7 +204,7 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
 
 /// Refuses what cannot be served, and adapts the configuration to a proxy.
 fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
-    check(resources, common)?;
+    check(resources, !common.protect.is_empty())?;
     check_buffers(args)?;
     if let Some(scripts) = args.scripts {
         for protected in &mut resources.configuration.protected {
@@ -236,24 +216,6 @@ fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Resu
         Some(format) => resources.configuration.serve_as(format.into()),
         None => Ok(()),
     }
-}
-
-/// The checks before anything is opened.
-fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
-    if common.protect.is_empty() && resources.configuration.file.protect.is_empty() {
-        return Err(Failure::usage("no record is protected")
-            .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
-    }
-    if !resources.configuration.has_keys() {
-        if resources.configuration.mode != Mode::Off {
-            return Err(no_key());
-        }
-        if !resources.configuration.is_mode_set() {
-            let is_blank = resources.configuration.environment.is_key_blank();
-            return Err(neither_key_nor_mode(is_blank));
-        }
-    }
-    resources.configuration.check_decoys()
 }
 
 /// Checks the buffers: a reply with values to open is buffered whole, so it must fit together with pending requests.
@@ -273,49 +235,6 @@ fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
         ))
         .hint(format!("raise {flag}, or lower --max-value"))),
     }
-}
-
-fn protection(
-    resources: &Resources,
-    args: &ProxyArgs,
-    meters: Option<Arc<Meters>>,
-) -> Result<Protection, Failure> {
-    let sealers = resources.configuration.protected.iter().map(|protected| {
-        let sealer: Sealer = keys::sealer(resources, protected, resources.configuration.mode);
-        (protected.pattern.clone(), sealer)
-    });
-    let decoys = resources
-        .configuration
-        .decoys
-        .iter()
-        .map(|it| it.name.as_bytes().to_vec());
-    let forwards = |index: usize| {
-        let protected = resources.configuration.protected.get(index);
-        protected.is_some_and(|it| it.forwards_scripts)
-    };
-    let mut protection = Protection::new(sealers.collect(), keys::name_mask(resources))
-        .allow_own_writes(args.allow_own_writes)
-        .forward_scripts(forwards)
-        .decoys(decoys, alarm());
-    if let Some(meters) = meters {
-        protection = protection.meters(meters);
-    }
-    let Ok(opened) = resources.opened_ring() else {
-        return Ok(protection);
-    };
-    let protection = protection.ring(opened.ring.clone());
-    let Some(users) = &opened.users else {
-        return Ok(protection);
-    };
-    let per_user = |index: usize| {
-        resources
-            .configuration
-            .protected
-            .get(index)
-            .is_some_and(|it| it.per_user)
-    };
-    let protection = protection.user_keys(users.keys.clone(), per_user);
-    protection.map_err(Failure::usage)
 }
 
 fn settings(
@@ -351,15 +270,9 @@ fn settings(
         workers: workers(args),
         limits,
         protection: Arc::new(protection),
-        report: reporter(),
+        report: reports::reporter(),
         grace: Duration::from_secs(args.grace),
     }
-}
-
-/// Counts by pattern, under the patterns' configured names.
-fn meters(resources: &Resources) -> Arc<Meters> {
-    let protected = resources.configuration.protected.iter();
-    Arc::new(Meters::new(protected.map(|it| it.name.as_str())))
 }
 
 fn workers(args: &ProxyArgs) -> usize {
@@ -368,125 +281,30 @@ fn workers(args: &ProxyArgs) -> usize {
     args.workers.map_or(default, usize::from)
 }
 
-/// The upkeep of the keyring beside a running proxy.
-#[derive(Default)]
-struct UpkeepTask(Option<(Stop, JoinHandle<()>)>);
-
-impl UpkeepTask {
-    async fn begin(resources: &Resources) -> Result<Self, Failure> {
-        if !resources.configuration.has_keyring() {
-            return Ok(Self::default());
-        }
-        let upkeep = Arc::new(scopes::upkeep(resources, "proxy").await?);
-        let stop = Stop::default();
-        let told = stop.clone();
-        let task = spawn_restarting("the upkeep of the keyring", move || {
-            let (upkeep, told) = (upkeep.clone(), told.clone());
-            async move { upkeep.run(&told).await }
-        });
-        Ok(Self(Some((stop, task))))
-    }
-
-    /// Gives up the lease, so that another process can follow at once.
-    async fn end(mut self) {
-        if let Some((stop, task)) = self.0.take() {
-            stop.stop();
-            // Nothing else ends it.
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for UpkeepTask {
-    fn drop(&mut self) {
-        if let Some((_, task)) = &self.0 {
-            task.abort();
-        }
-    }
-}
-
-/// Waits until the store and the keyring can be reached, and checks that the key is the store's.
-async fn wait_for_store(
+/// Waits for the store and the keyring, and reports the first failed attempt.
+async fn reach_store(
     resources: &mut Resources,
     is_trial: bool,
     admin: Option<&RunningAdmin>,
 ) -> Result<(), Failure> {
-    let mut said = false;
-    loop {
-        let error = match reach(resources, is_trial).await {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
-        if !error.is_transient() {
-            return Err(error);
-        }
+    let mut is_reported = false;
+    let waiting = |failure: &Failure| {
         if let Some(admin) = admin {
-            admin.set_waiting(error.text());
+            admin.set_waiting(failure.text());
         }
-        if !said {
-            output::warn(error.text());
-            if let Some(advice) = error.advice() {
-                output::hint(advice);
-            }
+        if !is_reported {
+            output::notice(failure.text(), failure.advice());
             output::stderr_line("waxseal: waiting for the store before taking clients");
-            said = true;
+            is_reported = true;
         }
-        sleep(RETRY).await;
-    }
-}
-
-async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure> {
-    resources.open_ring(false).await?;
-    let store = resources.open_store().await?;
-    if is_trial {
-        return trial::check_nothing_is_sealed(resources, &store).await;
-    }
-    guard::check_key_and_mark(resources, &store).await?;
-    Ok(())
-}
-
-fn listeners(args: &ProxyArgs) -> Result<Vec<Listen>, Failure> {
-    let texts = args.listen.iter();
-    texts.map(|text| listener(text, args.unix_mode)).collect()
-}
-
-fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        return if path.starts_with('/') {
-            Ok(Listen::Unix(path.into(), unix_mode))
-        } else {
-            Err(Failure::usage(format!("--listen takes {LISTEN}"))
-                .hint("for example --listen unix:/run/waxseal/redis.sock"))
-        };
-    }
-    let (tls, address) = match text.strip_prefix("tls://") {
-        Some(address) => (true, address),
-        None => (false, text),
     };
-    check_host_port("--listen", LISTEN, address, PORT)?;
-    Ok(if tls {
-        Listen::Tls(address.to_owned())
-    } else {
-        Listen::Tcp(address.to_owned())
-    })
+    wait_for_store(resources, is_trial, waiting).await
 }
 
 /// Returns the upstream of this URL, with the settings of the flags.
 fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     let upstream = upstream(url, args.clients_authenticate)?;
     Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))
-}
-
-fn listen_failure(error: ListenError) -> Failure {
-    match error {
-        ListenError::Tls(error) => tls_failure(error),
-        ListenError::NoCertificate => {
-            Failure::usage(error).hint("name them with --tls-cert and --tls-key")
-        }
-        ListenError::Address { .. } => Failure::failed(&error)
-            .hint("stop the process that listens there, or use another address with --listen"),
-    }
 }
 
 /// Prints the report of a trial, unless it was printed before.

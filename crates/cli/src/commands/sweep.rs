@@ -8,6 +8,7 @@ use serde::Serialize;
 use waxseal_core::Mode;
 use waxseal_page::report::Unmatched;
 use waxseal_service::configuration::protected::Protected;
+use waxseal_service::due;
 use waxseal_service::resources::seals::SealAccount;
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::unmatched::Survey;
@@ -20,7 +21,6 @@ use waxseal_sweep::{
 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::commands::canary;
-use crate::commands::due;
 use crate::commands::unmatched;
 use crate::output::{self, thousands};
 use crate::progress::Progress;
@@ -55,7 +55,8 @@ pub(crate) async fn rotate(mut resources: Resources, args: &RotateArgs) -> Resul
     resources.open_ring(args.open_compromised).await?;
     let stop = if resources.configuration.has_keyring() && !args.sweep.dry_run {
         let stop = stop_on_signal()?;
-        due::carry_out(&resources, &stop).await?;
+        let mut report = |text: &str| output::stderr_line(&format!("waxseal: {text}"));
+        due::carry_out(&resources, &stop, &mut report).await?;
         Some(stop)
     } else {
         None

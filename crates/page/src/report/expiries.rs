@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Expiries, Key};
-use crate::format::{percent, point_in_time, span, thousands};
+use waxseal_units::{percent, point_in_time, span, thousands};
 
 /// The maximal number of columns of a drawing.
 const MAX_COLUMNS: usize = 48;

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{Key, Pattern, Report};
 use crate::document::table;
-use crate::format::{percent, thousands};
 use crate::status::keys::share;
+use waxseal_units::{percent, thousands};
 
 pub(super) fn keys(report: &Report) -> Markup {
     let columns = [

@@ -2,7 +2,7 @@
 //! found, and nothing is sealed either.
 
 use super::Unmatched;
-use crate::format::thousands;
+use waxseal_units::thousands;
 
 /// The hint for it.
 pub const ADVICE: &str = "check the pattern (--protect, waxseal.toml) and the database at the end of the store's URL \

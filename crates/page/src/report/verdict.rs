@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Report, UNMATCHED_ADVICE};
-use crate::format::{percent, thousands};
+use waxseal_units::{percent, thousands};
 
 /// A number of values with its verb: `1 value is`, `2 values are`.
 fn values(number: u64, verb: [&str; 2]) -> String {

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use crate::format::{clock_time, distance, point_in_time, rough_span};
+use waxseal_units::{clock_time, distance, point_in_time, rough_span};
 
 /// The current time of a page.
 #[derive(Clone, Copy, Debug)]

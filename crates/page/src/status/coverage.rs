@@ -7,7 +7,7 @@ use super::verdict::prose;
 use super::{Activity, Coverage, PatternCoverage};
 use crate::chart::{Part, bar, swatch};
 use crate::counts::Counts;
-use crate::format::{percent, span, thousands};
+use waxseal_units::{percent, span, thousands};
 
 /// The forms, and the style classes that colour them.
 const FORMS: [(&str, &str); 5] = [

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::clock::Clock;
 use super::{Key, KeyEvent, KeyValues, NextStep, OtherKeys, Status, When};
 use crate::chart::{Part, bar};
-use crate::format::{percent, point_in_time, thousands};
+use waxseal_units::{percent, point_in_time, thousands};
 
 pub(super) fn section(status: &Status, clock: Clock) -> Markup {
     let keys = &status.keys;

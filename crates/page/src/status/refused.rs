@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::model::{RefusedRequests, Trial};
 use super::verdict::documentation;
 use crate::document;
-use crate::format::thousands;
+use waxseal_units::thousands;
 
 /// The number of rows that are shown; the metrics have all.
 const MAX_ROWS: usize = 50;

@@ -7,7 +7,7 @@ use super::model::{Activity, Coverage, Doctor, Figure, Finding, Phase, Status, S
 use super::verdict::{Verdict, issues, prose};
 use super::{line, title};
 use crate::chart::{Plot, plot};
-use crate::format::{bytes, percent, rate, short_time, span, thousands};
+use waxseal_units::{bytes, percent, rate, short_time, span, thousands};
 
 /// The banner. It repeats the title for the script.
 pub(super) fn state(status: &Status, clock: Clock) -> Markup {

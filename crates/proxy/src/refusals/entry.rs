@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use waxseal_log_limit::LineLimit;
-use waxseal_page::format::{span, thousands};
 use waxseal_policy::PatternId;
+use waxseal_units::{span, thousands};
 
 use super::{ClientLabel, RefusalLine, RefusedRequest, RefusedRow};
 

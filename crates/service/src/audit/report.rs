@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
-use waxseal_page::format::point_in_time;
 use waxseal_page::report::{
     Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
     RingVersion, Unmatched, percent,
 };
 use waxseal_stores::RecordPattern;
 use waxseal_sweep::{Class, Group as ValueGroup, Tally, ValueLocation};
+use waxseal_units::point_in_time;
 
 /// One protected pattern and its counts.
 #[derive(Clone, Copy)]
@@ -104,6 +104,7 @@ pub fn counts(tally: &Tally) -> Counts {
         erased: tally.erased,
         unseen: tally.unseen,
         other_types: tally.skipped.clone(),
+        // An audit reads every record, so it skips none of those that are excepted.
         excepted: ExceptCounts {
             plain: tally.excepted.plain,
             sealed: tally.excepted.sealed,

@@ -1,7 +1,7 @@
 //! Parts of a report in words.
 
-use waxseal_page::format::{percent, thousands};
 use waxseal_page::report::{Counts, ExceptCounts};
+use waxseal_units::{percent, thousands};
 
 /// Describes records of types whose values cannot be sealed: `3 records (stream 1, zset 2)`.
 #[must_use]

@@ -1,7 +1,7 @@
 //! The verdict on a report: what fails an audit under the requirements of the command.
 
-use waxseal_page::format::thousands;
 use waxseal_page::report::Report;
+use waxseal_units::thousands;
 
 use super::text;
 

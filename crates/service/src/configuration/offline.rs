@@ -63,7 +63,7 @@ impl OfflineConfiguration {
         self.is_allowed
     }
 
-    pub(super) fn open(&self, variables: &Variables) -> Result<Arc<Offline>, Failure> {
+    pub(crate) fn open(&self, variables: &Variables) -> Result<Arc<Offline>, Failure> {
         let opened = Offline::open(&self.path, &self.key, variables, self.is_allowed);
         let opened = opened.map_err(|error| Failure::from(error).named("offline_key"))?;
         Ok(Arc::new(opened))

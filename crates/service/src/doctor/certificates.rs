@@ -1,8 +1,8 @@
 //! Checks of the certificates for the store: whether they can be read, and how long they are valid.
 
-use waxseal_page::format::point_in_time;
 use waxseal_proxy::{CertificateUse, certificate_expiry};
 use waxseal_stores::StoreUrl;
+use waxseal_units::point_in_time;
 
 use super::Findings;
 use crate::certificates::{EXPIRES_SOON, expiry_text};

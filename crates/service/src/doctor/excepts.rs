@@ -1,8 +1,8 @@
 //! Checks of the records that are excepted from patterns: that they exist, and that they are plain.
 
 use waxseal_core::{Binding, Mode};
-use waxseal_page::format::thousands;
 use waxseal_stores::{Record, RecordName, RecordPattern, RecordStore, Slot};
+use waxseal_units::thousands;
 
 use super::{Findings, reach};
 use crate::Failure;

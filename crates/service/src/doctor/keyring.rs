@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use waxseal_core::sanitize_for_terminal;
 use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing, hung_custodians};
-use waxseal_page::format::{point_in_time, span};
 use waxseal_stores::{RecordStore, StoreUrl};
+use waxseal_units::{point_in_time, span};
 
 use super::Findings;
 use crate::Failure;
-use crate::configuration::keyring::{KeyringConfiguration, is_absent};
+use crate::configuration::keyring::KeyringConfiguration;
 use crate::keyring_text::{block_hint, block_text, wrong_time_text};
+use crate::resources::keyring::is_absent;
 use crate::resources::{Resources, open_store};
 
 /// A process that has not reported for so many polls is not counted.
@@ -165,7 +166,7 @@ async fn check_custodians(
 ) {
     let mut here: HashMap<String, Arc<dyn Custodian>> = HashMap::new();
     let mut cannot_be_used = false;
-    for opened in configured.open_each(&resources.configuration.environment) {
+    for opened in resources.each_custodian(configured) {
         match opened {
             Ok(custodian) => {
                 here.insert(custodian.url().to_owned(), custodian);

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use waxseal_page::format::thousands;
 use waxseal_stores::{Cursor, Neighbors, RecordName, RecordPattern, RecordStore, Slot, StoreError};
+use waxseal_units::thousands;
 
 use super::Findings;
 use crate::configuration::protected::Protected;

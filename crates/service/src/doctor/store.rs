@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Binding, Mode, OpenError};
-use waxseal_page::format::thousands;
 use waxseal_stores::{Effect, Record, RecordName, RecordStore, Slot, Status, StoreUrl};
+use waxseal_units::thousands;
 
 use super::{Findings, excepts, reach};
 use crate::Failure;

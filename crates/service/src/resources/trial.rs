@@ -64,7 +64,7 @@ async fn keyring(resources: &Resources) -> Option<SharedKeyring> {
         KeySettings::Environment(keyring) => return Some(SharedKeyring::from(keyring.clone())),
         KeySettings::Ring(keyring) => keyring,
     };
-    match keyring.open(&configuration.environment, false).await {
+    match resources.open_keyring(keyring, false).await {
         Ok(ring) => Some(ring.keyring()),
         Err(failure) => {
             let text = failure.text();

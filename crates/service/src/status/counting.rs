@@ -11,9 +11,9 @@ use waxseal_core::KeyId;
 use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageCounts, CoverageMetrics};
 use waxseal_page::counts::Counts;
-use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
+use waxseal_units::thousands;
 
 use super::Shared;
 use crate::audit::counts;

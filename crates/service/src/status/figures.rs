@@ -8,8 +8,8 @@ use waxseal_metrics::names::{
     KEYRING_VERSION, OPENS, REFUSED_COMMANDS, SEALS, SWEEP_LAST_RUN, SWEEP_PROGRESS, SWEEP_RECORDS,
     TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
 };
-use waxseal_page::format::{percent, span, thousands};
 use waxseal_page::status::{Figure, SweepRow};
+use waxseal_units::{percent, span, thousands};
 
 fn figure(id: &'static str, label: &'static str, count: f64, note: String) -> Figure {
     Figure {

@@ -6,8 +6,8 @@ use waxseal_metrics::names::{
     CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, MODE, OPENS,
     PLAIN_VALUES, QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, SERVER_ERRORS, UPSTREAM_ERRORS,
 };
-use waxseal_page::format::{clock_time, span, thousands};
 use waxseal_page::status::{Activity, Severity, Warning};
+use waxseal_units::{clock_time, span, thousands};
 
 use super::Known;
 use super::checks::DOCTOR_TIMEOUT;

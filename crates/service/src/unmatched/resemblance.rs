@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use waxseal_stores::{RecordName, RecordPattern};
 
-use waxseal_page::format::thousands;
+use waxseal_units::thousands;
 
 const SEPARATORS: [char; 6] = [':', '/', '-', '_', '.', '|'];
 /// Shorter words are too similar for one to be the misspelling of another.

@@ -50,3 +50,37 @@ async fn a_name_without_its_prefix_is_a_failure() {
     let failure = failure.err().unwrap();
     assert_eq!(failure.text(), "this record matches no protected pattern");
 }
+
+#[tokio::test]
+async fn a_custodian_stays_open_and_one_that_failed_is_tried_again() {
+    let world = World::new("", "");
+    let custodian = world.path("custodian.key");
+    world.write(
+        "waxseal.toml",
+        &format!(
+            "keyring = \"file:{}\"\ncustodian = [\"file:{}\"]\n",
+            world.path("keyring.json").display(),
+            custodian.display()
+        ),
+    );
+    let resources = Resources::read(&world.flags_with_store()).unwrap();
+    let keyring = resources.configuration.keyring().unwrap();
+    assert!(resources.custodians(keyring).is_err());
+    world.write("custodian.key", KEY);
+    assert!(resources.custodians(keyring).is_ok());
+
+    // It was opened: a process that retries does not open it again, and another configuration of it shares it.
+    std::fs::remove_file(&custodian).unwrap();
+    assert!(resources.custodians(keyring).is_ok());
+    let url = format!("file:{}", custodian.display());
+    let more = keyring.and_custodians(&["env:ABSENT".to_owned(), url.clone()]);
+    assert_eq!(more.urls(), [url, "env:ABSENT".to_owned()]);
+    assert!(resources.custodians(&more).is_ok());
+    let others = keyring.with_custodians(&["env:ABSENT".to_owned()]);
+    assert!(resources.custodians(&others).is_err());
+
+    // Another process has opened nothing.
+    let resources = Resources::read(&world.flags_with_store()).unwrap();
+    let keyring = resources.configuration.keyring().unwrap();
+    assert!(resources.custodians(keyring).is_err());
+}

@@ -1,8 +1,8 @@
 //! Prints a report as text.
 
-use waxseal_page::format::percent;
 use waxseal_page::report::{Group, Key, Report};
 use waxseal_service::audit::text::{excepted, shares, summary};
+use waxseal_units::percent;
 
 use crate::output::{self, thousands};
 use waxseal_service::Failure;

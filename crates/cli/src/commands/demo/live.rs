@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use waxseal_service::demo::{TTL, remove, unique_prefix};
 use waxseal_service::resources::open_store;
 use waxseal_service::{Ended, Failure, sample_states};
-use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
+use waxseal_stores::{Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
 
 use self::child::Child;
 use self::wire::Wire;
-use super::{TTL, excerpt, unique};
+use super::excerpt;
 use crate::args::{Common, DemoArgs};
 use crate::output::{self, thousands};
 use crate::signals::stop_requested;
@@ -62,7 +63,7 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     }
     let live = Live {
         store,
-        prefix: format!("wa-demo-{}:", unique()),
+        prefix: unique_prefix(),
         seconds: args.seconds,
     };
     let directory = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
@@ -166,8 +167,8 @@ impl Live {
     }
 
     async fn clean_up(&self, url: &str, directory: &Path) -> Result<(), Failure> {
-        self.remove(&RecordPattern::parse(&format!("{}*", self.prefix))?)
-            .await?;
+        let pattern = RecordPattern::parse(&format!("{}*", self.prefix))?;
+        remove(&*self.store, &pattern).await?;
         // The demo's canary is under a key of its keyring, which no other process has. Another one is not deleted.
         if let Some(stored) = self.store.get(&canary(), &Slot::Whole).await?
             && child::is_own_canary(url, directory).await?
@@ -175,18 +176,6 @@ impl Live {
             self.store.delete_if_unchanged(&canary(), &stored).await?;
         }
         output::line("Everything that the demo wrote is removed.")
-    }
-
-    async fn remove(&self, pattern: &RecordPattern) -> Result<(), Failure> {
-        let mut cursor = Some(Cursor::start());
-        while let Some(at) = cursor {
-            let page = self.store.scan(pattern, &at, 1_000).await?;
-            for name in page.names {
-                self.store.delete(&name).await?;
-            }
-            cursor = page.next;
-        }
-        Ok(())
     }
 }
 

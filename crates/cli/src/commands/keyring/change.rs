@@ -8,11 +8,12 @@ use waxseal_keys::rotation::next_to_seal;
 use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, ProtectedScope, Ring};
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::resources::Resources;
-use waxseal_service::{Ended, Failure};
+use waxseal_service::{Ended, Failure, retirement};
 
-use super::{audit, tell};
+use super::tell;
 use crate::args::{Common, ConfigureArgs};
 use crate::output;
+use crate::signals::stop_on_signal;
 
 pub(super) async fn add(resources: &Resources) -> Result<Ended, Failure> {
     let live = live(resources)?;
@@ -102,7 +103,7 @@ pub(super) async fn archive(resources: &Resources, id: KeyId) -> Result<Ended, F
             "",
         );
     }
-    audit::check(resources, id, KeyState::Archived).await?;
+    retirement::check(resources, id, KeyState::Archived, &stop_on_signal()?).await?;
     let ring = live.change(&Change::Archive(id)).await?;
     let done = format!("key {id} is archived: nothing was found under it, and it still opens");
     let next = format!("waxseal keyring destroy {id} destroys it permanently");
@@ -124,7 +125,7 @@ pub(super) async fn destroy(
         );
     }
     if !force {
-        audit::check(resources, id, KeyState::Destroyed).await?;
+        retirement::check(resources, id, KeyState::Destroyed, &stop_on_signal()?).await?;
     }
     let ring = live.change(&Change::Destroy(id)).await?;
     let done = format!("key {id} is destroyed: only its id and its dates are kept");

@@ -2,8 +2,8 @@
 //! Values are untouched.
 
 use waxseal_keys::{Change, Custodian, CustodianScheme, Custodians, Pkcs11Custodian, Rewrap};
-use waxseal_service::configuration::keyring::variables;
 use waxseal_service::resources::Resources;
+use waxseal_service::resources::keyring::{open_with, variables};
 use waxseal_service::{Ended, Failure};
 
 use super::tell;
@@ -24,10 +24,10 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     // As they are in the document: without the parts that hold for this machine alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
-    let custodians = opened.iter().cloned().fold(
-        configured.custodians(&resources.configuration.environment)?,
-        Custodians::with,
-    );
+    let custodians = opened
+        .iter()
+        .cloned()
+        .fold(resources.custodians(&configured)?, Custodians::with);
     let rewrap = Rewrap {
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
         remove: args
@@ -38,7 +38,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
         only: !args.to.is_empty(),
         renew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
     };
-    let live = configured.open_with(custodians, false).await?;
+    let live = open_with(&configured, custodians, false).await?;
     let before = live.ring();
     let ring = live.change(&Change::Rewrap(rewrap)).await?;
     let now: Vec<_> = ring

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use waxseal_core::{Binding, Format, Mode, Sealer};
+use waxseal_core::{Binding, Format, Mode, Sealer, hex};
 use waxseal_keys::{
     DocumentError, DocumentFormat, IndexKeyState, KeyState, RecordNames, Ring, RingError,
     ScopeBinding,
@@ -106,14 +106,14 @@ async fn what_was_sealed_under_its_index_keys_always_opens() {
     let sealer = Sealer::new(keyring, Mode::Required, Format::Sealed);
     let binding = Binding::member(b"wa:index");
     for member in MEMBERS {
-        let bytes: [u8; 37] = waxseal_core::hex::decode(member).unwrap();
+        let bytes: [u8; 37] = hex::decode(member).unwrap();
         let opened = sealer.open(&bytes, binding).unwrap().unwrap();
         assert_eq!(&*opened.value, b"5215512345678");
     }
     let sealed = sealer
         .seal_deterministic(b"5215512345678", binding)
         .unwrap();
-    assert_eq!(waxseal_core::hex::encode(&sealed), MEMBERS[1]);
+    assert_eq!(hex::encode(&sealed), MEMBERS[1]);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
     CERTIFICATE_EXPIRY, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET, LOG_LINES_LOST, PANICS,
 };
-use waxseal_page::format::{span, thousands};
 use waxseal_page::status::Warning;
+use waxseal_units::{span, thousands};
 
 use super::{Growth, critical, warning};
 use crate::certificates::{EXPIRES_SOON, expiry_text};

@@ -43,10 +43,7 @@ pub(in super::super) async fn run(
         output::warn(&trouble.error.to_string());
         output::hint("what is exported is the newest keyring that this machine knows");
     }
-    let custodians = resources
-        .configuration
-        .keyring()?
-        .custodians(&resources.configuration.environment)?;
+    let custodians = resources.custodians(resources.configuration.keyring()?)?;
     let backup = Backup::of(&live.ring(), &custodians).await?;
     let ring = backup.ring();
     tracing::warn!(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use waxseal_keys::{Custodians, Document, LiveRing};
 use waxseal_service::resources::Resources;
+use waxseal_service::resources::keyring::{document_store, options};
 use waxseal_service::{Ended, Failure};
 
 use super::super::rewrap::create_keys;
@@ -23,7 +24,7 @@ pub(in super::super) async fn run(
         .with_custodians(&args.custodian);
     let backup = open(&args.opening).await?.backup;
     backup.check_environment(&configured.environment)?;
-    let place = configured.place()?;
+    let place = document_store(configured)?;
     if place.read(&Document::Ring).await?.is_some() {
         return Err(exists(&place.location()));
     }
@@ -36,7 +37,7 @@ pub(in super::super) async fn run(
             ));
         }
     }
-    let custodians = configured.all_custodians(&resources.configuration.environment)?;
+    let custodians = resources.all_custodians(configured)?;
     if args.create_key {
         create_keys(resources, configured.urls()).await?;
     }
@@ -44,7 +45,7 @@ pub(in super::super) async fn run(
     let known = custodians
         .into_iter()
         .fold(Custodians::default(), Custodians::with);
-    let live = LiveRing::create(place, &ring, known, configured.options(false)).await?;
+    let live = LiveRing::create(place, &ring, known, options(configured, false)).await?;
     let ring = live.ring();
     let wrapped: Vec<_> = ring
         .custodians()

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use waxseal_service::doctor::excepts::sample;
-use waxseal_service::resources::Resources;
+use waxseal_units::thousands;
 
-use crate::output::thousands;
-use waxseal_service::Failure;
+use crate::Failure;
+use crate::doctor::excepts::sample;
+use crate::resources::Resources;
 
 /// Samples excepted records while the proxy runs, and logs where values are sealed.
-pub(super) fn look_for_sealed(resources: &Arc<Resources>) {
+pub fn look_for_sealed(resources: &Arc<Resources>) {
     let has_excepts = resources
         .configuration
         .protected

@@ -1,19 +1,22 @@
-//! The check before a key is retired: nothing is sealed under it, everywhere that this process knows
-//! of.
+//! The check before a key is archived or destroyed: nothing is sealed under it, everywhere that this process knows of.
 
 use waxseal_core::KeyId;
 use waxseal_keys::rotation::Audit;
 use waxseal_keys::{ChangeError, Entry, KeyState, Ring};
-use waxseal_service::keyring_text::{block_hint, block_reason};
-use waxseal_service::now_ms;
-use waxseal_service::resources::{Resources, scopes};
+use waxseal_sweep::Stop;
+use waxseal_units::point_in_time;
 
-use crate::output;
-use crate::signals::stop_on_signal;
-use waxseal_service::Failure;
+use crate::keyring_text::{block_hint, block_reason};
+use crate::resources::{Resources, scopes};
+use crate::{Failure, now_ms};
 
 /// Fails unless this key may change to this state and no value is under it.
-pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Result<(), Failure> {
+pub async fn check(
+    resources: &Resources,
+    id: KeyId,
+    to: KeyState,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let ring = resources.opened_ring()?.ring.ring();
     let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
     let from = entry.state;
@@ -25,7 +28,7 @@ pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Res
     }
     wait_for_those_behind(&ring, entry, to)?;
     let upkeep = scopes::upkeep(resources, "operator").await?;
-    let audit = upkeep.audit(&stop_on_signal()?).await?;
+    let audit = upkeep.audit(stop).await?;
     // Other processes may use the result, and status shows it.
     resources.opened_ring()?.ring.report_audit(&audit).await?;
     refuse(&ring, id, &audit)
@@ -48,7 +51,7 @@ fn wait_for_those_behind(ring: &Ring, entry: &Entry, to: KeyState) -> Result<(),
     if settled <= now {
         return Ok(());
     }
-    let until = output::point_in_time(settled);
+    let until = point_in_time(settled);
     Err(
         Failure::failed(format!("{who} may still seal under key {id}"))
             .hint(format!("nothing was changed; wait until {until}{or}")),

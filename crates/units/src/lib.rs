@@ -1,4 +1,4 @@
-//! Numbers, shares and times in readable form, for pages and terminals.
+//! Numbers, shares, sizes and times in readable form, for pages, terminals and log lines.
 
 /// A number with thousands separators.
 #[must_use]

@@ -1,16 +1,21 @@
-//! Carries out the steps of a rotation that are due, once.
+//! The steps of a rotation that are due, carried out once by a command.
 
 use waxseal_keys::rotation::Step;
 use waxseal_keys::{ChangeError, RingError};
-use waxseal_service::Failure;
-use waxseal_service::resources::{Resources, guard, scopes};
 use waxseal_sweep::Stop;
+use waxseal_units::thousands;
 use waxseal_upkeep::{RotationEvent, UpkeepError};
 
-use crate::output::{self, thousands};
+use crate::resources::{Resources, guard, scopes};
+use crate::{Failure, notice};
 
-/// Carries out the steps that are due, unless another process leads.
-pub(crate) async fn carry_out(resources: &Resources, stop: &Stop) -> Result<(), Failure> {
+/// Carries out the steps that are due, unless another process leads, or the clock of this machine is wrong. Each line
+/// about what was done is passed to `report`.
+pub async fn carry_out(
+    resources: &Resources,
+    stop: &Stop,
+    report: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), Failure> {
     let store = resources.open_store().await?;
     guard::check_key_and_mark(resources, &store).await?;
     // An embedded store can be open only once.
@@ -19,27 +24,29 @@ pub(crate) async fn carry_out(resources: &Resources, stop: &Stop) -> Result<(), 
     let mut watch = |event: &RotationEvent| {
         if let Some(text) = describe(event) {
             resources.trail.add_count("steps", 1);
-            output::stderr_line(&format!("waxseal: {text}"));
+            report(&text);
         }
     };
     match upkeep.once(false, stop, &mut watch).await {
         Ok(_) => Ok(()),
         // Resealing needs no correct clock.
         Err(error @ UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))) => {
-            output::warn(&error.to_string());
-            if let Some(advice) = Failure::from(error).advice() {
-                output::hint(advice);
+            let text = error.to_string();
+            match Failure::from(error).advice() {
+                Some(hint) => notice::warning_with_hint(&text, hint),
+                None => notice::warning(&text),
             }
             Ok(())
         }
         Err(error @ UpkeepError::Led(_)) => {
-            output::stderr_line(&format!("waxseal: {error}: it carries out what is due"));
+            report(&format!("{error}: it carries out what is due"));
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
 }
 
+/// Describes what was done; `None` for what is not worth a line.
 fn describe(event: &RotationEvent) -> Option<String> {
     Some(match event {
         RotationEvent::StepStarted(_) | RotationEvent::StepDone(Step::Sweep) => return None,

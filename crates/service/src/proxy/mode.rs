@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use waxseal_core::Mode;
-use waxseal_service::panics::spawn_restarting;
 
-use crate::output;
+use crate::notice;
+use crate::panics::spawn_restarting;
 
 /// The interval between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -17,7 +17,7 @@ const TRIAL: &str = "this is a trial: nothing is sealed, new values of protected
                      what would be refused is forwarded and recorded";
 
 /// Reports the mode of a proxy that starts.
-pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
+pub fn report(mode: Mode, is_trial: bool, is_counted: bool) {
     if is_counted {
         let word = match is_trial {
             true => "trial".to_owned(),
@@ -30,7 +30,7 @@ pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
         (false, Mode::Off) => OFF,
         (false, _) => return,
     };
-    output::warn(text);
+    notice::warning(text);
     spawn_restarting("the reminder of mode off", move || {
         remind(INTERVAL, move || tracing::warn!("{text}"))
     });

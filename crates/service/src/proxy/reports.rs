@@ -7,7 +7,7 @@ use std::time::Duration;
 use waxseal_log_limit::SharedLineLimit;
 use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, OpenedDecoy, Report};
 
-use waxseal_service::resources::Resources;
+use crate::resources::Resources;
 
 /// The maximum number of lines of one kind in a period.
 const LINES: u64 = 20;
@@ -23,8 +23,9 @@ fn is_logged(limit: &SharedLineLimit, report_suppressed: impl FnOnce(u64)) -> bo
     suppressed.is_some()
 }
 
-/// Logs values that do not open.
-pub(super) fn reporter() -> Report {
+/// Returns the report that logs values which do not open.
+#[must_use]
+pub fn reporter() -> Report {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |broken: &BrokenValue<'_>| {
         let missing =
@@ -43,7 +44,7 @@ pub(super) fn reporter() -> Report {
 }
 
 /// Logs for which records unknown scripts are forwarded.
-pub(super) fn tell_of_scripts(resources: &Resources) {
+pub fn log_forwarded_scripts(resources: &Resources) {
     let forwarding = resources
         .configuration
         .protected
@@ -58,8 +59,9 @@ pub(super) fn tell_of_scripts(resources: &Resources) {
     }
 }
 
-/// Logs decoys that were opened.
-pub(super) fn alarm() -> Alarm {
+/// Returns the alarm that logs decoys which were opened.
+#[must_use]
+pub fn alarm() -> Alarm {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |decoy: &OpenedDecoy| {
         let missing =
