@@ -40,7 +40,7 @@ async fn a_document_of_format_1_that_lost_its_conversion_becomes_one_of_format_2
     assert_eq!(ring.format(), DocumentFormat::V2);
     assert_eq!(states(&ring), [(id, IndexKeyState::Writing)]);
     assert_eq!(ring.erasures().len(), 5);
-    // Whoever used it in format 1 wrote version 2.
+    // Processes that used it in format 1 wrote version 2.
     let envelopes = ring.envelopes();
     assert_eq!((envelopes.write, envelopes.accept), (V3, V2));
     assert!(envelopes.since > known.envelopes().since);

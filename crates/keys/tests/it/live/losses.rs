@@ -93,8 +93,11 @@ async fn a_damaged_wrap_of_an_index_key_is_repaired() {
     let custodians = [custodian.clone()];
     let ring = Ring::create_in(format, "test", settings, &custodians, &[], NOW).await;
     let (ring, options) = (ring.unwrap(), options(&Clock::at(NOW)));
-    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options);
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options.clone());
     let live = live.await.unwrap();
+    let other = LiveRing::open(store.clone(), with(&custodian), options);
+    let other = other.await.unwrap();
+    other.change(&protected_scope("redis://b")).await.unwrap();
     let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     let text = String::from_utf8(newest.clone()).unwrap();
     let wrapped = "\"wrapped\": \"";
@@ -106,7 +109,8 @@ async fn a_damaged_wrap_of_an_index_key_is_repaired() {
     let (log, captured) = Lines::capture(tracing::Level::INFO);
     poll(&live).await.unwrap();
     drop(captured);
-    assert_eq!(store.read(&Document::Ring).await.unwrap(), Some(newest));
+    let written = store.read(&Document::Ring).await.unwrap();
+    assert_eq!(written, Some(newest), "with the change of the other one");
     let text = log.text();
     assert!(text.contains("wrapped keys that were damaged"), "{text}");
 }
@@ -169,7 +173,7 @@ async fn another_ring_or_a_newer_format_is_never_replaced() {
     let other = Ring::create("test", settings(), &custodians, &[], NOW)
         .await
         .unwrap();
-    let newer = b"{\"format\": 2, \"rings\": []}".to_vec();
+    let newer = b"{\"format\": 3, \"rings\": []}".to_vec();
     for (what, found) in [
         ("other environment", production.to_bytes()),
         ("other ring", other.to_bytes()),
@@ -180,7 +184,7 @@ async fn another_ring_or_a_newer_format_is_never_replaced() {
         let as_expected = match &error {
             RingError::Environment { found, .. } => found == "production",
             RingError::Custodian(_) | RingError::OtherRing { .. } => what == "other ring",
-            RingError::Document { error, .. } => *error == DocumentError::Format(2),
+            RingError::Document { error, .. } => *error == DocumentError::Format(3),
             _ => false,
         };
         assert!(as_expected, "{what}: {error}");
