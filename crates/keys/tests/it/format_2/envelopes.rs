@@ -134,7 +134,7 @@ async fn each_gap_of_an_audit_keeps_version_2_accepted() {
         (with(|it| it.unseen = 3), AuditGap::Unseen(3)),
         (
             with(|it| it.uncovered = vec![ProtectedScope::new("redis://other", "wb:*")]),
-            AuditGap::Uncovered(other),
+            AuditGap::Uncovered(Box::new(other)),
         ),
         (
             // As a former version reports it.

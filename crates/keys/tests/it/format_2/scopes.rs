@@ -111,7 +111,7 @@ async fn a_process_with_other_settings_is_refused_with_what_differs() {
             ChangeError::Protected {
                 records: "\"wa:*\"".to_owned(),
                 store: "redis://a".to_owned(),
-                difference,
+                difference: Box::new(difference),
             }
         );
         let text = error.to_string();
