@@ -80,10 +80,11 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
     match &transform.reply {
         ReplyShape::Verbatim | ReplyShape::AnyName(()) | ReplyShape::EachName(()) => {}
         ReplyShape::Record(location, _) => check_location(arguments, *location),
-        ReplyShape::EachField(record, fields) => {
-            assert!(fields.start > record.name && fields.end <= arguments.len());
-            check_location(arguments, *record);
+        ReplyShape::EachField(of) => {
+            assert!(of.fields.start > of.record.name && of.fields.end <= arguments.len());
+            check_location(arguments, of.record);
         }
+        ReplyShape::Part(part) => check_location(arguments, part.location),
     }
 }
 

@@ -97,3 +97,6 @@ pub(crate) fn open_deterministic(
     place.with_associated_data(header, |data| key.open_in_place(data, iv, &mut value))??;
     Some(value)
 }
+
+#[cfg(test)]
+mod tests;

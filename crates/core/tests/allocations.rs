@@ -6,15 +6,29 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use waxseal_core::{Binding, Format, Keyring, Mode, Sealer, SecretKey, UserKey};
+use waxseal_core::{
+    Binding, EnvelopeRules, EnvelopeVersion, Format, IndexKey, IndexKeyRole, Keyring, Mode, Sealer,
+    SecretKey, UserKey,
+};
 
 const LENGTHS: [usize; 7] = [0, 64, 256, 1_000, 1_024, 4_096, 65_536];
 
 fn assert_one_allocation_each(sealer: &Sealer, binding: Binding<'_>, what: &str) {
+    assert_one_allocation(sealer, binding, what, |value| {
+        sealer.seal(value, binding).unwrap()
+    });
+}
+
+fn assert_one_allocation(
+    sealer: &Sealer,
+    binding: Binding<'_>,
+    what: &str,
+    seal: impl Fn(&[u8]) -> Vec<u8>,
+) {
     for len in LENGTHS {
         let value = vec![b'v'; len];
         let mut stored = Vec::new();
-        let sealing = measure(|| stored = sealer.seal(&value, binding).unwrap());
+        let sealing = measure(|| stored = seal(&value));
         assert_eq!(sealing.count_total, 1, "sealing {len} bytes, {what}");
         assert_eq!(
             sealing.bytes_total,
@@ -53,6 +67,40 @@ fn sealing_and_opening_allocate_only_what_they_return() {
             (Binding::field(&name, &field), "a long name and field"),
         ] {
             assert_one_allocation_each(&sealer, binding, &format!("{format}, {place}"));
+        }
+    }
+}
+
+#[test]
+fn version_3_and_deterministic_envelopes_allocate_only_what_they_return() {
+    let ring = Keyring::new(SecretKey::generate().ok().unwrap()).unwrap();
+    let ring = ring.with_domain(*b"production").with_rules(EnvelopeRules {
+        write: EnvelopeVersion::V3,
+        accept: EnvelopeVersion::V3,
+    });
+    let key = SecretKey::generate().ok().unwrap();
+    let index_key = Arc::new(IndexKey::with_id(key.id(), &key));
+    let ring = ring.with_index_keys(vec![(index_key, IndexKeyRole::Writing)]);
+    let sealer = Sealer::new(Arc::new(ring), Mode::Required, Format::Sealed);
+    let user_key = SecretKey::generate().ok().unwrap();
+    let user_key = UserKey::live(user_key.id(), &user_key).unwrap();
+    let of_user = sealer.clone().for_user(Arc::new(user_key));
+    let name = [b'n'; 200];
+    for (sealer, owner) in [(sealer, "the ring's key"), (of_user, "a user's key")] {
+        for name in [&name[..16], &name] {
+            for binding in [
+                Binding::member(name),
+                Binding::member(name).in_group(b"bot-states", true),
+            ] {
+                // The generator of nonces and the derived key are prepared at their first use.
+                sealer.seal(b"first", binding).unwrap();
+                sealer.seal_deterministic(b"first", binding).unwrap();
+                let what = format!("{owner}, {} bytes of name", name.len());
+                assert_one_allocation_each(&sealer, binding, &what);
+                assert_one_allocation(&sealer, binding, &what, |value| {
+                    sealer.seal_deterministic(value, binding).unwrap()
+                });
+            }
         }
     }
 }

@@ -6,6 +6,9 @@
 //! | decision | indexes of arguments: `Location<usize>`, `ReplyShape` | the forms of commands |
 //! | sealing and opening | borrowed: `Location<&[u8]>` | [`Location::resolve`], [`Location::borrowed`] |
 //! | waiting for the reply | owned copies, as the caller stores them | [`Location::map`], [`ReplyShape::map`] |
+//!
+//! A proxy holds one shape for each reply that it waits for. The shapes that most replies have are therefore small: those
+//! that need more are parameters, which the caller may put into a box.
 
 use std::ops::Range;
 
@@ -69,10 +72,11 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
 
 /// The values that a reply holds. Errors pass in every shape.
 ///
-/// `L` is the location of a value, `N` stands for all record names of the request, `F` for the fields that it names. In a
-/// decision they are indexes of arguments; a caller that has to remember a shape replaces them by copies ([`map`](Self::map)).
+/// `L` is the location of a value, `N` stands for all record names of the request, `F` for the fields that it names, `P`
+/// for a part of a value. In a decision they are indexes of arguments; a caller that has to remember a shape replaces them
+/// by copies ([`map`](Self::map)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyShape<L = Location<usize>, N = (), F = Range<usize>> {
+pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart> {
     /// No protected values: the reply passes unchanged.
     Verbatim,
     /// Values of one record, or of one of its fields, arranged in this way.
@@ -81,10 +85,32 @@ pub enum ReplyShape<L = Location<usize>, N = (), F = Range<usize>> {
     /// null. Elements of names that are not protected pass.
     EachName(N),
     /// An array with an element for each of these fields of one record: the value of that field, or null.
-    EachField(L, F),
+    EachField(F),
     /// Null, or a name and a value, or a name and an array of values. The name in the reply decides whether they are
     /// protected.
     AnyName(N),
+    /// One value or null, of which the client wants a part: empty for null.
+    Part(P),
+}
+
+/// Fields of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFields<L = Location<usize>, F = Range<usize>> {
+    /// The record.
+    pub record: L,
+    /// The fields, in order.
+    pub fields: F,
+}
+
+/// A part of one value, counted as GETRANGE counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValuePart<L = Location<usize>> {
+    /// The value.
+    pub location: L,
+    /// The first byte; from the end if negative.
+    pub start: i64,
+    /// The last byte, included; from the end if negative.
+    pub end: i64,
 }
 
 /// The arrangement of the values of one record in a reply.
@@ -102,29 +128,24 @@ pub enum Layout {
     OnlyValues,
     /// One value or null, of which the client wants the length: 0 for null.
     Length,
-    /// One value or null, of which the client wants a part, counted as GETRANGE counts: empty for null.
-    Range {
-        /// The first byte; from the end if negative.
-        start: i64,
-        /// The last byte, included; from the end if negative.
-        end: i64,
-    },
 }
 
-impl<L, N, F> ReplyShape<L, N, F> {
+impl<L, N, F, P> ReplyShape<L, N, F, P> {
     /// The same shape with its parts converted.
-    pub fn map<M, O, G>(
-        self,
-        location: impl FnOnce(L) -> M,
-        names: impl FnOnce(N, NamesUse) -> O,
-        fields: impl FnOnce(F) -> G,
-    ) -> ReplyShape<M, O, G> {
+    pub fn map<M, O, G, Q>(
+        &self,
+        location: impl FnOnce(&L) -> M,
+        names: impl FnOnce(&N, NamesUse) -> O,
+        fields: impl FnOnce(&F) -> G,
+        part: impl FnOnce(&P) -> Q,
+    ) -> ReplyShape<M, O, G, Q> {
         match self {
             Self::Verbatim => ReplyShape::Verbatim,
-            Self::Record(record, layout) => ReplyShape::Record(location(record), layout),
+            Self::Record(record, layout) => ReplyShape::Record(location(record), *layout),
             Self::EachName(all) => ReplyShape::EachName(names(all, NamesUse::Each)),
-            Self::EachField(record, of) => ReplyShape::EachField(location(record), fields(of)),
+            Self::EachField(of) => ReplyShape::EachField(fields(of)),
             Self::AnyName(all) => ReplyShape::AnyName(names(all, NamesUse::Any)),
+            Self::Part(of) => ReplyShape::Part(part(of)),
         }
     }
 
@@ -173,12 +194,28 @@ mod tests {
 
     #[test]
     fn a_shape_keeps_its_layout_when_its_parts_are_converted() {
-        let shape = ReplyShape::<u8, (), u8>::Record(1, Layout::Length);
-        let mapped = shape.map(|location| location + 1, |(), _| "names", |fields| fields);
-        assert_eq!(mapped, ReplyShape::Record(2, Layout::Length));
-        let shape = ReplyShape::<u8, (), u8>::AnyName(());
-        let mapped = shape.map(|location| location, |(), usage| usage, |fields| fields);
-        assert_eq!(mapped, ReplyShape::AnyName(NamesUse::Any));
-        assert!(ReplyShape::<u8, (), u8>::Verbatim.is_verbatim());
+        type Shape = ReplyShape<u8, (), u8, u8>;
+        let map = |shape: Shape| {
+            shape.map(
+                |location| location + 1,
+                |(), usage| usage,
+                |fields| fields + 2,
+                |part| part + 3,
+            )
+        };
+        for (shape, mapped) in [
+            (
+                Shape::Record(1, Layout::Length),
+                ReplyShape::Record(2, Layout::Length),
+            ),
+            (Shape::EachName(()), ReplyShape::EachName(NamesUse::Each)),
+            (Shape::EachField(1), ReplyShape::EachField(3)),
+            (Shape::AnyName(()), ReplyShape::AnyName(NamesUse::Any)),
+            (Shape::Part(1), ReplyShape::Part(4)),
+            (Shape::Verbatim, ReplyShape::Verbatim),
+        ] {
+            assert_eq!(shape.is_verbatim(), mapped.is_verbatim());
+            assert_eq!(map(shape), mapped);
+        }
     }
 }

@@ -183,7 +183,7 @@ pub fn find(arguments: &[&[u8]]) -> Option<&'static Row> {
     // The table writes subcommands with a bar; an argument with a bar is not a command.
     let row = TABLE
         .find(&[command])
-        .filter(|row| !row.name.contains('|'))?;
+        .filter(|_| !command.contains(&b'|'))?;
     match (row.names, operands.first()) {
         (Names::Subcommands, Some(subcommand)) => TABLE.find(&[command, b"|", subcommand]),
         // Alone it is an error to the server.
@@ -203,6 +203,8 @@ struct Table {
 
 /// The length that no name in the table exceeds.
 const MAX_NAME_LEN: usize = 40;
+/// The number of bytes of a name that its key holds.
+const KEY_LEN: usize = 16;
 
 impl Table {
     fn new() -> Self {
@@ -229,12 +231,14 @@ impl Table {
     fn find(&self, parts: &[&[u8]]) -> Option<&Row> {
         let (buffer, len) = name(parts)?;
         let key = key(&buffer);
-        let name = buffer.get(..len)?;
         let first = self.keys.partition_point(|other| *other < key);
-        // Names with the same first 16 bytes follow one another.
+        // Names with the same first bytes follow one another.
         let candidates = self.keys.get(first..)?.iter().zip(self.rows.get(first..)?);
         let mut candidates = candidates.take_while(|(other, _)| **other == key);
-        let (_, row) = candidates.find(|(_, row)| row.name.as_bytes() == name)?;
+        let is_same = |name: &str| {
+            name.len() == len && (len <= KEY_LEN || Some(name.as_bytes()) == buffer.get(..len))
+        };
+        let (_, row) = candidates.find(|(_, row)| is_same(row.name))?;
         Some(row)
     }
 }
@@ -253,10 +257,10 @@ fn name(parts: &[&[u8]]) -> Option<([u8; MAX_NAME_LEN], usize)> {
     Some((buffer, len))
 }
 
-/// The first 16 bytes of a name as a number: in the order of the names.
+/// The first bytes of a name as a number: in the order of the names.
 #[inline]
 fn key(name: &[u8; MAX_NAME_LEN]) -> u128 {
-    let start = name.first_chunk().copied().unwrap_or_default();
+    let start: [u8; KEY_LEN] = name.first_chunk().copied().unwrap_or_default();
     u128::from_be_bytes(start)
 }
 

@@ -155,11 +155,13 @@ impl ReplyOpener<'_> {
                 });
                 self.each(items, first, locations, out)
             }
-            ReplyShape::EachField(record, fields) => {
-                let locations = fields.iter().map(|field| Some(record.with_field(field)));
+            ReplyShape::EachField(of) => {
+                let fields = of.fields.iter();
+                let locations = fields.map(|field| Some(of.record.with_field(field)));
                 self.each(items, first, locations, out)
             }
             ReplyShape::AnyName(names) => self.popped(items, first, names, out),
+            ReplyShape::Part(part) => self.part(first, part, out),
         }
     }
 
@@ -187,7 +189,6 @@ impl ReplyOpener<'_> {
             }
             Layout::OnlyValues => self.only_values(items, first, location, out),
             Layout::Length => self.length(first, location, out),
-            Layout::Range { start, end } => self.range(first, location, (start, end), out),
         }
     }
 

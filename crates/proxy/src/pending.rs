@@ -1,7 +1,9 @@
 //! The replies that are expected. A reply carries no name: only the order tells that it belongs to this request and
 //! holds that record's value, so what it will be is remembered here.
 
-use waxseal_policy::{self as policy, KnownScript, NamesUse, ProtectedNames};
+use waxseal_policy::{
+    self as policy, KnownScript, NamesUse, ProtectedNames, RecordFields, ValuePart,
+};
 
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
@@ -9,7 +11,8 @@ use crate::location::{self, OwnedLocation};
 
 pub(crate) mod strings;
 
-/// The next thing that the client gets.
+/// The next thing that the client gets. A client may have very many of them outstanding, and each is moved several times
+/// until its reply has passed: what only a few of them need is in a box.
 pub(crate) enum Pending {
     /// A reply of this shape.
     Reply { command: &'static str, shape: Shape },
@@ -123,7 +126,12 @@ pub enum Protocol {
 }
 
 /// The policy's shape of a reply, with copies of the names that it needs: it outlives the request.
-pub(crate) type OwnedShape = policy::ReplyShape<OwnedLocation, Box<RequestNames>, Box<Strings>>;
+pub(crate) type OwnedShape = policy::ReplyShape<
+    OwnedLocation,
+    Box<RequestNames>,
+    Box<RecordFields<OwnedLocation, Strings>>,
+    Box<ValuePart<OwnedLocation>>,
+>;
 
 /// The shape of a reply.
 pub(crate) enum Shape {
@@ -171,21 +179,33 @@ impl Shape {
 
     /// Copies the names that a shape needs from the request.
     pub(crate) fn of(
-        shape: policy::ReplyShape,
+        shape: &policy::ReplyShape,
         names: &ProtectedNames,
         arguments: &[&[u8]],
     ) -> Self {
+        let owned =
+            |location: &policy::Location<usize>| location::owned(location.resolve(arguments));
         Self::Values(shape.map(
-            |location| location::owned(location.resolve(arguments)),
+            owned,
             |(), usage| {
                 Box::new(match usage {
                     NamesUse::Each => RequestNames::with_patterns(names, arguments),
                     NamesUse::Any => RequestNames::all(names_of(arguments)),
                 })
             },
-            |fields| {
-                let fields = arguments.get(fields).unwrap_or_default();
-                Box::new(Strings::new(fields.iter().copied()))
+            |of| {
+                let fields = arguments.get(of.fields.clone()).unwrap_or_default();
+                Box::new(RecordFields {
+                    record: owned(&of.record),
+                    fields: Strings::new(fields.iter().copied()),
+                })
+            },
+            |part| {
+                Box::new(ValuePart {
+                    location: owned(&part.location),
+                    start: part.start,
+                    end: part.end,
+                })
             },
         ))
     }
@@ -199,9 +219,10 @@ impl Shape {
             Self::Values(ReplyShape::EachName(names) | ReplyShape::AnyName(names)) => {
                 names.retained_bytes()
             }
-            Self::Values(ReplyShape::EachField(record, fields)) => {
-                location::retained_bytes(record).saturating_add(fields.retained_bytes())
+            Self::Values(ReplyShape::EachField(of)) => {
+                location::retained_bytes(&of.record).saturating_add(of.fields.retained_bytes())
             }
+            Self::Values(ReplyShape::Part(part)) => location::retained_bytes(&part.location),
             Self::ScriptsExist(identifiable) => identifiable.len(),
         }
     }
@@ -227,4 +248,18 @@ pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [
     let positions = policy::table::find(arguments).map(|row| row.names.places(arguments));
     let positions = positions.unwrap_or_default().into_iter();
     positions.map(|position| arguments.get(position).copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_few_replies_need_does_not_make_all_of_them_larger() {
+        let location = size_of::<OwnedLocation>();
+        // The location, its layout and the kind of the shape; then the command.
+        assert_eq!(size_of::<Shape>(), location + 8);
+        assert_eq!(size_of::<Pending>(), location + 24);
+        assert_eq!(size_of::<Pending>(), 112);
+    }
 }

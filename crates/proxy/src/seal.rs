@@ -76,7 +76,7 @@ impl Request<'_> {
     /// Appends what is sent for the request. On an error nothing was appended.
     pub(crate) fn send(
         &self,
-        change: RequestChange,
+        change: &RequestChange,
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
@@ -99,20 +99,23 @@ impl Request<'_> {
                 }
             }
             RequestChange::Replace { command, arguments } => {
-                let arguments = self.arguments.get(arguments).unwrap_or_default();
+                let arguments = self.arguments.get(arguments.clone()).unwrap_or_default();
                 write_request_head(out, arguments.len().saturating_add(1));
                 write_bulk(out, command.as_bytes());
                 for argument in arguments {
                     write_bulk(out, argument);
                 }
             }
-            RequestChange::Seal(mut slots) => {
-                slots.sort_unstable_by_key(|slot| slot.argument);
+            RequestChange::Seal(slots) => {
+                let mut slots = Cow::Borrowed(&slots[..]);
+                if !slots.is_sorted_by_key(|slot| slot.argument) {
+                    slots.to_mut().sort_unstable_by_key(|slot| slot.argument);
+                }
                 let before = out.len();
                 let sent = if self.spans.is_empty() {
-                    self.send_rebuilt(slots, protection, keys, out)
+                    self.send_rebuilt(&slots, protection, keys, out)
                 } else {
-                    self.send_spliced(slots, protection, keys, out)
+                    self.send_spliced(&slots, protection, keys, out)
                 };
                 if let Err(error) = sent {
                     out.truncate(before);
@@ -153,7 +156,7 @@ impl Request<'_> {
     /// Appends the bytes between the values unchanged, and the values sealed. The slots are in order.
     fn send_spliced(
         &self,
-        slots: SmallVec<[ValueSlot; 2]>,
+        slots: &[ValueSlot],
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
@@ -169,7 +172,7 @@ impl Request<'_> {
                 .and_then(|before| self.spans.get(before))
                 .map_or(0, |(_, end)| end.saturating_add(2));
             out.extend_from_slice(self.raw.get(copied..head).unwrap_or_default());
-            self.seal(&slot, protection, keys, |value| write_bulk(out, value))?;
+            self.seal(slot, protection, keys, |value| write_bulk(out, value))?;
             copied = end.saturating_add(2);
         }
         out.extend_from_slice(self.raw.get(copied..).unwrap_or_default());
@@ -179,7 +182,7 @@ impl Request<'_> {
     /// Appends an inline request, which cannot hold an envelope, as an array. The slots are in order.
     fn send_rebuilt(
         &self,
-        slots: SmallVec<[ValueSlot; 2]>,
+        slots: &[ValueSlot],
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,

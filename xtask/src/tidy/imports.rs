@@ -10,6 +10,16 @@ struct Row {
     never: &'static [&'static str],
 }
 
+const NO_IO_NOR_CIPHERS: &[&str] = &[
+    "tokio",
+    "redis",
+    "redb",
+    "aws-lc-rs",
+    "aes-gcm",
+    "aes-siv",
+    "tracing",
+];
+
 const ROWS: &[Row] = &[
     Row {
         short: "core",
@@ -20,54 +30,22 @@ const ROWS: &[Row] = &[
     Row {
         short: "files",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "policy",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "resp",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "metrics",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "page",
@@ -78,28 +56,12 @@ const ROWS: &[Row] = &[
     Row {
         short: "units",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "log-limit",
         ours: &[],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "keys",
@@ -120,15 +82,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "audit-log",
         ours: &["waxseal-core", "waxseal-files"],
-        never: &[
-            "tokio",
-            "redis",
-            "redb",
-            "aws-lc-rs",
-            "aes-gcm",
-            "aes-siv",
-            "tracing",
-        ],
+        never: NO_IO_NOR_CIPHERS,
     },
     Row {
         short: "sessions",

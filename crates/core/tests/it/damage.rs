@@ -1,7 +1,9 @@
 //! Every truncation and every flipped bit of an envelope is refused, and never taken for plain.
 
 use serde::Deserialize;
-use waxseal_core::{Binding, Format, Mode, OpenError, PlainValues, Sealer};
+use waxseal_core::{
+    Binding, EnvelopeRules, EnvelopeVersion, Format, Mode, OpenError, PlainValues, Sealer,
+};
 
 use crate::{KEY, OTHER_KEY, STATE, sealer};
 
@@ -58,16 +60,21 @@ fn every_sealer(key: &str) -> Vec<Sealer> {
 }
 
 fn envelopes() -> Vec<(&'static str, Vec<u8>)> {
-    let seal = |format, armored| {
+    use EnvelopeVersion::{V2, V3};
+    let seal = |format, write, armored| {
+        let accept = V2;
         sealer(KEY, "", Mode::On, format)
+            .rules(EnvelopeRules { write, accept })
             .armored(armored)
             .seal(STATE, place())
             .unwrap()
     };
     vec![
-        ("classic", seal(Format::Classic, false)),
-        ("sealed", seal(Format::Sealed, false)),
-        ("armored", seal(Format::Sealed, true)),
+        ("classic", seal(Format::Classic, V2, false)),
+        ("sealed", seal(Format::Sealed, V2, false)),
+        ("armored", seal(Format::Sealed, V2, true)),
+        ("sealed", seal(Format::Sealed, V3, false)),
+        ("armored", seal(Format::Sealed, V3, true)),
     ]
 }
 
@@ -101,32 +108,73 @@ fn every_flipped_bit_of_the_sealed_format_is_refused_whatever_is_configured() {
 #[test]
 fn every_replaced_byte_of_the_header_is_refused_whatever_is_configured() {
     let sealers = every_sealer(KEY);
-    let envelope = sealers[7].seal(STATE, place()).unwrap();
-    for at in 0..8 {
-        for byte in 0..=u8::MAX {
-            let mut damaged = envelope.clone();
-            damaged[at] = byte;
-            let unchanged = damaged == envelope;
-            let refused = |sealer: &Sealer| is_refused(sealer, &damaged);
-            assert!(
-                unchanged || sealers.iter().all(refused),
-                "byte {at}: {byte}"
-            );
+    for at in [1, 3] {
+        let (_, envelope) = envelopes().remove(at);
+        for at in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut damaged = envelope.clone();
+                damaged[at] = byte;
+                let unchanged = damaged == envelope;
+                let refused = |sealer: &Sealer| is_refused(sealer, &damaged);
+                assert!(
+                    unchanged || sealers.iter().all(refused),
+                    "byte {at}: {byte}"
+                );
+            }
         }
+        // Magic, version and flags are lost, and the id of the key remains.
+        let mut damaged = envelope;
+        damaged[..4].copy_from_slice(b"xxxx");
+        assert!(sealers.iter().all(|it| is_refused(it, &damaged)));
     }
-    // Magic, version and flags are lost, and the id of the key remains.
-    let mut damaged = envelope;
-    damaged[..4].copy_from_slice(b"xxxx");
-    assert!(sealers.iter().all(|it| is_refused(it, &damaged)));
 }
 
 #[test]
 fn an_envelope_that_a_client_read_as_text_and_wrote_back_is_refused() {
     let sealers = every_sealer(KEY);
-    let envelope = sealers[7].seal(STATE, place()).unwrap();
-    let latin: String = envelope.iter().copied().map(char::from).collect();
-    for text in [String::from_utf8_lossy(&envelope).into_owned(), latin] {
-        assert!(sealers.iter().all(|it| is_refused(it, text.as_bytes())));
+    let mut binary: Vec<Vec<u8>> = [1, 3].map(|at| envelopes().remove(at).1).to_vec();
+    let rules = EnvelopeRules {
+        write: EnvelopeVersion::V3,
+        accept: EnvelopeVersion::V2,
+    };
+    let deterministic = sealers[7].clone().rules(rules);
+    for len in [0, 1, 13, 60] {
+        let value = vec![b'm'; len];
+        let member = Binding::member(b"wa:waiting");
+        binary.push(deterministic.seal_deterministic(&value, member).unwrap());
+    }
+    for envelope in binary {
+        let latin: String = envelope.iter().copied().map(char::from).collect();
+        for text in [String::from_utf8_lossy(&envelope).into_owned(), latin] {
+            assert!(sealers.iter().all(|it| is_refused(it, text.as_bytes())));
+        }
+    }
+}
+
+#[test]
+fn short_values_of_applications_are_not_taken_for_deterministic_envelopes() {
+    let sealers = every_sealer(KEY);
+    let tokens = (0..500u32).map(|at| format!("{at:04}-5f2Zq0PmXb7LrT9aWcY1dKgHsJv"));
+    let binary = (0..500u32).map(|at| {
+        let byte = |i: u32| (at.wrapping_mul(2_654_435_761).rotate_left(i) >> 7) as u8;
+        (0..30).map(byte).collect::<Vec<u8>>()
+    });
+    let known = [
+        &b"{\"a\":1,\"b\":[2,3],\"c\":null}"[..],
+        // One of the four bytes is right, or two.
+        b"\xf5abc-binary-value-of-a-client",
+        b"\xf5\x00\x03\x00-binary-value-of-a-client",
+        b"ab\x03\x11-binary-value-of-a-client",
+    ];
+    let known = known.into_iter().map(<[u8]>::to_vec);
+    for value in tokens.map(String::into_bytes).chain(binary).chain(known) {
+        for sealer in &sealers {
+            let opened = sealer.open(&value, place());
+            assert!(
+                opened.is_ok_and(|it| *it.unwrap().value == *value),
+                "{value:x?}"
+            );
+        }
     }
 }
 

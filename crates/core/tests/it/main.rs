@@ -1,9 +1,15 @@
 //! Tests of the public interface of the core.
 
+mod accepted;
 mod damage;
+mod deterministic;
+mod documented;
 mod node;
 mod opening;
+mod oracle;
+mod planted;
 mod sealing;
+mod vectors;
 
 use std::sync::Arc;
 

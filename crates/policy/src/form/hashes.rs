@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
 use crate::argument::{count, is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
-use crate::location::{Layout, ReplyShape};
+use crate::location::{Layout, RecordFields, ReplyShape};
 use crate::refusal::Reason;
 
 /// `HGET name field`.
@@ -167,7 +167,10 @@ fn fields(
 
 fn each_field(request: Request<'_>, first: usize, end: usize) -> Action {
     match request.location(1) {
-        Some(location) => reply(ReplyShape::EachField(location, first..end)),
+        Some(record) => reply(ReplyShape::EachField(RecordFields {
+            record,
+            fields: first..end,
+        })),
         None => Action::Forward,
     }
 }

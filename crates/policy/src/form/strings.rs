@@ -5,7 +5,7 @@ use smallvec::{SmallVec, smallvec};
 use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
 use crate::argument::{count, integer, is, is_any_keyword};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
-use crate::location::{Layout, Location, ReplyShape};
+use crate::location::{Layout, Location, ReplyShape, ValuePart};
 use crate::refusal::Reason;
 
 /// `GET name`, `GETDEL name`.
@@ -123,8 +123,12 @@ pub(super) fn get_range(request: Request<'_>) -> Action {
     let numbers = (integer(arguments, 2), integer(arguments, 3));
     match (request.len(), numbers, request.location(1)) {
         (4, (Some(start), Some(end)), Some(location)) => {
-            let layout = Layout::Range { start, end };
-            replace("GET", 2, ReplyShape::Record(location, layout))
+            let part = ValuePart {
+                location,
+                start,
+                end,
+            };
+            replace("GET", 2, ReplyShape::Part(part))
         }
         _ => Action::Forward,
     }

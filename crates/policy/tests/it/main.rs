@@ -83,17 +83,20 @@ fn reply(shape: &ReplyShape) -> String {
                 Layout::ScannedFields => format!("scanned fields {at}"),
                 Layout::OnlyValues => format!("only values {at}"),
                 Layout::Length => format!("length {at}"),
-                Layout::Range { start, end } => format!("range {start}..={end} {at}"),
             }
         }
         ReplyShape::EachName(()) => "each name".to_owned(),
-        ReplyShape::EachField(record, fields) => {
-            let name = record.name;
-            fields.clone().fold("each".to_owned(), |text, field| {
+        ReplyShape::EachField(of) => {
+            let name = of.record.name;
+            of.fields.clone().fold("each".to_owned(), |text, field| {
                 format!("{text} @{name}/{field}")
             })
         }
         ReplyShape::AnyName(()) => "popped".to_owned(),
+        ReplyShape::Part(part) => {
+            let (start, end) = (part.start, part.end);
+            format!("range {start}..={end} {}", at(part.location))
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 use waxseal_core::UserKey;
 use waxseal_keys::CacheLookup;
 use waxseal_policy::{
-    Action, Decision, Layout, Location, PatternId, ReplyShape, RequestChange, Transform, ValueSlot,
-    decide,
+    Action, Decision, Layout, Location, PatternId, RecordFields, ReplyShape, RequestChange,
+    Transform, ValuePart, ValueSlot, decide,
 };
 use waxseal_resp::{Arguments, Scan};
 
@@ -297,7 +297,11 @@ impl<'a> Search<'_, 'a> {
         }
         match reply {
             ReplyShape::Verbatim => {}
-            ReplyShape::Record(location, _) | ReplyShape::EachField(location, _) => {
+            ReplyShape::Record(location, _)
+            | ReplyShape::EachField(RecordFields {
+                record: location, ..
+            })
+            | ReplyShape::Part(ValuePart { location, .. }) => {
                 self.opening_record(location.pattern, location.name);
             }
             ReplyShape::EachName(()) => {

@@ -7,7 +7,7 @@ use super::errors::{error_code, role_error};
 use super::monitor;
 use super::replies::UnexpectedReply;
 use super::reply_mode::ReplyMode;
-use super::state::{Affinity, ConnectionState};
+use super::state::{Affinity, ConnectionState, ReplyState};
 use crate::pending::{Pending, Protocol, Shape};
 use crate::subscriptions::{is_acknowledgement, is_message, redirects_client};
 
@@ -41,16 +41,19 @@ pub(super) enum Disposition {
 }
 
 impl ConnectionState {
-    /// Identifies the reply that begins with these bytes. `None` if more of it is needed.
+    /// Identifies the reply that begins with these bytes, which is the one under way from here on, and returns its
+    /// disposition. `None` if more of it is needed.
     ///
     /// In this order: pushed messages that are not this client's, messages and acknowledgements of subscriptions, lines
     /// of MONITOR, and then the reply to the request at the front of the queue.
-    pub(super) fn begin(&mut self, bytes: &[u8]) -> Result<Option<CurrentReply>, UnexpectedReply> {
+    pub(super) fn begin(&mut self, bytes: &[u8]) -> Result<Option<Disposition>, UnexpectedReply> {
         let first = bytes.first().copied().unwrap_or_default();
         let is_ok = !matches!(first, b'-' | b'!');
         if first == b'>' && self.affinity == Affinity::Shared {
             // Clients of a lane have asked for no messages.
-            return Ok(Some(CurrentReply::unsolicited(Disposition::Drop)));
+            return Ok(Some(
+                self.receive(CurrentReply::unsolicited(Disposition::Drop)),
+            ));
         }
         if first == b'>' || (first == b'*' && self.may_get_messages()) {
             let word = match first_word(bytes) {
@@ -59,14 +62,14 @@ impl ConnectionState {
                 FirstWord::Other => b"",
             };
             if let Some(current) = self.message(first, word) {
-                return Ok(Some(current));
+                return Ok(Some(self.receive(current)));
             }
         }
         if self.pushes.monitoring && first == b'+' {
             match monitor::line(bytes, self.reply_mode.mode()) {
                 None => return Ok(None),
                 Some(monitor::Line::Report(disposition)) => {
-                    return Ok(Some(CurrentReply::unsolicited(disposition)));
+                    return Ok(Some(self.receive(CurrentReply::unsolicited(disposition))));
                 }
                 Some(monitor::Line::Reply) => {}
             }
@@ -81,12 +84,24 @@ impl ConnectionState {
         self.answered(bytes, error).map(Some)
     }
 
-    /// The reply to the request at the front of the queue, which is an error if it has this code.
+    /// The first bytes of this reply have arrived. Returns its disposition.
+    #[inline]
+    fn receive(&mut self, current: CurrentReply) -> Disposition {
+        let disposition = current.disposition;
+        self.reply = ReplyState::Receiving {
+            current,
+            held: Vec::new(),
+        };
+        disposition
+    }
+
+    /// Begins the reply to the request at the front of the queue, which is an error if it has this code.
+    #[inline]
     fn answered(
         &mut self,
         bytes: &[u8],
         error: Option<&[u8]>,
-    ) -> Result<CurrentReply, UnexpectedReply> {
+    ) -> Result<Disposition, UnexpectedReply> {
         let pending = self.queue.pop_front().ok_or(UnexpectedReply::Pairing)?;
         if let (Some(code), Some(meters)) = (error, self.protection.metered())
             && pending.answers_client()
@@ -105,13 +120,13 @@ impl ConnectionState {
             Disposition::Forward if is_muted => Disposition::Drop,
             disposition => disposition,
         };
-        Ok(CurrentReply {
+        Ok(self.receive(CurrentReply {
             disposition,
             answers: Some(pending),
             is_muted,
             is_ok: error.is_none(),
             aborts: error.is_some_and(|code| EXEC_ABORTS.contains(&code)),
-        })
+        }))
     }
 
     /// The disposition of a reply that begins with this byte, if the client wants it.

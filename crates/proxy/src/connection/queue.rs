@@ -120,6 +120,7 @@ impl ReplyQueue {
     }
 
     /// Bytes that are held for all entries.
+    #[inline]
     pub(super) fn retained_bytes(&self) -> usize {
         let entries = self.entries.len().saturating_mul(size_of::<Pending>());
         self.entry_bytes.saturating_add(entries)

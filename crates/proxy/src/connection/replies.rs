@@ -95,15 +95,18 @@ impl Connection {
                     _ => continue,
                 }
             }
-            let ReplyState::Receiving { current, held } = std::mem::take(&mut self.state.reply)
-            else {
+            let mut reply = std::mem::take(&mut self.state.reply);
+            let ReplyState::Receiving { current, held } = &mut reply else {
                 continue;
             };
             let whole = match held.is_empty() {
                 true => Cow::Borrowed(part),
-                false => Cow::Owned(held),
+                false => Cow::Owned(std::mem::take(held)),
             };
-            if let Some(key_request) = self.state.write_reply(&current, &whole, None, client)? {
+            if let Some(key_request) = self.state.write_reply(current, &whole, None, client)? {
+                let ReplyState::Receiving { current, .. } = reply else {
+                    break;
+                };
                 self.state.reply = ReplyState::Stalled(Box::new(StalledReply {
                     current,
                     whole: whole.into_owned(),
@@ -127,11 +130,11 @@ impl Connection {
     /// it. Returns the number of requests that have their reply now.
     pub(super) fn end_stalled(
         &mut self,
-        current: CurrentReply,
+        mut current: CurrentReply,
         whole: &[u8],
         client: &mut Vec<u8>,
     ) -> Result<usize, UnexpectedReply> {
-        let is_answer = self.state.end(current, whole, client)?;
+        let is_answer = self.state.end(&mut current, whole, client)?;
         self.state.write_local_answers(client);
         self.state.settle();
         Ok(usize::from(is_answer))
@@ -177,18 +180,10 @@ impl ConnectionState {
         &mut self,
         bytes: &[u8],
     ) -> Result<Option<Disposition>, UnexpectedReply> {
-        if let ReplyState::Receiving { current, .. } = &self.reply {
-            return Ok(Some(current.disposition));
+        match &self.reply {
+            ReplyState::Receiving { current, .. } => Ok(Some(current.disposition)),
+            ReplyState::Idle | ReplyState::Stalled(_) => self.begin(bytes),
         }
-        let Some(current) = self.begin(bytes)? else {
-            return Ok(None);
-        };
-        let disposition = current.disposition;
-        self.reply = ReplyState::Receiving {
-            current,
-            held: Vec::new(),
-        };
-        Ok(Some(disposition))
     }
 
     /// The limit for a reply that is held.
@@ -227,20 +222,34 @@ impl ConnectionState {
     }
 
     /// Applies the end of a reply to the connection. Returns true if a request has been answered.
+    #[inline]
     fn end(
         &mut self,
-        current: CurrentReply,
+        current: &mut CurrentReply,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) -> Result<bool, UnexpectedReply> {
+        match &current.answers {
+            // Most replies change nothing.
+            Some(Pending::Reply { .. }) => Ok(true),
+            _ => self.end_with_effect(current, whole, client),
+        }
+    }
+
+    fn end_with_effect(
+        &mut self,
+        current: &mut CurrentReply,
         whole: &[u8],
         client: &mut Vec<u8>,
     ) -> Result<bool, UnexpectedReply> {
         let CurrentReply {
             disposition,
-            answers,
             is_ok,
             aborts,
             is_muted,
-        } = current;
-        let Some(pending) = answers else {
+            ..
+        } = *current;
+        let Some(pending) = current.answers.take() else {
             if disposition == Disposition::Hold {
                 self.pushes.subscriptions.record(whole);
                 client.extend_from_slice(whole);

@@ -184,11 +184,8 @@ impl ConnectionState {
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Step {
-        let Decision {
-            command,
-            action,
-            effect,
-        } = decide(self.protection.names(), request.arguments);
+        let decision = decide(self.protection.names(), request.arguments);
+        let (command, effect) = (decision.command, decision.effect);
         let name = command.unwrap_or("this command");
         if self.script.is_some()
             && let Some(step) = self.finish_script(client)
@@ -217,7 +214,7 @@ impl ConnectionState {
         {
             return step;
         }
-        self.prepare(request, command, (action, effect), upstream, client)
+        self.prepare(request, decision, upstream, client)
     }
 
     /// True if what a request does depends on replies that have not arrived: on whether a transaction is open, or, for
@@ -233,25 +230,24 @@ impl ConnectionState {
     fn prepare(
         &mut self,
         request: &Request<'_>,
-        command: Option<&'static str>,
-        (action, effect): (Action, Effect),
+        mut decision: Decision,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Step {
+        let (command, effect) = (decision.command, decision.effect);
         let name = command.unwrap_or("this command");
-        let action = match effect {
-            Effect::Script => match self.resolve_script(request, action) {
-                Ok(action) => action,
+        if effect == Effect::Script {
+            match self.resolve_script(request, decision.action) {
+                Ok(action) => decision.action = action,
                 Err(answer) => {
                     self.abandon_script(answer, client);
                     return Step::Done;
                 }
-            },
-            _ => action,
-        };
+            }
+        }
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
-            match self.ready(name, request.arguments, &action) {
+            match self.ready(name, request.arguments, &decision.action) {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return Step::Retry(Next::Keys),
                 Ready::Unavailable(answer) => {
@@ -260,20 +256,19 @@ impl ConnectionState {
                 }
             }
         }
-        let action = match self.protection.is_trial() {
-            true => self.trial_action(request, command, action),
-            false => action,
-        };
-        match action {
+        if self.protection.is_trial() {
+            decision.action = self.trial_action(request, command, decision.action);
+        }
+        match &decision.action {
             Action::Script(call) => {
-                return self.run_script(request, name, call, &keys, upstream, client);
+                return self.run_script(request, name, *call, &keys, upstream, client);
             }
             Action::Forward if effect == Effect::None => {
                 upstream.extend_from_slice(request.raw);
                 self.sent(name, Shape::VERBATIM);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
-            Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
+            Action::Refuse(refusal) => self.refuse_by_policy(refusal, request, effect, client),
             Action::Transform(transform) => {
                 let decided = (transform, effect);
                 self.transform(request, name, decided, &keys, upstream, client);
@@ -315,24 +310,25 @@ impl ConnectionState {
         &mut self,
         request: &Request<'_>,
         name: &'static str,
-        (transform, effect): (Transform, Effect),
+        (transform, effect): (&Transform, Effect),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
         let names = self.protection.names();
-        let shape = Shape::of(transform.reply, names, request.arguments);
-        if shape.retained_bytes() > self.limits.request {
+        let shape = Shape::of(&transform.reply, names, request.arguments);
+        let retained_bytes = shape.retained_bytes();
+        if retained_bytes > self.limits.request {
             let reason = (Some(name), OwnReason::TooLarge);
             let answer = answers::request_too_large(name, self.limits.request);
             return self.refuse_here(reason, answer, (request, effect), client);
         }
-        if !self.has_room_in_transaction(shape.retained_bytes()) {
+        if !self.has_room_in_transaction(retained_bytes) {
             let reason = (Some(name), OwnReason::TransactionTooLarge);
             let answer = answers::transaction_too_large();
             return self.refuse_here(reason, answer, (request, effect), client);
         }
-        match request.send(transform.request, &self.protection, keys, upstream) {
+        match request.send(&transform.request, &self.protection, keys, upstream) {
             Ok(()) => {
                 if effect == Effect::Connection {
                     self.affinity.pin();

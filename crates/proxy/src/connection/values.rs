@@ -93,7 +93,7 @@ impl ConnectionState {
         opened.map_err(|_| UnexpectedReply::Pairing)?;
         match opener.values.finish() {
             Ok(findings) => {
-                self.report_findings(command, &findings);
+                self.report_findings(command, findings);
                 Ok(None)
             }
             Err(key_request) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use waxseal_policy::ValuePart;
 use waxseal_resp::{Item, Kind, write_bulk, write_integer};
 
 use super::{OpenFailure, ReplyOpener};
@@ -21,15 +22,14 @@ impl ReplyOpener<'_> {
     }
 
     /// Appends a part of a value.
-    pub(super) fn range(
+    pub(super) fn part(
         &mut self,
         item: Item<'_>,
-        location: &OwnedLocation,
-        (start, end): (i64, i64),
+        part: &ValuePart<OwnedLocation>,
         out: &mut Vec<u8>,
     ) -> Result<(), OpenFailure> {
-        let value = self.whole_value(item, location)?;
-        write_bulk(out, byte_range(&value, start, end));
+        let value = self.whole_value(item, &part.location)?;
+        write_bulk(out, byte_range(&value, part.start, part.end));
         Ok(())
     }
 

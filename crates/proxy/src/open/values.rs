@@ -66,17 +66,17 @@ impl<'a> ValueOpener<'a> {
     }
 
     /// Returns the findings: values that did not open, and decoys that did. `Err` are the keys that are missing.
-    pub(crate) fn finish(self) -> Result<ReplyFindings, Box<KeyRequest>> {
-        match self.key_request {
+    pub(crate) fn finish(&mut self) -> Result<&ReplyFindings, Box<KeyRequest>> {
+        match self.key_request.take() {
             None => {
                 if let Some(meters) = self.protection.metered() {
                     self.outcomes.count(meters);
                     meters.decoys.increment(self.findings.decoys.values());
                 }
-                Ok(self.findings)
+                Ok(&self.findings)
             }
             Some(mut key_request) => {
-                key_request.keep(self.used);
+                key_request.keep(std::mem::take(&mut self.used));
                 Err(key_request)
             }
         }

@@ -88,7 +88,7 @@ impl ConnectionState {
             Ok(findings) => findings,
             Err(key_request) => return Ok(ReadOutcome::Missing(key_request)),
         };
-        self.report_findings(read.command, &findings);
+        self.report_findings(read.command, findings);
         Ok(match opened {
             Err(answer) => ScriptStage::Answer(answer).into(),
             Ok(opened) => ScriptStage::Read(StoredValue {
