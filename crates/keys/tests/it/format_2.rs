@@ -55,7 +55,9 @@ async fn returned(ring: &Ring) -> Ring {
 
 /// A ring with another index key, and the id of that key.
 async fn with_pending(ring: &Ring, custodian: &Arc<dyn Custodian>) -> (Ring, KeyId) {
-    let ring = ring.with_new_index_key(&[custodian.clone()], NOW).await;
+    let ring = ring
+        .with_new_index_key(std::slice::from_ref(custodian), NOW)
+        .await;
     let ring = ring.unwrap();
     let id = ring
         .index_keys_in(IndexKeyState::Pending)

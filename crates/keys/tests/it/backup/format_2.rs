@@ -42,7 +42,10 @@ fn seal(ring: &Ring) -> Vec<u8> {
 /// Asserts that a ring was imported: wrapped by another custodian, it opens both members.
 async fn assert_opens(backup: &Backup, members: &[Vec<u8>; 2]) {
     let other = another_custodian();
-    let imported = backup.wrapped_by(&[other.clone()]).await.unwrap();
+    let imported = backup
+        .wrapped_by(std::slice::from_ref(&other))
+        .await
+        .unwrap();
     let bytes = imported.to_bytes();
     let opened = Ring::open(&bytes, "here", "test", &with(&other), None).await;
     let sealer = sealer(&opened.unwrap());

@@ -52,11 +52,16 @@ async fn a_converted_ring_has_the_same_keys_and_an_index_key_that_writes() {
     let scope = ProtectedScope::new("redis://a", "wa:*");
     let before = new_ring(&custodian).await;
     let before = before
-        .with_protected_scopes(&[scope.clone()])
+        .with_protected_scopes(std::slice::from_ref(&scope))
         .unwrap()
         .unwrap();
     let ring = before
-        .with_format(DocumentFormat::V2, &[custodian.clone()], NOW, NONE)
+        .with_format(
+            DocumentFormat::V2,
+            std::slice::from_ref(&custodian),
+            NOW,
+            NONE,
+        )
         .await
         .unwrap();
     assert_eq!(ring.format(), DocumentFormat::V2);
@@ -214,7 +219,7 @@ async fn the_return_to_format_1_leaves_destroyed_entries_and_nothing_else() {
     });
     let first = converted(&custodian).await;
     let first = first
-        .with_protected_scopes(&[scope.clone()])
+        .with_protected_scopes(std::slice::from_ref(&scope))
         .unwrap()
         .unwrap();
     let (ring, second) = with_pending(&first, &custodian).await;
@@ -243,7 +248,12 @@ async fn the_return_to_format_1_leaves_destroyed_entries_and_nothing_else() {
     );
     // Converted once more, it gets another index key.
     let again = returned
-        .with_format(DocumentFormat::V2, &[custodian.clone()], NOW, NONE)
+        .with_format(
+            DocumentFormat::V2,
+            std::slice::from_ref(&custodian),
+            NOW,
+            NONE,
+        )
         .await
         .unwrap();
     let id = again.writing().unwrap().id;
@@ -327,7 +337,7 @@ async fn settings_that_format_1_cannot_express_keep_format_2() {
         ..ScopeSettings::default()
     });
     let grouped = ring
-        .with_protected_scopes(&[scope.clone()])
+        .with_protected_scopes(std::slice::from_ref(&scope))
         .unwrap()
         .unwrap();
     let back = grouped.with_format(DocumentFormat::V1, &[], NOW, FORCED);

@@ -24,6 +24,8 @@ const CREATED: &str = "created";
 /// Format 1 again, with destroyed entries for the index keys.
 const RETURNED: &str = "returned";
 
+type Edit = fn(&mut Value);
+
 fn vector(name: &str) -> Vec<u8> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/format-2");
     std::fs::read(directory.join(format!("{name}.json"))).unwrap()
@@ -135,7 +137,7 @@ async fn each_contradiction_is_named() {
     let two_ids = "two keys have one id";
     let destroyed = "a destroyed key is there, or another one is not";
     let writing = "not exactly one index key writes";
-    let cases: [(fn(&mut Value), &'static str); 12] = [
+    let cases: [(Edit, &'static str); 12] = [
         (
             |it| it["index_keys"][1]["id"] = it["index_keys"][2]["id"].clone(),
             two_ids,
@@ -184,7 +186,7 @@ async fn each_contradiction_is_named() {
 
 #[tokio::test]
 async fn format_1_has_nothing_of_format_2() {
-    let cases: [fn(&mut Value); 3] = [
+    let cases: [Edit; 3] = [
         |it| {
             remove(it, "index_keys");
             it["protects"] = json!([]);
@@ -219,7 +221,7 @@ fn remove(document: &mut Value, member: &str) {
 
 #[tokio::test]
 async fn what_is_unknown_or_incomplete_is_refused() {
-    let cases: [fn(&mut Value); 11] = [
+    let cases: [Edit; 11] = [
         |it| it["more"] = json!(1),
         |it| it["envelopes"]["more"] = json!(1),
         |it| it["envelopes"]["write"] = json!(4),
@@ -253,7 +255,7 @@ async fn what_is_unknown_or_incomplete_is_refused() {
 
 #[tokio::test]
 async fn nothing_of_format_2_is_changed_without_the_keys() {
-    let cases: [fn(&mut Value); 10] = [
+    let cases: [Edit; 10] = [
         |it| it["envelopes"]["accept"] = json!(2),
         |it| it["envelopes"]["since"] = json!(1),
         |it| remove(it, "before"),

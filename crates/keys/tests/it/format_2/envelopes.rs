@@ -106,7 +106,7 @@ async fn each_gap_of_an_audit_keeps_version_2_accepted() {
     let other = ProtectedScope::new("redis://other", "wb:*");
     let ring = created(&custodian()).await;
     let ring = ring
-        .with_protected_scopes(&[other.clone()])
+        .with_protected_scopes(std::slice::from_ref(&other))
         .unwrap()
         .unwrap();
     let lapsed = NOW + lapse_ms();
@@ -190,7 +190,7 @@ async fn version_2_is_not_written_where_values_exist_in_version_3_alone() {
     };
     let scope = ProtectedScope::new("redis://a", "wa:*").with_settings(settings);
     let ring = ring
-        .with_protected_scopes(&[scope.clone()])
+        .with_protected_scopes(std::slice::from_ref(&scope))
         .unwrap()
         .unwrap();
     for evidence in [NONE, FORCED] {

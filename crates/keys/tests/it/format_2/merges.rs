@@ -53,7 +53,7 @@ async fn a_document_of_format_2_gets_back_the_keys_of_one_of_format_1() {
     let before = new_ring(&custodian).await;
     let found = grown(&in_format_2(&before, &custodian).await, 3);
     let known = before
-        .with_new_key(&[custodian.clone()], NOW)
+        .with_new_key(std::slice::from_ref(&custodian), NOW)
         .await
         .unwrap();
     let lost = known.in_state(KeyState::Pending).next().unwrap().id;
@@ -181,7 +181,7 @@ async fn marks_and_erasures_are_merged_between_formats() {
     let custodian = custodian();
     let before = new_ring(&custodian).await;
     let with_two = before
-        .with_new_key(&[custodian.clone()], NOW)
+        .with_new_key(std::slice::from_ref(&custodian), NOW)
         .await
         .unwrap();
     let id = with_two.in_state(KeyState::Pending).next().unwrap().id;
