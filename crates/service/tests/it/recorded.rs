@@ -1,7 +1,7 @@
 //! What the audit log holds of each command.
 
 use serde_json::{Value, json};
-use waxseal_core::{KeyId, SecretKey};
+use waxseal_core::{EnvelopeVersion, KeyId, SecretKey};
 use waxseal_keys::Split;
 use waxseal_service::audit_log::Operation;
 use waxseal_service::recorded::{self, KeyringOperation};
@@ -27,6 +27,16 @@ fn entry(world: &World, resources: &Resources, operation: &Operation) -> Value {
 
 fn id() -> KeyId {
     SecretKey::from_hex(KEY).unwrap().id()
+}
+
+fn configure(at_once: bool, write_version: Option<EnvelopeVersion>) -> KeyringOperation<'static> {
+    KeyringOperation::Configure {
+        at_once,
+        document_format: None,
+        write_version,
+        accept_version: None,
+        force: false,
+    }
 }
 
 #[test]
@@ -82,8 +92,20 @@ fn a_change_of_a_keyring_is_recorded_with_its_ring_and_what_was_confirmed() {
             json!(["keyring_restore", ring, {"from_elsewhere": true}]),
         ),
         (
-            KeyringOperation::Configure { at_once: true },
+            configure(true, None),
             json!(["keyring_configure", ring, {"at_once": true}]),
+        ),
+        (
+            configure(false, Some(EnvelopeVersion::V3)),
+            json!(["keyring_configure", ring, {"at_once": false, "write_version": 3, "force": false}]),
+        ),
+        (
+            KeyringOperation::Protect("sess:5215512345678"),
+            json!(["keyring_protect", "one record", {"ring": ring}]),
+        ),
+        (
+            KeyringOperation::RotateIndex { now: true },
+            json!(["keyring_rotate_index", ring, {"now": true}]),
         ),
         (
             KeyringOperation::RepairTimes,
