@@ -65,8 +65,8 @@ impl UserKeys {
     /// The keys in this store, sealed under this ring.
     #[must_use]
     pub fn new(store: Arc<dyn UserKeyStore>, ring: LiveRing, bounds: CacheBounds) -> Self {
-        // Whatever versions the ring writes and accepts: the keys of users must open in every process, former
-        // versions included.
+        // Whatever versions values may be in: the keys of users must open in all.
+        // In version 2 whatever the ring says: former versions of Waxseal read them.
         let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed)
             .rules(EnvelopeRules::default())
             .accepting_all();

@@ -47,9 +47,13 @@ impl Upkeep {
             began_ms: self.ring.now_ms(),
             ..Audit::default()
         };
-        for scope in self.all_scopes() {
+        for (index, scope) in self.all_scopes().iter().enumerate() {
             let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
-            let tally = self.pass(&scope, task, true, stop).await?;
+            let tally = self.pass(scope, task, true, stop).await?;
+            // Waxseal's own records stay in version 2.
+            if index < self.scopes.len() {
+                count_by_version(&tally, &mut audit.versions);
+            }
             audit.unseen += tally.unseen;
             audit.classic |= scope.sealer.written_format() == Format::Classic
                 || tally.count(|class| matches!(class, Class::Classic(_))) > 0;
@@ -87,7 +91,7 @@ impl Upkeep {
                 sealer: sealer.clone(),
                 users: None,
             };
-            let task = Arc::new(AuditQuarantine::new(sealer.accepting_all()));
+            let task = Arc::new(AuditQuarantine::new(sealer));
             let tally = self.pass(&quarantine, task, true, stop).await?;
             // A value that could not be read may be under any key.
             audit.unseen += tally.unseen;
@@ -101,7 +105,7 @@ impl Upkeep {
         let internal = self.internal.iter().map(|(store, pattern)| ScopeHandle {
             store: store.clone(),
             pattern: pattern.clone(),
-            // Former versions must read them whatever the ring writes.
+            // In version 2 whatever the ring says: former versions of Waxseal read them.
             sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed)
                 .rules(EnvelopeRules::default())
                 .accepting_all(),
@@ -151,6 +155,13 @@ impl Upkeep {
             return Err(UpkeepError::Stopped);
         }
         Ok(report.position.counts())
+    }
+}
+
+/// Adds the values by the version of what is stored.
+fn count_by_version(tally: &Tally, by_version: &mut BTreeMap<String, u64>) {
+    for (version, values) in &tally.versions {
+        *by_version.entry(version.as_str().to_owned()).or_default() += values;
     }
 }
 
