@@ -61,6 +61,7 @@ impl Sealer {
 
     /// Seals a value in any mode.
     pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         let rules = self.rules_under(ring);
@@ -87,6 +88,7 @@ impl Sealer {
         value: &[u8],
         binding: Binding<'_>,
     ) -> Result<Vec<u8>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
@@ -100,6 +102,7 @@ impl Sealer {
         value: &[u8],
         binding: Binding<'_>,
     ) -> Result<Vec<Vec<u8>>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
