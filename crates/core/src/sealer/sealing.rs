@@ -77,7 +77,7 @@ impl Sealer {
                 return Err(SealError::NotAccepted { written });
             }
         }
-        self.seal_as(ring, written, self.armored, value, binding)
+        self.seal_as(ring, written, self.armored, value, &binding)
     }
 
     /// Seals a value in any mode so that equal values with equal bindings give equal bytes: for values that are looked
@@ -92,7 +92,7 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
-        self.seal_as(ring, Written::Deterministic, self.armored, value, binding)
+        self.seal_as(ring, Written::Deterministic, self.armored, value, &binding)
     }
 
     /// The deterministic envelopes of a value under every key that opens, the one under the writing key first: a value
@@ -106,7 +106,7 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
-        let first = self.deterministic_key(ring, binding)?;
+        let first = self.deterministic_key(ring, &binding)?;
         let first_of_ring = (!first.is_user_key).then_some(first.id);
         let mut keys = vec![first];
         if let (Some(ring), Some(of_use)) = (ring, KeyUse::of_kind(binding.kind())) {
@@ -120,7 +120,7 @@ impl Sealer {
             }));
         }
         let forms = keys.iter().map(|key| {
-            let envelope = seal_deterministic(key, value, place(ring, binding))?;
+            let envelope = seal_deterministic(key, value, place(ring, &binding))?;
             Ok(armored_if(self.armored, envelope))
         });
         forms.collect()
@@ -143,13 +143,14 @@ impl Sealer {
         }
     }
 
+    #[inline]
     pub(super) fn seal_as(
         &self,
         ring: Option<&Keyring>,
         written: Written,
         armored: bool,
         value: &[u8],
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<Vec<u8>, SealError> {
         let place = place(ring, binding);
         let envelope = match (written, self.user.as_deref()) {
@@ -182,7 +183,7 @@ impl Sealer {
     pub(super) fn deterministic_id(
         &self,
         ring: Option<&Keyring>,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<KeyId, SealError> {
         self.deterministic_key(ring, binding).map(|key| key.id)
     }
@@ -190,7 +191,7 @@ impl Sealer {
     fn deterministic_key<'k>(
         &'k self,
         ring: Option<&'k Keyring>,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<DeterministicKey<'k>, SealError> {
         match self.user.as_deref() {
             Some(UserKey(UserKeyState::Erased { .. })) => Err(SealError::Erased),
@@ -222,7 +223,8 @@ fn armored_if(armored: bool, envelope: Vec<u8>) -> Vec<u8> {
 }
 
 /// The place of this binding under this keyring.
-pub(super) fn place<'p>(ring: Option<&'p Keyring>, binding: Binding<'p>) -> Place<'p> {
+#[inline]
+pub(super) fn place<'p>(ring: Option<&'p Keyring>, binding: &'p Binding<'p>) -> Place<'p> {
     Place {
         binding,
         domain: ring.map_or(&[], Keyring::domain),
