@@ -25,7 +25,7 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         let seal = |written, armored, binding| {
-            self.seal_as(ring, written, armored, &opened.value, binding)
+            self.seal_as(ring, written, armored, &opened.value, &binding)
                 .map(ResealOutcome::Replaced)
                 .map_err(ResealError::Seal)
         };
@@ -34,7 +34,7 @@ impl Sealer {
         {
             let (written, binding) = self.successor(ring, header, binding);
             let will_be_armored = armored || self.armored;
-            if armored == will_be_armored && self.header(ring, written, binding)? == Some(header) {
+            if armored == will_be_armored && self.header(ring, written, &binding)? == Some(header) {
                 return Ok(ResealOutcome::Current);
             }
             return seal(written, will_be_armored, binding);
@@ -76,7 +76,7 @@ impl Sealer {
         &self,
         ring: Option<&Keyring>,
         written: Written,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<Option<Header>, SealError> {
         let sealing_id = match &self.user {
             Some(user) => user.id(),
