@@ -6,6 +6,7 @@ use aes_gcm::aead::consts::U16;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, Key, Nonce as Iv, Tag};
+use aes_siv::siv::Aes256Siv;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, UnboundCipherKey};
 use base64_simd::STANDARD;
@@ -72,8 +73,8 @@ pub(crate) struct SealedByHand {
 }
 
 impl SealedByHand {
-    /// Under this key and header, bound to the record of this name.
-    pub(crate) fn new(key: &[u8; 32], header: &[u8], name: &[u8]) -> Self {
+    /// Under this key, with this associated data, which begins with the header.
+    pub(crate) fn new(key: &[u8; 32], associated_data: Vec<u8>) -> Self {
         let unbound = UnboundCipherKey::new(&AES_256, key).expect("32 bytes");
         let block_cipher = EncryptingKey::ecb(unbound).expect("a key");
         let mut subkey = [0; 16];
@@ -86,10 +87,6 @@ impl SealedByHand {
             block[1] ^= counter;
             block[2] ^= b'X';
         }
-        let mut associated_data = header.to_vec();
-        let len = u32::try_from(name.len()).expect("a short name");
-        associated_data.extend_from_slice(&len.to_be_bytes());
-        associated_data.extend_from_slice(name);
         Self {
             block_cipher,
             blocks,
@@ -144,6 +141,57 @@ impl SealedByHand {
         let key = UnboundKey::new(&AES_256_GCM, &derived).expect("32 bytes");
         let nonce = Nonce::try_assume_unique_for_key(&nonce[12..]).expect("12 bytes");
         (LessSafeKey::new(key), nonce)
+    }
+}
+
+/// Deterministic envelopes with the library's AES-SIV as a whole.
+pub(crate) struct DeterministicByHand {
+    key: [u8; 64],
+    siv: Aes256Siv,
+    associated_data: Vec<u8>,
+}
+
+impl DeterministicByHand {
+    /// Under this key, with this associated data, which begins with the header.
+    pub(crate) fn new(key: [u8; 64], associated_data: Vec<u8>) -> Self {
+        Self {
+            key,
+            siv: Aes256Siv::new(&key.into()),
+            associated_data,
+        }
+    }
+
+    /// Prepares the key again.
+    pub(crate) fn prepare(&mut self) {
+        self.siv = Aes256Siv::new(&self.key.into());
+    }
+
+    pub(crate) fn seal(&mut self, value: &[u8]) -> Vec<u8> {
+        let mut envelope = Vec::with_capacity(HEADER + TAG + value.len());
+        envelope.extend_from_slice(&self.associated_data[..HEADER]);
+        envelope.extend_from_slice(&[0; TAG]);
+        envelope.extend_from_slice(value);
+        let ciphertext = &mut envelope[HEADER + TAG..];
+        let iv = self
+            .siv
+            .encrypt_inout_detached([&self.associated_data], ciphertext.into())
+            .expect("one header");
+        envelope[HEADER..HEADER + TAG].copy_from_slice(&iv);
+        envelope
+    }
+
+    pub(crate) fn open(&mut self, envelope: &[u8]) -> Vec<u8> {
+        let (iv, ciphertext) = envelope[HEADER..].split_at(TAG);
+        let iv: [u8; TAG] = iv.try_into().expect("16 bytes");
+        let mut value = ciphertext.to_vec();
+        self.siv
+            .decrypt_inout_detached(
+                [&self.associated_data],
+                value.as_mut_slice().into(),
+                &iv.into(),
+            )
+            .expect("it matches");
+        value
     }
 }
 

@@ -13,15 +13,22 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, Form, Format, Keyring, Mode, Sealer, SecretKey, UserKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
+use waxseal_core::{
+    Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Keyring, Mode, Sealer, SecretKey,
+    UserKey,
+};
 
-use by_hand::{ClassicByHand, Limit, SealedByHand};
+use by_hand::{ClassicByHand, DeterministicByHand, Limit, SealedByHand};
 use node::Node;
-use rounds::{Case, Operation, Side, SideName};
+use rounds::{Case, Envelope, Operation, Side, SideName};
 
 /// Lengths of the values.
 const SIZES: [usize; 5] = [64, 256, 1024, 4 * 1024, 64 * 1024];
+/// Lengths of members and names.
+const SHORT_SIZES: [usize; 3] = [16, 64, 256];
 const NAME: &[u8] = b"wa:5215512345678";
+const DOMAIN: &[u8] = b"production";
 
 fn main() {
     let bench = Bench::new();
@@ -30,6 +37,12 @@ fn main() {
         for operation in [Operation::Seal, Operation::Open] {
             cases.push(bench.classic(operation, size));
             cases.push(bench.sealed(operation, size));
+            cases.push(bench.version_3(operation, size));
+        }
+    }
+    for size in SHORT_SIZES {
+        for operation in [Operation::Seal, Operation::Open] {
+            cases.push(bench.deterministic(operation, size));
         }
     }
     println!(
@@ -55,7 +68,8 @@ impl Bench {
     fn new() -> Self {
         let key = rand::random();
         let secret = SecretKey::from_bytes(&key).expect("random bytes are a key");
-        let ring = Arc::new(Keyring::new(secret).expect("one key is a ring"));
+        let ring = Keyring::new(secret).expect("one key is a ring");
+        let ring = Arc::new(ring.with_domain(DOMAIN));
         let ring = Sealer::new(ring, Mode::Required, Format::Sealed);
         let of_user = SecretKey::generate().expect("randomness");
         let of_user = UserKey::live(of_user.id(), &of_user).expect("a key");
@@ -108,7 +122,7 @@ impl Bench {
             }
         }
         Case {
-            format: Format::Classic,
+            envelope: Envelope::Classic,
             operation,
             size,
             sides,
@@ -119,7 +133,7 @@ impl Bench {
         let value = state(size);
         let (ring, user) = (self.ring.clone(), self.user.clone());
         let stored = seal(&ring, &value);
-        let hand = SealedByHand::new(&self.key, &stored[..8], NAME);
+        let hand = SealedByHand::new(&self.key, [&stored[..8], &part(NAME)].concat());
         assert_opens(&ring, &hand.seal(&value), &value);
         assert_eq!(hand.open(&stored), value);
         let limit = Limit::new(&self.key);
@@ -148,12 +162,141 @@ impl Bench {
             }
         };
         Case {
-            format: Format::Sealed,
+            envelope: Envelope::Version2,
             operation,
             size,
             sides,
         }
     }
+
+    fn version_3(&self, operation: Operation, size: usize) -> Case {
+        let value = state(size);
+        let version_2 = self.ring.clone();
+        let (ring, user) = (with_version_3(&self.ring), with_version_3(&self.user));
+        let stored = seal(&ring, &value);
+        let hand = SealedByHand::new(&self.key, associated_data(&stored, 1));
+        assert_opens(&ring, &hand.seal(&value), &value);
+        assert_eq!(hand.open(&stored), value);
+        let of_version_2 = seal(&version_2, &value);
+        let of_user = seal(&user, &value);
+
+        let sides = match operation {
+            Operation::Seal => {
+                let (v1, v2, v3) = (value.clone(), value.clone(), value.clone());
+                vec![
+                    Side::new(SideName::ByHand, move || hand.seal(black_box(&value))),
+                    Side::new(SideName::Sealer, move || seal(&ring, black_box(&v1))),
+                    Side::new(SideName::Version2, move || seal(&version_2, black_box(&v2))),
+                    Side::new(SideName::UserKey, move || seal(&user, black_box(&v3))),
+                ]
+            }
+            Operation::Open => {
+                let by_hand = stored.clone();
+                vec![
+                    Side::new(SideName::ByHand, move || hand.open(black_box(&by_hand))),
+                    Side::new(SideName::Sealer, move || open(&ring, black_box(&stored))),
+                    Side::new(SideName::Version2, move || {
+                        open(&version_2, black_box(&of_version_2))
+                    }),
+                    Side::new(SideName::UserKey, move || open(&user, black_box(&of_user))),
+                ]
+            }
+        };
+        Case {
+            envelope: Envelope::Version3,
+            operation,
+            size,
+            sides,
+        }
+    }
+
+    fn deterministic(&self, operation: Operation, size: usize) -> Case {
+        let value = state(256)[..size].to_vec();
+        let ring = with_version_3(&self.ring);
+        let seal = |value: &[u8]| {
+            let sealed = ring.seal_deterministic(value, Binding::member(NAME));
+            sealed.expect("the key seals")
+        };
+        let stored = seal(&value);
+        let key = member_key(&self.key);
+        let by_hand = || DeterministicByHand::new(key, associated_data(&stored, 4));
+        let (mut kept, mut prepared) = (by_hand(), by_hand());
+        assert_eq!(kept.seal(&value), stored);
+        assert_eq!(kept.open(&stored), value);
+
+        let ring = ring.clone();
+        let sides = match operation {
+            Operation::Seal => {
+                let (v1, v2) = (value.clone(), value.clone());
+                vec![
+                    Side::new(SideName::ByHand, move || kept.seal(black_box(&value))),
+                    Side::new(SideName::Sealer, move || {
+                        let sealed = ring.seal_deterministic(black_box(&v1), Binding::member(NAME));
+                        sealed.expect("the key seals")
+                    }),
+                    Side::new(SideName::PreparedEachTime, move || {
+                        prepared.prepare();
+                        prepared.seal(black_box(&v2))
+                    }),
+                ]
+            }
+            Operation::Open => {
+                let (s1, s2) = (stored.clone(), stored.clone());
+                vec![
+                    Side::new(SideName::ByHand, move || kept.open(black_box(&s1))),
+                    Side::new(SideName::Sealer, move || {
+                        let opened = ring.open(black_box(&stored), Binding::member(NAME));
+                        let opened = opened.expect("it opens").expect("it is not empty");
+                        opened.value.into_owned()
+                    }),
+                    Side::new(SideName::PreparedEachTime, move || {
+                        prepared.prepare();
+                        prepared.open(black_box(&s2))
+                    }),
+                ]
+            }
+        };
+        Case {
+            envelope: Envelope::Deterministic,
+            operation,
+            size,
+            sides,
+        }
+    }
+}
+
+fn with_version_3(sealer: &Sealer) -> Sealer {
+    sealer.clone().rules(EnvelopeRules {
+        write: EnvelopeVersion::V3,
+        accept: EnvelopeVersion::V3,
+    })
+}
+
+/// The associated data of an envelope of version 3 of this kind, bound to the record.
+fn associated_data(envelope: &[u8], kind: u8) -> Vec<u8> {
+    [&envelope[..8], &[kind], &part(DOMAIN), &part(NAME)].concat()
+}
+
+/// Length and bytes of a part of associated data.
+fn part(bytes: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(bytes.len()).expect("a short name");
+    [&len.to_be_bytes(), bytes].concat()
+}
+
+/// The key of AES-SIV for members that is derived from a data key.
+fn member_key(key: &[u8; 32]) -> [u8; 64] {
+    struct Length;
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            64
+        }
+    }
+    let mut derived = [0; 64];
+    Prk::new_less_safe(HKDF_SHA256, key)
+        .expand(&[b"waxseal index key v1 member"], Length)
+        .and_then(|output| output.fill(&mut derived))
+        .expect("a short output");
+    derived
 }
 
 fn seal(sealer: &Sealer, value: &[u8]) -> Vec<u8> {

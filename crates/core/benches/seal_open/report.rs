@@ -1,8 +1,6 @@
 //! The tables of the report, and the checks of limits.
 
-use waxseal_core::Format;
-
-use crate::rounds::{Case, Operation, SideName, Spread};
+use crate::rounds::{Case, Envelope, Operation, SideName, Spread};
 
 /// The maximum ratio of `Sealer` to the primitive called by hand.
 const BY_HAND_BAR: f64 = 1.15;
@@ -10,21 +8,25 @@ const BY_HAND_BAR: f64 = 1.15;
 const NODE_BAR: f64 = 8.0;
 /// The maximum ratio of the key of a user to the ring.
 const USER_KEY_BAR: f64 = 1.25;
-/// The minimum length of values for the limits: fixed costs dominate below it.
+/// The maximum ratio of version 3 to version 2.
+const VERSION_3_BAR: f64 = 1.05;
+/// The minimum length of values for the limits of envelopes with a nonce: fixed costs dominate below it.
 const SHORTEST_OF_BARS: usize = 256;
 
 pub(crate) fn print(cases: &[Case]) {
-    for (format, operation) in [
-        (Format::Classic, Operation::Seal),
-        (Format::Classic, Operation::Open),
-        (Format::Sealed, Operation::Seal),
-        (Format::Sealed, Operation::Open),
+    for envelope in [
+        Envelope::Classic,
+        Envelope::Version2,
+        Envelope::Version3,
+        Envelope::Deterministic,
     ] {
-        println!("\n{}, {format} format", verb(operation));
-        println!("{}", header(format));
-        for case in cases {
-            if case.format == format && case.operation == operation {
-                println!("{}", row(case));
+        for operation in [Operation::Seal, Operation::Open] {
+            println!("\n{}, {envelope}", verb(operation));
+            println!("{}", header(envelope));
+            for case in cases {
+                if case.envelope == envelope && case.operation == operation {
+                    println!("{}", row(case));
+                }
             }
         }
     }
@@ -32,20 +34,22 @@ pub(crate) fn print(cases: &[Case]) {
     print_bars(cases);
 }
 
-fn header(format: Format) -> String {
+fn header(envelope: Envelope) -> String {
     let front = format!(
         "{:>8}  {:>9}  {:>9}  {:<20}",
         "value", "by hand", "Sealer", "Sealer/by hand"
     );
-    match format {
-        Format::Classic => format!(
+    match envelope {
+        Envelope::Classic => format!(
             "{front}  {:>9}  {:<20}  {:>10}  Node/Sealer",
             "Node text", "Node/Sealer", "Node bytes"
         ),
-        Format::Sealed => format!(
+        Envelope::Version2 => format!(
             "{front}  {:<20}  {:>9}  Sealer/limit",
             "user/ring key", "limit"
         ),
+        Envelope::Version3 => format!("{front}  {:<20}  version 3/2", "user/ring key"),
+        Envelope::Deterministic => format!("{front}  prepared each time/by hand"),
     }
 }
 
@@ -57,19 +61,28 @@ fn row(case: &Case) -> String {
         time(case, SideName::Sealer),
         ratio(case, SideName::Sealer, SideName::ByHand),
     );
-    match case.format {
-        Format::Classic => format!(
+    match case.envelope {
+        Envelope::Classic => format!(
             "{front}  {}  {}   {}  {}",
             time(case, SideName::NodeText),
             ratio(case, SideName::NodeText, SideName::Sealer),
             time(case, SideName::NodeBytes),
             ratio(case, SideName::NodeBytes, SideName::Sealer),
         ),
-        Format::Sealed => format!(
+        Envelope::Version2 => format!(
             "{front}  {}  {}  {}",
             ratio(case, SideName::UserKey, SideName::Sealer),
             time(case, SideName::Limit),
             ratio(case, SideName::Sealer, SideName::Limit),
+        ),
+        Envelope::Version3 => format!(
+            "{front}  {}  {}",
+            ratio(case, SideName::UserKey, SideName::Sealer),
+            ratio(case, SideName::Sealer, SideName::Version2),
+        ),
+        Envelope::Deterministic => format!(
+            "{front}  {}",
+            ratio(case, SideName::PreparedEachTime, SideName::ByHand),
         ),
     }
 }
@@ -89,10 +102,9 @@ fn ratio(case: &Case, side: SideName, over: SideName) -> String {
 }
 
 fn print_bars(cases: &[Case]) {
-    let long: Vec<&Case> = cases
-        .iter()
-        .filter(|case| case.size >= SHORTEST_OF_BARS)
-        .collect();
+    let is_long =
+        |case: &&Case| case.size >= SHORTEST_OF_BARS || case.envelope == Envelope::Deterministic;
+    let long: Vec<&Case> = cases.iter().filter(is_long).collect();
     for operation in [Operation::Seal, Operation::Open] {
         let worst = worst(&long, |case| {
             let ratio = case.ratio(SideName::Sealer, SideName::ByHand)?;
@@ -106,6 +118,11 @@ fn print_bars(cases: &[Case]) {
     });
     let what = format!("a user's key <= {USER_KEY_BAR} x the ring's");
     print_bar(&what, worst_user, |ratio| ratio - USER_KEY_BAR);
+    let worst_version_3 = worst(&long, |case| {
+        Some(case.ratio(SideName::Sealer, SideName::Version2)?.median)
+    });
+    let what = format!("version 3 <= {VERSION_3_BAR} x version 2");
+    print_bar(&what, worst_version_3, |ratio| ratio - VERSION_3_BAR);
     for (node, kind) in [
         (SideName::NodeText, "text to text"),
         (SideName::NodeBytes, "bytes to bytes"),
@@ -141,7 +158,7 @@ fn print_bar(what: &str, worst: Option<(f64, &Case)>, missing: impl Fn(f64) -> f
     println!(
         "bar: {what}: {outcome} (worst {figure:.2}: {}, {}, {})",
         verb(case.operation),
-        case.format,
+        case.envelope,
         length(case.size),
     );
 }

@@ -1,10 +1,9 @@
 //! Alternating measurement: every round runs every side of every case for a fixed number of operations, in short turns
 //! that alternate between the sides, and records the time of one operation.
 
+use std::fmt;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-
-use waxseal_core::Format;
 
 /// The number of measurements.
 pub(crate) const ROUNDS: usize = 15;
@@ -16,12 +15,21 @@ pub(crate) const TURN: Duration = Duration::from_millis(2);
 /// The time in which the number of operations of a side is determined.
 const TRIAL: Duration = Duration::from_millis(5);
 
-/// One format, operation and size, as several sides do it.
+/// One kind of envelope, operation and size, as several sides do it.
 pub(crate) struct Case {
-    pub(crate) format: Format,
+    pub(crate) envelope: Envelope,
     pub(crate) operation: Operation,
     pub(crate) size: usize,
     pub(crate) sides: Vec<Side>,
+}
+
+/// The kind of envelope.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    Classic,
+    Version2,
+    Version3,
+    Deterministic,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub(crate) enum SideName {
     ByHand,
     Sealer,
     UserKey,
+    /// `Sealer` with version 2.
+    Version2,
+    /// The library of AES-SIV by hand, with the key prepared for each call.
+    PreparedEachTime,
     Limit,
     /// Node, from text to text.
     NodeText,
@@ -151,5 +163,16 @@ pub(crate) fn run(cases: &mut [Case]) {
             }
             case.sides.iter_mut().for_each(Side::end_round);
         }
+    }
+}
+
+impl fmt::Display for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classic => "classic format",
+            Self::Version2 => "sealed format, version 2",
+            Self::Version3 => "sealed format, version 3",
+            Self::Deterministic => "deterministic",
+        })
     }
 }

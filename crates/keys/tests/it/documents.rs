@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use waxseal_keys::{DocumentError, KeyState, Ring, RingError};
+use waxseal_keys::{DocumentError, KeyState, Ring, RingError, Settings};
 
-use crate::rings::{SECRET, fixed_custodian, with};
+use crate::rings::{NOW, SECRET, fixed_custodian, with};
 
 fn vector(name: &str) -> Vec<u8> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
@@ -54,6 +54,50 @@ async fn a_document_without_white_space_is_the_same_ring() {
     let compact = serde_json::to_vec(&document).unwrap();
     assert!(compact.len() < vector("good").len());
     assert_eq!(open(&compact).await.unwrap().to_bytes(), vector("good"));
+}
+
+/// `lowered-times` is `good` after its times were lowered: `before` holds the longer ones while they still apply.
+#[tokio::test]
+async fn a_document_with_times_from_before_they_were_lowered_opens_and_round_trips() {
+    let bytes = vector("lowered-times");
+    let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let expected = serde_json::json!({
+        "propagation_ms": 7_200_000,
+        "refresh_ms": 60_000,
+        "rest_ms": 604_800_000,
+        "until": NOW + 7 + 604_800_000,
+    });
+    assert_eq!(document["before"], expected);
+    let ring = open(&bytes).await.unwrap();
+    assert_eq!(ring.to_bytes(), bytes);
+    let until = ring.longer_times_until().unwrap();
+    let times = |settings: Settings| {
+        (
+            settings.propagation_ms,
+            settings.refresh_ms,
+            settings.retention_ms,
+        )
+    };
+    let longer = times(ring.effective_settings(until - 1));
+    assert_eq!(longer, (7_200_000, 60_000, 604_800_000));
+    let lowered = times(ring.effective_settings(until));
+    assert_eq!(lowered, (3_600_000, 30_000, 259_200_000));
+
+    // It is what the change writes, and the times are authenticated.
+    let good = open(&vector("good")).await.unwrap();
+    let mut settings = good.settings().clone();
+    (settings.propagation_ms, settings.refresh_ms) = (3_600_000, 30_000);
+    settings.retention_ms = 259_200_000;
+    let changed = good.with_settings(settings, NOW + 7, false).unwrap();
+    assert_eq!(changed.to_bytes(), bytes);
+    let mut shortened = document;
+    shortened["before"]["until"] = NOW.into();
+    let error = open(&serde_json::to_vec(&shortened).unwrap()).await.err();
+    let expected = RingError::Document {
+        location: "here".to_owned(),
+        error: DocumentError::Mac,
+    };
+    assert_eq!(error, Some(expected));
 }
 
 #[tokio::test]

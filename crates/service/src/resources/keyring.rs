@@ -94,7 +94,7 @@ impl Resources {
         open_with(keyring, custodians, opens_compromised).await
     }
 
-    /// Opens all custodians of a keyring anew, to wrap keys.
+    /// Opens all custodians of a keyring, to wrap keys. None is shared with [`custodians`](Self::custodians).
     pub fn all_custodians(
         &self,
         keyring: &KeyringConfiguration,
@@ -104,7 +104,7 @@ impl Resources {
         keyring.urls().iter().map(open).collect()
     }
 
-    /// Opens each custodian of a keyring anew, without a request to it.
+    /// Opens each custodian of a keyring, without a request to it. None is shared either.
     #[must_use]
     pub fn each_custodian(
         &self,

@@ -162,34 +162,38 @@ async fn a_list_that_was_interrupted_is_continued_by_the_same_command() {
     let report = run(&resources, &world, ListOptions::default()).await;
     assert_eq!(report.count(Outcome::AlreadyErased), 3);
 
-    // Each erasure is an operation: it begins with the line, and ends with the hash.
+    assert_recorded(&world, &resources, [hash(ANA), hash(BEA), hash(EVA)]);
+    let log = fs::read_to_string(world.path("audit.jsonl")).unwrap();
+    assert!(![ANA, BEA, EVA].iter().any(|user| log.contains(user)));
+}
+
+/// Each erasure is an operation: it begins with the line, and ends with the hash of the user.
+fn assert_recorded(world: &World, resources: &Resources, [ana, bea, eva]: [String; 3]) {
     let begun = |line: usize| {
         let store = resources.configuration.store.location();
         json!(["begun", {"store": store, "line": line}])
     };
-    let ended = |outcome: &str, user: &str, erasure: u32, deleted: u64, error: Value| {
+    let ended = |outcome: &str, hash: &str, erasure: u32, deleted: u64, error: Value| {
         let mut details =
-            json!({"user_hash": hash(user), "erasure": erasure, "records_deleted": deleted});
+            json!({"user_hash": hash, "erasure": erasure, "records_deleted": deleted});
         if !error.is_null() {
             details["error"] = error;
         }
         json!([outcome, details])
     };
     assert_eq!(
-        recorded(&world),
+        recorded(world),
         [
             begun(1),
-            ended("done", ANA, 1, 1, Value::Null),
+            ended("done", &ana, 1, 1, Value::Null),
             begun(3),
-            ended("failed", BEA, 1, 1, json!("failed")),
+            ended("failed", &bea, 1, 1, json!("failed")),
             begun(3),
-            ended("done", BEA, 2, 0, Value::Null),
+            ended("done", &bea, 2, 0, Value::Null),
             begun(4),
-            ended("done", EVA, 1, 1, Value::Null),
+            ended("done", &eva, 1, 1, Value::Null),
         ]
     );
-    let log = fs::read_to_string(world.path("audit.jsonl")).unwrap();
-    assert!(![ANA, BEA, EVA].iter().any(|user| log.contains(user)));
 }
 
 #[tokio::test]

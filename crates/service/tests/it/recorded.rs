@@ -85,6 +85,18 @@ fn a_change_of_a_keyring_is_recorded_with_its_ring_and_what_was_confirmed() {
             KeyringOperation::Configure { at_once: true },
             json!(["keyring_configure", ring, {"at_once": true}]),
         ),
+    ] {
+        let operation = recorded::keyring(&resources, operation).unwrap();
+        assert_eq!(entry(&world, &resources, &operation), expected);
+    }
+}
+
+#[test]
+fn repairs_and_released_records_are_recorded_and_no_name_of_a_record() {
+    let world = World::with_keyring(PROTECTED);
+    let resources = resources(&world);
+    let ring = format!("file:{}", world.path("keyring.json").display());
+    for (operation, expected) in [
         (
             KeyringOperation::RepairTimes,
             json!(["keyring_repair_times", ring, {}]),
@@ -97,7 +109,6 @@ fn a_change_of_a_keyring_is_recorded_with_its_ring_and_what_was_confirmed() {
             KeyringOperation::Release("sess:*"),
             json!(["keyring_release", "sess:*", {"ring": ring}]),
         ),
-        // The name of a record is not recorded.
         (
             KeyringOperation::Release("sess:5215512345678"),
             json!(["keyring_release", "one record", {"ring": ring}]),
