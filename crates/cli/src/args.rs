@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use waxseal_core::Format;
+use waxseal_core::{EnvelopeVersion, Format};
 use waxseal_service::configuration::Flags;
 
 use crate::logging;
@@ -368,4 +368,8 @@ pub(crate) enum QuarantineCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+/// Reads a version of the sealed format.
+fn version(text: &str) -> Result<EnvelopeVersion, String> {
+    text.parse().map_err(|_| "it is 2 or 3".to_owned())
 }

@@ -48,15 +48,15 @@ impl<'a> Binding<'a> {
         Self::of_kind(Kind::String, name)
     }
 
-    /// The binding of a stored value: to its record, and to its field if the record is a hash. An element of a list is
-    /// bound to the record only, since elements move.
+    /// The binding of a stored value: one field of a hash, any element of a list, or the whole of a string.
     ///
     /// Whatever seals or opens values of records takes their binding from here.
     #[inline]
     #[must_use]
-    pub fn of_value(record: &'a [u8], field: Option<&'a [u8]>) -> Self {
+    pub fn of_value(record: &'a [u8], field: Option<&'a [u8]>, is_element: bool) -> Self {
         match field {
             Some(field) => Self::field(record, field),
+            None if is_element => Self::element(record),
             None => Self::record(record),
         }
     }
@@ -114,6 +114,10 @@ impl<'a> Binding<'a> {
             group: Some(Group { id, seals }),
             ..self
         }
+    }
+
+    pub(crate) fn names_group(&self) -> bool {
+        self.group.is_some()
     }
 
     /// The kind of the value.
@@ -336,13 +340,15 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_bound_to_its_record_and_to_its_field_in_a_hash() {
+    fn a_value_is_bound_to_its_record_its_kind_and_its_field_in_a_hash() {
         let is_same = |a: Binding<'_>, b: Binding<'_>| a == b;
-        let record = Binding::of_value(b"wa:1", None);
+        let record = Binding::of_value(b"wa:1", None, false);
         assert!(is_same(record, Binding::record(b"wa:1")));
+        let element = Binding::of_value(b"wa:1", None, true);
+        assert!(is_same(element, Binding::element(b"wa:1")));
         // An empty field is a field.
         for field in [&b"email"[..], b""] {
-            let of_field = Binding::of_value(b"wa:1", Some(field));
+            let of_field = Binding::of_value(b"wa:1", Some(field), false);
             assert!(is_same(of_field, Binding::field(b"wa:1", field)));
         }
     }

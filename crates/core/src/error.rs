@@ -184,8 +184,8 @@ pub enum OpenError {
     Malformed(Defect),
     /// In an older form of envelopes than the oldest that is accepted.
     #[error(
-        "the value is {found}, and only version 3 is accepted: waxseal rotate reseals it \
-         (or accept version 2 again: accept_version)"
+        "the value is {found}, and only version 3 is accepted: where it is yours, accept version 2 for the time of a \
+         waxseal rotate"
     )]
     Version {
         /// The form.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::binding::Binding;
+use crate::group::Group;
 use crate::key::KeyId;
 use crate::keyring::{Keyring, SharedKeyring};
 use crate::options::{Format, Mode, PlainValues};
@@ -33,6 +35,8 @@ pub struct Sealer {
     rules: Option<EnvelopeRules>,
     /// True if every version is accepted, whatever the rules say.
     accepts_all: bool,
+    /// The group that its records belong to.
+    group: Option<Group>,
 }
 
 /// An opened value.
@@ -99,6 +103,7 @@ impl Sealer {
             only_json: false,
             rules: None,
             accepts_all: false,
+            group: None,
         }
     }
 
@@ -118,6 +123,7 @@ impl Sealer {
             only_json: false,
             rules: None,
             accepts_all: false,
+            group: None,
         }
     }
 
@@ -171,11 +177,41 @@ impl Sealer {
         self
     }
 
+    /// The same sealer for records of this group, unless a binding names another one: values that are bound to the group
+    /// open, and if it seals, new values are bound to it.
+    #[must_use]
+    pub fn in_group(mut self, group: Option<Group>) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// The group that its records belong to.
+    #[must_use]
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// The binding in the group of the records.
+    #[inline]
+    fn grouped<'b>(&'b self, binding: Binding<'b>) -> Binding<'b> {
+        match &self.group {
+            Some(group) if !binding.names_group() => binding.in_group(group.id(), group.seals()),
+            _ => binding,
+        }
+    }
+
     /// The version of the sealed format that is written.
     #[must_use]
     pub fn written_version(&self) -> EnvelopeVersion {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         self.rules_under(ring.as_deref().map(|ring| &**ring)).write
+    }
+
+    /// The oldest version of the sealed format that opens.
+    #[must_use]
+    pub fn accepted_version(&self) -> EnvelopeVersion {
+        let ring = self.keyring.as_ref().map(SharedKeyring::load);
+        self.rules_under(ring.as_deref().map(|ring| &**ring)).accept
     }
 
     /// The rules that are in force under this keyring.

@@ -100,7 +100,8 @@ pub fn open_outcome(
             Form::Sealed { .. } if of_user() => OpenOutcome::UserKey,
             Form::Sealed { key, .. } => OpenOutcome::Done(Format::Sealed, key.to_u32()),
         },
-        Err(OpenError::Refused) => match header() {
+        // A value of a version that is not accepted was refused as well, before it was opened.
+        Err(OpenError::Refused | OpenError::Version { .. }) => match header() {
             Some(header) if header.flags.per_user_key() => OpenOutcome::RefusedUserKey,
             // The ring holds the key: otherwise it would be unknown.
             Some(header) => OpenOutcome::Refused(header.key.to_u32()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
-use waxseal_core::{Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
+use waxseal_core::{EnvelopeRules, Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
 
 use crate::live::LiveRing;
 
@@ -66,7 +66,10 @@ impl UserKeys {
     #[must_use]
     pub fn new(store: Arc<dyn UserKeyStore>, ring: LiveRing, bounds: CacheBounds) -> Self {
         // Whatever versions values may be in: the keys of users must open in all.
-        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed).accepting_all();
+        // In version 2 whatever the ring says: former versions of Waxseal read them.
+        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed)
+            .rules(EnvelopeRules::default())
+            .accepting_all();
         Self(Arc::new(Inner {
             store,
             sealer,

@@ -27,6 +27,15 @@ pub struct Counts {
     /// Of those that cannot be opened: records that could not be read completely. Their values may be plain.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen: u64,
+    /// Of those that cannot be opened: values of an older version than is accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outdated: u64,
+    /// Values by the version of what is stored: `plain`, `classic`, `2`, `3`. Older reports lack it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, u64>,
+    /// Values by their kind: `string`, `list element`, `hash field`. Older reports lack it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, u64>,
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
     /// Records excepted from the pattern; omitted if there are none.
@@ -94,18 +103,36 @@ impl Counts {
         self.empty += other.empty;
         self.erased += other.erased;
         self.unseen += other.unseen;
+        self.outdated += other.outdated;
         self.excepted.plain += other.excepted.plain;
         self.excepted.sealed += other.excepted.sealed;
         self.excepted.other_types += other.excepted.other_types;
-        for (kind, records) in &other.other_types {
-            *self.other_types.entry(kind.clone()).or_default() += records;
+        for (sums, counts) in [
+            (&mut self.versions, &other.versions),
+            (&mut self.kinds, &other.kinds),
+            (&mut self.other_types, &other.other_types),
+        ] {
+            for (name, count) in counts {
+                *sums.entry(name.clone()).or_default() += count;
+            }
         }
     }
 
-    /// True if everything was read, and nothing is plain or of a type whose values cannot be sealed.
+    /// Values that are sealed, and in an older version than this one of the sealed format: classic ones are older than
+    /// all. Values that do not open count by their headers.
+    #[must_use]
+    pub fn sealed_before(&self, version: u8) -> u64 {
+        let is_older =
+            |name: &str| name == "classic" || name.parse().is_ok_and(|it: u8| it < version);
+        let older = self.versions.iter().filter(|(name, _)| is_older(name));
+        older.fold(0, |sum, (_, values)| sum.saturating_add(*values))
+    }
+
+    /// True if everything was read, and nothing is plain, of an older version than is accepted, or of a type whose values
+    /// cannot be sealed.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.plain == 0 && self.unseen == 0 && self.other_types.is_empty()
+        self.plain == 0 && self.unseen == 0 && self.outdated == 0 && self.other_types.is_empty()
     }
 
     /// Records of types whose values cannot be sealed.
@@ -163,10 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn unread_records_are_not_clean() {
+    fn unread_records_and_outdated_values_are_not_clean() {
         let mut counts = Counts::default();
         assert!(counts.is_clean());
         counts.unseen = 1;
+        assert!(!counts.is_clean());
+        counts.unseen = 0;
+        counts.outdated = 1;
         assert!(!counts.is_clean());
     }
 
@@ -178,6 +208,10 @@ mod tests {
             sealed: 2,
             classic: 1,
             plain: 1,
+            versions: [("classic", 1), ("2", 1), ("3", 1), ("plain", 5)]
+                .map(|(name, values)| (name.to_owned(), values))
+                .into(),
+            kinds: [("string".to_owned(), 3)].into(),
             other_types: BTreeMap::from([("set".to_owned(), 2)]),
             ..Counts::default()
         };
@@ -187,6 +221,8 @@ mod tests {
             (sum.total, sum.sealed, sum.classic, sum.plain),
             (6, 4, 2, 2)
         );
+        assert_eq!((sum.kinds["string"], sum.versions["3"]), (6, 2));
+        assert_eq!((sum.sealed_before(3), sum.sealed_before(2)), (4, 2));
         assert_eq!(sum.other_type_records(), 4);
         assert!(!sum.is_clean());
     }

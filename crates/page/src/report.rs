@@ -102,6 +102,10 @@ fn parts(
         let part = tables::other_types(&report.patterns);
         parts.push(("types", "Records that cannot be sealed", part));
     }
+    if !report.total.versions.is_empty() {
+        let part = tables::versions(&report.patterns);
+        parts.push(("versions", "By version", part));
+    }
     parts.push(("groups", "By format, key and type", tables::groups(report)));
     parts.push(("about", "About this report", about(report, signature)));
     parts
@@ -161,6 +165,8 @@ pub(crate) mod tests {
             classic: 30,
             plain: 15,
             unopenable: 5,
+            versions: [("2".to_owned(), 950), ("classic".to_owned(), 30)].into(),
+            kinds: [("string".to_owned(), 1_000)].into(),
             other_types: BTreeMap::from([("set".to_owned(), 2)]),
             ..Counts::default()
         };
@@ -241,6 +247,16 @@ pub(crate) mod tests {
         assert_eq!(page.matches("</script>").count(), 1, "{page}");
         assert!(!page.contains("<b>"));
         assert_eq!(super::embedded_json(&super::page(&report(), None)), None);
+    }
+
+    #[test]
+    fn a_page_counts_by_version_as_far_as_the_report_does() {
+        let mut report = report();
+        let shown = page(&report, None);
+        assert!(shown.contains("sealed, version 2"), "{shown}");
+        assert!(shown.contains(r#"data-version="2">950<"#), "{shown}");
+        report.total.versions.clear();
+        assert!(!page(&report, None).contains("By version"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::decide::{NameMatch, decide};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
-use crate::location::{Location, ReplyShape};
+use crate::location::{Location, ReplyShape, ValueKind};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
@@ -208,14 +208,30 @@ impl Request<'_> {
         self.arguments.len()
     }
 
-    /// The record with the name at this argument, if it is protected.
-    fn location(self, name: usize) -> Option<Location<usize>> {
+    /// The string with the name at this argument, if it is protected.
+    fn string(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, ValueKind::String)
+    }
+
+    /// Any element of the list with the name at this argument, if it is protected.
+    fn element(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, ValueKind::ListElement)
+    }
+
+    /// The hash with the name at this argument, if it is protected. Its fields are in the reply.
+    fn hash(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, ValueKind::HashField)
+    }
+
+    /// The record with the name at this argument, if it is protected, and the kind of its values.
+    fn record(self, name: usize, kind: ValueKind) -> Option<Location<usize>> {
         let pattern = match self.met {
             (at, Some(pattern)) if at == name => pattern,
             _ => self.names.find(self.arguments.get(name)?)?,
         };
         Some(Location {
             pattern,
+            kind,
             name,
             field: None,
         })
@@ -223,7 +239,7 @@ impl Request<'_> {
 
     /// The field at an argument, of the record with the name at another one, if that is protected.
     fn field(self, name: usize, field: usize) -> Option<Location<usize>> {
-        let location = self.location(name)?;
+        let location = self.hash(name)?;
         Some(Location {
             field: Some(field),
             ..location

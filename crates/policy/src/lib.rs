@@ -55,7 +55,7 @@ pub use decision::{
     ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValueKind, ValuePart};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};

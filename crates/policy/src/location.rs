@@ -14,14 +14,27 @@ use std::ops::Range;
 
 use crate::protected::PatternId;
 
-/// The location of a value, which the value is bound to: its record, and its field in a hash.
+/// The kind of a value by the data type that holds it, as the command tells it. A value is bound to its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValueKind {
+    /// The whole of a string.
+    String,
+    /// An element of a list.
+    ListElement,
+    /// The value of a field of a hash.
+    HashField,
+}
+
+/// The location of a value, which the value is bound to: its record, its kind, and its field in a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location<N, F = N> {
     /// The pattern that matches the record.
     pub pattern: PatternId,
+    /// The kind of the value.
+    pub kind: ValueKind,
     /// The record's name.
     pub name: N,
-    /// The field, in a hash.
+    /// The field, in a hash; `None` if the reply names it.
     pub field: Option<F>,
 }
 
@@ -34,6 +47,7 @@ impl<N, F> Location<N, F> {
     ) -> Location<M, G> {
         Location {
             pattern: self.pattern,
+            kind: self.kind,
             name: name(self.name),
             field: self.field.map(field),
         }
@@ -55,6 +69,7 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
     pub fn borrowed(&self) -> Location<&[u8]> {
         Location {
             pattern: self.pattern,
+            kind: self.kind,
             name: self.name.as_ref(),
             field: self.field.as_ref().map(AsRef::as_ref),
         }
@@ -64,6 +79,7 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
     #[must_use]
     pub fn with_field<'a>(&'a self, field: &'a [u8]) -> Location<&'a [u8]> {
         Location {
+            kind: ValueKind::HashField,
             field: Some(field),
             ..self.borrowed()
         }
@@ -177,6 +193,7 @@ mod tests {
         let pattern = names.find(b"wa:1").unwrap();
         let location = Location {
             pattern,
+            kind: ValueKind::HashField,
             name: 1_usize,
             field: Some(2_usize),
         };

@@ -164,6 +164,7 @@ pub(crate) fn value_not_opened(command: &str, cause: &OpenError, key_source: Key
         OpenError::Compromised { id } => format!(
             "SEALBROKEN {command}: the value is sealed under key {id}, which is marked as compromised: it is not opened"
         ),
+        OpenError::Version { .. } => format!("SEALBROKEN {command}: {cause}"),
         _ => format!(
             "SEALBROKEN {command}: the stored value cannot be opened: it was damaged, copied from another record, or sealed under another key; `waxseal inspect` tells more"
         ),

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 use waxseal_core::Binding;
-use waxseal_policy::{Location, PatternId};
+use waxseal_policy::{Location, PatternId, ValueKind};
 
 /// A record name; most are short.
 pub(crate) type Name = SmallVec<[u8; 40]>;
@@ -13,10 +13,11 @@ pub(crate) type OwnedLocation = Location<Name, Box<[u8]>>;
 /// A location in a request or reply that is being processed.
 pub(crate) type BorrowedLocation<'a> = Location<&'a [u8]>;
 
-/// The location of a whole record.
-pub(crate) fn record(pattern: PatternId, name: &[u8]) -> BorrowedLocation<'_> {
+/// The location of values of this kind, which are in no field of a hash.
+pub(crate) fn record(pattern: PatternId, name: &[u8], kind: ValueKind) -> BorrowedLocation<'_> {
     Location {
         pattern,
+        kind,
         name,
         field: None,
     }
@@ -29,7 +30,8 @@ pub(crate) fn owned(location: BorrowedLocation<'_>) -> OwnedLocation {
 
 /// The binding of a value at this location.
 pub(crate) fn binding(location: BorrowedLocation<'_>) -> Binding<'_> {
-    Binding::of_value(location.name, location.field)
+    let is_element = location.kind == ValueKind::ListElement;
+    Binding::of_value(location.name, location.field, is_element)
 }
 
 /// Bytes that an owned location holds beyond its own size.

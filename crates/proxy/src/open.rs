@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use waxseal_policy::{Layout, ReplyShape};
+use waxseal_policy::{Layout, ReplyShape, ValueKind};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
 use crate::location::{self, BorrowedLocation, OwnedLocation};
@@ -151,7 +151,8 @@ impl ReplyOpener<'_> {
             }
             ReplyShape::EachName(names) => {
                 let locations = names.iter().map(|protected| {
-                    protected.map(|(pattern, name)| location::record(pattern, name))
+                    protected
+                        .map(|(pattern, name)| location::record(pattern, name, ValueKind::String))
                 });
                 self.each(items, first, locations, out)
             }
@@ -302,7 +303,7 @@ impl ReplyOpener<'_> {
             out.extend_from_slice(items.skip()?);
             return Ok(());
         };
-        let location = location::record(pattern, name.text);
+        let location = location::record(pattern, name.text, ValueKind::ListElement);
         let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
         match item.kind {
             Kind::Array(count) => self.elements(items, item, count, location, out),

@@ -25,8 +25,10 @@ pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
         return under.map_or(Ok(Vec::new()), |under| Err(not_at_hand(&under.to_string())));
     };
     let previous = resources.configuration.environment.previous_keys();
-    let keyring = Arc::new(Keyring::from_hex(hex, previous)?);
-    let sealer = Sealer::new(keyring, Mode::On, Format::Classic);
+    // Values of version 3 are adopted only if they belong to the domain that the ring will have.
+    let domain = resources.configuration.environment_name();
+    let keyring = Keyring::from_hex(hex, previous)?.with_domain(domain.as_bytes());
+    let sealer = Sealer::new(Arc::new(keyring), Mode::On, Format::Classic);
     if !sealed_under(resources, &store, &sealer).await? {
         return Ok(Vec::new());
     }

@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::{Failure, notice};
 
 pub mod decoys;
+mod envelopes;
 pub mod file;
 pub mod keyring;
 pub mod offline;
@@ -297,14 +298,16 @@ impl KeySettings {
         environment: &Environment,
         file: &ConfigurationFile,
     ) -> Result<Self, Failure> {
-        if let Some(keyring) = KeyringConfiguration::read(flags, file)? {
+        let keyring = KeyringConfiguration::read(flags, file)?;
+        let domain = envelopes::domain(file, keyring.is_some())?;
+        if let Some(keyring) = keyring {
             return Ok(Self::Ring(Box::new(keyring)));
         }
         Ok(match environment.key() {
-            Some(hex) => Self::Environment(Arc::new(Keyring::from_hex(
-                hex,
-                environment.previous_keys(),
-            )?)),
+            Some(hex) => {
+                let keyring = Keyring::from_hex(hex, environment.previous_keys())?;
+                Self::Environment(Arc::new(keyring.with_domain(domain.as_bytes())))
+            }
             None => Self::None,
         })
     }

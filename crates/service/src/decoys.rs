@@ -60,7 +60,7 @@ pub async fn form(
             form_of(
                 &sealer,
                 stored,
-                Binding::of_value(name.as_bytes(), slot.field()),
+                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
             )
         })
         .collect();
@@ -89,7 +89,7 @@ pub async fn plant(
         Some(value) => value.to_vec(),
         None => invented(name.as_bytes()),
     };
-    let stored = sealer.seal(&value, Binding::of_value(name.as_bytes(), None))?;
+    let stored = sealer.seal(&value, Binding::record(name.as_bytes()))?;
     let change = Change {
         name,
         slot: &Slot::Whole,

@@ -231,7 +231,7 @@ pub async fn remove(store: &dyn RecordStore, pattern: &RecordPattern) -> Result<
 pub fn cost(sealer: &Sealer) -> Result<Cost, Failure> {
     const TIMES: u32 = 20_000;
     let value = sample_states::state(7);
-    let binding = Binding::of_value(b"wa:5215512345678", None);
+    let binding = Binding::record(b"wa:5215512345678");
     let envelope = sealer.seal(&value, binding)?;
     let started = Instant::now();
     for _ in 0..TIMES {

@@ -12,6 +12,7 @@ mod overlaps;
 mod reach;
 mod scripts;
 mod store;
+mod versions;
 
 use serde::Serialize;
 use waxseal_page::status;
@@ -154,6 +155,7 @@ async fn check_configured(
     host::check_configuration(resources, findings).await;
     overlaps::check(resources, findings);
     format::check(resources, findings);
+    versions::check(resources, findings).await;
     scripts::check(resources, findings);
     certificates::check(resources, findings);
     store::check(resources, commands, findings).await;

@@ -204,6 +204,11 @@ impl From<OpenError> for Failure {
     }
 }
 
+/// The hint where the domain is another one than the canary's.
+const OTHER_DOMAIN: &str = "nothing was changed; set domain in waxseal.toml to the recorded one (with a keyring: \
+    environment), or check --store. To give a store another domain: write_version = 2, waxseal rotate, remove \
+    waxseal:canary, then the new domain and write_version = 3";
+
 impl From<GuardError> for Failure {
     fn from(error: GuardError) -> Self {
         match error {
@@ -213,6 +218,7 @@ impl From<GuardError> for Failure {
             ),
             GuardError::Compromised(_) => Self::failed(error)
                 .hint("waxseal rotate --open-compromised brings everything under the sealing key"),
+            GuardError::OtherDomain { .. } => Self::failed(error).hint(OTHER_DOMAIN),
             GuardError::NoKey(under) => {
                 let sealed = sealed_already(&under);
                 Self::usage(NO_KEY).hint(format!("set REDIS_ENCRYPTION_KEY; {sealed}"))

@@ -21,6 +21,7 @@ pub mod environment;
 pub mod erasure;
 pub mod failure;
 pub mod hardening;
+pub mod keyring_change;
 pub mod keyring_text;
 pub mod memory;
 pub mod metering;

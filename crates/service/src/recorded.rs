@@ -1,7 +1,7 @@
 //! The entry of the audit log for each command that changes keys or records: an action and its target.
 //! Users, values and whole record names are left out. Commands that only read, and dry runs, have no entry.
 
-use waxseal_core::KeyId;
+use waxseal_core::{EnvelopeVersion, KeyId};
 use waxseal_keys::{CustodianScheme, Split, is_variable};
 
 use crate::audit_log::Operation;
@@ -70,6 +70,21 @@ pub enum KeyringOperation<'a> {
     Configure {
         /// True if lowered times apply at once.
         at_once: bool,
+        /// The new format of the document.
+        document_format: Option<u32>,
+        /// The new version that is written.
+        write_version: Option<EnvelopeVersion>,
+        /// The new version that is accepted.
+        accept_version: Option<EnvelopeVersion>,
+        /// True if format and versions are changed without waiting and without an audit.
+        force: bool,
+    },
+    /// The settings of the records with this pattern are recorded.
+    Protect(&'a str),
+    /// The index key is replaced.
+    RotateIndex {
+        /// True if the propagation delay is not awaited.
+        now: bool,
     },
     /// Wrong times are corrected.
     RepairTimes,
@@ -125,8 +140,33 @@ pub fn keyring(resources: &Resources, operation: KeyringOperation<'_>) -> Option
             let operation = operation.with("add", custodians(add));
             Some(operation.with("remove", custodians(remove)))
         }
-        KeyringOperation::Configure { at_once } => {
-            Some(of_ring("keyring_configure")?.with("at_once", at_once))
+        KeyringOperation::Configure {
+            at_once,
+            document_format,
+            write_version,
+            accept_version,
+            force,
+        } => {
+            let version = |version: Option<EnvelopeVersion>| Some(u32::from(version?.as_u8()));
+            let given = [
+                ("document_format", document_format),
+                ("write_version", version(write_version)),
+                ("accept_version", version(accept_version)),
+            ];
+            let mut operation = of_ring("keyring_configure")?.with("at_once", at_once);
+            for (name, number) in given {
+                if let Some(number) = number {
+                    operation = operation.with(name, number).with("force", force);
+                }
+            }
+            Some(operation)
+        }
+        KeyringOperation::Protect(records) => {
+            let operation = Operation::new("keyring_protect", &shown_pattern(records));
+            Some(operation.with("ring", ring()?))
+        }
+        KeyringOperation::RotateIndex { now } => {
+            Some(of_ring("keyring_rotate_index")?.with("now", now))
         }
         KeyringOperation::RepairTimes => of_ring("keyring_repair_times"),
         KeyringOperation::AdoptUsers => of_ring("keyring_adopt_users"),

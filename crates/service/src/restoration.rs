@@ -15,7 +15,7 @@ pub enum Restoration {
     /// The store holds exactly this keyring already: nothing was written.
     Present {
         /// The keyring.
-        ring: Ring,
+        ring: Box<Ring>,
         /// The location of its document.
         location: String,
     },
@@ -44,7 +44,7 @@ pub async fn restore(resources: &Resources, from: Option<&Path>) -> Result<Resto
     match &found {
         Some(found) if *found == bytes => {
             return Ok(Restoration::Present {
-                ring: copy,
+                ring: Box::new(copy),
                 location,
             });
         }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tracing::warn;
-use waxseal_core::{Binding, Form, Format, KeyId, OpenError, Sealer, Shape};
+use waxseal_core::{Binding, EnvelopeRules, Form, Format, KeyId, OpenError, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_stores::{Change, Expiry, Outcome, RecordName, RecordStore, Slot, StoreError};
 
 use crate::error::{GuardError, Mismatch};
 
+mod domain;
 mod sample;
 mod sampler;
 mod stored;
@@ -22,12 +23,12 @@ mod user_store;
 
 pub use sample::{GuardedRecords, Sample, SealedUnder};
 
+use domain::CanaryValue;
 pub(crate) use sample::named;
 use sampler::{Bounds, Sampler};
 use stored::StoredCanary;
 
 const NAME: &str = "waxseal:canary";
-const VALUE: &[u8] = b"waxseal canary v1";
 
 /// With a canary that opens, the first value that opens confirms it: usually the first value of all.
 const CONFIRM: Bounds = Bounds {
@@ -153,7 +154,14 @@ impl Canary {
                 break;
             }
             let (expected, written) = match stored {
-                StoredCanary::Opens(_) => break,
+                StoredCanary::Opens {
+                    key,
+                    value,
+                    ref bytes,
+                } if !value.records_domain() && self.must_record_domain(sealer) => {
+                    (Some(bytes.clone()), CanaryState::Opens(key))
+                }
+                StoredCanary::Opens { .. } => break,
                 StoredCanary::Absent => (None, CanaryState::Created),
                 // If most values are under other keys, it is not certain that the store belongs to these keys.
                 StoredCanary::Differs {
@@ -164,7 +172,8 @@ impl Canary {
                 }
                 StoredCanary::Differs { .. } => break,
             };
-            match self.write(sealer, expected.as_deref()).await {
+            let value = self.value(sealer);
+            match self.write(sealer, &value, expected.as_deref()).await {
                 Ok(Outcome::Done) => {
                     warn_of_repair(sealer, written);
                     return Ok(written);
@@ -220,14 +229,14 @@ impl Canary {
             CanaryRecord::OtherType => return Ok(StoredCanary::OTHER_TYPE.state()),
             CanaryRecord::Bytes(bytes) => bytes,
         };
-        let state = self.open(sealer, bytes.clone()).await?.state();
+        let stored = self.open(sealer, bytes).await?;
         let sealing = sealer.keyring().map(|ring| ring.sealing_id());
-        if let CanaryState::Opens(id) = state
-            && sealing.is_some_and(|sealing| sealing != id)
+        if let StoredCanary::Opens { key, value, bytes } = &stored
+            && sealing.is_some_and(|sealing| sealing != *key)
         {
-            self.write(sealer, Some(&bytes)).await?;
+            self.write(sealer, value, Some(bytes)).await?;
         }
-        Ok(state)
+        Ok(stored.state())
     }
 
     /// Deletes the canary if it opens under these keys: the store stays in plaintext. Returns the state before; a canary
@@ -258,13 +267,13 @@ impl Canary {
     ) -> Result<(StoredCanary, Sample), GuardError> {
         let stored = self.read(sealer).await?;
         let bounds = match stored {
-            StoredCanary::Opens(_) => CONFIRM,
+            StoredCanary::Opens { .. } => CONFIRM,
             StoredCanary::Absent if sealer.keyring().is_some() => DECIDE,
             // Without a key, all keys in use are reported.
             StoredCanary::Absent | StoredCanary::Differs { .. } => COUNT,
         };
         let mut sample = self.sample(sealer, records, bounds, &stored).await?;
-        if matches!(stored, StoredCanary::Opens(_)) && stored.refutes_key(&sample) {
+        if matches!(stored, StoredCanary::Opens { .. }) && stored.refutes_key(&sample) {
             // The first values of a scan may be planted, or plain ones that look like Base64.
             sample = self.sample(sealer, records, DECIDE, &stored).await?;
         }
@@ -299,10 +308,10 @@ impl Canary {
                 Err(GuardError::Store(
                     StoreError::Denied { .. } | StoreError::NoCommand { command: "SCAN" },
                 )),
-                StoredCanary::Opens(_) | StoredCanary::Differs { .. },
+                StoredCanary::Opens { .. } | StoredCanary::Differs { .. },
             )
             // While the store of users' keys cannot be reached, only values of users fail.
-            | (Err(GuardError::Users(_)), StoredCanary::Opens(_)) => Ok(sample),
+            | (Err(GuardError::Users(_)), StoredCanary::Opens { .. }) => Ok(sample),
             (Err(error), _) => Err(error),
         }
     }
@@ -349,9 +358,14 @@ impl Canary {
 
     /// Writes a canary, always in the sealed format, which names the key: a process with another key can report which one
     /// is missing.
-    async fn write(&self, sealer: &Sealer, expected: Option<&[u8]>) -> Result<Outcome, GuardError> {
-        let sealer = sealer.clone().format(Format::Sealed);
-        let value = sealer.seal(VALUE, Binding::record(self.name.as_bytes()))?;
+    async fn write(
+        &self,
+        sealer: &Sealer,
+        value: &CanaryValue,
+        expected: Option<&[u8]>,
+    ) -> Result<Outcome, GuardError> {
+        let sealer = own_sealer(sealer).format(Format::Sealed);
+        let value = sealer.seal(&value.to_bytes(), Binding::record(self.name.as_bytes()))?;
         let change = Change {
             name: &self.name,
             slot: &Slot::Whole,
@@ -379,10 +393,13 @@ impl Canary {
     }
 
     fn try_open(&self, sealer: &Sealer, bytes: Vec<u8>) -> Result<StoredCanary, GuardError> {
-        match sealer.open(&bytes, Binding::record(self.name.as_bytes())) {
-            Ok(Some(opened)) if opened.form != Form::Plain && &*opened.value == VALUE => {
-                if let Some(id) = opened.form.key() {
-                    return Ok(StoredCanary::Opens(id));
+        match own_sealer(sealer).open(&bytes, Binding::record(self.name.as_bytes())) {
+            Ok(Some(opened)) if opened.form != Form::Plain => {
+                if let (Some(key), Some(value)) =
+                    (opened.form.key(), CanaryValue::parse(&opened.value))
+                {
+                    value.check_domain(sealer)?;
+                    return Ok(StoredCanary::Opens { key, value, bytes });
                 }
             }
             Err(OpenError::Compromised { id }) => return Err(GuardError::Compromised(id)),
@@ -393,6 +410,15 @@ impl Canary {
             bytes: Some(bytes),
         })
     }
+}
+
+/// The sealer of Waxseal's own records. They are in version 2 whatever the keyring says, so that processes of former
+/// versions read them, and so do those that are configured for another domain.
+fn own_sealer(sealer: &Sealer) -> Sealer {
+    sealer
+        .clone()
+        .rules(EnvelopeRules::default())
+        .accepting_all()
 }
 
 fn warn_of_repair(sealer: &Sealer, written: CanaryState) {

@@ -112,6 +112,16 @@ pub enum GuardError {
     /// The canary is under a key of the ring that no longer opens anything.
     #[error("the canary of this store is sealed under key {0}, which is marked as compromised")]
     Compromised(KeyId),
+    /// The canary records another domain than the one of this process, whose values of version 3 would not open.
+    #[error(
+        "the canary of this store records {recorded}, and this process is configured for {configured}"
+    )]
+    OtherDomain {
+        /// The domain that the canary records, in words.
+        recorded: String,
+        /// The domain of this process, in words.
+        configured: String,
+    },
     /// No key is configured, and the store holds sealed values.
     #[error("no encryption key is configured, and this store is sealed under {0}")]
     NoKey(SealedUnder),

@@ -75,7 +75,7 @@ impl RecordSealer {
         {
             ring.confirm().await?;
         }
-        let binding = Binding::of_value(name.as_bytes(), None);
+        let binding = Binding::record(name.as_bytes());
         let of_user = match self.user(name) {
             Some((users, user)) => {
                 let key = users.read_or_create(&[user]).await?.pop();
@@ -144,7 +144,7 @@ impl RecordSealer {
 
     fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
         let since = self.counted.start_open_timer();
-        let opened = sealer.open(stored, Binding::of_value(name.as_bytes(), None));
+        let opened = sealer.open(stored, Binding::record(name.as_bytes()));
         self.counted.record_open_duration(since);
         Attempt {
             outcome: instrumented::open_outcome(stored, &opened),

@@ -83,7 +83,10 @@ impl SealedRecords {
             None => canary,
         };
         let sealer = sealer.only_json();
-        let mut guarded = vec![GuardedRecords::from(pattern.clone())];
+        let mut guarded = vec![GuardedRecords {
+            group: sealer.group().cloned(),
+            ..GuardedRecords::from(pattern.clone())
+        }];
         guarded.extend(options.guarded.iter().cloned());
         let state = if sealer.mode().seals() {
             canary.check_or_create(&sealer, &guarded).await?

@@ -50,6 +50,12 @@ impl Slot {
             Self::Whole | Self::Element(_) => None,
         }
     }
+
+    /// True if the slot is an element of a list.
+    #[must_use]
+    pub fn is_element(&self) -> bool {
+        matches!(self, Self::Element(_))
+    }
 }
 
 impl fmt::Debug for Slot {

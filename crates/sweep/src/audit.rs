@@ -1,6 +1,6 @@
 //! Audit: counts the stored values by class, and changes nothing.
 
-use waxseal_core::{Header, KeyRole, OpenError, SealError, Sealer, Shape};
+use waxseal_core::{Header, KeyRole, OldFormat, OpenError, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
@@ -28,15 +28,26 @@ impl Audit {
     /// value is under another key of theirs.
     fn by_header(&self, value: &Value<'_>, header: Header) -> Option<Verdict> {
         let class = Class::of_header(header);
+        if header.version < self.sealer.accepted_version() {
+            let (found, key) = (OldFormat::V2, header.key);
+            return Some(value.fault(OpenError::Version { found, key }));
+        }
         if class == Class::OfUser {
             let is_enough = value.user.is_none_or(|key| key.id() == Some(header.key));
             return is_enough.then_some(Verdict::Keep(class));
         }
         Some(match self.role(class) {
             Some(_) => Verdict::Keep(class),
+            None if is_under_index_key(&self.sealer, header) => Verdict::Keep(class),
             None => value.fault(OpenError::UnknownKey { id: header.key }),
         })
     }
+}
+
+/// True if a value with this header is under an index key of the keyring.
+pub(crate) fn is_under_index_key(sealer: &Sealer, header: Header) -> bool {
+    let keyring = sealer.keyring();
+    header.flags.deterministic() && keyring.is_some_and(|it| it.index_key(header.key).is_some())
 }
 
 impl Task for Audit {

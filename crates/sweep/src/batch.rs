@@ -6,7 +6,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use waxseal_core::{NameMask, SealError};
+use waxseal_core::{NameMask, OpenError, SealError};
 use waxseal_stores::{
     Change, Expiry, Record, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
@@ -179,7 +179,7 @@ impl BatchContext {
             }
         }
         tally.total += 1;
-        tally.group(class, &value.slot, value.bytes.len());
+        tally.group(class, &value.slot, &value.bytes);
         if self.task.needs_expiry(class) {
             let location = ValueLocation::of(&value.slot);
             outcome.expiring.push((value.name.clone(), class, location));
@@ -189,8 +189,11 @@ impl BatchContext {
             Verdict::Keep(Class::Erased) => tally.erased += 1,
             Verdict::Keep(_) => tally.already += 1,
             Verdict::Replace(_, new) => return Ok(Some(Replacement { old: value, new })),
-            Verdict::Fault(_, error) => {
+            Verdict::Fault(class, error) => {
                 tally.failed += 1;
+                if let OpenError::Version { .. } = error {
+                    *tally.outdated.entry(class).or_default() += 1;
+                }
                 self.report(&value.name, &error.to_string(), outcome);
             }
         }

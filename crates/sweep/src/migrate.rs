@@ -1,8 +1,9 @@
 //! Migrate: seals plain values, and classic ones if the sealed format is asked for; where users have keys of their own,
-//! everything is resealed under these. Other envelopes under older keys of the ring are not changed: that is rotation.
+//! everything is resealed under these; envelopes in another version of the sealed format than the one that is written are
+//! resealed in that. Other envelopes under older keys of the ring are not changed: that is rotation.
 //! Records with excepted names are skipped.
 
-use waxseal_core::{Format, SealError, Sealer};
+use waxseal_core::{Format, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Scope, Task, Value, Verdict};
@@ -16,6 +17,12 @@ impl Migrate {
     pub fn new(sealer: Sealer) -> Self {
         Self(sealer)
     }
+}
+
+/// True if an envelope is in another version of the sealed format than the one that is written.
+fn is_of_other_version(sealer: &Sealer, value: &Value<'_>) -> bool {
+    let header = Shape::of_header(value.stored);
+    header.is_some_and(|header| header.version != sealer.written_version())
 }
 
 impl Task for Migrate {
@@ -34,6 +41,9 @@ impl Task for Migrate {
             Class::Classic(_) if sealer.written_format() == Format::Sealed => {}
             // Resealing keeps the armor.
             Class::Sealed(_) if value.user.is_some() => return value.reseal(&sealer, class),
+            Class::Sealed(_) | Class::OfUser if is_of_other_version(&sealer, value) => {
+                return value.reseal(&sealer, class);
+            }
             _ => return Ok(Verdict::Keep(class)),
         }
         match sealer.seal(&plain, value.binding()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use waxseal_core::{Form, Header, KeyId};
+use waxseal_core::{EnvelopeVersion, Form, Header, KeyId, Shape};
 use waxseal_stores::{Lifetime, Record, Slot};
 
 use crate::expiries::Expiries;
@@ -59,6 +59,56 @@ impl From<Form> for Class {
     }
 }
 
+/// The version of what is stored, as its bytes tell it. A value that does not open counts by its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoredVersion {
+    /// Plaintext.
+    Plain,
+    /// The classic format.
+    Classic,
+    /// Version 2 of the sealed format.
+    V2,
+    /// Version 3 of the sealed format.
+    V3,
+}
+
+impl StoredVersion {
+    /// All of them, the oldest first.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Classic, Self::V2, Self::V3];
+
+    /// Its name in reports and in the keyring's record of an audit.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Classic => "classic",
+            Self::V2 => "2",
+            Self::V3 => "3",
+        }
+    }
+
+    /// The version of a stored value of this class; `None` if it is empty, or damaged so that nothing tells it.
+    fn of(class: Class, stored: &[u8]) -> Option<Self> {
+        match class {
+            Class::Empty => None,
+            Class::Plain => Some(Self::Plain),
+            Class::Classic(_) => Some(Self::Classic),
+            Class::Sealed(_)
+            | Class::OfUser
+            | Class::Erased
+            | Class::UnknownKey(_)
+            | Class::Unopenable => Shape::of_header(stored).map(Self::of_header),
+        }
+    }
+
+    fn of_header(header: Header) -> Self {
+        match header.version {
+            EnvelopeVersion::V2 => Self::V2,
+            EnvelopeVersion::V3 => Self::V3,
+        }
+    }
+}
+
 /// The type of record that holds a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ValueLocation {
@@ -76,6 +126,16 @@ impl ValueLocation {
             Slot::Whole => Self::String,
             Slot::Field(_) => Self::HashField,
             Slot::Element(_) => Self::ListElement,
+        }
+    }
+
+    /// The kind of value, which the value is bound to from version 3 of the sealed format on.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::HashField => "hash field",
+            Self::ListElement => "list element",
         }
     }
 
@@ -197,6 +257,12 @@ pub struct Tally {
     /// Values by class and type of record.
     #[serde(skip)]
     pub groups: BTreeMap<(Class, ValueLocation), Group>,
+    /// Values by the version of what was stored before this pass.
+    #[serde(skip)]
+    pub versions: BTreeMap<StoredVersion, u64>,
+    /// Of those that failed: values of an older version than is accepted, by class.
+    #[serde(skip)]
+    pub outdated: BTreeMap<Class, u64>,
     /// The expiries of the values under each key, as far as they were read.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
@@ -225,20 +291,33 @@ impl Tally {
             .sum()
     }
 
+    /// The number of values in these classes that are of an older version than is accepted.
+    #[must_use]
+    pub fn outdated(&self, includes: impl Fn(Class) -> bool) -> u64 {
+        let outdated = self.outdated.iter();
+        outdated
+            .filter(|(class, _)| includes(**class))
+            .map(|(_, values)| values)
+            .sum()
+    }
+
     /// The mean size of the stored values, in bytes.
     pub(crate) fn mean_bytes(&self) -> u64 {
         let sum = |of: fn(&Group) -> u64| self.groups.values().map(of).sum::<u64>();
         sum(|group| group.bytes) / sum(|group| group.values).max(1)
     }
 
-    pub(crate) fn group(&mut self, class: Class, slot: &Slot, bytes: usize) -> &mut Group {
+    /// Counts a stored value in its group and by its version.
+    pub(crate) fn group(&mut self, class: Class, slot: &Slot, stored: &[u8]) {
         let group = self
             .groups
             .entry((class, ValueLocation::of(slot)))
             .or_default();
         group.values += 1;
-        group.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-        group
+        group.bytes += u64::try_from(stored.len()).unwrap_or(u64::MAX);
+        if let Some(version) = StoredVersion::of(class, stored) {
+            *self.versions.entry(version).or_default() += 1;
+        }
     }
 
     pub(crate) fn count_expiry(
@@ -287,6 +366,12 @@ impl Tally {
         }
         for (of, group) in other.groups {
             self.groups.entry(of).or_default().add(&group);
+        }
+        for (version, values) in other.versions {
+            *self.versions.entry(version).or_default() += values;
+        }
+        for (class, values) in other.outdated {
+            *self.outdated.entry(class).or_default() += values;
         }
         for (key, expiries) in other.expiries {
             self.expiries.entry(key).or_default().add(&expiries);

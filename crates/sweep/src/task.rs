@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Form, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape, UserKey,
+    Binding, Form, OldFormat, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape,
+    UserKey,
 };
 use waxseal_stores::{RecordName, Slot};
 
@@ -79,7 +80,11 @@ impl Value<'_> {
     /// The binding of an envelope in this slot.
     #[must_use]
     pub fn binding(&self) -> Binding<'_> {
-        Binding::of_value(self.name.as_bytes(), self.slot.field())
+        Binding::of_value(
+            self.name.as_bytes(),
+            self.slot.field(),
+            self.slot.is_element(),
+        )
     }
 
     /// Returns the sealer for this value: with the user's key if there is one. Under an excepted name a plain value may
@@ -110,6 +115,12 @@ impl Value<'_> {
             OpenError::Compromised { id } => match Shape::of_header(self.stored) {
                 Some(_) => Class::Sealed(id),
                 None => Class::Classic(id),
+            },
+            // Its key is still needed.
+            OpenError::Version { found, key } => match found {
+                OldFormat::Classic => Class::Classic(key),
+                OldFormat::V2 if self.is_under_user_key() => Class::OfUser,
+                OldFormat::V2 => Class::Sealed(key),
             },
             OpenError::Plaintext => Class::Plain,
             OpenError::Erased { .. } => Class::Erased,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use waxseal_core::Sealer;
-use waxseal_keys::{ProtectedScope, UserKeys};
+use waxseal_core::{Group, Sealer};
+use waxseal_keys::{ProtectedScope, ScopeBinding, ScopeSettings, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 
 /// Protected records that upkeep reseals and counts.
@@ -42,6 +42,26 @@ impl ScopeHandle {
     /// The entry in the ring for these records.
     #[must_use]
     pub fn protected_scope(&self) -> ProtectedScope {
-        ProtectedScope::new(self.store.location(), self.pattern.as_str())
+        protected_scope(&self.store.location(), &self.pattern, self.sealer.group())
     }
+}
+
+/// The entry in the ring for the records of a pattern at this location, with the settings that all processes which
+/// protect them must have in common.
+#[must_use]
+pub fn protected_scope(
+    store: &str,
+    pattern: &RecordPattern,
+    group: Option<&Group>,
+) -> ProtectedScope {
+    let settings = ScopeSettings {
+        except: pattern.excepts().map(str::to_owned).collect(),
+        group: group.map(|group| String::from_utf8_lossy(group.id()).into_owned()),
+        bind: match group {
+            Some(group) if group.seals() => ScopeBinding::Group,
+            _ => ScopeBinding::Record,
+        },
+        ..ScopeSettings::default()
+    };
+    ProtectedScope::new(store, pattern.as_str()).with_settings(settings)
 }

@@ -125,7 +125,7 @@ pub use waxseal_keys as keys;
 pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
-    Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Header, IndexKey,
+    Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Group, Header, IndexKey,
     IndexKeyRole, IndexKeyUsage, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
     Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PlainValues,
     ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,

@@ -15,6 +15,9 @@ pub(crate) struct AuditArgs {
     /// Open every value instead of trusting headers, and fail (exit status 1) if one does not open
     #[arg(long)]
     pub(crate) deep: bool,
+    /// Fail (exit status 1) if a value is in an older version of the sealed format, or in the classic format
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub(crate) require_version: Option<u8>,
     /// Write a report that is signed with the keyring's key to this file (JSON, mode 0600)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -34,7 +37,7 @@ impl AuditArgs {
     /// refuse the common options as well.
     pub(crate) fn says_how_to_count(&self) -> bool {
         let files = self.report.is_some() || self.html.is_some();
-        self.require_clean || self.deep || self.force || files
+        self.require_clean || self.deep || self.force || files || self.require_version.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use waxseal_core::KeyId;
+use waxseal_core::{EnvelopeVersion, KeyId};
 
 use super::backup::{ExportArgs, ImportArgs, RehearseArgs};
 
@@ -92,9 +92,31 @@ pub(crate) enum KeyringCommand {
         waxseal keyring rewrap --to 'pkcs11:token=waxseal;object=ring' --create-key\n  \
         waxseal keyring rewrap --add vault:transit/waxseal --remove env:REDIS_ENCRYPTION_KEY")]
     Rewrap(RewrapArgs),
-    /// Change when keys are rotated, for all processes
-    #[command(after_help = "Example:\n  waxseal keyring configure --rotate-every 30d")]
+    /// Change when keys are rotated, the format of the keyring's document, and the versions of the sealed format that
+    /// are written and accepted, for all processes
+    #[command(
+        after_help = "Examples:\n  waxseal keyring configure --rotate-every 30d\n  \
+        waxseal keyring configure --document-format 2\n  \
+        waxseal keyring configure --write-version 3\n  waxseal keyring configure --accept-version 3"
+    )]
     Configure(ConfigureArgs),
+    /// Record what waxseal.toml says about protected records (their group, binding and excepts) in the keyring: a process
+    /// that says something else does not start
+    #[command(after_help = "Example:\n  waxseal keyring protect --records 'wa:{user}'")]
+    Protect {
+        /// Their pattern, as in waxseal.toml
+        #[arg(long, value_name = "PATTERN")]
+        records: String,
+    },
+    /// Replace the index key: publish a new one, and let it write once every process knows it. Run twice
+    #[command(
+        after_help = "Examples:\n  waxseal keyring rotate-index\n  waxseal keyring rotate-index --now"
+    )]
+    RotateIndex {
+        /// Let a pending index key write even if not every process knows it yet
+        #[arg(long)]
+        now: bool,
+    },
     /// Correct times that a wrong clock wrote into the keyring: a key that is pending for a year, an age that
     /// begins in the future
     #[command(
@@ -143,6 +165,9 @@ pub(crate) struct InitArgs {
     /// Do not read the store: start with a new key, whatever it is sealed under
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// The format of its document: 2 writes version 3 of the sealed format, which former versions of Waxseal do not read
+    #[arg(long, value_name = "FORMAT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub(crate) document_format: u32,
 }
 
 #[derive(Args)]
@@ -168,6 +193,19 @@ pub(crate) struct ConfigureArgs {
     /// Apply lowered times at once, although processes that have not read them use the old ones
     #[arg(long)]
     pub(crate) at_once: bool,
+    /// The format of the keyring's document. 2 holds what version 3 of the sealed format needs; all processes must read it
+    #[arg(long, value_name = "FORMAT", group = "forceable", value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub(crate) document_format: Option<u32>,
+    /// The version of the sealed format that is written. 3 needs document format 2
+    #[arg(long, value_name = "VERSION", group = "forceable", value_parser = super::version)]
+    pub(crate) write_version: Option<EnvelopeVersion>,
+    /// The oldest version of the sealed format that is accepted. 3 needs an audit that finds nothing older
+    #[arg(long, value_name = "VERSION", group = "forceable", value_parser = super::version)]
+    pub(crate) accept_version: Option<EnvelopeVersion>,
+    /// Change the document format or the versions although processes, values or waits speak against it: what they write
+    /// or read may not open
+    #[arg(long, requires = "forceable")]
+    pub(crate) force: bool,
 }
 
 /// The times of a rotation.

@@ -150,6 +150,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let requirements = Requirements {
         clean: args.require_clean,
         deep: args.deep,
+        version: args.require_version,
     };
     for finding in audit::findings(report, requirements) {
         output::error(&finding.text);

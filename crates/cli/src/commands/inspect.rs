@@ -106,7 +106,7 @@ fn inspect(
     let inspection = Inspection::new(
         sealer,
         stored,
-        Binding::of_value(name.as_bytes(), slot.field()),
+        Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
     );
     ValueReport {
         place: match slot {

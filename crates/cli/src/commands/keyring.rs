@@ -9,13 +9,14 @@ mod rewrap;
 mod status;
 mod times;
 mod users;
+mod versions;
 
 use serde::Serialize;
 use waxseal_keys::Ring;
 use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure};
 
-use crate::args::{Common, KeyringCommand, SettingsArgs};
+use crate::args::{Common, ConfigureArgs, KeyringCommand, SettingsArgs};
 use crate::commands::recorded;
 use crate::output;
 
@@ -55,7 +56,9 @@ async fn carry_out(
         KeyringCommand::Rewrap(args) => return rewrap::run(&mut resources, args).await,
         KeyringCommand::Import(args) => return backup::import(&resources, args).await,
         KeyringCommand::Configure(args)
-            if args.settings == SettingsArgs::default() && !args.at_once =>
+            if args.settings == SettingsArgs::default()
+                && !args.at_once
+                && !args.names_versions() =>
         {
             return Err(Failure::usage("nothing to change was given")
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
@@ -63,6 +66,9 @@ async fn carry_out(
         KeyringCommand::AdoptUsers { yes } => return users::adopt(&mut resources, *yes).await,
         // Values are read, and under a compromised key as well.
         KeyringCommand::Archive { .. } | KeyringCommand::Destroy { force: false, .. } => {
+            resources.open_ring(true).await?;
+        }
+        KeyringCommand::Configure(args) if args.names_versions() && !args.force => {
             resources.open_ring(true).await?;
         }
         _ => resources.open_ring_alone(false).await?,
@@ -82,6 +88,8 @@ async fn carry_out(
         KeyringCommand::Destroy { id, force } => change::destroy(&resources, *id, *force).await,
         KeyringCommand::Compromise { id } => change::compromise(&resources, *id).await,
         KeyringCommand::Configure(args) => change::configure(&resources, args).await,
+        KeyringCommand::Protect { records } => versions::protect(&resources, records).await,
+        KeyringCommand::RotateIndex { now } => versions::rotate_index(&resources, *now).await,
         KeyringCommand::RepairTimes { yes } => times::repair(&resources, *yes).await,
         KeyringCommand::Release { records } => change::release(&resources, common, records).await,
     }
@@ -109,6 +117,15 @@ fn tell(resources: &Resources, ring: &Ring, done: &str, next: &str) -> Result<En
         }
     }
     Ok(Ended::Done)
+}
+
+impl ConfigureArgs {
+    /// True if the document's format or a version of the sealed format is to be changed.
+    fn names_versions(&self) -> bool {
+        self.document_format.is_some()
+            || self.write_version.is_some()
+            || self.accept_version.is_some()
+    }
 }
 
 impl SettingsArgs {

@@ -42,7 +42,13 @@ pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option
         },
         KeyringCommand::Configure(args) => KeyringOperation::Configure {
             at_once: args.at_once,
+            document_format: args.document_format,
+            write_version: args.write_version,
+            accept_version: args.accept_version,
+            force: args.force,
         },
+        KeyringCommand::Protect { records } => KeyringOperation::Protect(records),
+        KeyringCommand::RotateIndex { now } => KeyringOperation::RotateIndex { now: *now },
         KeyringCommand::RepairTimes { yes: true } => KeyringOperation::RepairTimes,
         KeyringCommand::AdoptUsers { yes: true } => KeyringOperation::AdoptUsers,
         KeyringCommand::Release { records } => KeyringOperation::Release(records),

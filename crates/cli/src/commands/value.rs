@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use waxseal_service::resources::Resources;
-use waxseal_service::values::envelope::{self, EnvelopeLocation};
+use waxseal_service::values::envelope::{self, EnvelopeForm, EnvelopeLocation};
 use waxseal_service::{Ended, Failure};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs, typed_bytes};
@@ -13,7 +13,12 @@ use crate::output;
 pub(super) const LIMIT: u64 = 512 * 1024 * 1024;
 
 pub(crate) async fn seal(resources: &Resources, args: &SealArgs) -> Result<Ended, Failure> {
-    let form = (args.format.into(), args.armor);
+    let form = EnvelopeForm {
+        format: args.format.into(),
+        is_armored: args.armor,
+        is_deterministic: args.deterministic,
+        version: args.envelope_version,
+    };
     let sealed = envelope::seal(resources, &location(&args.place), form, read_value).await?;
     output::bytes(&sealed)?;
     Ok(Ended::Done)
@@ -29,6 +34,8 @@ fn location(args: &PlaceArgs) -> EnvelopeLocation {
     EnvelopeLocation {
         record: typed_bytes(args.record.as_ref(), args.record_hex.as_ref()),
         field: typed_bytes(args.field.as_ref(), args.field_hex.as_ref()),
+        kind: args.kind.map(Into::into),
+        group: args.group.as_ref().map(|id| id.clone().into_bytes()),
     }
 }
 

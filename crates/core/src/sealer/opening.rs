@@ -29,6 +29,7 @@ impl Sealer {
         if stored.is_empty() {
             return Ok(None);
         }
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         if stored.starts_with(&MAGIC) {

@@ -18,6 +18,7 @@ impl Sealer {
         stored: &[u8],
         binding: Binding<'_>,
     ) -> Result<ResealOutcome, ResealError> {
+        let binding = self.grouped(binding);
         let Some(opened) = self.open(stored, binding)? else {
             return Ok(ResealOutcome::Current);
         };

@@ -77,6 +77,7 @@ impl Sealer {
 
     /// Seals a value in any mode.
     pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         let rules = self.rules_under(ring);
@@ -93,6 +94,7 @@ impl Sealer {
         value: &[u8],
         binding: Binding<'_>,
     ) -> Result<Vec<u8>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
@@ -106,6 +108,7 @@ impl Sealer {
         value: &[u8],
         binding: Binding<'_>,
     ) -> Result<Vec<Vec<u8>>, SealError> {
+        let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;

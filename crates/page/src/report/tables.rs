@@ -72,6 +72,36 @@ pub(super) fn groups(report: &Report) -> Markup {
     table("Values by format, key and type of record", &columns, &rows)
 }
 
+pub(super) fn versions(patterns: &[Pattern]) -> Markup {
+    let rows = html! {
+        @for pattern in patterns {
+            @for (version, values) in &pattern.counts.versions {
+                tr {
+                    th scope="row" { (pattern.name) }
+                    td { (version_in_words(version)) }
+                    td class="number" data-version=(version) { (thousands(*values)) }
+                    td class="number" { (percent(*values, pattern.counts.total)) }
+                }
+            }
+        }
+    };
+    let columns = [
+        ("pattern", false),
+        ("stored as", false),
+        ("values", true),
+        ("of the pattern", true),
+    ];
+    table("Values by version of what is stored", &columns, &rows)
+}
+
+/// The words for a version: `sealed, version 2`.
+fn version_in_words(version: &str) -> String {
+    match version.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("sealed, version {version}"),
+        false => version.to_owned(),
+    }
+}
+
 pub(super) fn other_types(patterns: &[Pattern]) -> Markup {
     let rows = html! {
         @for pattern in patterns {

@@ -23,7 +23,7 @@ pub(super) fn m_get(request: Request<'_>) -> Action {
 
 /// `HGETALL name`.
 pub(super) fn get_all(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.hash(1)) {
         (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Fields)),
         _ => Action::Forward,
     }
@@ -31,7 +31,7 @@ pub(super) fn get_all(request: Request<'_>) -> Action {
 
 /// `HVALS name`: a value opens only together with its field, so the whole hash is requested.
 pub(super) fn vals(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.hash(1)) {
         (2, Some(location)) => replace(
             "HGETALL",
             2,
@@ -43,7 +43,7 @@ pub(super) fn vals(request: Request<'_>) -> Action {
 
 /// `HSCAN name cursor [MATCH glob] [COUNT count] [NOVALUES]`.
 pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(location)) = (request.len() >= 3, request.location(1)) else {
+    let (true, Some(location)) = (request.len() >= 3, request.hash(1)) else {
         return Ok(Action::Forward);
     };
     let arguments = request.arguments;
@@ -68,7 +68,7 @@ pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `HRANDFIELD name [count [WITHVALUES]]`.
 pub(super) fn rand_field(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(location)) = (request.len() >= 4, request.location(1)) else {
+    let (true, Some(location)) = (request.len() >= 4, request.hash(1)) else {
         return Ok(Action::Forward);
     };
     if request.len() == 4 && is(request.arguments, 3, "WITHVALUES") {
@@ -166,7 +166,7 @@ fn fields(
 }
 
 fn each_field(request: Request<'_>, first: usize, end: usize) -> Action {
-    match request.location(1) {
+    match request.hash(1) {
         Some(record) => reply(ReplyShape::EachField(RecordFields {
             record,
             fields: first..end,

@@ -10,7 +10,7 @@ use crate::refusal::Reason;
 
 /// `LPUSH name value…`, `RPUSH`, `LPUSHX`, `RPUSHX`.
 pub(super) fn push(request: Request<'_>) -> Action {
-    let (true, Some(location)) = (request.len() >= 3, request.location(1)) else {
+    let (true, Some(location)) = (request.len() >= 3, request.element(1)) else {
         return Action::Forward;
     };
     let slots = (2..request.len()).map(|argument| ValueSlot { argument, location });
@@ -20,7 +20,7 @@ pub(super) fn push(request: Request<'_>) -> Action {
 /// `LSET name index value`.
 pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
     let index = integer(request.arguments, 2);
-    match (request.len(), index, request.location(1)) {
+    match (request.len(), index, request.element(1)) {
         (4, Some(_), Some(location)) => Ok(seal_one(3, location)),
         _ => unexpected_form(request),
     }
@@ -28,7 +28,7 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `LRANGE name start end`.
 pub(super) fn range(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.element(1)) {
         (4, Some(location)) => reply(ReplyShape::Record(location, Layout::Elements)),
         _ => Action::Forward,
     }
@@ -36,7 +36,7 @@ pub(super) fn range(request: Request<'_>) -> Action {
 
 /// `LINDEX name index`.
 pub(super) fn index(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.element(1)) {
         (3, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
         _ => Action::Forward,
     }
@@ -44,7 +44,7 @@ pub(super) fn index(request: Request<'_>) -> Action {
 
 /// `LPOP name [count]`, `RPOP name [count]`.
 pub(super) fn pop(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.element(1)) {
         (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
         (3, Some(location)) => reply(ReplyShape::Record(location, Layout::Elements)),
         _ => Action::Forward,

@@ -54,7 +54,7 @@ pub(super) fn unknown(request: Request<'_>) -> Result<Action, Reason> {
     let mut names = places.unwrap_or_default().into_iter();
     let refuses = |at| {
         let sealed = request
-            .location(at)
+            .string(at)
             .filter(|location| !location.pattern.is_excepted());
         sealed.is_some_and(|location| !request.names.forwards_scripts(location.pattern))
     };
@@ -109,7 +109,7 @@ fn of_text(request: Request<'_>, script: Option<KnownScript>) -> Result<Action, 
 /// A known script over one record: one value is read before it runs.
 fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
     let location = match count(request.arguments, COUNT) {
-        Some(1) => request.location(NAME),
+        Some(1) => request.string(NAME),
         _ => None,
     };
     let Some(location) = location else {

@@ -10,7 +10,7 @@ use crate::refusal::Reason;
 
 /// `GET name`, `GETDEL name`.
 pub(super) fn get(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.string(1)) {
         (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
         _ => Action::Forward,
     }
@@ -18,7 +18,7 @@ pub(super) fn get(request: Request<'_>) -> Action {
 
 /// `GETEX name [EX … | PERSIST]`: no value follows the name.
 pub(super) fn get_ex(request: Request<'_>) -> Action {
-    match request.location(1) {
+    match request.string(1) {
         Some(location) => reply(ReplyShape::Record(location, Layout::Value)),
         None => Action::Forward,
     }
@@ -26,7 +26,7 @@ pub(super) fn get_ex(request: Request<'_>) -> Action {
 
 /// `GETSET name value`.
 pub(super) fn get_set(request: Request<'_>) -> Result<Action, Reason> {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.string(1)) {
         (3, Some(location)) => Ok(seal_and_open(2, location)),
         _ => unexpected_form(request),
     }
@@ -34,7 +34,7 @@ pub(super) fn get_set(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `SET name value [NX | XX] [GET] [EX … | KEEPTTL]`, in any order.
 pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
-    let (true, Some(location)) = (request.len() >= 3, request.location(1)) else {
+    let (true, Some(location)) = (request.len() >= 3, request.string(1)) else {
         return unexpected_form(request);
     };
     let arguments = request.arguments;
@@ -63,7 +63,7 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
 /// `SETEX name seconds value`, `PSETEX name milliseconds value`.
 pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
     let lifetime = integer(request.arguments, 2);
-    match (request.len(), lifetime, request.location(1)) {
+    match (request.len(), lifetime, request.string(1)) {
         (4, Some(_), Some(location)) => Ok(seal_one(3, location)),
         _ => unexpected_form(request),
     }
@@ -71,7 +71,7 @@ pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `SETNX name value`.
 pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.string(1)) {
         (3, Some(location)) => Ok(seal_one(2, location)),
         _ => unexpected_form(request),
     }
@@ -111,7 +111,7 @@ pub(super) fn m_set_ex(request: Request<'_>) -> Result<Action, Reason> {
 
 /// `STRLEN name`.
 pub(super) fn str_len(request: Request<'_>) -> Action {
-    match (request.len(), request.location(1)) {
+    match (request.len(), request.string(1)) {
         (2, Some(location)) => replace("GET", 2, ReplyShape::Record(location, Layout::Length)),
         _ => Action::Forward,
     }
@@ -121,7 +121,7 @@ pub(super) fn str_len(request: Request<'_>) -> Action {
 pub(super) fn get_range(request: Request<'_>) -> Action {
     let arguments = request.arguments;
     let numbers = (integer(arguments, 2), integer(arguments, 3));
-    match (request.len(), numbers, request.location(1)) {
+    match (request.len(), numbers, request.string(1)) {
         (4, (Some(start), Some(end)), Some(location)) => {
             let part = ValuePart {
                 location,
@@ -145,7 +145,7 @@ pub(super) fn del_ex(request: Request<'_>) -> Result<Action, Reason> {
 /// The values of protected names among name, value, name, value.
 fn slots(request: Request<'_>, first: usize, end: usize) -> SmallVec<[ValueSlot; 2]> {
     let slot = |name: usize| {
-        let location = request.location(name)?;
+        let location = request.string(name)?;
         let argument = name.checked_add(1)?;
         Some(ValueSlot { argument, location })
     };

@@ -17,7 +17,7 @@ mod scripts;
 mod servers;
 
 use waxseal_policy::{
-    Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
+    Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape, ValueKind,
 };
 use waxseal_policy::{RequestChange, UnknownDigest, decide};
 
@@ -100,9 +100,14 @@ fn reply(shape: &ReplyShape) -> String {
     }
 }
 
+/// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
+/// argument 2; `@1/`: all its fields.
 fn at(location: Location<usize>) -> String {
-    match location.field {
-        Some(field) => format!("@{}/{field}", location.name),
-        None => format!("@{}", location.name),
+    match (location.kind, location.field) {
+        (ValueKind::HashField, Some(field)) => format!("@{}/{field}", location.name),
+        (ValueKind::HashField, None) => format!("@{}/", location.name),
+        (ValueKind::ListElement, None) => format!("@{}#", location.name),
+        (ValueKind::String, None) => format!("@{}", location.name),
+        (kind, Some(_)) => format!("a field in a {kind:?}"),
     }
 }

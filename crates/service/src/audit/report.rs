@@ -92,17 +92,23 @@ pub fn report(
 /// Converts the counts of a pass to those of reports and of the status page.
 #[must_use]
 pub fn counts(tally: &Tally) -> Counts {
+    // Values of a version that is not accepted have the class of their key, and do not open.
+    let count = |includes: fn(Class) -> bool| tally.count(includes) - tally.outdated(includes);
     Counts {
         total: tally.total,
-        sealed: tally
-            .count(|class| matches!(class, Class::Classic(_) | Class::Sealed(_) | Class::OfUser)),
-        classic: tally.count(|class| matches!(class, Class::Classic(_))),
-        under_user_keys: tally.count(|class| class == Class::OfUser),
-        plain: tally.count(|class| class == Class::Plain),
+        sealed: count(|class| {
+            matches!(class, Class::Classic(_) | Class::Sealed(_) | Class::OfUser)
+        }),
+        classic: count(|class| matches!(class, Class::Classic(_))),
+        under_user_keys: count(|class| class == Class::OfUser),
+        plain: count(|class| class == Class::Plain),
         unopenable: tally.failed,
         empty: tally.empty,
         erased: tally.erased,
         unseen: tally.unseen,
+        outdated: tally.outdated(|_| true),
+        versions: versions(tally),
+        kinds: kinds(tally),
         other_types: tally.skipped.clone(),
         // An audit reads every record, so it skips none of those that are excepted.
         excepted: ExceptCounts {
@@ -111,6 +117,23 @@ pub fn counts(tally: &Tally) -> Counts {
             other_types: tally.excepted.other_types,
         },
     }
+}
+
+/// Values by the version of what is stored.
+fn versions(tally: &Tally) -> BTreeMap<String, u64> {
+    let versions = tally.versions.iter();
+    versions
+        .map(|(version, values)| (version.as_str().to_owned(), *values))
+        .collect()
+}
+
+/// Values by their kind.
+fn kinds(tally: &Tally) -> BTreeMap<String, u64> {
+    let mut kinds = BTreeMap::new();
+    for ((_, location), group) in &tally.groups {
+        *kinds.entry(location.as_str().to_owned()).or_default() += group.values;
+    }
+    kinds
 }
 
 fn pattern(keys: Keys<'_>, audited: &AuditedPattern<'_>) -> Pattern {
@@ -235,6 +258,8 @@ fn format_and_key(class: Class) -> (&'static str, Option<KeyId>) {
 
 #[cfg(test)]
 mod tests {
+    use waxseal_sweep::StoredVersion;
+
     use super::*;
 
     const MODE: Mode = Mode::On;
@@ -249,6 +274,9 @@ mod tests {
             };
             tally.total += values;
             tally.groups.insert((class, ValueLocation::String), group);
+            if let Class::Sealed(_) = class {
+                *tally.versions.entry(StoredVersion::V2).or_default() += values;
+            }
         }
         tally
     }
@@ -293,6 +321,8 @@ mod tests {
             .collect();
         assert_eq!(keys, [("sealing", 3), ("opening", 0), ("unknown", 1)]);
         assert_eq!(report.keys[0].percent, 75.0);
+        assert_eq!(report.total.versions, [("2".to_owned(), 3)].into());
+        assert_eq!(report.total.kinds, [("string".to_owned(), 4)].into());
     }
 
     #[test]
@@ -312,6 +342,20 @@ mod tests {
         let mut excepted = Tally::default();
         excepted.excepted.plain = 1;
         assert!(!report_on("wa:*", &excepted, &[]).clean);
+    }
+
+    #[test]
+    fn values_of_a_version_that_is_not_accepted_are_not_sealed_and_not_clean() {
+        let class = Class::Sealed(KeyId::from_u32(1));
+        let mut tally = tally(&[(class, 3)]);
+        tally.failed = 1;
+        tally.outdated.insert(class, 1);
+        let report = report_on("wa:*", &tally, &[]);
+        let total = &report.total;
+        assert_eq!((total.sealed, total.unopenable, total.outdated), (2, 1, 1));
+        assert!(!report.clean);
+        // Its key is still needed.
+        assert_eq!(report.keys[0].values, 3);
     }
 
     #[test]

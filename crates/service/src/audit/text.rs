@@ -27,6 +27,48 @@ pub fn excepted(excepted: &ExceptCounts) -> String {
     format!("excepted: {plain} plain, {sealed} sealed{others}")
 }
 
+/// Describes values in older versions of the sealed format than this one: `2 values are older than version 3 of the
+/// sealed format (classic 1, version 2 1)`.
+#[must_use]
+pub fn older_versions(counts: &Counts, version: u8) -> String {
+    let values = match counts.sealed_before(version) {
+        1 => "1 value is".to_owned(),
+        values => format!("{} values are", thousands(values)),
+    };
+    let by_version = counts.versions.iter().filter_map(|(name, values)| {
+        let name = match name.parse::<u8>() {
+            Ok(number) if number < version => format!("version {number}"),
+            Err(_) if name == "classic" => name.clone(),
+            _ => return None,
+        };
+        Some((name, *values))
+    });
+    let mut parts: Vec<_> = by_version
+        .map(|(name, values)| format!("{name} {}", thousands(values)))
+        .collect();
+    parts.sort();
+    let parts = parts.join(", ");
+    format!("{values} older than version {version} of the sealed format ({parts})")
+}
+
+/// Describes the values by version and by kind: `stored as version 2 950, classic 30; kinds: string 980`. `None` if the
+/// report does not count them.
+#[must_use]
+pub fn versions_and_kinds(counts: &Counts) -> Option<String> {
+    if counts.versions.is_empty() {
+        return None;
+    }
+    let versions = counts.versions.iter().map(|(name, values)| {
+        let is_number = name.parse::<u8>().is_ok();
+        let name = if is_number { "version " } else { "" }.to_owned() + name;
+        format!("{name}: {}", thousands(*values))
+    });
+    let kinds = counts.kinds.iter();
+    let kinds = kinds.map(|(name, values)| format!("{name}: {}", thousands(*values)));
+    let (versions, kinds): (Vec<_>, Vec<_>) = (versions.collect(), kinds.collect());
+    Some(format!("{}; {}", versions.join(", "), kinds.join(", ")))
+}
+
 /// Describes counts in one line: `3 sealed, 1 plain, 0 cannot be opened`.
 #[must_use]
 pub fn summary(counts: &Counts) -> String {

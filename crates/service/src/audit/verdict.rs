@@ -12,6 +12,8 @@ pub struct Requirements {
     pub clean: bool,
     /// Every value was opened, and must open.
     pub deep: bool,
+    /// Nothing may be in an older version of the sealed format than this one, or in the classic format.
+    pub version: Option<u8>,
 }
 
 /// A reason for an audit to fail.
@@ -49,17 +51,38 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
              no pattern protects",
         );
     }
+    if requirements.clean && total.outdated > 0 {
+        let (values, are) = match total.outdated {
+            1 => ("1 value".to_owned(), "is"),
+            values => (format!("{} values", thousands(values)), "are"),
+        };
+        add(
+            format!("{values} {are} of an older version than is accepted"),
+            "they do not open: planted, or left behind; where they are yours, accept version 2 for the time of a waxseal \
+             rotate",
+        );
+    }
     if requirements.clean && total.unseen > 0 {
         add(
-            match total.unseen {
-                1 => "1 record could not be read, or not to its end".to_owned(),
-                records => format!(
-                    "{} records could not be read, or not to their end",
-                    thousands(records)
-                ),
-            },
+            unread_records(total.unseen),
             "its values may be plain: the warnings above name the record and the cause",
         );
+    }
+    if let Some(version) = requirements.version {
+        let older = total.sealed_before(version);
+        if older > 0 {
+            add(
+                text::older_versions(total, version),
+                "waxseal rotate reseals them as the keyring says (write version, in waxseal keyring status); without \
+                 a keyring write_version in waxseal.toml",
+            );
+        }
+        if total.unseen > 0 && !requirements.clean {
+            add(
+                unread_records(total.unseen),
+                "its values may be of an older version: the warnings above name the record and the cause",
+            );
+        }
     }
     if requirements.deep && total.unopenable > 0 {
         add(
@@ -71,6 +94,16 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
         );
     }
     findings
+}
+
+fn unread_records(unseen: u64) -> String {
+    match unseen {
+        1 => "1 record could not be read, or not to its end".to_owned(),
+        records => format!(
+            "{} records could not be read, or not to their end",
+            thousands(records)
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +155,7 @@ mod tests {
             plain: 1,
             unopenable: 1_234,
             unseen: 1,
+            outdated: 1_002,
             other_types: [("zset".to_owned(), 1)].into(),
             ..Counts::default()
         };
@@ -134,6 +168,7 @@ mod tests {
             [
                 "there is plaintext under a protected pattern",
                 "1 record (zset 1) cannot be sealed",
+                "1,002 values are of an older version than is accepted",
                 "1 record could not be read, or not to its end",
             ]
         );
@@ -142,6 +177,37 @@ mod tests {
             ..Requirements::default()
         };
         assert_eq!(texts(total, deep), ["1,234 values do not open"]);
+    }
+
+    #[test]
+    fn a_required_version_refuses_what_is_older_and_what_was_not_read() {
+        let versions = [("classic", 1), ("2", 1_234), ("3", 7), ("plain", 9)];
+        let total = Counts {
+            total: 1_251,
+            plain: 9,
+            unseen: 2,
+            versions: versions
+                .map(|(name, values)| (name.to_owned(), values))
+                .into(),
+            ..Counts::default()
+        };
+        let requirements = Requirements {
+            version: Some(3),
+            ..Requirements::default()
+        };
+        assert_eq!(
+            texts(total.clone(), requirements),
+            [
+                "1,235 values are older than version 3 of the sealed format (classic 1, version 2 1,234)",
+                "2 records could not be read, or not to their end",
+            ]
+        );
+        let mut newest = total;
+        newest
+            .versions
+            .retain(|name, _| name == "3" || name == "plain");
+        newest.unseen = 0;
+        assert_eq!(texts(newest, requirements), [""; 0]);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::failure::{Failure, untrusted};
 pub const DEFAULT: &str = "waxseal.toml";
 /// The length of the longest keys.
 const LONG: usize = 12;
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "environment",
+    "domain",
     "mode",
     "store",
     "keyring",
@@ -30,11 +31,15 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 8] = [
+const PROTECT_KEYS: [&str; 12] = [
     "name",
     "records",
     "except",
     "format",
+    "write_version",
+    "accept_version",
+    "group",
+    "bind",
     "per_user_keys",
     "refused",
     "plain_values",
@@ -46,6 +51,8 @@ const PROTECT_KEYS: [&str; 8] = [
 pub struct ConfigurationFile {
     /// Names the environment that this is for: a keyring of another one is refused.
     pub environment: Option<String>,
+    /// The domain that values of version 3 are bound to, without a keyring. With one it is the environment.
+    pub domain: Option<String>,
     /// Whether new values are sealed.
     pub mode: Option<String>,
     /// The store of the records.
@@ -90,6 +97,14 @@ pub struct Protect {
     pub except: Vec<String>,
     /// The format of new values.
     pub format: Option<String>,
+    /// The version of the sealed format that is written, without a keyring.
+    pub write_version: Option<u64>,
+    /// The oldest version of the sealed format that is accepted, without a keyring.
+    pub accept_version: Option<u64>,
+    /// The id of the group that the records belong to.
+    pub group: Option<String>,
+    /// What new values are bound to: `record` or `group`.
+    pub bind: Option<String>,
     /// True if the values of each user are under a key of their own.
     #[serde(default)]
     pub per_user_keys: bool,

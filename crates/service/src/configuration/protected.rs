@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use waxseal_core::{Format, Mode, NameMask, PlainValues};
+use waxseal_core::{EnvelopeRules, Format, Group, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::{PatternError, RecordPattern};
 
+use super::envelopes;
 use super::file::{ConfigurationFile, DEFAULT, Protect, misspelt};
 use crate::Failure;
 
@@ -27,6 +28,10 @@ pub struct Protected {
     /// The format that applications write: that of the configuration. A flag of a sweep changes what the
     /// sweep writes, and not how values of applications are judged.
     pub of_applications: Format,
+    /// The versions of the sealed format that are written and accepted, without a keyring.
+    pub rules: EnvelopeRules,
+    /// The group that the records belong to.
+    pub group: Option<Group>,
     /// The form of plain values.
     pub plain: PlainValues,
     /// True if the values of each user are under a key of their own.
@@ -171,6 +176,7 @@ pub(crate) fn guarded(
             guarded.push(GuardedRecords {
                 pattern: it.pattern.clone(),
                 plain: it.plain,
+                group: it.group.clone(),
                 expects_classic: it.expects_classic(mode),
             });
         }
@@ -229,6 +235,8 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         },
         format: DEFAULT_FORMAT,
         of_applications: DEFAULT_FORMAT,
+        rules: EnvelopeRules::default(),
+        group: None,
         per_user: false,
         forwards_scripts: false,
         pattern,
@@ -269,6 +277,7 @@ fn from_file(
     if protect.per_user_keys {
         per_user(&mut protected, protect, has_ring)?;
     }
+    envelopes::apply(&mut protected, protect, has_ring)?;
     if let Some(plain) = &protect.plain_values {
         protected.plain = plain.parse()?;
     }

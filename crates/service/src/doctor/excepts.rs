@@ -129,7 +129,10 @@ async fn sealed(
         let sealer = sealer.await?;
         for (slot, stored) in values {
             // A value that names an unknown key is sealed as well.
-            let opened = sealer.open(&stored, Binding::of_value(name.as_bytes(), slot.field()));
+            let opened = sealer.open(
+                &stored,
+                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+            );
             let is_plain = opened.is_ok_and(|it| it.is_none_or(|it| it.form.key().is_none()));
             sealed += u64::from(!is_plain);
         }

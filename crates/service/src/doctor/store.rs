@@ -309,7 +309,10 @@ async fn check_sample(
         let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;
         for (slot, stored) in values {
-            match sealer.open(&stored, Binding::of_value(name.as_bytes(), slot.field())) {
+            match sealer.open(
+                &stored,
+                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+            ) {
                 Ok(Some(opened)) if opened.form.key().is_some() => counts.sealed += 1,
                 Ok(_) => counts.plain += 1,
                 Err(OpenError::UnknownKey { .. }) => counts.unknown += 1,

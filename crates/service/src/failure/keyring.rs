@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use waxseal_core::sanitize_for_terminal;
+use waxseal_keys::rotation::AuditGap;
 use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError, UserKeyError,
@@ -196,10 +197,85 @@ impl From<ChangeError> for Failure {
             ChangeError::Settings(_) => {
                 return Self::usage(&error).hint("nothing was changed; give other times");
             }
-            _ => return Self::failed(&error),
+            other => return of_versions(other),
         };
         Self::failed(&error).hint(hint)
     }
+}
+
+/// The failure of a change of the document's format, of the versions of the sealed format, of index keys or of recorded
+/// settings.
+fn of_versions(error: &ChangeError) -> Failure {
+    let hint = match error {
+        ChangeError::NoIndexKey(_) => "waxseal keyring status lists the keys",
+        ChangeError::IndexKey(_) => {
+            "waxseal keyring rotate-index publishes another one, and later lets it write; waxseal rotate brings values \
+             under it, and waxseal keyring destroy then destroys this one"
+        }
+        ChangeError::IndexTransition { .. } => {
+            "an index key is pending, writing, reading, destroyed, in this order"
+        }
+        ChangeError::PendingIndexKey(_) => "waxseal keyring rotate-index lets it write",
+        ChangeError::EarlyIndexKey { .. } => {
+            "wait, or add --now if every process was started after the key was added"
+        }
+        ChangeError::Writing(_) => {
+            "waxseal keyring rotate-index lets another one write; then the same command again"
+        }
+        ChangeError::NeedsFormat2 { .. } => {
+            "waxseal keyring configure --document-format 2, once every process reads it"
+        }
+        ChangeError::FormerProcesses { .. } => {
+            "nothing was changed; update these processes, or stop them and wait until their reports are dropped. With \
+             --force it is changed all the same: a former version then serves with its last good copy, and follows \
+             the keyring no more"
+        }
+        ChangeError::NotWritten => {
+            "waxseal keyring configure --write-version 3, then waxseal rotate"
+        }
+        ChangeError::NotAccepted => {
+            "waxseal keyring configure --accept-version 2, and this some time later"
+        }
+        ChangeError::WritesVersion3 => {
+            "waxseal keyring configure --accept-version 2, then --write-version 2, then waxseal rotate, then this"
+        }
+        ChangeError::ScopeSettings { .. } => {
+            "nothing was changed; to use them: waxseal keyring configure --document-format 2, then --write-version 3; to \
+             give them up: remove them from waxseal.toml of all processes, waxseal keyring protect, waxseal rotate"
+        }
+        ChangeError::Unsettled { .. } => {
+            "nothing was changed; wait, or add --force if no such process runs any more: what it writes would not open"
+        }
+        ChangeError::Unproven { gap, .. } => return of_audit(error, gap),
+        ChangeError::Protected { .. } => {
+            "nothing was changed; use the same waxseal.toml everywhere. If it is to be changed: waxseal keyring protect \
+             --records PATTERN, with the changed file, records what it says; then give it to all processes, restart \
+             them, and run waxseal rotate"
+        }
+        _ => return Failure::failed(error),
+    };
+    Failure::failed(error).hint(hint)
+}
+
+/// The failure of a change that an audit does not show to be safe.
+fn of_audit(error: &ChangeError, gap: &AuditGap) -> Failure {
+    let hint = match gap {
+        AuditGap::Version { .. } | AuditGap::Classic(_) | AuditGap::InUse { .. } => {
+            "nothing was changed; waxseal rotate reseals what opens; waxseal audit --deep names what does not"
+        }
+        AuditGap::Quarantined { .. } => {
+            "nothing was changed; waxseal quarantine list shows them: restore or drop them"
+        }
+        AuditGap::Uncovered(_) => {
+            "nothing was changed; run this where these records are configured as well, or, if they are protected no \
+             more, waxseal keyring release"
+        }
+        AuditGap::Unseen(_) => {
+            "nothing was changed; the warnings above name the records and the cause"
+        }
+        _ => "nothing was changed; run the same command again",
+    };
+    Failure::failed(error).hint(hint)
 }
 
 /// The hint where users' keys are lost, or in another store.

@@ -42,9 +42,14 @@ pub fn sealer(resources: &Resources, protected: &Protected, mode: Mode) -> Seale
         true => resources.configuration.mode,
         false => mode,
     };
-    bare_sealer(resources, mode, protected.format)
+    let sealer = bare_sealer(resources, mode, protected.format)
         .plain_values(protected.plain)
         .classifying_as(judging, protected.of_applications)
+        .in_group(protected.group.clone());
+    match resources.configuration.has_keyring() {
+        true => sealer,
+        false => sealer.rules(protected.rules),
+    }
 }
 
 /// Returns a sealer for one record, with the key of its user where records are under such keys. Creates a
@@ -74,9 +79,18 @@ pub async fn record_sealer(
 /// Returns a sealer for records that match no pattern, such as the canary.
 #[must_use]
 pub fn canary_sealer(resources: &Resources) -> Sealer {
-    let first = resources.configuration.protected.first();
-    let format = first.map_or(DEFAULT_FORMAT, |protected| protected.format);
-    bare_sealer(resources, Mode::On, format)
+    let protected = &resources.configuration.protected;
+    let format = protected.first().map_or(DEFAULT_FORMAT, |it| it.format);
+    let sealer = bare_sealer(resources, Mode::On, format);
+    if resources.configuration.has_keyring() {
+        return sealer;
+    }
+    // The canary records the domain where any values are bound to one.
+    let newest = protected
+        .iter()
+        .map(|it| it.rules)
+        .max_by_key(|it| it.write);
+    sealer.rules(newest.unwrap_or_default())
 }
 
 fn bare_sealer(resources: &Resources, mode: Mode, format: Format) -> Sealer {

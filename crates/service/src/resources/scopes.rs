@@ -4,7 +4,7 @@
 use std::sync::{Arc, Once};
 
 use waxseal_core::Mode;
-use waxseal_keys::Change;
+use waxseal_keys::{Change, ProtectedScope};
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
 
@@ -75,6 +75,12 @@ pub fn warn_of_other_user_keys(resources: &Resources) {
     });
 }
 
+/// The entry in the keyring for these records, with the settings that all processes must have in common.
+#[must_use]
+pub fn protected_scope(store: &str, protected: &Protected) -> ProtectedScope {
+    waxseal_upkeep::protected_scope(store, &protected.pattern, protected.group.as_ref())
+}
+
 /// Registers these records with the keyring before anything is sealed, so that no process gives up a key before
 /// it has checked them. If that fails, even transiently, nothing may be sealed; a process that runs for long
 /// tries again.
@@ -87,9 +93,7 @@ pub(super) async fn register(
     };
     let location = store.location();
     let protected = &resources.configuration.protected;
-    let scopes = protected
-        .iter()
-        .map(|it| waxseal_keys::ProtectedScope::new(&location, it.pattern.as_str()));
+    let scopes = protected.iter().map(|it| protected_scope(&location, it));
     let mut scopes: Vec<_> = scopes.collect();
     if protected.iter().any(|it| it.per_user) {
         let users = opened.users.as_ref();

@@ -45,6 +45,7 @@ async fn sample(
         pattern: RecordPattern::parse(protected.pattern.as_str())?,
         // So that what has the shape of the classic format is counted, whatever plain values look like.
         plain: PlainValues::Json,
+        group: protected.group.clone(),
         expects_classic: false,
     };
     let sealer = match keys {

@@ -1,7 +1,7 @@
 //! What the audit log holds of each command.
 
 use serde_json::{Value, json};
-use waxseal_core::{KeyId, SecretKey};
+use waxseal_core::{EnvelopeVersion, KeyId, SecretKey};
 use waxseal_keys::Split;
 use waxseal_service::audit_log::Operation;
 use waxseal_service::recorded::{self, KeyringOperation};
@@ -27,6 +27,16 @@ fn entry(world: &World, resources: &Resources, operation: &Operation) -> Value {
 
 fn id() -> KeyId {
     SecretKey::from_hex(KEY).unwrap().id()
+}
+
+fn configure(at_once: bool, write_version: Option<EnvelopeVersion>) -> KeyringOperation<'static> {
+    KeyringOperation::Configure {
+        at_once,
+        document_format: None,
+        write_version,
+        accept_version: None,
+        force: false,
+    }
 }
 
 #[test]
@@ -82,7 +92,7 @@ fn a_change_of_a_keyring_is_recorded_with_its_ring_and_what_was_confirmed() {
             json!(["keyring_restore", ring, {"from_elsewhere": true}]),
         ),
         (
-            KeyringOperation::Configure { at_once: true },
+            configure(true, None),
             json!(["keyring_configure", ring, {"at_once": true}]),
         ),
     ] {
@@ -97,6 +107,18 @@ fn repairs_and_released_records_are_recorded_and_no_name_of_a_record() {
     let resources = resources(&world);
     let ring = format!("file:{}", world.path("keyring.json").display());
     for (operation, expected) in [
+        (
+            configure(false, Some(EnvelopeVersion::V3)),
+            json!(["keyring_configure", ring, {"at_once": false, "write_version": 3, "force": false}]),
+        ),
+        (
+            KeyringOperation::Protect("sess:5215512345678"),
+            json!(["keyring_protect", "one record", {"ring": ring}]),
+        ),
+        (
+            KeyringOperation::RotateIndex { now: true },
+            json!(["keyring_rotate_index", ring, {"now": true}]),
+        ),
         (
             KeyringOperation::RepairTimes,
             json!(["keyring_repair_times", ring, {}]),

@@ -4,11 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxseal_core::{Format, Shape};
+use waxseal_core::{EnvelopeVersion, Format, Kind, Shape};
 use waxseal_service::Failure;
-use waxseal_service::failure::Kind;
+use waxseal_service::failure::Kind as FailureKind;
 use waxseal_service::resources::Resources;
-use waxseal_service::values::envelope::{self, EnvelopeLocation};
+use waxseal_service::values::envelope::{self, EnvelopeForm, EnvelopeLocation};
 use waxseal_service::values::stored::{self, Destination};
 use waxseal_stores::{Expiry, Lifetime, Record, RecordName, Slot};
 
@@ -17,6 +17,24 @@ use super::{KEY, World};
 const STATES: &str =
     "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\nexcept = [\"*:lock\"]\n";
 const NAME: &str = "wa:5215512345678";
+
+/// A new envelope of version 2, or of what the keyring says.
+fn form(format: Format, is_armored: bool) -> EnvelopeForm {
+    EnvelopeForm {
+        format,
+        is_armored,
+        is_deterministic: false,
+        version: None,
+    }
+}
+
+/// A new envelope of version 3.
+fn version_3() -> EnvelopeForm {
+    EnvelopeForm {
+        version: Some(EnvelopeVersion::V3),
+        ..form(Format::Sealed, false)
+    }
+}
 
 fn destination(name: &str) -> Destination {
     Destination {
@@ -182,7 +200,7 @@ async fn a_value_is_not_asked_for_where_it_cannot_be_written() {
     let without_key = stored::put(&resources, &destination(NAME), never).await;
     assert!(without_key.is_err());
     let unbound = EnvelopeLocation::default();
-    let sealed = envelope::seal(&resources, &unbound, (Format::Sealed, false), never);
+    let sealed = envelope::seal(&resources, &unbound, form(Format::Sealed, false), never);
     assert!(sealed.await.is_err());
 }
 
@@ -197,7 +215,7 @@ async fn what_is_opened_is_recorded_before_it_is_returned() {
         get(&resources, name, &Slot::Whole).await.unwrap();
     }
     let absent = get(&resources, "wa:absent", &Slot::Whole).await;
-    assert_eq!(absent.unwrap_err().kind(), Kind::Absent);
+    assert_eq!(absent.unwrap_err().kind(), FailureKind::Absent);
     let gets: Vec<_> = recorded(&world)
         .into_iter()
         .filter(|it| it[0] == "get")
@@ -264,11 +282,12 @@ async fn an_envelope_opens_only_for_the_place_that_it_was_sealed_for() {
     let location = |record: &str, field: Option<&str>| EnvelopeLocation {
         record: Some(record.into()),
         field: field.map(Into::into),
+        ..EnvelopeLocation::default()
     };
     let here = location(NAME, Some("email"));
     let seal = |form| envelope::seal(&resources, &here, form, || Ok(b"a value".to_vec()));
-    let sealed = seal((Format::Sealed, false)).await.unwrap();
-    let armored = seal((Format::Sealed, true)).await.unwrap();
+    let sealed = seal(form(Format::Sealed, false)).await.unwrap();
+    let armored = seal(form(Format::Sealed, true)).await.unwrap();
     assert!(armored.starts_with(b"ws2:"));
     let with_line_feed = [&armored[..], b"\n"].concat();
     for envelope in [&sealed, &armored, &with_line_feed] {
@@ -291,7 +310,7 @@ async fn an_envelope_opens_only_for_the_place_that_it_was_sealed_for() {
         }
     }
     // The classic format is bound to nothing, and an empty value stays empty.
-    let classic = seal((Format::Classic, false)).await.unwrap();
+    let classic = seal(form(Format::Classic, false)).await.unwrap();
     let anywhere = EnvelopeLocation::default();
     let opened = envelope::open(&resources, &anywhere, || Ok(classic)).await;
     assert_eq!(opened.unwrap(), b"a value");
@@ -310,11 +329,165 @@ async fn the_envelope_of_a_decoy_raises_an_alarm() {
     let resources = world.open().await;
     let at = EnvelopeLocation {
         record: Some(b"wa:decoy".to_vec()),
-        field: None,
+        ..EnvelopeLocation::default()
     };
-    let form = (Format::Sealed, false);
+    let form = form(Format::Sealed, false);
     let sealed = envelope::seal(&resources, &at, form, || Ok(b"bait".to_vec())).await;
     let opened = envelope::open(&resources, &at, || sealed).await.unwrap();
     assert_eq!(opened, b"bait");
     assert_eq!(recorded(&world), [json!(["open", "done", {"decoy": true}])]);
+}
+
+#[tokio::test]
+async fn an_envelope_of_version_3_opens_only_as_its_kind_and_in_its_group() {
+    let world = World::with_key(STATES);
+    let resources = world.open().await;
+    let at = |kind: Option<Kind>, group: Option<&str>| EnvelopeLocation {
+        record: Some(NAME.into()),
+        kind,
+        group: group.map(Into::into),
+        ..EnvelopeLocation::default()
+    };
+    let open = |envelope: &[u8], at: EnvelopeLocation| {
+        let (envelope, resources) = (envelope.to_vec(), &resources);
+        async move { envelope::open(resources, &at, || Ok(envelope)).await }
+    };
+    let element = Some(Kind::ListElement);
+    for (place, others) in [
+        (
+            at(None, None),
+            [at(element, None), at(Some(Kind::Member), None)],
+        ),
+        (
+            at(element, None),
+            [at(None, None), at(Some(Kind::Member), None)],
+        ),
+        (
+            at(None, Some("bots")),
+            [at(None, None), at(None, Some("other"))],
+        ),
+    ] {
+        let value = || Ok(b"a value".to_vec());
+        let sealed = envelope::seal(&resources, &place, version_3(), value).await;
+        let sealed = sealed.unwrap();
+        assert_eq!(open(&sealed, place).await.unwrap(), b"a value");
+        for other in others {
+            assert!(open(&sealed, other).await.is_err());
+        }
+    }
+    // Bound to a group, it opens in each of its records, and without one.
+    let value = || Ok(b"a value".to_vec());
+    let sealed = envelope::seal(&resources, &at(None, Some("bots")), version_3(), value).await;
+    let elsewhere = EnvelopeLocation {
+        record: Some(b"wa:another".to_vec()),
+        ..at(None, Some("bots"))
+    };
+    assert_eq!(open(&sealed.unwrap(), elsewhere).await.unwrap(), b"a value");
+}
+
+#[tokio::test]
+async fn deterministic_envelopes_of_equal_values_are_equal() {
+    let world = World::with_key(STATES);
+    let resources = world.open().await;
+    let at = |kind| EnvelopeLocation {
+        record: Some(NAME.into()),
+        kind: Some(kind),
+        ..EnvelopeLocation::default()
+    };
+    let form = EnvelopeForm {
+        is_deterministic: true,
+        ..version_3()
+    };
+    let seal = |kind, value: &'static [u8]| {
+        let (resources, at) = (&resources, at(kind));
+        async move { envelope::seal(resources, &at, form, || Ok(value.to_vec())).await }
+    };
+    let sealed = seal(Kind::Member, b"5215512345678").await.unwrap();
+    assert_eq!(seal(Kind::Member, b"5215512345678").await.unwrap(), sealed);
+    assert_ne!(seal(Kind::Member, b"5215512345679").await.unwrap(), sealed);
+    assert_ne!(
+        seal(Kind::ListElement, b"5215512345678").await.unwrap(),
+        sealed
+    );
+    let opened = envelope::open(&resources, &at(Kind::Member), || Ok(sealed)).await;
+    assert_eq!(opened.unwrap(), b"5215512345678");
+    let string = seal(Kind::String, b"x").await.unwrap_err();
+    assert!(
+        string.text().contains("is not sealed deterministically"),
+        "{string:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_an_envelope_cannot_express_is_refused_with_the_reason() {
+    let world = World::with_key(STATES);
+    let resources = world.open().await;
+    let record = || EnvelopeLocation {
+        record: Some(NAME.into()),
+        ..EnvelopeLocation::default()
+    };
+    let of_kind = |kind| EnvelopeLocation {
+        kind: Some(kind),
+        ..record()
+    };
+    let in_group = || EnvelopeLocation {
+        group: Some(b"bots".to_vec()),
+        ..record()
+    };
+    let classic = EnvelopeForm {
+        format: Format::Classic,
+        ..version_3()
+    };
+    let deterministic = EnvelopeForm {
+        is_deterministic: true,
+        ..form(Format::Sealed, false)
+    };
+    for (at, form, text) in [
+        (
+            of_kind(Kind::HashField),
+            version_3(),
+            "a hash field has a field, and none is named",
+        ),
+        (
+            of_kind(Kind::Message),
+            version_3(),
+            "a message belongs to a group, and none is named",
+        ),
+        (
+            EnvelopeLocation {
+                kind: Some(Kind::Member),
+                ..EnvelopeLocation::default()
+            },
+            version_3(),
+            "a member belongs to a record or a group, and neither is named",
+        ),
+        (
+            EnvelopeLocation {
+                field: Some(b"f".to_vec()),
+                ..of_kind(Kind::Member)
+            },
+            version_3(),
+            "a member has no field",
+        ),
+        (record(), classic, "the classic format has no versions"),
+        (
+            in_group(),
+            form(Format::Sealed, false),
+            "needs version 3: binding a value to a group",
+        ),
+        (
+            of_kind(Kind::Member),
+            deterministic,
+            "needs version 3: deterministic sealing",
+        ),
+        (
+            EnvelopeLocation::default(),
+            version_3(),
+            "binds every value: name its record",
+        ),
+    ] {
+        let sealed = envelope::seal(&resources, &at, form, || Ok(b"x".to_vec())).await;
+        let failure = sealed.unwrap_err();
+        assert!(failure.text().contains(text), "{}", failure.text());
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use waxseal_core::{KeyId, PlainValues};
+use waxseal_core::{Group, KeyId, PlainValues};
 use waxseal_stores::RecordPattern;
 
 /// Keys named in a text.
@@ -17,6 +17,8 @@ pub struct GuardedRecords {
     /// The form of their plain values. If that is anything, Base64 that does not open is not taken for a classic value under
     /// another key.
     pub plain: PlainValues,
+    /// The group that they belong to.
+    pub group: Option<Group>,
     /// True if classic values are written there ([`Sealer::expects_classic`](waxseal_core::Sealer::expects_classic)). If not, a canary that opens counts more than
     /// Base64 that does not: that may be plain as well.
     pub expects_classic: bool,
@@ -28,6 +30,7 @@ impl From<RecordPattern> for GuardedRecords {
         Self {
             pattern,
             plain: PlainValues::Json,
+            group: None,
             expects_classic: true,
         }
     }

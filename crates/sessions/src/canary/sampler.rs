@@ -210,8 +210,10 @@ impl Sampler<'_> {
         stored: &[u8],
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
-        let binding = Binding::of_value(name.as_bytes(), slot.field());
+        let binding = Binding::of_value(name.as_bytes(), slot.field(), slot.is_element());
+        // Which versions are accepted says nothing about the key.
         let sealer = self.sealer.clone().plain_values(of.plain);
+        let sealer = sealer.in_group(of.group.clone()).accepting_all();
         if Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
             let user = of.pattern.user(name.as_bytes());
             return self

@@ -2,6 +2,7 @@
 
 use waxseal_core::KeyId;
 
+use super::domain::CanaryValue;
 use super::{CanaryState, Sample};
 
 /// More classic values in the sample that do not open than this refute the key.
@@ -12,7 +13,11 @@ const OUTVOTES: usize = 2;
 /// The stored canary, opened with the configured keys.
 pub(super) enum StoredCanary {
     Absent,
-    Opens(KeyId),
+    Opens {
+        key: KeyId,
+        value: CanaryValue,
+        bytes: Vec<u8>,
+    },
     /// Of another key, damaged, or something else. `bytes` is `None` if the record is not a string.
     Differs {
         key: Option<KeyId>,
@@ -30,7 +35,7 @@ impl StoredCanary {
     pub(super) fn state(&self) -> CanaryState {
         match self {
             Self::Absent => CanaryState::Absent,
-            Self::Opens(id) => CanaryState::Opens(*id),
+            Self::Opens { key, .. } => CanaryState::Opens(*key),
             Self::Differs { key, .. } => CanaryState::Differs(*key),
         }
     }
@@ -39,7 +44,7 @@ impl StoredCanary {
     pub(super) fn foreign_key(&self) -> Option<KeyId> {
         match self {
             Self::Differs { key, .. } => *key,
-            Self::Absent | Self::Opens(_) => None,
+            Self::Absent | Self::Opens { .. } => None,
         }
     }
 
@@ -57,7 +62,7 @@ impl StoredCanary {
         let is_of_ring = sample.named > 0;
         match self {
             // Among plain values, one that looks like a classic one may be plain as well.
-            Self::Opens(_) => {
+            Self::Opens { .. } => {
                 !is_of_ring && (unknown >= OUTVOTES || (many_classic && sample.plain == 0))
             }
             Self::Absent => {

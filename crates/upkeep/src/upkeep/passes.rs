@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::warn;
-use waxseal_core::{Format, Mode, Sealer};
+use waxseal_core::{EnvelopeRules, Format, Mode, Sealer};
 use waxseal_keys::ProtectedScope;
 use waxseal_keys::rotation::Audit;
 use waxseal_stores::RecordPattern;
@@ -47,9 +47,13 @@ impl Upkeep {
             began_ms: self.ring.now_ms(),
             ..Audit::default()
         };
-        for scope in self.all_scopes() {
+        for (index, scope) in self.all_scopes().iter().enumerate() {
             let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
-            let tally = self.pass(&scope, task, true, stop).await?;
+            let tally = self.pass(scope, task, true, stop).await?;
+            // Waxseal's own records stay in version 2.
+            if index < self.scopes.len() {
+                count_by_version(&tally, &mut audit.versions);
+            }
             audit.unseen += tally.unseen;
             audit.classic |= scope.sealer.written_format() == Format::Classic
                 || tally.count(|class| matches!(class, Class::Classic(_))) > 0;
@@ -101,7 +105,10 @@ impl Upkeep {
         let internal = self.internal.iter().map(|(store, pattern)| ScopeHandle {
             store: store.clone(),
             pattern: pattern.clone(),
-            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
+            // In version 2 whatever the ring says: former versions of Waxseal read them.
+            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed)
+                .rules(EnvelopeRules::default())
+                .accepting_all(),
             users: None,
         });
         self.scopes.iter().cloned().chain(internal).collect()
@@ -148,6 +155,13 @@ impl Upkeep {
             return Err(UpkeepError::Stopped);
         }
         Ok(report.position.counts())
+    }
+}
+
+/// Adds the values by the version of what is stored.
+fn count_by_version(tally: &Tally, by_version: &mut BTreeMap<String, u64>) {
+    for (version, values) in &tally.versions {
+        *by_version.entry(version.as_str().to_owned()).or_default() += values;
     }
 }
 

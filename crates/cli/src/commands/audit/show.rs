@@ -1,7 +1,7 @@
 //! Prints a report as text.
 
 use waxseal_page::report::{Group, Key, Report};
-use waxseal_service::audit::text::{excepted, shares, summary};
+use waxseal_service::audit::text::{excepted, shares, summary, versions_and_kinds};
 use waxseal_units::percent;
 
 use crate::output::{self, thousands};
@@ -19,6 +19,9 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
         ))?;
         if pattern.groups.len() > 1 {
             output::line(format!("  {}", shares(&pattern.counts)))?;
+        }
+        if let Some(text) = versions_and_kinds(&pattern.counts) {
+            output::line(format!("  {text}"))?;
         }
         for group in &pattern.groups {
             print_group(group, pattern.counts.total)?;

@@ -10,8 +10,8 @@ use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure, retirement};
 
-use super::tell;
-use crate::args::{Common, ConfigureArgs};
+use super::{tell, versions};
+use crate::args::{Common, ConfigureArgs, SettingsArgs};
 use crate::output;
 use crate::signals::stop_on_signal;
 
@@ -115,6 +115,9 @@ pub(super) async fn destroy(
     id: KeyId,
     force: bool,
 ) -> Result<Ended, Failure> {
+    if let Some(ended) = versions::destroy_index_key(resources, id, force).await? {
+        return Ok(ended);
+    }
     let live = live(resources)?;
     if is_in(&live.ring(), id, KeyState::Destroyed)? {
         return tell(
@@ -151,10 +154,23 @@ pub(super) async fn configure(
 ) -> Result<Ended, Failure> {
     let live = live(resources)?;
     let before = live.ring();
-    let settings = args.settings.over(before.settings().clone());
-    let at_once = args.at_once;
-    let change = Change::Settings { settings, at_once };
-    let ring = live.change(&change).await?;
+    if args.settings != SettingsArgs::default() || args.at_once {
+        let settings = args.settings.over(before.settings().clone());
+        let at_once = args.at_once;
+        live.change(&Change::Settings { settings, at_once }).await?;
+    }
+    if let Some(ring) = versions::configure(resources, args).await? {
+        let done = match ring.version() == before.version() {
+            true => format!("the keyring says so already: {}", versions::describe(&ring)),
+            false => format!(
+                "changed (keyring version {}): {}",
+                ring.version(),
+                versions::describe(&ring)
+            ),
+        };
+        return tell(resources, &ring, &done, versions::next(&ring));
+    }
+    let ring = live.ring();
     let done = if ring.version() == before.version() {
         "the keyring says so already".to_owned()
     } else {

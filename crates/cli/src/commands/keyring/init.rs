@@ -1,7 +1,7 @@
 //! `keyring init`: creates a keyring. Where the store is sealed under keys of the
 //! environment, these are adopted: applications that know only them can still read and write.
 
-use waxseal_keys::{Custodians, Document, LiveRing, Ring, RingError, Settings};
+use waxseal_keys::{Custodians, Document, DocumentFormat, LiveRing, Ring, RingError, Settings};
 use waxseal_service::adoption::adopted;
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::now_ms;
@@ -52,7 +52,16 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
         adopted(resources).await?
     };
     let environment = &configured.environment;
-    let ring = Ring::create(environment, settings, &custodians, &adopted, now_ms()).await?;
+    let format = DocumentFormat::try_from(args.document_format).map_err(Failure::usage)?;
+    let ring = Ring::create_in(
+        format,
+        environment,
+        settings,
+        &custodians,
+        &adopted,
+        now_ms(),
+    );
+    let ring = ring.await?;
     let known = custodians
         .into_iter()
         .fold(Custodians::default(), Custodians::with);

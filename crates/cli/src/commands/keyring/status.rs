@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 use waxseal_keys::rotation::{self, Block, Facts, RotationPlan, Step};
-use waxseal_keys::{Entry, LiveRing, ProtectedScope, Reports, Ring};
+use waxseal_keys::{
+    DocumentFormat, Entry, IndexEntry, LiveRing, ProtectedScope, RecordNames, Reports, Ring,
+    ScopeBinding, ScopeSettings,
+};
 
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::keyring_text::{block_reason, blocked_key, step_text, wrong_time_correction};
 use waxseal_service::resources::Resources;
 
+use super::versions;
 use crate::output::{self, span, thousands};
 use waxseal_service::{Ended, Failure};
 
@@ -18,6 +22,8 @@ struct Status<'a> {
     environment: &'a str,
     ring: &'a str,
     version: u64,
+    document_format: u32,
+    envelopes: Envelopes,
     /// The check value that is printed on a backup of this version as well.
     check_value: String,
     receipt_key: String,
@@ -26,6 +32,7 @@ struct Status<'a> {
     /// The longer times that hold until every process has seen that they were lowered.
     longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
+    index_keys: Vec<IndexKey>,
     processes: Vec<Process>,
     protects: Vec<ProtectedScope>,
     erased_users: usize,
@@ -57,6 +64,29 @@ struct LongerTimes {
     until: String,
 }
 
+/// The versions of the sealed format.
+#[derive(Serialize)]
+struct Envelopes {
+    write: u8,
+    accept: u8,
+    /// The time of their last change; `None` in document format 1.
+    since: Option<String>,
+    #[serde(skip)]
+    words: String,
+}
+
+#[derive(Serialize)]
+struct IndexKey {
+    id: String,
+    state: &'static str,
+    created: String,
+    activates: String,
+    changed: String,
+    age_ms: u64,
+    /// The values under it in the last audit.
+    values: Option<u64>,
+}
+
 #[derive(Serialize)]
 struct Key {
     id: String,
@@ -78,6 +108,8 @@ struct Process {
     id: String,
     what: String,
     version: u64,
+    /// The newest format of the keyring's document that it reads.
+    reads: u32,
     reported: String,
     silent_ms: u64,
 }
@@ -149,6 +181,7 @@ fn status<'a>(
         id: id.clone(),
         what: report.what.clone(),
         version: report.version,
+        reads: report.reads,
         reported: output::point_in_time(report.at),
         silent_ms: now.saturating_sub(report.at),
     });
@@ -159,6 +192,8 @@ fn status<'a>(
         environment: ring.environment(),
         ring: ring.id(),
         version: ring.version(),
+        document_format: ring.format().as_u32(),
+        envelopes: envelopes(ring),
         check_value: ring.check_value(),
         receipt_key: ring.receipt_key(),
         custodians: ring.custodians().collect(),
@@ -171,6 +206,7 @@ fn status<'a>(
         },
         longer_times: longer_times(ring, now),
         keys: ring.keys().iter().map(|it| key(it, reports, now)).collect(),
+        index_keys: index_keys(ring, reports, now),
         processes: processes.collect(),
         protects: ring.protected_scopes().iter().map(shown).collect(),
         erased_users: ring.erasures().len(),
@@ -199,6 +235,33 @@ fn longer_times(ring: &Ring, now_ms: u64) -> Option<LongerTimes> {
         retention_ms: settings.retention_ms,
         until: output::point_in_time(until),
     })
+}
+
+fn envelopes(ring: &Ring) -> Envelopes {
+    let settings = ring.envelopes();
+    Envelopes {
+        write: settings.write.as_u8(),
+        accept: settings.accept.as_u8(),
+        since: (ring.format() >= DocumentFormat::V2).then(|| output::point_in_time(settings.since)),
+        words: versions::describe(ring),
+    }
+}
+
+fn index_keys(ring: &Ring, reports: &Reports, now: u64) -> Vec<IndexKey> {
+    let audit = reports.audit.as_ref();
+    let key = |entry: &IndexEntry| IndexKey {
+        id: entry.id.to_string(),
+        state: entry.state.as_str(),
+        created: output::point_in_time(entry.created),
+        activates: output::point_in_time(entry.activates),
+        changed: output::point_in_time(entry.changed),
+        age_ms: now.saturating_sub(entry.created),
+        values: audit.map(|audit| {
+            let values = audit.values.get(&entry.id.to_string());
+            values.copied().unwrap_or_default()
+        }),
+    };
+    ring.index_keys().iter().map(key).collect()
 }
 
 fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
@@ -256,6 +319,7 @@ fn print(status: &Status<'_>) -> Result<(), Failure> {
             "ring",
             format!("{}, version {}", status.ring, status.version),
         ),
+        ("document", status.envelopes.words.clone()),
         ("check value", status.check_value.clone()),
         ("custodians", status.custodians.join(", ")),
         ("receipt key", status.receipt_key.clone()),
@@ -304,6 +368,19 @@ fn print_keys(status: &Status<'_>) -> Result<(), Failure> {
             key.changed
         ))?;
     }
+    if !status.index_keys.is_empty() {
+        output::line("\nindex key state        age      values        changed")?;
+    }
+    for key in &status.index_keys {
+        let values = key.values.map_or_else(|| "-".to_owned(), thousands);
+        output::line(format!(
+            "{:<9} {:<12} {:<8} {values:<13} {}",
+            key.id,
+            key.state,
+            span(key.age_ms),
+            key.changed
+        ))?;
+    }
     if let Some(at) = &status.last_audit {
         output::line(format!("values as counted at {at}"))?;
     }
@@ -312,14 +389,15 @@ fn print_keys(status: &Status<'_>) -> Result<(), Failure> {
 
 fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     if !status.processes.is_empty() {
-        output::line("\nprocess            what         version  last report")?;
+        output::line("\nprocess            what         version  reads    last report")?;
     }
     for process in &status.processes {
         output::line(format!(
-            "{:<18} {:<12} {:<8} {} ago",
+            "{:<18} {:<12} {:<8} {:<8} {} ago",
             output::sanitize_for_terminal(&process.id),
             output::sanitize_for_terminal(&process.what),
             process.version,
+            format!("format {}", process.reads),
             span(process.silent_ms)
         ))?;
     }
@@ -328,8 +406,10 @@ fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     }
     for protected_scope in &status.protects {
         output::line(format!(
-            "{}  at {}",
-            protected_scope.records, protected_scope.store
+            "{}  at {}{}",
+            protected_scope.records,
+            protected_scope.store,
+            settings_in_words(protected_scope)
         ))?;
     }
     Ok(())
@@ -365,8 +445,35 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
 
 /// Records as a report may show them.
 fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
+    let settings = protected_scope.settings.clone();
     ProtectedScope {
         records: shown_pattern(&protected_scope.records),
+        settings: settings.map(|settings| ScopeSettings {
+            except: settings.except.iter().map(|it| shown_pattern(it)).collect(),
+            ..settings
+        }),
         ..protected_scope.clone()
     }
+}
+
+/// The recorded settings of protected records, as they follow these; nothing if they are the usual ones.
+fn settings_in_words(protected_scope: &ProtectedScope) -> String {
+    let Some(settings) = &protected_scope.settings else {
+        return String::new();
+    };
+    let mut words = String::new();
+    if let Some(group) = &settings.group {
+        let group = output::sanitize_for_terminal(group);
+        words.push_str(&format!("  group \"{group}\""));
+    }
+    if settings.bind != ScopeBinding::Record {
+        words.push_str(&format!("  bound to the {}", settings.bind.as_str()));
+    }
+    if settings.names != RecordNames::Plain {
+        words.push_str(&format!("  names {}", settings.names.as_str()));
+    }
+    if !settings.except.is_empty() {
+        words.push_str(&format!("  except {}", settings.except.join(", ")));
+    }
+    words
 }

@@ -1,0 +1,127 @@
+//! Changes of a keyring that give something up, or replace what other processes rely on: its document's format, the
+//! versions of the sealed format, index keys, settings of protected records. What is allowed is decided in
+//! `waxseal-keys`; here the audits are made that it asks for.
+
+use std::sync::Arc;
+
+use waxseal_core::{EnvelopeVersion, KeyId};
+use waxseal_keys::{Change, ChangeError, DocumentFormat, IndexKeyState, LiveRing, Ring, RingError};
+use waxseal_sweep::Stop;
+
+use crate::Failure;
+use crate::configuration::protected::Protected;
+use crate::resources::{Resources, scopes};
+
+/// The result of [`rotate_index`].
+#[derive(Clone, Debug)]
+pub enum IndexRotation {
+    /// A new index key was published.
+    Added {
+        /// The key.
+        id: KeyId,
+        /// The time from which it may write (milliseconds since the Unix epoch).
+        activates: u64,
+    },
+    /// An index key is pending, and may not write yet.
+    Waiting {
+        /// The key.
+        id: KeyId,
+        /// The time from which it may write (milliseconds since the Unix epoch).
+        activates: u64,
+    },
+    /// The pending index key writes from now on.
+    Promoted {
+        /// The key.
+        id: KeyId,
+        /// The key that only reads from now on.
+        previous: Option<KeyId>,
+    },
+}
+
+/// Makes a change for which an audit may be needed: one is made if it is, and its result is in the reports.
+pub async fn change_proven(
+    resources: &Resources,
+    change: &Change,
+    stop: &Stop,
+) -> Result<Arc<Ring>, Failure> {
+    let live = &resources.opened_ring()?.ring;
+    match live.change(change).await {
+        Err(RingError::Change(ChangeError::Unproven { .. })) => {}
+        // What it has to wait for comes first: an audit before that proves nothing.
+        other => return Ok(other?),
+    }
+    let upkeep = scopes::upkeep(resources, "operator").await?;
+    let audit = upkeep.audit(stop).await?;
+    // Other processes may use the result, and status shows it.
+    live.report_audit(&audit).await?;
+    Ok(live.change_after_audit(change, &audit).await?)
+}
+
+/// Changes the versions of the sealed format. Those that are not named stay.
+pub async fn change_versions(
+    resources: &Resources,
+    (write, accept): (Option<EnvelopeVersion>, Option<EnvelopeVersion>),
+    force: bool,
+    stop: &Stop,
+) -> Result<Arc<Ring>, Failure> {
+    let present = resources.opened_ring()?.ring.ring().envelopes();
+    let change = Change::Envelopes {
+        write: write.unwrap_or(present.write),
+        accept: accept.unwrap_or(present.accept),
+        force,
+    };
+    change_proven(resources, &change, stop).await
+}
+
+/// Changes the format of the document.
+pub async fn change_format(
+    resources: &Resources,
+    to: DocumentFormat,
+    force: bool,
+    stop: &Stop,
+) -> Result<Arc<Ring>, Failure> {
+    change_proven(resources, &Change::Format { to, force }, stop).await
+}
+
+/// Publishes a new index key, or lets the pending one write.
+pub async fn rotate_index(live: &LiveRing, at_once: bool) -> Result<IndexRotation, Failure> {
+    let before = live.ring();
+    let pending = before.index_keys_in(IndexKeyState::Pending).next();
+    let Some(pending) = pending else {
+        let ring = live.change(&Change::AddIndexKey).await?;
+        let added = ring.index_keys_in(IndexKeyState::Pending).next();
+        let added = added
+            .ok_or_else(|| Failure::failed("another process uses the new index key already"))?;
+        return Ok(IndexRotation::Added {
+            id: added.id,
+            activates: added.activates,
+        });
+    };
+    let (id, activates) = (pending.id, pending.activates);
+    if activates > live.now_ms() && !at_once {
+        return Ok(IndexRotation::Waiting { id, activates });
+    }
+    let previous = before.writing().map(|key| key.id);
+    live.change(&Change::PromoteIndexKey { id, at_once })
+        .await?;
+    Ok(IndexRotation::Promoted { id, previous })
+}
+
+/// Records in the keyring what the configuration says about protected records: those of this pattern.
+pub async fn protect(resources: &Resources, records: &str) -> Result<Arc<Ring>, Failure> {
+    let protected = configured(resources, records)?;
+    let location = resources.configuration.store.location();
+    let scope = scopes::protected_scope(&location, protected);
+    let live = &resources.opened_ring()?.ring;
+    Ok(live.change(&Change::Protect(scope)).await?)
+}
+
+/// The configured records of this pattern, as it is written in the configuration.
+fn configured<'r>(resources: &'r Resources, records: &str) -> Result<&'r Protected, Failure> {
+    let mut all = resources.configuration.protected.iter();
+    all.find(|it| it.pattern.as_str() == records)
+        .ok_or_else(|| {
+            Failure::usage("no [[protect]] has this pattern")
+                .hint("--records takes a pattern as waxseal.toml has it, in records")
+        })
+}
