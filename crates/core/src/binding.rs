@@ -1,7 +1,7 @@
 //! Binding: the kind and place of a value, which its envelope is tied to. It is the associated data of the sealed
 //! format.
 
-use crate::envelope::{Flags, HEADER_LEN, Header};
+use crate::envelope::{Flags, Header};
 use crate::error::SealError;
 use crate::kind::Kind;
 use crate::version::EnvelopeVersion;
@@ -145,7 +145,7 @@ impl<'a> Binding<'a> {
 
     /// The flags of a new envelope of this version, or the reason why there can be none.
     #[inline]
-    pub(crate) fn flags(self, version: EnvelopeVersion) -> Result<Flags, SealError> {
+    pub(crate) fn flags(&self, version: EnvelopeVersion) -> Result<Flags, SealError> {
         let seals_to_group = self.group.is_some_and(|group| group.seals);
         match version {
             EnvelopeVersion::V2 if seals_to_group => {
@@ -165,7 +165,8 @@ impl<'a> Binding<'a> {
         }
     }
 
-    fn flags_of_version_2(self) -> Flags {
+    #[inline]
+    fn flags_of_version_2(&self) -> Flags {
         Flags::of_record(self.record.is_some(), self.field.is_some())
     }
 
@@ -174,7 +175,7 @@ impl<'a> Binding<'a> {
     /// It must be bound to exactly the parts that are named here: one that is bound to nothing does not open where a
     /// bound one is expected, so it cannot be planted there.
     #[inline]
-    pub(crate) fn fits(self, header: Header) -> bool {
+    pub(crate) fn fits(&self, header: Header) -> bool {
         match header.version {
             EnvelopeVersion::V2 => {
                 self.kind.is_in_version_2() && header.flags.place() == self.flags_of_version_2()
@@ -187,7 +188,8 @@ impl<'a> Binding<'a> {
     }
 
     /// The record name or the id of the group, as an envelope of version 3 with these flags is bound to.
-    fn scope(self, flags: Flags) -> Option<&'a [u8]> {
+    #[inline]
+    fn scope(&self, flags: Flags) -> Option<&'a [u8]> {
         if flags.bound_to_group() {
             self.group.map(|group| group.id)
         } else {
@@ -199,50 +201,62 @@ impl<'a> Binding<'a> {
     /// part. `None` if a part is too long for its length field, or missing.
     #[inline]
     pub(crate) fn with_associated_data<T>(
-        self,
+        &self,
         header: Header,
         domain: &[u8],
         then: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        let kind = [self.kind.as_u8()];
-        let (kind, parts): (&[u8], _) = match header.version {
-            EnvelopeVersion::V2 => (&[], [self.record, self.field, None]),
+        let bytes = header.to_bytes();
+        match header.version {
+            EnvelopeVersion::V2 => assemble(bytes, [self.record, self.field], then),
             EnvelopeVersion::V3 => {
+                let [b0, b1, b2, b3, b4, b5, b6, b7] = bytes;
+                let start = [b0, b1, b2, b3, b4, b5, b6, b7, self.kind.as_u8()];
                 let scope = self.scope(header.flags)?;
-                (&kind, [Some(domain), Some(scope), self.field])
+                assemble(start, [Some(domain), Some(scope), self.field], then)
             }
-        };
-        let mut len = HEADER_LEN.checked_add(kind.len())?;
-        for part in parts.into_iter().flatten() {
-            u32::try_from(part.len()).ok()?;
-            len = len.checked_add(4)?.checked_add(part.len())?;
         }
-        // Names are short: common lengths need no allocation, and the most common ones a small buffer.
-        let (mut short, mut long, mut heap);
-        let buffer: &mut [u8] = if len <= SHORT {
-            short = [0u8; SHORT];
-            short.get_mut(..len)?
-        } else if len <= LONG {
-            long = [0u8; LONG];
-            long.get_mut(..len)?
-        } else {
-            heap = vec![0u8; len];
-            &mut heap
-        };
-        let mut remaining: &mut [u8] = buffer;
-        put(&mut remaining, &header.to_bytes())?;
-        put(&mut remaining, kind)?;
-        for part in parts.into_iter().flatten() {
-            put(
-                &mut remaining,
-                &u32::try_from(part.len()).ok()?.to_be_bytes(),
-            )?;
-            put(&mut remaining, part)?;
-        }
-        Some(then(buffer))
     }
 }
 
+/// The start, then length and bytes of each part. The lengths of both arrays are known when this is compiled, so that
+/// each version has code of its own.
+#[inline]
+fn assemble<const START: usize, const PARTS: usize, T>(
+    start: [u8; START],
+    parts: [Option<&[u8]>; PARTS],
+    then: impl FnOnce(&[u8]) -> T,
+) -> Option<T> {
+    let mut len = START;
+    for part in parts.iter().flatten() {
+        u32::try_from(part.len()).ok()?;
+        len = len.checked_add(4)?.checked_add(part.len())?;
+    }
+    // Names are short: common lengths need no allocation, and the most common ones a small buffer.
+    let (mut short, mut long, mut heap);
+    let buffer: &mut [u8] = if len <= SHORT {
+        short = [0u8; SHORT];
+        short.get_mut(..len)?
+    } else if len <= LONG {
+        long = [0u8; LONG];
+        long.get_mut(..len)?
+    } else {
+        heap = vec![0u8; len];
+        &mut heap
+    };
+    let mut remaining: &mut [u8] = buffer;
+    put(&mut remaining, &start)?;
+    for part in parts.iter().flatten() {
+        put(
+            &mut remaining,
+            &u32::try_from(part.len()).ok()?.to_be_bytes(),
+        )?;
+        put(&mut remaining, part)?;
+    }
+    Some(then(buffer))
+}
+
+#[inline]
 fn put(remaining: &mut &mut [u8], bytes: &[u8]) -> Option<()> {
     let (head, tail) = std::mem::take(remaining).split_at_mut_checked(bytes.len())?;
     head.copy_from_slice(bytes);

@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(key.seal_classic(b"v"), exhausted);
         }
         let place = Place {
-            binding: Binding::unbound(),
+            binding: &Binding::unbound(),
             domain: b"",
         };
         assert!(key.seal(EnvelopeVersion::V2, b"v", place).is_ok());

@@ -10,7 +10,7 @@ use crate::xaes::XaesKey;
 /// The binding of a value, in the domain of its keyring.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) binding: Binding<'a>,
+    pub(crate) binding: &'a Binding<'a>,
     pub(crate) domain: &'a [u8],
 }
 

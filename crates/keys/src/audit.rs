@@ -97,7 +97,7 @@ pub enum AuditGap {
     Unseen(u64),
     /// Records that another process protects were not checked.
     #[error("it did not cover {} at {}", .0.shown_records(), .0.store)]
-    Uncovered(ProtectedScope),
+    Uncovered(Box<ProtectedScope>),
 }
 
 fn counted(values: &u64) -> String {
@@ -174,6 +174,8 @@ impl Audit {
         }
         let is_known = |scope: &&ProtectedScope| scopes.iter().any(|it| it.is_same_as(scope));
         let mut uncovered = self.uncovered.iter().filter(is_known);
-        uncovered.next().cloned().map(AuditGap::Uncovered)
+        uncovered
+            .next()
+            .map(|scope| AuditGap::Uncovered(Box::new(scope.clone())))
     }
 }

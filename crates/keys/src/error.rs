@@ -315,7 +315,7 @@ pub enum ChangeError {
         /// The location of the store.
         store: String,
         /// The setting that differs.
-        difference: Difference,
+        difference: Box<Difference>,
     },
 }
 

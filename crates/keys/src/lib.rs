@@ -52,6 +52,7 @@ mod state;
 mod sync;
 mod users;
 
+pub use audit::{AuditGap, Evidence};
 #[cfg(feature = "backup")]
 pub use backup::{
     About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,

@@ -123,9 +123,14 @@ impl ScopeSettings {
             recorded.clone().normalized(),
             configured.clone().normalized(),
         );
-        let group = |settings: &Self| settings.group.as_ref().map_or("none".to_owned(), quoted);
+        let group = |settings: &Self| {
+            settings
+                .group
+                .as_deref()
+                .map_or_else(|| "none".to_owned(), quoted)
+        };
         let all = |settings: &Self| {
-            let except: Vec<_> = settings.except.iter().map(shown_pattern).collect();
+            let except: Vec<_> = settings.except.iter().map(|it| shown_pattern(it)).collect();
             [
                 ("except", format!("[{}]", except.join(", "))),
                 ("group", group(settings)),
@@ -188,14 +193,14 @@ impl ProtectedScope {
     }
 }
 
-fn shown_pattern(pattern: &String) -> String {
+fn shown_pattern(pattern: &str) -> String {
     match pattern.contains(['*', '?', '[', '{']) {
         true => quoted(pattern),
         false => "one record".to_owned(),
     }
 }
 
-fn quoted(text: &String) -> String {
+fn quoted(text: &str) -> String {
     let shown: String = text.chars().filter(|it| !it.is_control()).collect();
     format!("\"{shown}\"")
 }

@@ -83,7 +83,7 @@ fn sealing_with_the_nonce_of_a_vector_returns_its_bytes() {
         let stored = unhex(&it.stored_hex);
         let (header, _) = envelope::split(&stored).unwrap();
         let place = Place {
-            binding: it.binding(),
+            binding: &it.binding(),
             domain: vectors.domain.as_bytes(),
         };
         let nonce = unhex(nonce).try_into().unwrap();

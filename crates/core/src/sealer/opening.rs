@@ -33,11 +33,11 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         if stored.starts_with(&MAGIC) {
-            return self.open_sealed(ring, stored, false, binding).map(Some);
+            return self.open_sealed(ring, stored, false, &binding).map(Some);
         }
         if stored.starts_with(armor::PREFIX) {
             let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
-            return self.open_sealed(ring, &bytes, true, binding).map(Some);
+            return self.open_sealed(ring, &bytes, true, &binding).map(Some);
         }
         let keys = ring.into_iter().flat_map(Keyring::keys);
         match classic::open(stored, keys, DataKey::classic) {
@@ -59,12 +59,13 @@ impl Sealer {
         }
     }
 
+    #[inline]
     fn open_sealed(
         &self,
         ring: Option<&Keyring>,
         bytes: &[u8],
         armored: bool,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<OpenedValue<'static>, OpenError> {
         let (header, body) = envelope::split(bytes).map_err(OpenError::Malformed)?;
         if header.version == EnvelopeVersion::V2
@@ -92,7 +93,7 @@ impl Sealer {
         ring: Option<&Keyring>,
         header: Header,
         body: Body<'_>,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<Vec<u8>, OpenError> {
         let ciphers = match self.user.as_deref() {
             Some(UserKey(UserKeyState::Live { id, ciphers, .. })) if *id == header.key => ciphers,
@@ -140,11 +141,12 @@ impl Sealer {
     }
 }
 
+#[inline]
 fn open_of_ring(
     ring: Option<&Keyring>,
     header: Header,
     body: Body<'_>,
-    binding: Binding<'_>,
+    binding: &Binding<'_>,
 ) -> Result<Vec<u8>, OpenError> {
     let place = place(ring, binding);
     let ring = ring.ok_or(OpenError::UnknownKey { id: header.key })?;

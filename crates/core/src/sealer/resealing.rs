@@ -27,7 +27,7 @@ impl Sealer {
         let rules = self.rules_under(ring);
         let seal = |written: Written, armored, binding| {
             written.check_accepted(rules)?;
-            self.seal_as(ring, written, armored, &opened.value, binding)
+            self.seal_as(ring, written, armored, &opened.value, &binding)
                 .map(ResealOutcome::Replaced)
                 .map_err(ResealError::Seal)
         };
@@ -36,7 +36,7 @@ impl Sealer {
         {
             let (written, binding) = self.successor(ring, header, binding);
             let will_be_armored = armored || self.armored;
-            if armored == will_be_armored && self.header(ring, written, binding)? == Some(header) {
+            if armored == will_be_armored && self.header(ring, written, &binding)? == Some(header) {
                 return Ok(ResealOutcome::Current);
             }
             return seal(written, will_be_armored, binding);
@@ -78,7 +78,7 @@ impl Sealer {
         &self,
         ring: Option<&Keyring>,
         written: Written,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<Option<Header>, SealError> {
         let sealing_id = match &self.user {
             Some(user) => user.id(),

@@ -83,7 +83,7 @@ impl Sealer {
         let rules = self.rules_under(ring);
         let written = self.written(rules);
         written.check_accepted(rules)?;
-        self.seal_as(ring, written, self.armored, value, binding)
+        self.seal_as(ring, written, self.armored, value, &binding)
     }
 
     /// Seals a value in any mode so that equal values with equal bindings give equal bytes: for values that are looked
@@ -98,7 +98,7 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
-        self.seal_as(ring, Written::Deterministic, self.armored, value, binding)
+        self.seal_as(ring, Written::Deterministic, self.armored, value, &binding)
     }
 
     /// The deterministic envelopes of a value under every key that opens, the one under the writing key first: a value
@@ -112,26 +112,24 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         self.check_deterministic(ring)?;
-        // The writing key must exist.
-        let first = self.deterministic_key(ring, binding)?;
-        let of_ring = KeyUse::of_kind(binding.kind()).into_iter();
-        let of_ring = of_ring.flat_map(|of_use| {
-            let keys = ring.into_iter().flat_map(Keyring::all_deterministic);
-            keys.map(move |(id, derived)| DeterministicKey {
+        let first = self.deterministic_key(ring, &binding)?;
+        let first_of_ring = (!first.is_user_key).then_some(first.id);
+        let mut keys = vec![first];
+        if let (Some(ring), Some(of_use)) = (ring, KeyUse::of_kind(binding.kind())) {
+            let others = ring.all_deterministic();
+            let others = others.filter(|(id, _)| Some(*id) != first_of_ring);
+            keys.extend(others.map(|(id, derived)| DeterministicKey {
                 id,
                 derived,
                 of_use,
                 is_user_key: false,
-            })
-        });
-        let is_first = |key: &DeterministicKey<'_>| !first.is_user_key && key.id == first.id;
-        let others = of_ring.filter(|key| !is_first(key));
-        let mut forms = Vec::new();
-        for key in std::iter::once(&first).chain(&others.collect::<Vec<_>>()) {
-            let envelope = seal_deterministic(key, value, place(ring, binding))?;
-            forms.push(self.in_written_form(self.armored, envelope));
+            }));
         }
-        Ok(forms)
+        let forms = keys.iter().map(|key| {
+            let envelope = seal_deterministic(key, value, place(ring, &binding))?;
+            Ok(armored_if(self.armored, envelope))
+        });
+        forms.collect()
     }
 
     /// The form of new envelopes. A user's key has no classic format.
@@ -151,13 +149,14 @@ impl Sealer {
         }
     }
 
+    #[inline]
     pub(super) fn seal_as(
         &self,
         ring: Option<&Keyring>,
         written: Written,
         armored: bool,
         value: &[u8],
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<Vec<u8>, SealError> {
         let place = place(ring, binding);
         let envelope = match (written, self.user.as_deref()) {
@@ -183,14 +182,14 @@ impl Sealer {
                 return ring.sealing().seal_classic(value);
             }
         };
-        Ok(self.in_written_form(armored, envelope))
+        Ok(armored_if(armored, envelope))
     }
 
     /// The id of the key of a new deterministic envelope.
     pub(super) fn deterministic_id(
         &self,
         ring: Option<&Keyring>,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<KeyId, SealError> {
         self.deterministic_key(ring, binding).map(|key| key.id)
     }
@@ -198,7 +197,7 @@ impl Sealer {
     fn deterministic_key<'k>(
         &'k self,
         ring: Option<&'k Keyring>,
-        binding: Binding<'_>,
+        binding: &Binding<'_>,
     ) -> Result<DeterministicKey<'k>, SealError> {
         match self.user.as_deref() {
             Some(UserKey(UserKeyState::Erased { .. })) => Err(SealError::Erased),
@@ -220,17 +219,18 @@ impl Sealer {
             }
         }
     }
+}
 
-    fn in_written_form(&self, armored: bool, envelope: Vec<u8>) -> Vec<u8> {
-        match armored {
-            true => armor::encode(&envelope),
-            false => envelope,
-        }
+fn armored_if(armored: bool, envelope: Vec<u8>) -> Vec<u8> {
+    match armored {
+        true => armor::encode(&envelope),
+        false => envelope,
     }
 }
 
 /// The place of this binding under this keyring.
-pub(super) fn place<'p>(ring: Option<&'p Keyring>, binding: Binding<'p>) -> Place<'p> {
+#[inline]
+pub(super) fn place<'p>(ring: Option<&'p Keyring>, binding: &'p Binding<'p>) -> Place<'p> {
     Place {
         binding,
         domain: ring.map_or(&[], Keyring::domain),

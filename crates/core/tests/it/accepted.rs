@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Keyring, Mode, OldFormat, OpenError,
-    ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Group, Keyring, Mode, OldFormat,
+    OpenError, ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring,
+    UserKey,
 };
 
 use crate::{KEY, OLD_KEY, OTHER_KEY, STATE};
@@ -134,8 +135,7 @@ fn the_error_of_an_old_version_says_what_to_do() {
     ] {
         let text = OpenError::Version { found, key }.to_string();
         assert!(text.contains(what), "{text}");
-        assert!(text.contains("waxseal rotate reseals it"), "{text}");
-        assert!(text.contains("accept_version"), "{text}");
+        assert!(text.contains("accept version 2 for the time of a waxseal rotate"));
     }
     assert_eq!(OldFormat::Classic.as_str(), "classic");
     assert_eq!(OldFormat::V2.as_str(), "2");
@@ -322,4 +322,42 @@ fn an_unbound_value_of_version_2_stays_one() {
     let now = sealer(Mode::On, Format::Sealed, V3, V2);
     let new = resealed(&now, &stored, Binding::unbound()).unwrap();
     assert_eq!(version_of(&new), V2);
+}
+
+#[test]
+fn a_sealer_in_a_group_binds_to_it_unless_a_binding_names_another() {
+    let sealer = sealer(Mode::On, Format::Sealed, V3, V3);
+    for seals in [false, true] {
+        let grouped = sealer
+            .clone()
+            .in_group(Some(Group::new(b"bot-states", seals)));
+        let stored = grouped.seal(STATE, place()).unwrap();
+        let flags = Shape::of_header(&stored).unwrap().flags;
+        assert_eq!(flags.bound_to_group(), seals);
+        assert_eq!(error(&grouped, &stored), None);
+        // Without the group only what is bound to the record opens.
+        assert_eq!(error(&sealer, &stored).is_some(), seals);
+        let named = place().in_group(b"bot-states", false);
+        assert!(sealer.open(&stored, named).is_ok());
+        let other = place().in_group(b"other", true);
+        assert_eq!(grouped.open(&stored, other).is_err(), seals);
+        assert!(grouped.reseal(&stored, place()) == Ok(ResealOutcome::Current));
+        let member = Binding::member(b"wa:1");
+        let forms = grouped.deterministic_forms(STATE, member).unwrap();
+        assert_eq!(forms[0], grouped.seal_deterministic(STATE, member).unwrap());
+        let flags = Shape::of_header(&forms[0]).unwrap().flags;
+        assert_eq!(flags.bound_to_group(), seals);
+    }
+    // What is bound to the record is resealed to a group that seals, and the reverse.
+    let in_group = |seals| {
+        sealer
+            .clone()
+            .in_group(Some(Group::new(b"bot-states", seals)))
+    };
+    for seals in [false, true] {
+        let stored = in_group(!seals).seal(STATE, place()).unwrap();
+        let new = resealed(&in_group(seals), &stored, place()).unwrap();
+        let flags = Shape::of_header(&new).unwrap().flags;
+        assert_eq!(flags.bound_to_group(), seals);
+    }
 }

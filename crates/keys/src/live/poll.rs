@@ -179,17 +179,19 @@ impl Inner {
         let keyring = Arc::new(keyring(&ring, &self.options)?);
         let (version, sealing) = (ring.version(), keyring.sealing_id());
         let changed = sealing != self.keyring.current().sealing_id();
+        let before = self.known().ring.clone();
         let ring = Arc::new(ring);
         self.known.store(Arc::new(KnownRing {
             ring: ring.clone(),
             bytes,
         }));
         self.keyring.publish(keyring);
-        self.updates.send_replace(ring);
+        self.updates.send_replace(ring.clone());
         self.unknown_keys.clear();
         if changed {
             info!("keyring version {version}: key {sealing} seals from now on");
         }
+        report_envelopes(&before, &ring);
         Ok(())
     }
 
@@ -264,5 +266,22 @@ impl Inner {
             warn!("the last good copy of the keyring cannot be kept: {error}");
         }
         copy.touch(self.now_ms(), true).await;
+    }
+}
+
+/// Logs what a newer ring changes about the versions of the sealed format and the index key that writes.
+fn report_envelopes(before: &Ring, ring: &Ring) {
+    let version = ring.version();
+    let writing = |ring: &Ring| ring.writing().map(|key| key.id);
+    if let Some(id) = writing(ring).filter(|_| writing(ring) != writing(before)) {
+        info!("keyring version {version}: index key {id} writes from now on");
+    }
+    let (rules, format) = (ring.envelopes().rules(), ring.format());
+    if rules != before.envelopes().rules() || format != before.format() {
+        info!(
+            "keyring version {version}: document format {format}; version {} of the sealed format is \
+             written, and {} is the oldest that opens",
+            rules.write, rules.accept
+        );
     }
 }

@@ -45,9 +45,17 @@ impl LiveRing {
     pub fn seal_counts(&self) -> BTreeMap<String, u64> {
         let keyring = self.keyring().current();
         let usage = keyring.usage().map(|usage| {
-            let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
+            let seals = [
+                usage.classic_seals,
+                usage.sealed_seals,
+                usage.deterministic_seals,
+            ];
+            let seals = seals.into_iter().fold(0, u64::saturating_add);
             (usage.id.to_string(), seals)
         });
+        let of_index_keys = keyring.index_key_usage();
+        let of_index_keys = of_index_keys.map(|usage| (usage.id.to_string(), usage.seals));
+        let usage = usage.chain(of_index_keys);
         usage.filter(|(_, seals)| *seals > 0).collect()
     }
 

@@ -171,7 +171,7 @@ impl Ring {
         if self.format() == DocumentFormat::V1 {
             self.document.format = DocumentFormat::V2;
             self.document.envelopes = Some(other.envelopes());
-            // Whoever knew it in format 1 alone wrote version 2.
+            // Processes that knew it in format 1 wrote version 2.
             self.accept_all(other, now_ms);
         }
     }

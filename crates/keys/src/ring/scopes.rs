@@ -55,7 +55,7 @@ impl Ring {
             Some(difference) => Err(ChangeError::Protected {
                 records: scope.shown_records(),
                 store: scope.store.clone(),
-                difference,
+                difference: Box::new(difference),
             }),
             None => Ok(false),
         }

@@ -2,6 +2,7 @@
 
 mod content;
 mod files;
+mod format_2;
 mod sheets;
 mod splits;
 

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use waxseal_core::SecretKey;
+use waxseal_core::{Binding, EnvelopeVersion, Format, Mode, Sealer, SecretKey};
 use waxseal_keys::{
-    Change, Context, Custodian, CustodianError, Custodians, LiveRing, LocalCustodian,
-    MemoryDocumentStore, Ring, Settings, Wrapped,
+    Change, Context, Custodian, CustodianError, Custodians, DocumentFormat, LiveRing,
+    LocalCustodian, MemoryDocumentStore, Ring, Settings, Wrapped,
 };
 
 use crate::rings::NOW;
@@ -133,4 +133,40 @@ async fn store_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryDocumentStore
         live.change(&Change::Promote { id, at_once }).await.unwrap();
     }
     store
+}
+
+const MEMBER: &[u8] = b"5215512345678";
+
+fn sealer(live: &LiveRing) -> Sealer {
+    Sealer::new(live.keyring(), Mode::Required, Format::Sealed)
+}
+
+/// Converts a ring to format 2, and seals a member under its index key.
+async fn convert_and_seal(live: &LiveRing) -> Vec<u8> {
+    let (to, force) = (DocumentFormat::V2, true);
+    live.change(&Change::Format { to, force }).await.unwrap();
+    let (write, accept) = (EnvelopeVersion::V3, EnvelopeVersion::V2);
+    let change = Change::Envelopes {
+        write,
+        accept,
+        force,
+    };
+    live.change(&change).await.unwrap();
+    let binding = Binding::member(b"wa:index");
+    sealer(live).seal_deterministic(MEMBER, binding).unwrap()
+}
+
+/// Lets version 2 of the sealed format be written again.
+async fn write_version_2(live: &LiveRing) {
+    let change = Change::Envelopes {
+        write: EnvelopeVersion::V2,
+        accept: EnvelopeVersion::V2,
+        force: true,
+    };
+    live.change(&change).await.unwrap();
+}
+
+fn open_member(live: &LiveRing, member: &[u8]) -> Vec<u8> {
+    let opened = sealer(live).open(member, Binding::member(b"wa:index"));
+    opened.unwrap().unwrap().value.to_vec()
 }

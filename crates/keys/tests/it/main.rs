@@ -10,6 +10,7 @@ mod custodian_process;
 mod custody;
 mod document_stores;
 mod documents;
+mod format_2;
 mod live;
 mod lost_write;
 #[cfg(feature = "pkcs11")]

@@ -181,3 +181,26 @@ async fn the_file_is_readable_by_its_owner_alone_and_unusable_under_another_key(
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn an_offline_start_has_the_index_keys() {
+    let (machine, custodian) = (Machine::new(), Fickle::new("env:ONE"));
+    let store = store_with_ring(&[&custodian]).await;
+    let online = machine.start(&store, &custodian, false).await.unwrap();
+    let member = super::convert_and_seal(&online).await;
+    custodian.go_down();
+    let offline = machine.start(&store, &custodian, true).await.unwrap();
+    assert_eq!(super::open_member(&offline, &member), super::MEMBER);
+    let kept = std::fs::read_to_string(machine.file()).unwrap();
+    assert_eq!(kept.matches("\": \"").count(), 6);
+    custodian.come_back();
+    // Destroyed, it is erased here as well.
+    let format = Change::Format {
+        to: waxseal_keys::DocumentFormat::V1,
+        force: true,
+    };
+    super::write_version_2(&online).await;
+    online.change(&format).await.unwrap();
+    let kept = std::fs::read_to_string(machine.file()).unwrap();
+    assert_eq!(kept.matches("\": \"").count(), 5);
+}

@@ -301,3 +301,40 @@ async fn a_custodian_whose_wraps_do_not_open_gets_no_key() {
     let made = Ring::create("test", Settings::default(), &wrapping, &[], NOW).await;
     assert!(made.is_err());
 }
+
+#[tokio::test]
+async fn index_keys_move_to_another_custodian_with_all_others() {
+    let (old, new) = (Fickle::new("env:OLD"), Fickle::new("env:NEW"));
+    let store = store_with_ring(&[&old]).await;
+    let live = open(&store, &[&old, &new]).await;
+    let member = super::convert_and_seal(&live).await;
+    let before = document(&store).await;
+    live.change(&Change::AddIndexKey).await.unwrap();
+    // The store loses that write, and another machine rewraps what is left.
+    store.set(Document::Ring, Some(before));
+    let other = open(&store, &[&old, &new]).await;
+    other.change(&to(&["env:NEW"])).await.unwrap();
+    for key in other.ring().index_keys() {
+        let urls: Vec<_> = key.wraps.iter().map(|it| it.custodian.as_str()).collect();
+        assert_eq!(urls, ["env:NEW"]);
+    }
+    let opened = open(&store, &[&new]).await;
+    assert_eq!(super::open_member(&opened, &member), super::MEMBER);
+    // The index key that the first one restores has the old wraps.
+    live.refresh().await.unwrap();
+    other.refresh().await.unwrap();
+    let lacking = other.ring().unevenly_wrapped();
+    let restored = other.ring().index_keys()[1].id.to_string();
+    let uneven = |(key, urls): &(String, Vec<String>)| *key == restored && *urls == ["env:NEW"];
+    assert!(lacking.iter().any(uneven), "{lacking:?}");
+    other.change(&to(&["env:NEW"])).await.unwrap();
+    assert_eq!(other.ring().unevenly_wrapped(), []);
+    // A wrap that its custodian no longer unwraps is reported.
+    assert_eq!(other.refused_wraps().await, []);
+    new.fail(Some(CustodianError::Refused {
+        custodian: "env:NEW".to_owned(),
+    }));
+    let refused = other.refused_wraps().await;
+    let url = "env:NEW".to_owned();
+    assert!(refused.contains(&(restored, url)), "{refused:?}");
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal_keys::{
-    Change, Document, DocumentError, DocumentStore, FileDocumentStore, KeyState, LiveRing,
-    MemoryDocumentStore, ProtectedScope, Ring, RingError, Settings,
+    Change, Document, DocumentError, DocumentFormat, DocumentStore, FileDocumentStore, KeyState,
+    LiveRing, MemoryDocumentStore, ProtectedScope, Ring, RingError, Settings,
 };
 use waxseal_testing::Lines;
 
@@ -86,6 +86,36 @@ async fn a_damaged_wrap_is_repaired_and_other_changes_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_damaged_wrap_of_an_index_key_is_repaired() {
+    let store = Arc::new(MemoryDocumentStore::default());
+    let custodian = custodian();
+    let (format, settings) = (DocumentFormat::V2, Settings::default());
+    let custodians = [custodian.clone()];
+    let ring = Ring::create_in(format, "test", settings, &custodians, &[], NOW).await;
+    let (ring, options) = (ring.unwrap(), options(&Clock::at(NOW)));
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options.clone());
+    let live = live.await.unwrap();
+    let other = LiveRing::open(store.clone(), with(&custodian), options);
+    let other = other.await.unwrap();
+    other.change(&protected_scope("redis://b")).await.unwrap();
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
+    let text = String::from_utf8(newest.clone()).unwrap();
+    let wrapped = "\"wrapped\": \"";
+    let index_keys = text.find("\"index_keys\"").unwrap();
+    let at = index_keys + text[index_keys..].find(wrapped).unwrap() + wrapped.len();
+    let mut damaged = newest.clone();
+    damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+    store.set(Document::Ring, Some(damaged));
+    let (log, captured) = Lines::capture(tracing::Level::INFO);
+    poll(&live).await.unwrap();
+    drop(captured);
+    let written = store.read(&Document::Ring).await.unwrap();
+    assert_eq!(written, Some(newest), "with the change of the other one");
+    let text = log.text();
+    assert!(text.contains("wrapped keys that were damaged"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_store_lost_is_restored_and_reported_as_an_error() {
     let store = Arc::new(MemoryDocumentStore::default());
     let (live, older) = live(store.clone()).await;
@@ -143,7 +173,7 @@ async fn another_ring_or_a_newer_format_is_never_replaced() {
     let other = Ring::create("test", settings(), &custodians, &[], NOW)
         .await
         .unwrap();
-    let newer = b"{\"format\": 2, \"rings\": []}".to_vec();
+    let newer = b"{\"format\": 3, \"rings\": []}".to_vec();
     for (what, found) in [
         ("other environment", production.to_bytes()),
         ("other ring", other.to_bytes()),
@@ -154,7 +184,7 @@ async fn another_ring_or_a_newer_format_is_never_replaced() {
         let as_expected = match &error {
             RingError::Environment { found, .. } => found == "production",
             RingError::Custodian(_) | RingError::OtherRing { .. } => what == "other ring",
-            RingError::Document { error, .. } => *error == DocumentError::Format(2),
+            RingError::Document { error, .. } => *error == DocumentError::Format(3),
             _ => false,
         };
         assert!(as_expected, "{what}: {error}");

@@ -90,8 +90,9 @@ pub(in super::super) async fn run(
 }
 
 fn present(ring: &Ring) -> usize {
-    let keys = ring.keys().iter();
-    keys.filter(|key| !key.wraps.is_empty()).count()
+    let keys = ring.keys().iter().map(|key| &key.wraps);
+    let keys = keys.chain(ring.index_keys().iter().map(|key| &key.wraps));
+    keys.filter(|wraps| !wraps.is_empty()).count()
 }
 
 /// True if the store's canary opens with the keys of the backup.
