@@ -30,6 +30,9 @@ mod document_format;
 mod document_store;
 mod envelope_settings;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index_state;
 pub mod instrumented;
 mod keyring_document;

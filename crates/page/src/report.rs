@@ -260,6 +260,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_page_names_values_of_a_version_that_is_not_accepted() {
+        let mut report = report();
+        report.total.outdated = 2;
+        let page = page(&report, None);
+        let text = "2 values are of an older version than is accepted.";
+        assert!(page.contains(text), "{page}");
+    }
+
+    #[test]
     fn a_page_is_not_clean_where_everything_is_excepted() {
         let excepted = ExceptCounts {
             plain: 3,

@@ -15,6 +15,7 @@ mod decrypt;
 mod demo;
 mod doctor;
 mod drop_in;
+mod envelopes;
 mod faults;
 mod full_cycle;
 mod hangups;

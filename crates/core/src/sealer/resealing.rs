@@ -24,7 +24,9 @@ impl Sealer {
         };
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
-        let seal = |written, armored, binding| {
+        let rules = self.rules_under(ring);
+        let seal = |written: Written, armored, binding| {
+            written.check_accepted(rules)?;
             self.seal_as(ring, written, armored, &opened.value, &binding)
                 .map(ResealOutcome::Replaced)
                 .map_err(ResealError::Seal)
@@ -46,7 +48,7 @@ impl Sealer {
         if is_current {
             return Ok(ResealOutcome::Current);
         }
-        let written = self.written(self.rules_under(ring));
+        let written = self.written(rules);
         seal(written, self.armored, binding)
     }
 

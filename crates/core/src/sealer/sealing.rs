@@ -25,6 +25,22 @@ pub(super) enum Written {
     Deterministic,
 }
 
+impl Written {
+    /// What is written must open again.
+    #[inline]
+    pub(super) fn check_accepted(self, rules: EnvelopeRules) -> Result<(), SealError> {
+        if rules.accept == EnvelopeVersion::V2 {
+            return Ok(());
+        }
+        let written = match self {
+            Self::Classic => OldFormat::Classic,
+            Self::Random(EnvelopeVersion::V2) => OldFormat::V2,
+            Self::Random(EnvelopeVersion::V3) | Self::Deterministic => return Ok(()),
+        };
+        Err(SealError::NotAccepted { written })
+    }
+}
+
 /// A key that seals deterministically, and the flags of the header that belong to it.
 struct DeterministicKey<'k> {
     id: KeyId,
@@ -66,17 +82,7 @@ impl Sealer {
         let ring = ring.as_deref().map(|ring| &**ring);
         let rules = self.rules_under(ring);
         let written = self.written(rules);
-        // What is written must open again.
-        if rules.accept == EnvelopeVersion::V3 {
-            let old = match written {
-                Written::Classic => Some(OldFormat::Classic),
-                Written::Random(EnvelopeVersion::V2) => Some(OldFormat::V2),
-                Written::Random(EnvelopeVersion::V3) | Written::Deterministic => None,
-            };
-            if let Some(written) = old {
-                return Err(SealError::NotAccepted { written });
-            }
-        }
+        written.check_accepted(rules)?;
         self.seal_as(ring, written, self.armored, value, &binding)
     }
 

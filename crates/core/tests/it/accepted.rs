@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use waxseal_core::{
     Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Group, Keyring, Mode, OldFormat,
-    OpenError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    OpenError, ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring,
+    UserKey,
 };
 
 use crate::{KEY, OLD_KEY, OTHER_KEY, STATE};
@@ -151,6 +152,13 @@ fn nothing_is_written_that_would_not_be_accepted() {
         let refused = written.map(|written| SealError::NotAccepted { written });
         assert_eq!(only_3.seal(STATE, place()).err(), refused);
         assert_eq!(only_3.to_store(STATE, place()).err(), refused);
+        // Plain values as well as those that would go back to an older form.
+        let new = sealer(Mode::On, Format::Sealed, V3, V2).seal(STATE, place());
+        let lenient = sealer(Mode::On, format, write, V3);
+        let errors = [STATE, &new.unwrap()].map(|stored| lenient.reseal(stored, place()).err());
+        let refused_reseal = refused.map(ResealError::Seal);
+        let of_sealed = refused_reseal.filter(|_| format == Format::Sealed);
+        assert_eq!(errors, [refused_reseal, of_sealed]);
         assert!(only_3.accepting_all().seal(STATE, place()).is_ok());
     }
 }

@@ -104,7 +104,7 @@ type Item = (&'static str, String, &'static str, &'static str);
 fn items(report: &Report) -> Vec<Item> {
     let total = &report.total;
     let unexpiring = unexpiring(report);
-    let candidates: [(u64, Item); 6] = [
+    let candidates: [(u64, Item); 7] = [
         (
             total.plain,
             (
@@ -121,6 +121,19 @@ fn items(report: &Report) -> Vec<Item> {
                 format!("{}.", records(total.other_type_records())),
                 "",
                 "Keep their data in strings, hashes or lists, or under names that no pattern protects.",
+            ),
+        ),
+        (
+            total.outdated,
+            (
+                "critical",
+                format!(
+                    "{} of an older version than is accepted.",
+                    values(total.outdated, IS_ARE)
+                ),
+                "",
+                "They are left behind, or planted: where they are yours, accept version 2 for the time of a waxseal \
+                 rotate.",
             ),
         ),
         (
