@@ -44,10 +44,7 @@ impl Upkeep {
 
     /// Counts the values under each key. Does not write to the records.
     pub async fn audit(&self, stop: &Stop) -> Result<Audit, UpkeepError> {
-        let mut audit = Audit {
-            began_ms: self.ring.now_ms(),
-            ..Audit::default()
-        };
+        let mut audit = Audit::begun(self.ring.now_ms());
         for (index, scope) in self.all_scopes().iter().enumerate() {
             let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
             let tally = self.pass(scope, task, true, stop).await?;
