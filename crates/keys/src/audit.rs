@@ -10,6 +10,8 @@ use crate::protected_scope::ProtectedScope;
 
 /// Values in the classic format, in [`Audit::versions`].
 const CLASSIC: &str = "classic";
+/// Plain values, in [`Audit::versions`].
+const PLAIN: &str = "plain";
 
 /// The results of an audit of the protected records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,19 @@ fn counted(values: &u64) -> String {
 }
 
 impl Audit {
+    /// An audit that has counted nothing yet. Its versions are there, with 0: an audit by a former version has none.
+    #[must_use]
+    pub fn begun(began_ms: u64) -> Self {
+        let sealed = [EnvelopeVersion::V2, EnvelopeVersion::V3].map(|it| it.to_string());
+        let others = [CLASSIC, PLAIN].map(str::to_owned);
+        let versions = sealed.into_iter().chain(others);
+        Self {
+            began_ms,
+            versions: versions.map(|version| (version, 0)).collect(),
+            ..Self::default()
+        }
+    }
+
     /// The number of values in a version of the sealed format.
     #[must_use]
     pub fn in_version(&self, version: EnvelopeVersion) -> u64 {

@@ -157,9 +157,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A report with entries of every kind.
-    pub(crate) fn report() -> Report {
-        let counts = Counts {
+    fn counts() -> Counts {
+        Counts {
             total: 1_000,
             sealed: 980,
             classic: 30,
@@ -169,7 +168,12 @@ pub(crate) mod tests {
             kinds: [("string".to_owned(), 1_000)].into(),
             other_types: BTreeMap::from([("set".to_owned(), 2)]),
             ..Counts::default()
-        };
+        }
+    }
+
+    /// A report with entries of every kind.
+    pub(crate) fn report() -> Report {
+        let counts = counts();
         let old = Key {
             id: "91d2c3b4".to_owned(),
             state: "opening".to_owned(),
@@ -257,6 +261,15 @@ pub(crate) mod tests {
         assert!(shown.contains(r#"data-version="2">950<"#), "{shown}");
         report.total.versions.clear();
         assert!(!page(&report, None).contains("By version"));
+    }
+
+    #[test]
+    fn a_page_names_values_of_a_version_that_is_not_accepted() {
+        let mut report = report();
+        report.total.outdated = 2;
+        let page = page(&report, None);
+        let text = "2 values are of an older version than is accepted.";
+        assert!(page.contains(text), "{page}");
     }
 
     #[test]

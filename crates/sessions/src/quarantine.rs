@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use waxseal_core::NameMask;
+use waxseal_core::{EnvelopeVersion, NameMask, Shape};
 use waxseal_stores::{
     Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
     RecordStore, StoreError,
@@ -33,7 +33,22 @@ pub struct Entry {
     pub expires_at: Option<u64>,
     /// The length of the stored bytes.
     pub size: usize,
+    /// The form of the stored bytes.
+    pub shape: Shape,
     at: RecordName,
+}
+
+impl Entry {
+    /// True if the value does not open where this version of the sealed format is the oldest that is accepted.
+    #[must_use]
+    pub fn is_older_than(&self, accepted: EnvelopeVersion) -> bool {
+        accepted > EnvelopeVersion::V2
+            && match self.shape {
+                Shape::Sealed { header, .. } => header.version < accepted,
+                Shape::MaybeClassic => true,
+                Shape::Plain | Shape::Empty | Shape::Malformed(_) => false,
+            }
+    }
 }
 
 /// The result of restoring a value.
@@ -190,6 +205,7 @@ fn parse(at: RecordName, bytes: &[u8], lifetime: Lifetime) -> Option<(Entry, &[u
             Lifetime::Absent | Lifetime::Persistent => None,
         },
         size: stored.len(),
+        shape: Shape::of(stored),
         at,
     };
     Some((entry, stored))

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use waxseal_core::{EnvelopeVersion, KeyId};
 
 use super::backup::{ExportArgs, ImportArgs, RehearseArgs};
@@ -187,6 +187,7 @@ pub(crate) struct RewrapArgs {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("forceable").multiple(true)))]
 pub(crate) struct ConfigureArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,

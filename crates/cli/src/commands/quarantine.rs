@@ -33,7 +33,7 @@ pub(crate) async fn run(
             let operation = operation(resources, "quarantine_restore", &entry);
             resources
                 .trail
-                .record_operation(operation, restore(&*store, &entry))
+                .record_operation(operation, restore(resources, &*store, &entry))
                 .await
         }
         QuarantineCommand::Drop { id, yes } => {
@@ -57,8 +57,21 @@ fn operation(resources: &Resources, action: &'static str, entry: &Entry) -> Opti
     Some(Operation::new(action, &shown(resources, entry)).with("id", entry.id.clone()))
 }
 
-async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failure> {
+async fn restore(
+    resources: &Resources,
+    store: &dyn RecordStore,
+    entry: &Entry,
+) -> Result<Ended, Failure> {
     let id = &entry.id;
+    if entry.is_older_than(keys::accepted_version(resources, entry.record.as_bytes())) {
+        return Err(Failure::failed(format!(
+            "{id}: the value is of an older version than is accepted: left in quarantine"
+        ))
+        .hint(
+            "nothing was changed: it would not open; accept version 2 again (accept_version, or waxseal keyring \
+             configure), restore it, and run waxseal rotate",
+        ));
+    }
     let failure = match quarantine::restore(store, entry, Clock::system().now_ms()).await? {
         Restored::Done => {
             output::stderr_line(&format!("waxseal: {id} is back in its record"));

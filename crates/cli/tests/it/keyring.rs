@@ -16,6 +16,7 @@ mod settings;
 mod status;
 mod upkeep;
 mod users;
+mod versions;
 
 use std::fs;
 

@@ -15,6 +15,7 @@ mod decrypt;
 mod demo;
 mod doctor;
 mod drop_in;
+mod envelopes;
 mod faults;
 mod full_cycle;
 mod hangups;
@@ -48,5 +49,6 @@ mod torture;
 mod two_users;
 #[cfg(not(feature = "opentelemetry"))]
 mod untold;
+mod upgrade;
 mod value;
 mod wrong_key;

@@ -51,22 +51,23 @@ pub fn older_versions(counts: &Counts, version: u8) -> String {
     format!("{values} older than version {version} of the sealed format ({parts})")
 }
 
-/// Describes the values by version and by kind: `stored as version 2 950, classic 30; kinds: string 980`. `None` if the
-/// report does not count them.
+/// Describes the values by version and by kind: `by version: classic 30, version 3 950; by kind: string 980`. `None` if
+/// none is in version 3: then formats and types of records tell as much.
 #[must_use]
 pub fn versions_and_kinds(counts: &Counts) -> Option<String> {
-    if counts.versions.is_empty() {
+    if !counts.versions.contains_key("3") {
         return None;
     }
     let versions = counts.versions.iter().map(|(name, values)| {
         let is_number = name.parse::<u8>().is_ok();
-        let name = if is_number { "version " } else { "" }.to_owned() + name;
-        format!("{name}: {}", thousands(*values))
+        let word = if is_number { "version " } else { "" };
+        format!("{word}{name} {}", thousands(*values))
     });
     let kinds = counts.kinds.iter();
-    let kinds = kinds.map(|(name, values)| format!("{name}: {}", thousands(*values)));
+    let kinds = kinds.map(|(name, values)| format!("{name} {}", thousands(*values)));
     let (versions, kinds): (Vec<_>, Vec<_>) = (versions.collect(), kinds.collect());
-    Some(format!("{}; {}", versions.join(", "), kinds.join(", ")))
+    let (versions, kinds) = (versions.join(", "), kinds.join(", "));
+    Some(format!("by version: {versions}; by kind: {kinds}"))
 }
 
 /// Describes counts in one line: `3 sealed, 1 plain, 0 cannot be opened`.
@@ -98,5 +99,26 @@ pub fn shares(counts: &Counts) -> String {
     match parts.is_empty() {
         true => "no values".to_owned(),
         false => parts.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_described_once_there_is_more_than_one_of_the_sealed_format() {
+        let counts = |versions: &[(&str, u64)]| Counts {
+            versions: versions
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), *values))
+                .collect(),
+            kinds: [("string".to_owned(), 1_235)].into(),
+            ..Counts::default()
+        };
+        assert_eq!(versions_and_kinds(&counts(&[("2", 5), ("plain", 1)])), None);
+        let text = versions_and_kinds(&counts(&[("2", 1), ("3", 1_234)]));
+        let expected = "by version: version 2 1, version 3 1,234; by kind: string 1,235";
+        assert_eq!(text.as_deref(), Some(expected));
     }
 }

@@ -80,17 +80,19 @@ pub async fn check_key_and_mark(
     // mean that this is the wrong store.
     check_users(resources, store).await?;
     scopes::register(resources, store).await?;
-    let state = match state {
-        CanaryState::Absent | CanaryState::Differs(_) => {
-            let (sealer, guarded) = (
-                keys::canary_sealer(resources),
-                resources.configuration.guarded()?,
-            );
-            let canary = canary(resources, store);
+    let (sealer, guarded) = (
+        keys::canary_sealer(resources),
+        resources.configuration.guarded()?,
+    );
+    let canary = canary(resources, store);
+    let is_missing = matches!(state, CanaryState::Absent | CanaryState::Differs(_));
+    // One that opens may lack the domain, to which values of this process are bound.
+    let state = match is_missing || canary.must_record_domain(&sealer) {
+        true => {
             let state = canary.check_or_create(&sealer, &guarded).await;
             state.map_err(|error| failure(resources, error))?
         }
-        CanaryState::Opens(_) | CanaryState::Created | CanaryState::Repaired(_) => state,
+        false => state,
     };
     if let CanaryState::Differs(of) = state {
         warn_of_canary(of);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
+    EnvelopeRules, EnvelopeVersion, Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer,
+    SharedKeyring, UserKey,
 };
 use waxseal_keys::{KeyState, UserKeys};
 use waxseal_sweep::Keys;
@@ -49,6 +50,17 @@ pub fn sealer(resources: &Resources, protected: &Protected, mode: Mode) -> Seale
     match resources.configuration.has_keyring() {
         true => sealer,
         false => sealer.rules(protected.rules),
+    }
+}
+
+/// Returns the oldest version of the sealed format that is accepted for a record.
+#[must_use]
+pub fn accepted_version(resources: &Resources, name: &[u8]) -> EnvelopeVersion {
+    let protected = resources.configuration.protected_records(name);
+    let rules = protected.map_or_else(|_| EnvelopeRules::default(), |it| it.rules);
+    match shared(resources) {
+        Some(keyring) if resources.configuration.has_keyring() => keyring.current().rules().accept,
+        _ => rules.accept,
     }
 }
 
@@ -151,6 +163,7 @@ pub fn state(resources: &Resources, id: KeyId) -> &'static str {
     let role = match (resources.ring(), &resources.configuration.keys) {
         (Some(opened), _) => match opened.ring.ring().entry(id) {
             Some(entry) if entry.state == KeyState::Destroyed => return "destroyed",
+            None if opened.ring.ring().index_entry(id).is_some() => return "index key",
             _ => opened.ring.keyring().current().role(id),
         },
         (None, KeySettings::Environment(keyring)) => keyring.role(id),

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Once};
 
-use waxseal_core::Mode;
+use waxseal_core::{EnvelopeVersion, Format, Mode};
 use waxseal_keys::{Change, ProtectedScope};
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
@@ -93,6 +93,7 @@ pub(super) async fn register(
     };
     let location = store.location();
     let protected = &resources.configuration.protected;
+    check_formats(resources, opened.ring.ring().envelopes().accept)?;
     let scopes = protected.iter().map(|it| protected_scope(&location, it));
     let mut scopes: Vec<_> = scopes.collect();
     if protected.iter().any(|it| it.per_user) {
@@ -102,6 +103,22 @@ pub(super) async fn register(
     }
     opened.ring.change(&Change::Register(scopes)).await?;
     Ok(())
+}
+
+/// Refuses records that are written in the classic format where the keyring accepts version 3 alone: nothing could be
+/// written to them.
+fn check_formats(resources: &Resources, accepted: EnvelopeVersion) -> Result<(), Failure> {
+    let configuration = &resources.configuration;
+    let is_refused = accepted > EnvelopeVersion::V2 && configuration.mode.seals();
+    let mut protected = configuration.protected.iter();
+    match protected.find(|it| is_refused && it.format == Format::Classic) {
+        None => Ok(()),
+        Some(classic) => Err(Failure::usage(format!(
+            "\"{}\" is written in the classic format, and the keyring accepts version 3 of the sealed format alone",
+            classic.pattern.shown()
+        ))
+        .hint("format = \"sealed\" under its [[protect]], or --format sealed")),
+    }
 }
 
 /// Registers the keys of users alone, before one is created for a value that is not stored here.

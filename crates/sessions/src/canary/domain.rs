@@ -58,7 +58,8 @@ impl CanaryValue {
 
 impl Canary {
     /// True if the canary must record the domain: without a ring, if there is one, or if values are bound to it.
-    pub(super) fn must_record_domain(&self, sealer: &Sealer) -> bool {
+    #[must_use]
+    pub fn must_record_domain(&self, sealer: &Sealer) -> bool {
         let is_bound = sealer.written_version() >= EnvelopeVersion::V3;
         self.ring.is_none() && (is_bound || !domain(sealer).is_empty())
     }

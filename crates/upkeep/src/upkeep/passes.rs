@@ -10,7 +10,8 @@ use waxseal_keys::ProtectedScope;
 use waxseal_keys::rotation::Audit;
 use waxseal_stores::RecordPattern;
 use waxseal_sweep::{
-    AuditQuarantine, Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
+    AuditQuarantine, Class, Event, Keys, Position, Rotate, Stop, StoredVersion, Sweep,
+    SweepOptions, Tally, Task,
 };
 
 use super::{Upkeep, user_key_scope};
@@ -43,10 +44,7 @@ impl Upkeep {
 
     /// Counts the values under each key. Does not write to the records.
     pub async fn audit(&self, stop: &Stop) -> Result<Audit, UpkeepError> {
-        let mut audit = Audit {
-            began_ms: self.ring.now_ms(),
-            ..Audit::default()
-        };
+        let mut audit = Audit::begun(self.ring.now_ms());
         for (index, scope) in self.all_scopes().iter().enumerate() {
             let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
             let tally = self.pass(scope, task, true, stop).await?;
@@ -158,9 +156,10 @@ impl Upkeep {
     }
 }
 
-/// Adds the values by the version of what is stored.
+/// Adds the values by the version of what is stored: all versions, since an audit without any counted none.
 fn count_by_version(tally: &Tally, by_version: &mut BTreeMap<String, u64>) {
-    for (version, values) in &tally.versions {
+    for version in StoredVersion::ALL {
+        let values = tally.versions.get(&version).copied().unwrap_or_default();
         *by_version.entry(version.as_str().to_owned()).or_default() += values;
     }
 }

@@ -12,4 +12,5 @@ mod races;
 mod receipts;
 mod restored;
 mod retirement;
+mod versions;
 mod world;

@@ -367,7 +367,7 @@ pub(crate) fn key_of(stored: &[u8]) -> KeyId {
     Shape::of_header(stored).expect("a sealed value").key
 }
 
-fn name_binding(name: &RecordName) -> Binding<'_> {
+pub(crate) fn name_binding(name: &RecordName) -> Binding<'_> {
     Binding::record(name.as_bytes())
 }
 
