@@ -183,7 +183,7 @@ fn a_ring_that_a_newer_version_wrote_is_never_overwritten() {
         assert_ne!(newer, text.into_bytes());
         world.set_document(Some(&newer));
         for words in ["restore", "status"] {
-            let output = world.ring(&[words]).failed(2, "its format 2 is unknown");
+            let output = world.ring(&[words]).failed(2, "its format 3 is unknown");
             let hint = "hint: a newer waxseal wrote it";
             assert!(output.stderr.contains(hint), "{}", output.stderr);
             assert_eq!(world.document().as_ref(), Some(&newer));
