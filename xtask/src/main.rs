@@ -15,6 +15,7 @@ mod run;
 mod test;
 mod tidy;
 mod torture;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,10 @@ usage: cargo xtask <chore>
   torture [--chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
                                       send the proxy random requests and compare it with a server without
                                       one, for 600 seconds unless told otherwise
+  upgrade [--before COMMIT | --binary PATH]
+                                      move a keyring from a former version of the program to this one and back,
+                                      under load, with processes of both; the former binary is built from that
+                                      commit, or from the last release
   applications [--seconds N] [--processes N] [FILTER]
                                       run frameworks behind the proxy, the longer forms for 20 seconds and with
                                       16 processes unless told otherwise, and print the result of each
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         "test" => test::test(options),
         "bench" => bench::bench(options),
         "torture" => torture::torture(options),
+        "upgrade" => upgrade::upgrade(options),
         "applications" => applications::applications(options),
         "tools" => install::tools(options),
         "docs" => docs::write(options),

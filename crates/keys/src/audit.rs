@@ -78,6 +78,9 @@ pub enum AuditGap {
     /// Values are in the classic format.
     #[error("it counted {} in the classic format", counted(.0))]
     Classic(u64),
+    /// Values are written in the classic format.
+    #[error("the classic format is written where it was made")]
+    ClassicWritten,
     /// Values are under the key.
     #[error("it counted {} under key {id}", counted(.values))]
     InUse {
@@ -145,8 +148,10 @@ impl Audit {
         let (version, classic) = (EnvelopeVersion::V2, self.in_classic());
         match self.in_version(version) {
             _ if gap.is_some() => gap,
-            0 if classic == 0 => None,
-            0 => Some(AuditGap::Classic(classic)),
+            0 if classic > 0 => Some(AuditGap::Classic(classic)),
+            // There may be none just now: what is written next would be refused.
+            0 if self.classic => Some(AuditGap::ClassicWritten),
+            0 => None,
             values => Some(AuditGap::Version { version, values }),
         }
     }

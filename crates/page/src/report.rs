@@ -157,9 +157,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A report with entries of every kind.
-    pub(crate) fn report() -> Report {
-        let counts = Counts {
+    fn counts() -> Counts {
+        Counts {
             total: 1_000,
             sealed: 980,
             classic: 30,
@@ -169,7 +168,12 @@ pub(crate) mod tests {
             kinds: [("string".to_owned(), 1_000)].into(),
             other_types: BTreeMap::from([("set".to_owned(), 2)]),
             ..Counts::default()
-        };
+        }
+    }
+
+    /// A report with entries of every kind.
+    pub(crate) fn report() -> Report {
+        let counts = counts();
         let old = Key {
             id: "91d2c3b4".to_owned(),
             state: "opening".to_owned(),

@@ -147,19 +147,9 @@ pub fn keyring(resources: &Resources, operation: KeyringOperation<'_>) -> Option
             accept_version,
             force,
         } => {
-            let version = |version: Option<EnvelopeVersion>| Some(u32::from(version?.as_u8()));
-            let given = [
-                ("document_format", document_format),
-                ("write_version", version(write_version)),
-                ("accept_version", version(accept_version)),
-            ];
-            let mut operation = of_ring("keyring_configure")?.with("at_once", at_once);
-            for (name, number) in given {
-                if let Some(number) = number {
-                    operation = operation.with(name, number).with("force", force);
-                }
-            }
-            Some(operation)
+            let operation = of_ring("keyring_configure")?.with("at_once", at_once);
+            let versions = (write_version, accept_version);
+            Some(configure(operation, document_format, versions, force))
         }
         KeyringOperation::Protect(records) => {
             let operation = Operation::new("keyring_protect", &shown_pattern(records));
@@ -175,6 +165,27 @@ pub fn keyring(resources: &Resources, operation: KeyringOperation<'_>) -> Option
             Some(operation.with("ring", ring()?))
         }
     }
+}
+
+/// Adds what is changed of the document's format and of the versions.
+fn configure(
+    mut operation: Operation,
+    document_format: Option<u32>,
+    (write, accept): (Option<EnvelopeVersion>, Option<EnvelopeVersion>),
+    force: bool,
+) -> Operation {
+    let version = |version: Option<EnvelopeVersion>| Some(u32::from(version?.as_u8()));
+    let given = [
+        ("document_format", document_format),
+        ("write_version", version(write)),
+        ("accept_version", version(accept)),
+    ];
+    for (name, number) in given {
+        if let Some(number) = number {
+            operation = operation.with(name, number).with("force", force);
+        }
+    }
+    operation
 }
 
 /// Returns the entry of a migration.

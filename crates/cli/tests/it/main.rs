@@ -49,5 +49,6 @@ mod torture;
 mod two_users;
 #[cfg(not(feature = "opentelemetry"))]
 mod untold;
+mod upgrade;
 mod value;
 mod wrong_key;

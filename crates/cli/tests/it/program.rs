@@ -42,6 +42,7 @@ const PART: u32 = 16;
 /// The binary, with the directory and the environment that it runs in.
 #[derive(Clone)]
 pub(crate) struct Program {
+    binary: PathBuf,
     directory: Arc<TempDir>,
     /// The working directory, if not its own.
     runs_in: Option<PathBuf>,
@@ -57,6 +58,7 @@ impl Program {
         let path = std::env::var("PATH").unwrap();
         let variables = BTreeMap::from([("PATH".to_owned(), path)]);
         Self {
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_waxseal")),
             directory,
             runs_in: None,
             user: None,
@@ -80,6 +82,12 @@ impl Program {
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same with another binary, which may be of a former version.
+    pub(crate) fn with_binary(mut self, binary: &Path) -> Self {
+        self.binary = binary.to_owned();
         self
     }
 
@@ -186,7 +194,7 @@ impl Program {
         command
             .arg("-c")
             .arg(format!("{before}; exec \"$0\" \"$@\""))
-            .arg(env!("CARGO_BIN_EXE_waxseal"))
+            .arg(&self.binary)
             .args(self.named_configuration(arguments).into_iter().flatten())
             .args(arguments);
         self.settle(&mut command);
@@ -197,16 +205,13 @@ impl Program {
     pub(crate) fn start_within(&self, outer: &[String], arguments: &[&str]) -> Running {
         let (program, words) = outer.split_first().unwrap();
         let mut command = Command::new(program);
-        command
-            .args(words)
-            .arg(env!("CARGO_BIN_EXE_waxseal"))
-            .args(arguments);
+        command.args(words).arg(&self.binary).args(arguments);
         self.settle(&mut command);
         self.spawn(command, arguments, None)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        let mut command = Command::new(&self.binary);
         // Before the command: behind it, some take all words for others.
         command
             .args(self.named_configuration(arguments).into_iter().flatten())

@@ -12,8 +12,13 @@ mod faults;
 mod following;
 mod invariants;
 mod leading;
+mod opened;
+mod operator;
+mod orders;
 mod process;
+mod promises;
 mod random;
+mod reporting;
 mod rules;
 mod using;
 mod world;
@@ -61,6 +66,7 @@ fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, V
             bound / HOUR
         ));
     }
+    world.check_all_index_keys()?;
     Ok(world.seals)
 }
 
@@ -163,4 +169,61 @@ fn leaders_that_start_below_the_fence_after_a_loss_are_noticed() {
         ..Rules::ALL
     };
     assert_violates(rules, "after all faults were over");
+}
+
+#[test]
+fn index_keys_that_a_merge_does_not_restore_are_noticed() {
+    let rules = Rules {
+        restores_index_keys: false,
+        forks: true,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "is lost");
+}
+
+#[test]
+fn former_builds_that_are_left_behind_are_noticed() {
+    let rules = Rules {
+        asks_reports: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "of a former build is reported");
+}
+
+#[test]
+fn version_3_that_is_written_before_all_processes_have_the_index_key_is_noticed() {
+    let rules = Rules {
+        write_waits: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "cannot open at once");
+}
+
+#[test]
+fn version_2_that_is_refused_while_a_process_may_write_it_is_noticed() {
+    let rules = Rules {
+        accept_waits: false,
+        store_fails: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "which version");
+}
+
+#[test]
+fn version_2_that_is_written_again_before_all_processes_accept_it_is_noticed() {
+    let rules = Rules {
+        return_waits: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "cannot open at once");
+}
+
+#[test]
+fn format_1_without_a_trace_of_index_keys_is_noticed() {
+    let rules = Rules {
+        tombstones: false,
+        store_fails: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "nobody ordered it");
 }

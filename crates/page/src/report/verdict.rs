@@ -104,7 +104,7 @@ type Item = (&'static str, String, &'static str, &'static str);
 fn items(report: &Report) -> Vec<Item> {
     let total = &report.total;
     let unexpiring = unexpiring(report);
-    let candidates: [(u64, Item); 7] = [
+    let candidates: [(u64, Item); 6] = [
         (
             total.plain,
             (
@@ -121,19 +121,6 @@ fn items(report: &Report) -> Vec<Item> {
                 format!("{}.", records(total.other_type_records())),
                 "",
                 "Keep their data in strings, hashes or lists, or under names that no pattern protects.",
-            ),
-        ),
-        (
-            total.outdated,
-            (
-                "critical",
-                format!(
-                    "{} of an older version than is accepted.",
-                    values(total.outdated, IS_ARE)
-                ),
-                "",
-                "They are left behind, or planted: where they are yours, accept version 2 for the time of a waxseal \
-                 rotate.",
             ),
         ),
         (
@@ -182,9 +169,22 @@ fn items(report: &Report) -> Vec<Item> {
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
     let needed = needed.map(|(_, item)| item);
     nothing_sealed(report)
+        .chain(outdated(report))
         .chain(needed)
         .chain(recommended(report))
         .collect()
+}
+
+/// Values of an older version than is accepted.
+fn outdated(report: &Report) -> Option<Item> {
+    let number = report.total.outdated;
+    let what = format!(
+        "{} of an older version than is accepted.",
+        values(number, IS_ARE)
+    );
+    let then = "They are left behind, or planted: where they are yours, accept version 2 for the time of a waxseal \
+                rotate.";
+    (number > 0).then_some(("critical", what, "", then))
 }
 
 /// Improvements that are not required.

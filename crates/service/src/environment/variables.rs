@@ -493,6 +493,13 @@ pub const VARIABLES: &[Variable] = &[
         "the seed of a torture test",
     ),
     plain(
+        "WAXSEAL_UPGRADE_BEFORE",
+        Topic::Development,
+        "cli's tests, xtask",
+        "this version again",
+        "a binary of a former version, for the test of the upgrade",
+    ),
+    plain(
         "WAXSEAL_BENCH_BEFORE",
         Topic::Development,
         "cli's benchmarks",

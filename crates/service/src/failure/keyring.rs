@@ -263,6 +263,9 @@ fn of_audit(error: &ChangeError, gap: &AuditGap) -> Failure {
         AuditGap::Version { .. } | AuditGap::Classic(_) | AuditGap::InUse { .. } => {
             "nothing was changed; waxseal rotate reseals what opens; waxseal audit --deep names what does not"
         }
+        AuditGap::ClassicWritten => {
+            "nothing was changed; set format = \"sealed\" under each [[protect]], for all processes, and restart them"
+        }
         AuditGap::Quarantined { .. } => {
             "nothing was changed; waxseal quarantine list shows them: restore or drop them"
         }

@@ -418,14 +418,18 @@ async fn deterministic_envelopes_of_equal_values_are_equal() {
     );
 }
 
+fn record_location() -> EnvelopeLocation {
+    EnvelopeLocation {
+        record: Some(NAME.into()),
+        ..EnvelopeLocation::default()
+    }
+}
+
 #[tokio::test]
 async fn what_an_envelope_cannot_express_is_refused_with_the_reason() {
     let world = World::with_key(STATES);
     let resources = world.open().await;
-    let record = || EnvelopeLocation {
-        record: Some(NAME.into()),
-        ..EnvelopeLocation::default()
-    };
+    let record = record_location;
     let of_kind = |kind| EnvelopeLocation {
         kind: Some(kind),
         ..record()

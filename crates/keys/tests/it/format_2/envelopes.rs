@@ -131,6 +131,7 @@ async fn each_gap_of_an_audit_keeps_version_2_accepted() {
             }),
             AuditGap::Classic(1),
         ),
+        (with(|it| it.classic = true), AuditGap::ClassicWritten),
         (with(|it| it.unseen = 3), AuditGap::Unseen(3)),
         (
             with(|it| it.uncovered = vec![ProtectedScope::new("redis://other", "wb:*")]),

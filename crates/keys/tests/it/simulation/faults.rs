@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::process::Build;
 use super::rules::{DAY, HOUR, MINUTE};
 use super::world::{Act, Event, World};
 
@@ -22,7 +23,13 @@ impl World {
             .random
             .index(if self.rules.store_fails { 5 } else { 4 })
         {
-            0 => self.crash(process),
+            0 => {
+                let is_upgraded = self.random.percent(20);
+                if is_upgraded {
+                    self.processes[process].build = Build::Current;
+                }
+                self.crash(process);
+            }
             1 => {
                 let long = self.long();
                 self.processes[process].suspended_until = self.now + long;
@@ -48,6 +55,12 @@ impl World {
             it.suspended_until = it.suspended_until.min(self.now);
             it.partitioned_until = it.partitioned_until.min(self.now);
         }
+        // Former builds cannot start any more: the operator replaces them.
+        for process in 0..self.processes.len() {
+            if self.processes[process].build == Build::Former && self.newest.format != 1 {
+                self.restart_as(process, Build::Current);
+            }
+        }
     }
 
     /// A duration: mostly short, sometimes longer than the propagation delay, now and then longer than
@@ -63,6 +76,17 @@ impl World {
             2 => self.random.between(MINUTE, 2 * propagation),
             _ => self.random.between(MINUTE, 2 * all),
         }
+    }
+
+    /// Installs another build of a process, and restarts it.
+    pub(crate) fn restart_as(&mut self, process: usize, build: Build) {
+        let it = &mut self.processes[process];
+        it.build = build;
+        if build == Build::Former {
+            // The copy may be of a format that it does not know.
+            it.copy = None;
+        }
+        self.crash(process);
     }
 
     fn crash(&mut self, process: usize) {
@@ -90,6 +114,9 @@ impl World {
     fn lose(&mut self) {
         if self.random.percent(30) {
             self.lease = None;
+        }
+        if self.random.percent(20) {
+            self.lose_reports();
         }
         let knows = |it: &super::process::Process| {
             let is_reachable = it.suspended_until <= self.now && it.partitioned_until <= self.now;

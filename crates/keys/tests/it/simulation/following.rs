@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use waxseal_keys::RingError;
+use waxseal_keys::{Ring, RingError};
 
-use super::process::{Bytes, OpenedRing};
+use super::opened::{Bytes, OpenedRing};
 use super::rules::MINUTE;
 use super::world::{Act, Violation, World};
 
@@ -27,7 +27,9 @@ impl World {
     /// Starts from the document store, or from the last good copy if there is one.
     pub(crate) fn boot(&mut self, process: usize) -> Result<(), Violation> {
         if let Some(copy) = self.processes[process].copy.clone() {
-            let opened = self.open(&copy).map_err(|error| error.to_string())?;
+            let opened = self
+                .open_by(process, &copy)
+                .map_err(|error| error.to_string())?;
             self.processes[process].known = Some(opened);
         }
         let polled = self.poll_now(process)?;
@@ -37,7 +39,7 @@ impl World {
             return Ok(());
         }
         self.schedule_refresh(process);
-        for act in [Act::Write, Act::Read, Act::Lead] {
+        for act in [Act::Write, Act::Read, Act::Lead, Act::Report] {
             let soon = self.random.between(1, 10 * MINUTE);
             self.after(soon, process, act);
         }
@@ -109,7 +111,7 @@ impl World {
             return Ok(PollOutcome::UpToDate);
         }
         let Some(known) = known else {
-            let opened = match found.map(|bytes| self.open(&bytes)) {
+            let opened = match found.map(|bytes| self.open_by(process, &bytes)) {
                 None | Some(Err(_)) => return Ok(PollOutcome::Refused),
                 Some(Ok(opened)) => opened,
             };
@@ -119,19 +121,19 @@ impl World {
         let clock = self.document_clock(process);
         let opened = match &found {
             None => Err(missing()),
-            Some(bytes) => self.open(bytes),
+            Some(bytes) => self.open_by(process, bytes),
         };
         let (refused, merged) = match opened {
             Err(error) => (error, None),
             Ok(opened) => match opened.ring.may_follow(&known.ring, LOCATION) {
-                Ok(()) => match opened.ring.merged_with(&known.ring, clock) {
+                Ok(()) => match self.merged(&opened.ring, &known.ring, clock) {
                     None => {
                         self.take_over(process, opened, asked)?;
                         return Ok(PollOutcome::UpToDate);
                     }
                     Some(merged) => (missing(), Some(merged)),
                 },
-                Err(error) => (error, known.ring.merged_with(&opened.ring, clock)),
+                Err(error) => (error, self.merged(&known.ring, &opened.ring, clock)),
             },
         };
         if !refused.is_loss() {
@@ -141,7 +143,9 @@ impl World {
             Some(merged) => Rc::new(merged.to_bytes()),
             None => known.bytes.clone(),
         };
-        if self.is_cut_off(process) || !self.write_document(found.as_ref(), &bytes)? {
+        if self.is_cut_off(process)
+            || !self.write_document(process, None, found.as_ref(), &bytes)?
+        {
             return Ok(PollOutcome::Refused);
         }
         if self.rules.restart_watch {
@@ -151,6 +155,16 @@ impl World {
         let asked = (asked.0, self.is_intact());
         self.take_over(process, opened, asked)?;
         Ok(PollOutcome::UpToDate)
+    }
+
+    /// The ring with what it lacks of another document of it.
+    fn merged(&self, ring: &Ring, other: &Ring, clock: u64) -> Option<Ring> {
+        let holds = |id| ring.entry(id).is_some();
+        let lacks_only_index_keys = other.keys().iter().all(|key| holds(key.id));
+        if !self.rules.restores_index_keys && lacks_only_index_keys {
+            return None;
+        }
+        ring.merged_with(other, clock)
     }
 
     pub(crate) fn take_over(

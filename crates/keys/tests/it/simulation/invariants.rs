@@ -3,9 +3,10 @@
 use waxseal_core::KeyId;
 use waxseal_keys::KeyState;
 
-use super::process::OpenedRing;
+use super::opened::{OpenedRing, Value};
+use super::process::Build;
 use super::rules::MINUTE;
-use super::world::{Value, Violation, World};
+use super::world::{Violation, World};
 
 impl World {
     /// A key seals for the first time only after it was visible in the store for the whole propagation
@@ -80,23 +81,31 @@ impl World {
         if known != sealing && !self.rules.store_fails {
             return Err(format!("two keys seal in version {version}"));
         }
+        self.check_index_keys(opened)?;
         self.check_values("after a change of the ring")
     }
 
     fn check_values(&self, when: &str) -> Result<(), Violation> {
         for value in self.values() {
-            if !self.newest.holds(value.key) {
-                return Err(format!(
-                    "{when}: a value of {} min ago needs key {}, which version {} does not hold ({})",
-                    (self.now - value.written) / MINUTE,
-                    value.key,
-                    self.newest.ring.version(),
-                    self.newest
-                        .ring
-                        .entry(value.key)
-                        .map_or("absent".to_owned(), |entry| entry.state.to_string()),
-                ));
+            if self.newest.opens(Build::Current, value)
+                || !self.is_due_to(Build::Current, &self.newest, value)
+            {
+                continue;
             }
+            let ring = &self.newest.ring;
+            let state = ring.entry(value.key).map(|entry| entry.state.to_string());
+            let index_entry = ring.index_entry(value.key);
+            let index_state = index_entry.map(|entry| entry.state.to_string());
+            return Err(format!(
+                "{when}: a value of {} min ago in version {} needs key {}, which version {} does not hold or \
+                 accept ({}; from version {} on)",
+                (self.now - value.written) / MINUTE,
+                value.version,
+                value.key,
+                ring.version(),
+                state.or(index_state).unwrap_or_else(|| "absent".to_owned()),
+                self.newest.accept,
+            ));
         }
         Ok(())
     }
@@ -121,11 +130,14 @@ impl World {
         if !self.is_fresh(process) {
             return Ok(());
         }
-        match self.values().find(|value| !known.holds(value.key)) {
+        let build = self.processes[process].build;
+        let is_refused =
+            |value: &&Value| !known.opens(build, value) && self.is_due_to(build, &known, value);
+        match self.values().find(is_refused) {
             None => Ok(()),
             Some(value) => Err(format!(
-                "process {process} with version {version} does not open a value under {}",
-                value.key
+                "process {process} with version {version} does not open a value of version {} under {}",
+                value.version, value.key
             )),
         }
     }
@@ -142,14 +154,17 @@ impl World {
     pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Violation> {
         self.records[slot] = Some(value);
         self.check_values("after a write")?;
+        self.check_promises(&value)?;
         for (name, it) in self.processes.iter().enumerate() {
             if let Some(known) = it.ring().filter(|_| self.is_fresh(name))
-                && !known.holds(value.key)
+                && !known.opens(it.build, &value)
+                && self.is_due_to(it.build, known, &value)
             {
                 return Err(format!(
-                    "process {name} (version {}) cannot open at once what is written under {} \
+                    "process {name} (version {}) cannot open at once what is written in version {} under {} \
                      (newest version {})",
                     known.ring.version(),
+                    value.version,
                     value.key,
                     self.newest.ring.version()
                 ));

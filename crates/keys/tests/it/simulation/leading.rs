@@ -7,15 +7,18 @@ use futures_util::FutureExt;
 use waxseal_keys::rotation::{self, Facts, Step};
 use waxseal_keys::{ClockOffset, KeyState, LeaseAction, Ring, RingError};
 
-use super::process::Bytes;
+use super::opened::Bytes;
 use super::world::{Act, BEGIN, Violation, World};
+
+/// After a failure a leader leaves the lease to others for so many intervals.
+const BACKOFF_INTERVALS: u64 = 3;
 
 impl World {
     /// Polls the lease and, as the leader, carries out one step.
     pub(crate) fn lead(&mut self, process: usize) -> Result<(), Violation> {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
-        if self.is_cut_off(process) {
+        if self.is_cut_off(process) || self.processes[process].stands_back_until > self.now {
             return Ok(());
         }
         if self.rules.compare_clocks && !self.offset(process).is_usable() {
@@ -32,7 +35,13 @@ impl World {
             it.leads = true;
             it.audit = None;
         }
-        if it.busy || !self.poll_now(process)?.is_up_to_date() {
+        if it.busy {
+            return Ok(());
+        }
+        if !self.poll_now(process)?.is_up_to_date() {
+            // Another process may read what this one does not.
+            self.release_lease(process);
+            self.processes[process].stands_back_until = self.now + BACKOFF_INTERVALS * wait;
             return Ok(());
         }
         self.watch(process);
@@ -58,7 +67,7 @@ impl World {
         true
     }
 
-    fn offset(&self, process: usize) -> ClockOffset {
+    pub(crate) fn offset(&self, process: usize) -> ClockOffset {
         let own = self.processes[process].clock(self.now);
         ClockOffset::from_round_trip(own, self.now, own)
     }
@@ -112,8 +121,7 @@ impl World {
             return;
         };
         if step == Step::Sweep {
-            self.processes[process].busy = true;
-            self.begin_sweep(process);
+            self.begin_sweep(process, None);
             return;
         }
         if let Ok(Some(next)) = self.changed(&known.ring, step, clock)
@@ -155,7 +163,7 @@ impl World {
         before: u64,
     ) -> Result<(), Violation> {
         self.processes[process].busy = false;
-        if self.is_cut_off(process) || !self.write_document(Some(expected), next)? {
+        if self.is_cut_off(process) || !self.write_document(process, None, Some(expected), next)? {
             return Ok(());
         }
         let opened = self.open(next).map_err(|error| error.to_string())?;

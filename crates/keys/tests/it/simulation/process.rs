@@ -1,26 +1,21 @@
-//! A simulated process: the ring as it knows it, its clock, and its state.
+//! A simulated process: its build, the ring as it knows it, its clock, and its state.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use waxseal_core::{KeyId, Keyring};
+use waxseal_core::KeyId;
 use waxseal_keys::rotation::Audit;
-use waxseal_keys::{Candidate, Ring, Settings};
+use waxseal_keys::{Candidate, Settings};
 
-/// The bytes of a document.
-pub(crate) type Bytes = Rc<Vec<u8>>;
+use super::opened::{Bytes, OpenedRing};
+use super::operator::Order;
 
-/// A document with its keys.
-pub(crate) struct OpenedRing {
-    pub(crate) ring: Ring,
-    pub(crate) keyring: Keyring,
-    pub(crate) bytes: Bytes,
-}
-
-impl OpenedRing {
-    pub(crate) fn holds(&self, id: KeyId) -> bool {
-        self.keyring.role(id).is_some()
-    }
+/// A version of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Knows format 1 of the document and version 2 of the envelope, and no other.
+    Former,
+    Current,
 }
 
 /// A sweep in progress.
@@ -30,9 +25,19 @@ pub(crate) struct Sweep {
     pub(crate) counts: bool,
     pub(crate) slot: usize,
     pub(crate) audit: Audit,
+    /// The change that an operator makes on the strength of the audit.
+    pub(crate) order: Option<Order>,
+}
+
+/// The time of a process's first and last report, without a gap in which its report was dropped.
+#[derive(Clone, Copy)]
+pub(crate) struct Reported {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
 pub(crate) struct Process {
+    pub(crate) build: Build,
     /// The error of its clock, in milliseconds.
     pub(crate) skew: i64,
     /// Grows with each start: earlier actions are void.
@@ -56,12 +61,15 @@ pub(crate) struct Process {
     pub(crate) audit: Option<Audit>,
     pub(crate) leads: bool,
     pub(crate) busy: bool,
+    pub(crate) stands_back_until: u64,
     pub(crate) sweep: Option<Sweep>,
+    pub(crate) reported: Option<Reported>,
 }
 
 impl Process {
-    pub(crate) fn new(name: usize, skew: i64, takeover_timeout: u64) -> Self {
+    pub(crate) fn new(name: usize, build: Build, skew: i64, takeover_timeout: u64) -> Self {
         Self {
+            build,
             skew,
             life: 0,
             alive: true,
@@ -78,13 +86,15 @@ impl Process {
             audit: None,
             leads: false,
             busy: false,
+            stands_back_until: 0,
             sweep: None,
+            reported: None,
         }
     }
 
-    /// Restarts it, keeping only its clock and its copy.
+    /// Restarts it, keeping only its build, its clock and its copy.
     pub(crate) fn restart(&mut self, name: usize, takeover_timeout: u64) {
-        let mut new = Self::new(name, self.skew, takeover_timeout);
+        let mut new = Self::new(name, self.build, self.skew, takeover_timeout);
         new.life = self.life + 1;
         new.candidate = candidate(name, new.life, takeover_timeout);
         new.partitioned_until = self.partitioned_until;

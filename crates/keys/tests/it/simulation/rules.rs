@@ -22,6 +22,18 @@ pub(crate) struct Rules {
     pub(crate) restart_watch: bool,
     /// A leader takes a token above the ring's fence.
     pub(crate) observes_fence: bool,
+    /// A merge restores index keys.
+    pub(crate) restores_index_keys: bool,
+    /// Format 2 and version 3 are refused while a process is reported that does not read them.
+    pub(crate) asks_reports: bool,
+    /// Version 3 is written once every process has the index key.
+    pub(crate) write_waits: bool,
+    /// Only version 3 is accepted once no process can still write version 2.
+    pub(crate) accept_waits: bool,
+    /// Version 2 is written again once every process accepts it.
+    pub(crate) return_waits: bool,
+    /// Format 1 keeps the ids of index keys.
+    pub(crate) tombstones: bool,
     /// The document store sometimes loses documents.
     pub(crate) store_fails: bool,
     /// It does so even while no running process knows the newest document.
@@ -42,6 +54,12 @@ impl Rules {
         confirmed_when_asked: true,
         restart_watch: true,
         observes_fence: true,
+        restores_index_keys: true,
+        asks_reports: true,
+        write_waits: true,
+        accept_waits: true,
+        return_waits: true,
+        tombstones: true,
         store_fails: true,
         forks: false,
         compare_clocks: true,

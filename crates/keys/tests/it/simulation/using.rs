@@ -1,7 +1,11 @@
 //! Values: writing, reading, and resealing them under the sealing key.
 
+use waxseal_keys::rotation::Audit;
+
+use super::opened::Value;
+use super::process::Build;
 use super::rules::{HOUR, MINUTE};
-use super::world::{Act, SLOTS, Value, Violation, World};
+use super::world::{Act, SLOTS, Violation, World};
 
 impl World {
     /// True if something may be sealed now: the rule of `LiveRing::confirm`.
@@ -38,13 +42,28 @@ impl World {
         let Some(known) = self.processes[process].ring() else {
             return Ok(());
         };
+        let (key, deterministic) = (known.keyring.sealing_id(), self.random.percent(30));
         let value = Value {
-            key: known.keyring.sealing_id(),
+            key,
+            deterministic,
+            version: 2,
             written: self.now,
             expires: self.now + life,
+            is_stray: false,
+        };
+        let Some(value) = self.sealed(process, value) else {
+            return Ok(());
         };
         self.seals += 1;
         self.put(slot, value)
+    }
+
+    /// A value as this process seals it now.
+    fn sealed(&self, process: usize, value: Value) -> Option<Value> {
+        Some(Value {
+            is_stray: self.is_astray(process),
+            ..self.processes[process].ring()?.sealed(value)
+        })
     }
 
     /// A value that names an unknown key forces one poll; then it opens.
@@ -59,7 +78,10 @@ impl World {
             let known = this.processes[process].ring();
             known.is_some_and(|known| known.holds(value.key))
         };
-        if holds(self) || !self.poll_now(process)?.is_up_to_date() {
+        // A former build takes a value of version 3 for a damaged one.
+        let build = self.processes[process].build;
+        let is_unknown = build == Build::Former && value.version == 3;
+        if is_unknown || holds(self) || !self.poll_now(process)?.is_up_to_date() {
             return Ok(());
         }
         if self.is_intact() && !holds(self) {
@@ -79,8 +101,11 @@ impl World {
         if sweep.slot == SLOTS {
             if sweep.counts {
                 let it = &mut self.processes[process];
-                it.audit = Some(sweep.audit);
                 it.busy = false;
+                match sweep.order {
+                    Some(order) => self.order(process, order, Some(&sweep.audit))?,
+                    None => it.audit = Some(sweep.audit),
+                }
                 return Ok(());
             }
             sweep.counts = true;
@@ -91,16 +116,13 @@ impl World {
         sweep.slot += 1;
         if let Some(seen) = self.records[slot].filter(|value| value.expires > self.now) {
             if sweep.counts {
-                *sweep.audit.values.entry(seen.key.to_string()).or_default() += 1;
+                self.count(process, &seen, &mut sweep.audit);
             } else if self.may_seal(process)?
                 && let Some(known) = self.processes[process].ring()
-                && known.holds(seen.key)
-                && known.keyring.sealing_id() != seen.key
+                && known.opens(self.processes[process].build, &seen)
+                && let Some(new) = self.sealed(process, seen)
+                && !new.is_sealed_as(&seen)
             {
-                let new = Value {
-                    key: known.keyring.sealing_id(),
-                    ..seen
-                };
                 self.after(1, process, Act::Replace { slot, seen, new });
             }
         }
@@ -108,6 +130,16 @@ impl World {
         let wait = self.random.between(10, 2 * MINUTE);
         self.after(wait, process, Act::Sweep);
         Ok(())
+    }
+
+    /// Counts a value. A former build takes one of version 3 for a damaged one, which names no key.
+    fn count(&self, process: usize, seen: &Value, audit: &mut Audit) {
+        if self.processes[process].build == Build::Former && seen.version == 3 {
+            audit.unreadable += 1;
+            return;
+        }
+        *audit.values.entry(seen.key.to_string()).or_default() += 1;
+        *audit.versions.entry(seen.version.to_string()).or_default() += 1;
     }
 
     /// Compare-and-set: a write in the meantime wins. A sweep that was delayed checks again that it may seal.
@@ -124,12 +156,9 @@ impl World {
         {
             return Ok(());
         }
-        let sealing = self.processes[process]
-            .ring()
-            .map(|it| it.keyring.sealing_id());
-        match sealing == Some(new.key) {
-            true => self.put(slot, new),
-            false => Ok(()),
+        match self.sealed(process, seen) {
+            Some(now) if now.is_sealed_as(&new) => self.put(slot, now),
+            _ => Ok(()),
         }
     }
 }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use waxseal_core::KeyId;
-use waxseal_keys::{Custodian, Custodians, Ring, RingError};
+use waxseal_keys::{Custodian, Custodians, DocumentError, Reports, Ring, RingError};
 
-use super::process::{Bytes, OpenedRing, Process, Sweep};
+use super::opened::{Bytes, OpenedRing, Value};
+use super::operator::{Goal, Order};
+use super::orders;
+use super::process::{Build, Process, Sweep};
+use super::promises::Promise;
 use super::random::Random;
 use super::rules::{DAY, HOUR, MINUTE, Rules};
 
@@ -19,18 +23,12 @@ pub(crate) const ENVIRONMENT: &str = "simulation";
 /// A description of the violated invariant.
 pub(crate) type Violation = String;
 
-/// A value in a record, of which only the key matters.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Value {
-    pub(crate) key: KeyId,
-    pub(crate) written: u64,
-    pub(crate) expires: u64,
-}
-
 pub(crate) enum Event {
     /// An action of a process, in this one of its lives.
     Process(usize, u64, Act),
     Fault,
+    /// The operator checks what to do next.
+    Operator,
 }
 
 pub(crate) enum Act {
@@ -46,11 +44,19 @@ pub(crate) enum Act {
     },
     Write,
     Read,
+    Report,
     Lead,
     Commit {
         expected: Bytes,
         next: Bytes,
         before: u64,
+    },
+    /// A change by the operator, decided at the time `asked`.
+    Order {
+        order: Order,
+        expected: Bytes,
+        next: Bytes,
+        asked: u64,
     },
     Sweep,
     Replace {
@@ -85,6 +91,16 @@ pub(crate) struct World {
     pub(super) archived: HashMap<KeyId, u64>,
     pub(crate) records: [Option<Value>; SLOTS],
     pub(crate) processes: Vec<Process>,
+    pub(crate) reports: Reports,
+    pub(crate) goal: Goal,
+    /// The last order of version 3 that was carried out, and whether it was forced.
+    pub(crate) promise: Option<Promise>,
+    /// The last document of format 1 that was converted.
+    pub(super) unconverted: Option<Rc<OpenedRing>>,
+    /// All index keys of all documents.
+    pub(super) index_keys: HashSet<KeyId>,
+    /// `accept` was raised by force: until then, values of older versions may be refused.
+    pub(crate) accept_forced_until: u64,
     pub(crate) faults_until: u64,
     pub(crate) seals: u64,
 }
@@ -100,10 +116,15 @@ impl World {
         let custodian = [custodian.clone()];
         let ring = Ring::create(ENVIRONMENT, settings.clone(), &custodian, &[], BEGIN);
         let ring = ring.now_or_never().expect("does not wait").unwrap();
+        let newest = orders::prepared(ring, &custodian, &mut random);
+        let newest = Rc::new(newest.map_err(|error| error.to_string())?);
+        let is_mixed = newest.format == 1 && random.percent(70);
         let custodians = Custodians::default().with(custodian[0].clone());
-        let bytes = Rc::new(ring.to_bytes());
-        let newest = Rc::new(open(&bytes, &custodians).map_err(|error| error.to_string())?);
         let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
+        let goal = match random.percent(75) {
+            true => Goal::Version3,
+            false => Goal::FormerBuilds,
+        };
         let mut this = Self {
             rules,
             random,
@@ -113,29 +134,41 @@ impl World {
             custodians,
             custodian,
             opened: HashMap::new(),
-            document: Some(bytes.clone()),
+            document: Some(newest.bytes.clone()),
             lease: None,
             history: Vec::new(),
             timeline: Vec::new(),
-            newest,
             sealing: HashMap::new(),
-            promoted: HashSet::from([ring.sealing().id]),
+            promoted: HashSet::from([newest.ring.sealing().id]),
             archived: HashMap::new(),
             records: [None; SLOTS],
             processes: Vec::new(),
+            reports: Reports::default(),
+            newest,
+            goal,
+            promise: None,
+            unconverted: None,
+            index_keys: HashSet::new(),
+            accept_forced_until: 0,
             faults_until: BEGIN + cycle,
             seals: 0,
         };
         for name in 0..this.random.between(3, 8) as usize {
             let skew = this.skew(name);
+            let build = match is_mixed && this.random.percent(60) {
+                true => Build::Former,
+                false => Build::Current,
+            };
             this.processes
-                .push(Process::new(name, skew, this.takeover_timeout()));
+                .push(Process::new(name, build, skew, this.takeover_timeout()));
             let soon = this.random.between(0, 5 * MINUTE);
             this.after(soon, name, Act::Boot);
         }
         this.record_document();
         let first = this.random.between(0, HOUR / 2);
         this.later(first, Event::Fault);
+        let first = this.random.between(0, HOUR);
+        this.later(first, Event::Operator);
         Ok(this)
     }
 
@@ -183,6 +216,7 @@ impl World {
             self.now = at;
             match event {
                 Event::Fault => self.fault(),
+                Event::Operator => self.operate()?,
                 Event::Process(process, life, act) => self.act(process, life, act)?,
             }
             if done(self) {
@@ -214,12 +248,22 @@ impl World {
             } => self.answer(process, poll, (asked, intact), found),
             Act::Write => self.write(process),
             Act::Read => self.read(process),
+            Act::Report => {
+                self.report(process);
+                Ok(())
+            }
             Act::Lead => self.lead(process),
             Act::Commit {
                 expected,
                 next,
                 before,
             } => self.commit(process, &expected, &next, before),
+            Act::Order {
+                order,
+                expected,
+                next,
+                asked,
+            } => self.carry_out(process, order, (&expected, &next), asked),
             Act::Sweep => self.sweep(process),
             Act::Replace { slot, seen, new } => self.replace(process, slot, seen, new),
         }
@@ -234,29 +278,54 @@ impl World {
         if let Some(opened) = self.opened.get(bytes) {
             return Ok(opened.clone());
         }
-        let opened = Rc::new(open(bytes, &self.custodians)?);
+        let opened = Rc::new(open(bytes, &self.custodians, &self.newest.ring)?);
         self.opened.insert(bytes.clone(), opened.clone());
         Ok(opened)
     }
 
-    /// Writes the document if it is still as expected. Returns true if it was.
+    /// Opens a document as a process does: a former build refuses formats that it does not know.
+    pub(crate) fn open_by(
+        &mut self,
+        process: usize,
+        bytes: &Bytes,
+    ) -> Result<Rc<OpenedRing>, RingError> {
+        let opened = self.open(bytes)?;
+        if self.processes[process].build == Build::Former && opened.format != 1 {
+            return Err(RingError::Document {
+                location: ENVIRONMENT.to_owned(),
+                error: DocumentError::Format(u32::from(opened.format)),
+            });
+        }
+        Ok(opened)
+    }
+
+    /// Writes the document if it is still as expected. Returns true if it was. `order`: what an operator wants, and
+    /// when the operator decided it.
     pub(crate) fn write_document(
         &mut self,
+        process: usize,
+        order: Option<(Order, u64)>,
         expected: Option<&Bytes>,
         new: &Bytes,
     ) -> Result<bool, Violation> {
         if self.document.as_ref() != expected {
             return Ok(false);
         }
+        let opened = self.open(new).map_err(|error| error.to_string())?;
         if let Some(old) = self.document.replace(new.clone()) {
+            self.check_replacement(process, order.is_some(), &old, &opened)?;
             self.history.push((self.now, old));
         }
-        let opened = self.open(new).map_err(|error| error.to_string())?;
+        self.index_keys.extend(&opened.index_keys);
         let sealing = opened.keyring.sealing_id();
         // An older document that is restored promotes nothing.
         let is_promoted = self.promoted.insert(sealing);
-        if opened.ring.version() > self.newest.ring.version() {
+        // Of two documents with one version, the one in the store counts.
+        if opened.ring.version() >= self.newest.ring.version() {
             self.newest = opened.clone();
+        }
+        if let Some((order, asked)) = order {
+            self.note_order(order, asked)?;
         }
         self.record_document();
         if is_promoted {
@@ -278,22 +347,22 @@ impl World {
         self.document.as_ref() == Some(&self.newest.bytes)
     }
 
-    pub(crate) fn begin_sweep(&mut self, process: usize) {
+    /// Begins a sweep. `order`: the change that an operator makes afterwards.
+    pub(crate) fn begin_sweep(&mut self, process: usize, order: Option<Order>) {
+        self.processes[process].busy = true;
         self.processes[process].sweep = Some(Sweep {
             counts: false,
             slot: 0,
             audit: waxseal_keys::rotation::Audit::default(),
+            order,
         });
         self.after(1, process, Act::Sweep);
     }
 }
 
-fn open(bytes: &Bytes, custodians: &Custodians) -> Result<OpenedRing, RingError> {
-    let ring = Ring::open(bytes, "simulation", ENVIRONMENT, custodians, None);
+/// Opens a document. The keys of a known ring are not unwrapped again: that takes most of the time.
+fn open(bytes: &Bytes, custodians: &Custodians, known: &Ring) -> Result<OpenedRing, RingError> {
+    let ring = Ring::open(bytes, ENVIRONMENT, ENVIRONMENT, custodians, Some(known));
     let ring = ring.now_or_never().expect("does not wait")?;
-    Ok(OpenedRing {
-        keyring: ring.keyring()?,
-        ring,
-        bytes: bytes.clone(),
-    })
+    OpenedRing::new(ring, bytes.clone())
 }
