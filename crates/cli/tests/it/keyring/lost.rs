@@ -179,11 +179,11 @@ fn a_ring_that_a_newer_version_wrote_is_never_overwritten() {
     for lies in PLACES {
         let (world, _, present) = world_with_two_versions(lies);
         let text = String::from_utf8(present).unwrap();
-        let newer = text.replace("\"format\": 1", "\"format\": 2").into_bytes();
+        let newer = text.replace("\"format\": 1", "\"format\": 3").into_bytes();
         assert_ne!(newer, text.into_bytes());
         world.set_document(Some(&newer));
         for words in ["restore", "status"] {
-            let output = world.ring(&[words]).failed(2, "its format 2 is unknown");
+            let output = world.ring(&[words]).failed(2, "its format 3 is unknown");
             let hint = "hint: a newer waxseal wrote it";
             assert!(output.stderr.contains(hint), "{}", output.stderr);
             assert_eq!(world.document().as_ref(), Some(&newer));
