@@ -306,8 +306,8 @@ pub enum ChangeError {
     /// A process is configured otherwise than the ring has it: values that it writes would not be found by
     /// others.
     #[error(
-        "the keyring records {} = {} for the records {records} at {store}, and this process is configured with \
-         {}", .difference.what, .difference.recorded, .difference.configured
+        "the keyring records {0} = {1} for the records {records} at {store}, and this process is configured with \
+         {0} = {2}", .difference.what, .difference.recorded, .difference.configured
     )]
     Protected {
         /// The pattern, for messages.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use waxseal_core::KeyId;
 
 use crate::bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::state::KeyState;
 const MAX_WRAPS: usize = 16;
 /// The name under which the ring's own secret is wrapped.
 pub(crate) const NAMES: &str = "names";
+const PARTS_OF_FORMAT_2: &str = "it is of format 1 and has parts of format 2";
 
 /// A keyring document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +109,11 @@ pub struct IndexEntry {
     pub wraps: Vec<Wrap>,
 }
 
+/// True for a member that is there, whatever its value.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
 /// True if these are by different custodians, and no more than allowed.
 fn are_valid_wraps(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
@@ -152,6 +158,10 @@ impl KeyringDocument {
         #[derive(Deserialize)]
         struct Head {
             format: u32,
+            #[serde(default, deserialize_with = "is_there")]
+            envelopes: bool,
+            #[serde(default, deserialize_with = "is_there")]
+            index_keys: bool,
         }
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(DocumentError::Empty);
@@ -162,8 +172,11 @@ impl KeyringDocument {
         };
         // A newer format may look different in every other part.
         let head: Head = serde_json::from_slice(bytes).map_err(form)?;
-        if DocumentFormat::try_from(head.format).is_err() {
-            return Err(DocumentError::Format(head.format));
+        let format = DocumentFormat::try_from(head.format);
+        let format = format.map_err(|_| DocumentError::Format(head.format))?;
+        // Empty ones as well, which are not told from missing ones below.
+        if format == DocumentFormat::V1 && (head.envelopes || head.index_keys) {
+            return Err(DocumentError::Inconsistent(PARTS_OF_FORMAT_2));
         }
         let document: Self = serde_json::from_slice(bytes).map_err(form)?;
         document.check()?;
@@ -261,9 +274,7 @@ impl KeyringDocument {
     fn check_format_1(&self) -> Result<(), DocumentError> {
         let has_settings = self.protects.iter().any(|it| it.settings.is_some());
         if self.envelopes.is_some() || !self.index_keys.is_empty() || has_settings {
-            return Err(DocumentError::Inconsistent(
-                "it is of format 1 and has parts of format 2",
-            ));
+            return Err(DocumentError::Inconsistent(PARTS_OF_FORMAT_2));
         }
         Ok(())
     }

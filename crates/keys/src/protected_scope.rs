@@ -1,7 +1,7 @@
 //! The records that processes protect under a ring, as its document has them: their location, their pattern,
 //! and the settings that their values depend on.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Records that a process protects under the ring. No key is destroyed before they were checked.
 ///
@@ -146,10 +146,17 @@ impl ScopeSettings {
         ];
         let both = all(&recorded).into_iter().zip(all(&configured));
         let differing = both.zip(is_different).find(|(_, differs)| *differs);
-        differing.map(|(((what, recorded), (_, configured)), _)| Difference {
-            what,
-            recorded,
-            configured,
+        differing.map(|(((what, recorded), (_, configured)), _)| {
+            // Names of single records are not shown, and may be all that differs.
+            let hidden = match recorded == configured {
+                true => " (other records)",
+                false => "",
+            };
+            Difference {
+                what,
+                configured: format!("{configured}{hidden}"),
+                recorded,
+            }
         })
     }
 }
@@ -211,18 +218,29 @@ fn quoted(text: &str) -> String {
 struct StoredScope {
     store: String,
     records: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     except: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    bind: ScopeBinding,
-    #[serde(default, skip_serializing_if = "is_default")]
-    names: RecordNames,
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bind: Option<ScopeBinding>,
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<RecordNames>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
+/// A member that is there: `null` is not a value of one.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn unless_default<T: Default + PartialEq>(value: T) -> Option<T> {
+    Some(value).filter(|value| *value != T::default())
 }
 
 impl From<ProtectedScope> for StoredScope {
@@ -234,8 +252,8 @@ impl From<ProtectedScope> for StoredScope {
             records: scope.records,
             except: is_recorded.then_some(settings.except),
             group: settings.group,
-            bind: settings.bind,
-            names: settings.names,
+            bind: unless_default(settings.bind),
+            names: unless_default(settings.names),
         }
     }
 }
@@ -244,19 +262,19 @@ impl TryFrom<StoredScope> for ProtectedScope {
     type Error = &'static str;
 
     fn try_from(stored: StoredScope) -> Result<Self, &'static str> {
-        let settings = ScopeSettings {
-            except: stored.except.clone().unwrap_or_default(),
-            group: stored.group,
-            bind: stored.bind,
-            names: stored.names,
-        };
-        if stored.except.is_none() && settings != ScopeSettings::default() {
+        let (group, bind, names) = (stored.group, stored.bind, stored.names);
+        if stored.except.is_none() && (group.is_some() || bind.is_some() || names.is_some()) {
             return Err("settings of protected records without except");
         }
         Ok(Self {
             store: stored.store,
             records: stored.records,
-            settings: stored.except.map(|_| settings),
+            settings: stored.except.map(|except| ScopeSettings {
+                except,
+                group,
+                bind: bind.unwrap_or_default(),
+                names: names.unwrap_or_default(),
+            }),
         })
     }
 }

@@ -419,6 +419,7 @@ fn own_sealer(sealer: &Sealer) -> Sealer {
         .clone()
         .rules(EnvelopeRules::default())
         .accepting_all()
+        .in_group(None)
 }
 
 fn warn_of_repair(sealer: &Sealer, written: CanaryState) {

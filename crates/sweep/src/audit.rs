@@ -28,17 +28,20 @@ impl Audit {
     /// value is under another key of theirs.
     fn by_header(&self, value: &Value<'_>, header: Header) -> Option<Verdict> {
         let class = Class::of_header(header);
-        if header.version < self.sealer.accepted_version() {
-            let (found, key) = (OldFormat::V2, header.key);
-            return Some(value.fault(OpenError::Version { found, key }));
-        }
+        let verdict = || match header.version < self.sealer.accepted_version() {
+            true => {
+                let (found, key) = (OldFormat::V2, header.key);
+                value.fault(OpenError::Version { found, key })
+            }
+            false => Verdict::Keep(class),
+        };
         if class == Class::OfUser {
             let is_enough = value.user.is_none_or(|key| key.id() == Some(header.key));
-            return is_enough.then_some(Verdict::Keep(class));
+            return is_enough.then(verdict);
         }
         Some(match self.role(class) {
-            Some(_) => Verdict::Keep(class),
-            None if is_under_index_key(&self.sealer, header) => Verdict::Keep(class),
+            Some(_) => verdict(),
+            None if is_under_index_key(&self.sealer, header) => verdict(),
             None => value.fault(OpenError::UnknownKey { id: header.key }),
         })
     }

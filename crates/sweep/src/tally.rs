@@ -87,17 +87,16 @@ impl StoredVersion {
         }
     }
 
-    /// The version of a stored value of this class; `None` if it is empty, or damaged so that nothing tells it.
+    /// The version of a stored value of this class; `None` if it is empty, or damaged so that nothing tells it. A value
+    /// of an erased user is in none: it opens in no version, and nothing can reseal it.
     fn of(class: Class, stored: &[u8]) -> Option<Self> {
         match class {
-            Class::Empty => None,
+            Class::Empty | Class::Erased => None,
             Class::Plain => Some(Self::Plain),
             Class::Classic(_) => Some(Self::Classic),
-            Class::Sealed(_)
-            | Class::OfUser
-            | Class::Erased
-            | Class::UnknownKey(_)
-            | Class::Unopenable => Shape::of_header(stored).map(Self::of_header),
+            Class::Sealed(_) | Class::OfUser | Class::UnknownKey(_) | Class::Unopenable => {
+                Shape::of_header(stored).map(Self::of_header)
+            }
         }
     }
 

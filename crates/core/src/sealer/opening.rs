@@ -68,15 +68,11 @@ impl Sealer {
         binding: &Binding<'_>,
     ) -> Result<OpenedValue<'static>, OpenError> {
         let (header, body) = envelope::split(bytes).map_err(OpenError::Malformed)?;
-        if header.version == EnvelopeVersion::V2
-            && self.rules_under(ring).accept == EnvelopeVersion::V3
-        {
-            let (found, key) = (OldFormat::V2, header.key);
-            return Err(OpenError::Version { found, key });
-        }
+        let is_refused = header.version == EnvelopeVersion::V2
+            && self.rules_under(ring).accept == EnvelopeVersion::V3;
         let value = match header.flags.per_user_key() {
-            true => self.open_of_user(ring, header, body, binding)?,
-            false => open_of_ring(ring, header, body, binding)?,
+            true => self.open_of_user(ring, (header, is_refused), body, binding)?,
+            false => open_of_ring(ring, (header, is_refused), body, binding)?,
         };
         let form = Form::Sealed {
             key: header.key,
@@ -88,10 +84,11 @@ impl Sealer {
         })
     }
 
+    /// Opens a value under a user's key. `is_refused`: its version is not accepted.
     fn open_of_user(
         &self,
         ring: Option<&Keyring>,
-        header: Header,
+        (header, is_refused): (Header, bool),
         body: Body<'_>,
         binding: &Binding<'_>,
     ) -> Result<Vec<u8>, OpenError> {
@@ -107,6 +104,7 @@ impl Sealer {
                 return Err(OpenError::UnknownKey { id: header.key });
             }
         };
+        check_version(header, is_refused)?;
         let place = place(ring, binding);
         let value = match body {
             Body::Random {
@@ -141,10 +139,24 @@ impl Sealer {
     }
 }
 
+/// Refuses a version that is not accepted. Nothing was decrypted before, but the key was looked up: what is said of a
+/// key that is unknown, compromised or erased holds in every version.
+#[inline]
+fn check_version(header: Header, is_refused: bool) -> Result<(), OpenError> {
+    match is_refused {
+        true => Err(OpenError::Version {
+            found: OldFormat::V2,
+            key: header.key,
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Opens a value under a key of the ring. `is_refused`: its version is not accepted.
 #[inline]
 fn open_of_ring(
     ring: Option<&Keyring>,
-    header: Header,
+    (header, is_refused): (Header, bool),
     body: Body<'_>,
     binding: &Binding<'_>,
 ) -> Result<Vec<u8>, OpenError> {
@@ -157,6 +169,7 @@ fn open_of_ring(
             tag,
         } => {
             let key = ring.find(header.key)?;
+            check_version(header, is_refused)?;
             sealed::open(key.xaes(), header, (nonce, ciphertext, tag), place)
         }
         Body::Deterministic { iv, ciphertext } => {

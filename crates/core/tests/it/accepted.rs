@@ -187,6 +187,24 @@ fn a_sealer_follows_the_rules_of_a_keyring_that_changes() {
 }
 
 #[test]
+fn what_is_said_of_a_key_holds_in_versions_that_are_not_accepted() {
+    let only_3 = sealer(Mode::On, Format::Sealed, V3, V3);
+    let stranger = crate::sealer(OTHER_KEY, "", Mode::On, Format::Sealed);
+    let id = SecretKey::from_hex(OTHER_KEY).ok().unwrap().id();
+    let planted = stranger.seal(STATE, place()).unwrap();
+    assert_eq!(error(&only_3, &planted), Some(OpenError::UnknownKey { id }));
+    let user = SecretKey::generate().ok().unwrap();
+    let live = Arc::new(UserKey::live(user.id(), &user).unwrap());
+    let old = sealer(Mode::On, Format::Sealed, V2, V2).for_user(live.clone());
+    let old = old.seal(STATE, place()).unwrap();
+    let erased = Arc::new(UserKey::erased(17));
+    let of = |key: &Arc<UserKey>| error(&only_3.clone().for_user(key.clone()), &old);
+    assert_eq!(of(&erased), Some(OpenError::Erased { at: 17 }));
+    let (found, key) = (OldFormat::V2, user.id());
+    assert_eq!(of(&live), Some(OpenError::Version { found, key }));
+}
+
+#[test]
 fn a_sealer_can_have_rules_of_its_own() {
     let ring = ring(KEY, "", rules(V2, V2));
     let shared = Sealer::new(ring, Mode::On, Format::Sealed);

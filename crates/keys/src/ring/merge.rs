@@ -7,7 +7,8 @@
 //! - Index keys never leave a ring either. A document of format 1 that lacks some becomes one of format 2,
 //!   unless it has them as destroyed keys: then the ring was returned to format 1 on purpose.
 //! - Versions of the sealed format follow the winner. But if the other document has changed them later, the
-//!   winner has lost that change, and values may be in a version that it does not accept: it accepts all again.
+//!   winner has lost that change: what waits for the last change waits from now, and if the other one accepts
+//!   version 2, values may be in it, and the winner accepts it again.
 
 use std::collections::HashSet;
 
@@ -15,6 +16,7 @@ use waxseal_core::{EnvelopeVersion, KeyId};
 
 use super::Ring;
 use super::format::tombstone;
+use crate::clock::{MAX_OFFSET, millis};
 use crate::document_format::DocumentFormat;
 use crate::envelope_settings::EnvelopeSettings;
 use crate::index_state::IndexKeyState;
@@ -27,8 +29,17 @@ struct Lacking<'a> {
     index_keys: Vec<&'a IndexEntry>,
     erasures: Vec<&'a Erasure>,
     compromised: Vec<KeyId>,
-    /// Versions of the sealed format are refused that the other one has written since.
-    accepts_too_little: bool,
+    /// A later change of the versions of the sealed format.
+    versions: Option<LostChange>,
+}
+
+/// What a change of the versions of the sealed format, which a document lost, means for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LostChange {
+    /// What waits for the last change waits again.
+    Waits,
+    /// Values in version 2 may have been written since, which it refuses.
+    AcceptsAgain,
 }
 
 impl Lacking<'_> {
@@ -37,7 +48,7 @@ impl Lacking<'_> {
             && self.index_keys.is_empty()
             && self.erasures.is_empty()
             && self.compromised.is_empty()
-            && !self.accepts_too_little
+            && self.versions.is_none()
     }
 }
 
@@ -48,7 +59,7 @@ impl Ring {
     /// decrypt-only; an index key only reads if another one writes.
     #[must_use]
     pub fn merged_with(&self, other: &Self, now_ms: u64) -> Option<Self> {
-        let lacking = self.lacking(other);
+        let lacking = self.lacking(other, now_ms);
         if lacking.is_nothing() {
             return None;
         }
@@ -57,8 +68,8 @@ impl Ring {
         merged.document.version = version.saturating_add(1);
         merged.add_keys(&lacking.keys, other, now_ms);
         merged.add_index_keys(&lacking.index_keys, other, now_ms);
-        if lacking.accepts_too_little {
-            merged.accept_all(other, now_ms);
+        if let Some(lost) = lacking.versions {
+            merged.follow_lost_change(lost, other, now_ms);
         }
         for entry in &mut merged.document.keys {
             if lacking.compromised.contains(&entry.id) {
@@ -77,7 +88,7 @@ impl Ring {
         Some(merged)
     }
 
-    fn lacking<'a>(&self, other: &'a Self) -> Lacking<'a> {
+    fn lacking<'a>(&self, other: &'a Self, now_ms: u64) -> Lacking<'a> {
         let is_unknown = |id| self.entry(id).is_none() && self.index_entry(id).is_none();
         let keys = other.keys().iter().filter(|key| is_unknown(key.id));
         let index_keys = other.index_keys().iter();
@@ -98,24 +109,32 @@ impl Ring {
             index_keys: index_keys.filter(|key| is_unknown(key.id)).collect(),
             erasures: other.erasures().iter().filter(newer).collect(),
             compromised: compromised.map(|key| key.id).collect(),
-            accepts_too_little: self.accepts_less_than(other),
+            versions: self.lost_change(other, now_ms),
         }
     }
 
-    /// True if this document refuses version 2 of the sealed format, and values in it may have been written since
-    /// under the other one.
-    fn accepts_less_than(&self, other: &Self) -> bool {
-        let here = self.envelopes();
-        if here.accept == EnvelopeVersion::V2 {
-            return false;
-        }
-        match other.format() {
-            DocumentFormat::V2 => other.envelopes().since > here.since,
+    /// The change of the versions of the sealed format that the other document has and this one lost.
+    fn lost_change(&self, other: &Self, now_ms: u64) -> Option<LostChange> {
+        let here = self.document.envelopes?;
+        let refuses = here.accept > EnvelopeVersion::V2;
+        match other.document.envelopes {
+            Some(there) if there.since <= here.since || !is_possible(there.since, now_ms) => None,
+            Some(there) if refuses && there.accept == EnvelopeVersion::V2 => {
+                Some(LostChange::AcceptsAgain)
+            }
+            Some(_) => Some(LostChange::Waits),
             // It was returned to format 1 from a document with these index keys, and that was lost.
-            DocumentFormat::V1 => self.index_keys().iter().any(|key| {
-                let there = other.entry(key.id);
-                key.state != IndexKeyState::Destroyed && there.is_some()
-            }),
+            None => {
+                let live = self.index_keys().iter();
+                let live = live.filter(|key| key.state != IndexKeyState::Destroyed);
+                let returned = live.filter_map(|key| other.entry(key.id));
+                let returned = returned.map(|there| there.changed).max()?;
+                let is_later = returned > here.since && is_possible(returned, now_ms);
+                match refuses {
+                    true => Some(LostChange::AcceptsAgain),
+                    false => is_later.then_some(LostChange::Waits),
+                }
+            }
         }
     }
 
@@ -172,23 +191,33 @@ impl Ring {
             self.document.format = DocumentFormat::V2;
             self.document.envelopes = Some(other.envelopes());
             // Processes that knew it in format 1 wrote version 2.
-            self.accept_all(other, now_ms);
+            self.follow_lost_change(LostChange::AcceptsAgain, other, now_ms);
         }
     }
 
-    /// Accepts all versions of the sealed format again.
-    fn accept_all(&mut self, other: &Self, now_ms: u64) {
+    /// Lets what waits for the last change of versions wait from now on, and accepts version 2 again if values
+    /// may be in it.
+    fn follow_lost_change(&mut self, lost: LostChange, other: &Self, now_ms: u64) {
         let here = self.envelopes();
-        let latest = match other.envelopes() {
-            there if there.since > here.since => there,
-            _ => here,
-        };
+        let times = [here.since, other.envelopes().since];
+        let times = times
+            .into_iter()
+            .filter(|since| is_possible(*since, now_ms));
+        let latest = times.max().map_or(now_ms, |since| since.saturating_add(1));
         self.document.envelopes = Some(EnvelopeSettings {
-            accept: EnvelopeVersion::V2,
-            since: latest.next_since(now_ms),
+            accept: match lost {
+                LostChange::AcceptsAgain => EnvelopeVersion::V2,
+                LostChange::Waits => here.accept,
+            },
+            since: latest.max(now_ms),
             ..here
         });
     }
+}
+
+/// True if a correct clock can have written a time.
+fn is_possible(at_ms: u64, now_ms: u64) -> bool {
+    at_ms <= now_ms.saturating_add(millis(MAX_OFFSET))
 }
 
 /// The key that is to write where no other one does: the writing one, else the newest pending one, else

@@ -93,7 +93,7 @@ async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
         let ring = Ring::create(environment, calm(), custodians, &[], now_ms());
         ring.await.unwrap().to_bytes()
     };
-    let newer = b"{\"format\": 2, \"something\": [1, 2]}".to_vec();
+    let newer = b"{\"format\": 3, \"something\": [1, 2]}".to_vec();
     vec![
         (
             "of another environment",

@@ -211,6 +211,44 @@ async fn format_1_has_nothing_of_format_2() {
     }
 }
 
+#[tokio::test]
+async fn format_1_has_no_empty_members_of_format_2_either() {
+    let returned = async |change: fn(&mut Value)| {
+        let mut document: Value = serde_json::from_slice(&vector(RETURNED)).unwrap();
+        document["protects"] = json!([{"store": "redis://a", "records": "wa:*"}]);
+        change(&mut document);
+        open(&serde_json::to_vec(&document).unwrap()).await.err()
+    };
+    let inconsistent = refused(DocumentError::Inconsistent(
+        "it is of format 1 and has parts of format 2",
+    ));
+    let cases: [Edit; 3] = [
+        |it| it["envelopes"] = json!(null),
+        |it| it["index_keys"] = json!([]),
+        |it| it["protects"][0]["except"] = json!([]),
+    ];
+    for change in cases {
+        assert_eq!(returned(change).await.as_ref(), Some(&inconsistent));
+    }
+    let cases: [Edit; 4] = [
+        |it| it["protects"][0]["except"] = json!(null),
+        |it| it["protects"][0]["group"] = json!(null),
+        |it| it["protects"][0]["bind"] = json!("record"),
+        |it| it["protects"][0]["names"] = json!("plain"),
+    ];
+    for change in cases {
+        let error = returned(change).await;
+        let is_form = matches!(
+            &error,
+            Some(RingError::Document {
+                error: DocumentError::Form { .. },
+                ..
+            })
+        );
+        assert!(is_form, "{error:?}");
+    }
+}
+
 fn remove_index_key(document: &mut Value, index: usize) {
     document["index_keys"].as_array_mut().unwrap().remove(index);
 }

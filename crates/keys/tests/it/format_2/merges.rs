@@ -146,12 +146,48 @@ async fn version_2_is_accepted_again_if_it_was_written_on_a_side_that_was_lost()
 }
 
 #[tokio::test]
+async fn a_lost_change_of_versions_makes_waits_begin_again_and_opens_nothing_more() {
+    let custodian = custodian();
+    let common = created(&custodian).await;
+    let common = common.with_envelopes(V3, V3, NOW, FORCED).unwrap();
+    // Lowered and raised again on the side that was lost: nothing is in version 2 there either.
+    let known = common.with_envelopes(V3, V2, NOW + 10, NONE).unwrap();
+    let known = known.with_envelopes(V3, V3, NOW + 20, FORCED).unwrap();
+    let ring = merged(&grown(&common, 5), &known);
+    let envelopes = ring.envelopes();
+    assert_eq!((envelopes.write, envelopes.accept), (V3, V3));
+    assert_eq!(envelopes.since, LATER);
+    // A side that wrote version 2 again, while the winner never refused it.
+    let common = created(&custodian).await;
+    let known = common.with_envelopes(V2, V2, NOW + 10, FORCED).unwrap();
+    let ring = merged(&grown(&common, 5), &known);
+    let envelopes = ring.envelopes();
+    assert_eq!((envelopes.write, envelopes.accept), (V3, V2));
+    assert_eq!(envelopes.since, LATER);
+    assert_opens(&ring, &custodian).await;
+}
+
+#[tokio::test]
+async fn a_change_at_a_time_that_no_correct_clock_can_have_written_is_not_later() {
+    let custodian = custodian();
+    let common = created(&custodian).await;
+    let common = common.with_envelopes(V3, V3, NOW, FORCED).unwrap();
+    let years = 10 * 365 * 86_400_000;
+    let known = common.with_envelopes(V3, V2, NOW + years, NONE).unwrap();
+    let found = grown(&common, 5);
+    assert!(found.merged_with(&known, LATER).is_none());
+    // Corrected by an operator, the document has an earlier time than its predecessor.
+    let repaired = known.with_repaired_times(LATER).unwrap();
+    assert_eq!(repaired.envelopes().since, LATER);
+    assert!(repaired.merged_with(&known, LATER).is_none());
+}
+
+#[tokio::test]
 async fn a_rollback_does_not_make_a_ring_accept_version_2_again() {
     let custodian = custodian();
     let older = created(&custodian).await;
     let known = older.with_envelopes(V3, V3, NOW, FORCED).unwrap();
     assert!(known.merged_with(&older, LATER).is_none());
-    assert!(older.merged_with(&known, LATER).is_none());
     // Nor does what an older document lacks.
     let grown = grown(&older, 1);
     let ring = merged(&known, &grown);

@@ -129,6 +129,21 @@ async fn a_process_with_other_settings_is_refused_with_what_differs() {
 }
 
 #[tokio::test]
+async fn settings_that_differ_in_names_of_single_records_alone_are_told_apart() {
+    let ring = created(&custodian()).await;
+    let ring = registered(&ring, &scope(excepts(&["wa:one"])));
+    let error = refused(ring.with_protected_scopes(&[scope(excepts(&["wa:two"]))]));
+    let text = error.to_string();
+    assert!(text.contains("records except = [one record]"), "{text}");
+    let configured = "configured with except = [one record] (other records)";
+    assert!(text.contains(configured), "{text}");
+    assert!(
+        !text.contains("wa:one") && !text.contains("wa:two"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn values_bound_to_a_group_and_sealed_names_need_version_3() {
     let custodian = custodian();
     let settings = [
