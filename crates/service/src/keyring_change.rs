@@ -9,7 +9,7 @@ use waxseal_keys::{Change, ChangeError, DocumentFormat, IndexKeyState, LiveRing,
 use waxseal_sweep::Stop;
 
 use crate::Failure;
-use crate::configuration::protected::Protected;
+use crate::configuration::protected::{Protected, shown_pattern};
 use crate::resources::{Resources, scopes};
 
 /// The result of [`rotate_index`].
@@ -113,6 +113,16 @@ pub async fn protect(resources: &Resources, records: &str) -> Result<Arc<Ring>, 
     let location = resources.configuration.store.location();
     let scope = scopes::protected_scope(&location, protected);
     let live = &resources.opened_ring()?.ring;
+    if live.ring().protected_scope(&scope).is_none() {
+        let shown = shown_pattern(records);
+        return Err(Failure::failed(format!(
+            "the keyring does not know of records {shown} at {location}"
+        ))
+        .hint(
+            "nothing was changed; check --store and waxseal keyring status; a process that protects them registers them \
+             as it is configured",
+        ));
+    }
     Ok(live.change(&Change::Protect(scope)).await?)
 }
 

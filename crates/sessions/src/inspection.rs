@@ -1,7 +1,7 @@
 //! The inspection of a stored value: its format, key and binding, and the result of opening it. The value itself is
 //! never part of an inspection.
 
-use waxseal_core::{Binding, Defect, KeyId, OpenError, Sealer, Shape};
+use waxseal_core::{Binding, Defect, EnvelopeVersion, KeyId, OpenError, Sealer, Shape};
 
 /// The format of a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,12 @@ pub struct Inspection {
     pub is_bound_to_record: bool,
     /// True if the envelope is bound to its field as well.
     pub is_bound_to_field: bool,
+    /// True if the envelope is bound to a group in place of its record.
+    pub is_bound_to_group: bool,
+    /// The version of a sealed envelope.
+    pub version: Option<EnvelopeVersion>,
+    /// True if equal values have equal envelopes.
+    pub is_deterministic: bool,
     /// The number of stored bytes.
     pub size: usize,
     /// The size of the opened value (`None`: there is no value), or the error.
@@ -91,6 +97,9 @@ impl Inspection {
             key: key.map(|id| (id, kind)),
             is_bound_to_record: header.is_some_and(|header| header.flags.bound_to_record()),
             is_bound_to_field: header.is_some_and(|header| header.flags.bound_to_field()),
+            is_bound_to_group: header.is_some_and(|header| header.flags.bound_to_group()),
+            version: header.map(|header| header.version),
+            is_deterministic: header.is_some_and(|header| header.flags.deterministic()),
             size: stored.len(),
             opened: opened.map(|opened| opened.map(|it| it.value.len())),
         }
@@ -107,7 +116,7 @@ impl Inspection {
         };
         let causes = match (error, self.format) {
             (OpenError::Refused, StoredFormat::Sealed { .. }) => {
-                ": damaged, tampered with, or sealed for another record or field"
+                ": damaged, tampered with, or sealed for another record, field, kind of value, group or domain"
             }
             (OpenError::Refused, StoredFormat::PerhapsClassic) => {
                 ": damaged, or sealed under a key that is not configured, or never sealed"
@@ -160,8 +169,26 @@ mod tests {
         let sealing = sealer.sealing_id().unwrap();
         assert_eq!(inspection.key, Some((sealing, InspectedKey::Ring)));
         assert!(inspection.is_bound_to_record && !inspection.is_bound_to_field);
+        assert_eq!(inspection.version, Some(EnvelopeVersion::V2));
+        assert!(!inspection.is_bound_to_group && !inspection.is_deterministic);
         assert_eq!(inspection.size, stored.len());
         assert_eq!(inspection.describe_result(), "a value of 7 bytes");
+    }
+
+    #[test]
+    fn a_value_of_version_3_shows_its_group_and_that_it_is_deterministic() {
+        let version = EnvelopeVersion::V3;
+        let sealer = sealer(Format::Sealed).rules(waxseal_core::EnvelopeRules {
+            write: version,
+            accept: version,
+        });
+        let place = Binding::element(b"wa:1").in_group(b"bots", true);
+        let stored = sealer.seal_deterministic(b"{}", place).unwrap();
+        let inspection = Inspection::new(&sealer, &stored, place);
+        assert_eq!(inspection.version, Some(version));
+        assert!(inspection.is_bound_to_group && inspection.is_deterministic);
+        assert!(!inspection.is_bound_to_record);
+        assert_eq!(inspection.describe_result(), "a value of 2 bytes");
     }
 
     #[test]

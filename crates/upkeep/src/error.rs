@@ -1,7 +1,7 @@
 //! Errors of upkeep: of the keyring, the records, the keys of users, or because another process leads.
 
 use waxseal_core::KeyError;
-use waxseal_keys::{DocumentStoreError, RingError, UserKeyError};
+use waxseal_keys::{ChangeError, DocumentStoreError, RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
 use waxseal_sweep::SweepError;
 
@@ -27,6 +27,11 @@ pub enum UpkeepError {
     /// The cryptographic library.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Records of this process are configured otherwise than the ring has them. All others are registered.
+    #[error(
+        "{0}; this process goes on as it is configured, and does not start again until both are the same"
+    )]
+    Configured(ChangeError),
     /// Another process leads, or took the lease.
     #[error("another process leads the rotation ({0})")]
     Led(String),

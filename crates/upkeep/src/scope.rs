@@ -39,10 +39,15 @@ impl ScopeHandle {
         resolved
     }
 
-    /// The entry in the ring for these records.
+    /// The entry in the ring for these records: without settings if they have none, as a library does not know those of
+    /// other processes.
     #[must_use]
     pub fn protected_scope(&self) -> ProtectedScope {
-        protected_scope(&self.store.location(), &self.pattern, self.sealer.group())
+        let (store, group) = (self.store.location(), self.sealer.group());
+        match group.is_none() && !self.pattern.has_excepts() {
+            true => ProtectedScope::new(store, self.pattern.as_str()),
+            false => protected_scope(&store, &self.pattern, group),
+        }
     }
 }
 

@@ -103,7 +103,8 @@ impl Upkeep {
     }
 
     /// Registers the records that this process protects with the keyring, so that no leader retires a key before it
-    /// has counted them.
+    /// has counted them. An error if some are configured otherwise than the ring has them: these are left as they are
+    /// there, and all others are registered.
     pub async fn register(&self) -> Result<(), UpkeepError> {
         let mut protected_scopes: Vec<_> = self
             .scopes
@@ -113,14 +114,24 @@ impl Upkeep {
         if self.scopes.iter().any(|scope| scope.users.is_some()) {
             protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
-        let registered = self.ring.ring().with_protected_scopes(&protected_scopes);
-        if matches!(registered, Ok(None)) {
-            return Ok(());
+        let ring = self.ring.ring();
+        let mut differing = None;
+        for scope in &mut protected_scopes {
+            if let Err(error) = ring.with_protected_scopes(std::slice::from_ref(scope)) {
+                // Their keys must not be retired, however they are configured.
+                *scope = scope.bare();
+                differing.get_or_insert(error);
+            }
         }
-        self.ring
-            .change(&Change::Register(protected_scopes))
-            .await?;
-        Ok(())
+        let registered = ring.with_protected_scopes(&protected_scopes);
+        if !matches!(registered, Ok(None)) {
+            let change = Change::Register(protected_scopes);
+            self.ring.change(&change).await?;
+        }
+        match differing {
+            Some(error) => Err(UpkeepError::Configured(error)),
+            None => Ok(()),
+        }
     }
 
     /// Reports, and leads whenever no other process does, until told to stop.
@@ -144,7 +155,11 @@ impl Upkeep {
                 outcome = self.register().await;
             }
             if let Err(error) = outcome {
-                last_error.log("the keyring cannot be reported to", &error);
+                let what = match error {
+                    UpkeepError::Configured(_) => "configured otherwise than the keyring has it",
+                    _ => "the keyring cannot be reported to",
+                };
+                last_error.log(what, &error);
             }
             let interval = self.ring.ring().settings().refresh();
             if wait(interval, stop).await.is_err() {

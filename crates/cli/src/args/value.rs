@@ -71,7 +71,7 @@ pub(crate) struct SealArgs {
     /// users' keys any. Needs version 3
     #[arg(long)]
     pub(crate) deterministic: bool,
-    /// The version of the sealed format, without a keyring [default: 2]
+    /// The version of the sealed format, without a keyring [default: write_version of waxseal.toml, else 2]
     #[arg(long, value_name = "VERSION", value_parser = super::version)]
     pub(crate) envelope_version: Option<EnvelopeVersion>,
 }

@@ -1,7 +1,7 @@
 //! `inspect`: the stored values of a record, and the result of opening each. No value is printed.
 
 use serde::Serialize;
-use waxseal_core::{Binding, Sealer};
+use waxseal_core::{Binding, EnvelopeVersion, Sealer};
 use waxseal_service::resources::{Resources, keys, named};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
@@ -34,6 +34,9 @@ struct ValueReport {
     key_state: Option<&'static str>,
     bound_to_record: bool,
     bound_to_field: bool,
+    bound_to_group: bool,
+    version: Option<u8>,
+    deterministic: bool,
     size: usize,
     opens: bool,
     answer: String,
@@ -129,6 +132,9 @@ fn inspect(
         }),
         bound_to_record: inspection.is_bound_to_record,
         bound_to_field: inspection.is_bound_to_field,
+        bound_to_group: inspection.is_bound_to_group,
+        version: inspection.version.map(EnvelopeVersion::as_u8),
+        deterministic: inspection.is_deterministic,
         size: inspection.size,
         opens: inspection.opened.is_ok(),
         answer: inspection.describe_result(),
@@ -150,17 +156,34 @@ fn print(report: &Report) -> Result<(), Failure> {
             output::line(place)?;
         }
         let armored = if value.armored { ", armored" } else { "" };
-        output::line(format!("format   {}{armored}", value.format))?;
+        // Version 2 is what a sealed value was before there was another.
+        let version = match value.version.filter(|it| *it > EnvelopeVersion::V2.as_u8()) {
+            Some(version) => format!(", version {version}"),
+            None => String::new(),
+        };
+        let deterministic = if value.deterministic {
+            ", deterministic"
+        } else {
+            ""
+        };
+        let form = format!("{}{version}{deterministic}{armored}", value.format);
+        output::line(format!("format   {form}"))?;
         if let (Some(key), Some(state)) = (&value.key, value.key_state) {
             output::line(format!("key      {key} ({state})"))?;
         }
         if value.format.starts_with("sealed") {
             output::line(format!(
                 "bound to {}",
-                match (value.bound_to_record, value.bound_to_field) {
-                    (_, true) => "record and field",
-                    (true, false) => "record",
-                    (false, false) => "nothing",
+                match (
+                    value.bound_to_record,
+                    value.bound_to_group,
+                    value.bound_to_field
+                ) {
+                    (_, true, true) => "group and field",
+                    (_, true, false) => "group",
+                    (_, false, true) => "record and field",
+                    (true, false, false) => "record",
+                    (false, false, false) => "nothing",
                 }
             ))?;
         }

@@ -1,7 +1,7 @@
 //! Defaults that help names in words: each is the one that the code uses.
 
 use clap::{Command, CommandFactory};
-use waxseal_core::Format;
+use waxseal_core::{EnvelopeRules, Format};
 use waxseal_keys::{CustodianScheme, Settings};
 use waxseal_service::configuration::DEFAULT_STORE;
 use waxseal_service::configuration::file as config;
@@ -45,6 +45,14 @@ fn facts() -> Vec<(&'static str, String)> {
             ),
         ),
         ("format", format!("that of waxseal.toml, else {format}")),
+        ("kind", "string, or hash-field with --field".to_owned()),
+        (
+            "envelope-version",
+            format!(
+                "write_version of waxseal.toml, else {}",
+                EnvelopeRules::default().write
+            ),
+        ),
         ("scripts", "that of waxseal.toml, else refuse".to_owned()),
         ("workers", format!("at most {MAX_DEFAULT_WORKERS}")),
         (

@@ -167,10 +167,9 @@ fn items(report: &Report) -> Vec<Item> {
         ),
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
-    let needed = needed.map(|(_, item)| item);
     nothing_sealed(report)
         .chain(outdated(report))
-        .chain(needed)
+        .chain(needed.map(|(_, item)| item))
         .chain(recommended(report))
         .collect()
 }

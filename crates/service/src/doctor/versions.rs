@@ -6,9 +6,12 @@ use waxseal_keys::{DocumentFormat, LiveRing, Reports};
 use waxseal_units::thousands;
 
 use super::Findings;
-use crate::resources::Resources;
+use crate::Failure;
+use crate::resources::{Resources, scopes};
 
 const CHECK: &str = "versions";
+/// The check of what the keyring records about protected records.
+const SETTINGS: &str = "settings";
 
 pub(super) async fn check(resources: &Resources, findings: &mut Findings) {
     if !resources.configuration.has_keyring() {
@@ -22,6 +25,9 @@ pub(super) async fn check(resources: &Resources, findings: &mut Findings) {
         return;
     };
     check_ring(&opened.ring, &reports, findings);
+    for difference in scopes::differences(resources) {
+        findings.failure(SETTINGS, &Failure::from(difference));
+    }
 }
 
 fn check_ring(live: &LiveRing, reports: &Reports, findings: &mut Findings) {
@@ -70,8 +76,8 @@ fn check_older(audit: Option<&Audit>, findings: &mut Findings) {
         None => findings.recommend(
             CHECK,
             format!("{written}; no audit since then has counted older values"),
-            "a running waxseal keeper or proxy reseals and counts them when it rotates; waxseal rotate and waxseal audit \
-             --require-version 3 do so now",
+            "waxseal rotate reseals them, and waxseal audit --require-version 3 counts them; then waxseal keyring \
+             configure --accept-version 3, which makes an audit of its own",
         ),
         Some(0) => findings.recommend(
             CHECK,

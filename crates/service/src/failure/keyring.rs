@@ -241,7 +241,7 @@ fn of_versions(error: &ChangeError) -> Failure {
         }
         ChangeError::ScopeSettings { .. } => {
             "nothing was changed; to use them: waxseal keyring configure --document-format 2, then --write-version 3; to \
-             give them up: remove them from waxseal.toml of all processes, waxseal keyring protect, waxseal rotate"
+             give them up without losing values: docs/operate/version-3.md, Groups"
         }
         ChangeError::Unsettled { .. } => {
             "nothing was changed; wait, or add --force if no such process runs any more: what it writes would not open"
@@ -318,6 +318,7 @@ impl From<UpkeepError> for Failure {
             UpkeepError::Users(error) => error.into(),
             UpkeepError::Store(error) => error.into(),
             UpkeepError::Pattern(error) => error.into(),
+            UpkeepError::Configured(error) => error.into(),
             UpkeepError::Led(_) => Self::failed(&error)
                 .hint("let it finish; waxseal keyring status shows its progress"),
             UpkeepError::Stopped => Self::failed("stopped by a signal before the end")

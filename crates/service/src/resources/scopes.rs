@@ -4,7 +4,7 @@
 use std::sync::{Arc, Once};
 
 use waxseal_core::{EnvelopeVersion, Format, Mode};
-use waxseal_keys::{Change, ProtectedScope};
+use waxseal_keys::{Change, ChangeError, ProtectedScope};
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
 
@@ -79,6 +79,21 @@ pub fn warn_of_other_user_keys(resources: &Resources) {
 #[must_use]
 pub fn protected_scope(store: &str, protected: &Protected) -> ProtectedScope {
     waxseal_upkeep::protected_scope(store, &protected.pattern, protected.group.as_ref())
+}
+
+/// Returns how the configured records differ from what the keyring has recorded of them: with these differences, no
+/// process starts.
+#[must_use]
+pub fn differences(resources: &Resources) -> Vec<ChangeError> {
+    let Some(opened) = resources.ring() else {
+        return Vec::new();
+    };
+    let (ring, location) = (opened.ring.ring(), resources.configuration.store.location());
+    let all = resources.configuration.all_protected();
+    let scopes = all.iter().map(|it| protected_scope(&location, it));
+    scopes
+        .filter_map(|scope| ring.with_protected_scopes(&[scope]).err())
+        .collect()
 }
 
 /// Registers these records with the keyring before anything is sealed, so that no process gives up a key before

@@ -30,7 +30,7 @@ pub struct EnvelopeForm {
     pub is_armored: bool,
     /// True if equal values give equal envelopes.
     pub is_deterministic: bool,
-    /// The version of the sealed format, for a process without a keyring.
+    /// The version of the sealed format, for a process without a keyring; `None`: that of the record's pattern, else 2.
     pub version: Option<EnvelopeVersion>,
 }
 
@@ -107,6 +107,7 @@ pub async fn seal(
     let binding = location.binding()?;
     keys::confirm(resources).await?;
     let sealer = Sealer::new(keys::current(resources)?, Mode::On, form.format);
+    let sealer = of_pattern(resources, sealer, location);
     let sealer = match form.version {
         Some(write) => sealer.rules(EnvelopeRules {
             write,
@@ -159,6 +160,7 @@ pub async fn open(
     let sealer = Sealer::new(keys::current(resources)?, mode, Format::Classic);
     let binding = location.binding()?;
     let sealer = sealer.plain_values(PlainValues::Json);
+    let sealer = of_pattern(resources, sealer, location);
     let sealer = for_user(resources, sealer, location, false).await?;
     let stored = read_envelope()?;
     // Tools such as redis-cli print a line feed at the end, which no envelope in text form contains.
@@ -171,6 +173,19 @@ pub async fn open(
     let is_decoy = opened.is_some() && location.is_decoy(resources);
     record_opened(resources, "open", &location.shown(resources), is_decoy)?;
     Ok(opened.map_or_else(Vec::new, |opened| opened.value.into_owned()))
+}
+
+/// Returns the sealer with the group of the record's pattern, and without a keyring with its versions.
+fn of_pattern(resources: &Resources, sealer: Sealer, location: &EnvelopeLocation) -> Sealer {
+    let name = location.record.as_deref().unwrap_or_default();
+    let Ok(protected) = resources.configuration.protected_records(name) else {
+        return sealer;
+    };
+    let sealer = sealer.in_group(protected.group.clone());
+    match resources.configuration.has_keyring() {
+        true => sealer,
+        false => sealer.rules(protected.rules),
+    }
 }
 
 /// Returns the sealer with the key of the record's user, if users have keys.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use waxseal_core::{EnvelopeRules, EnvelopeVersion, SealError};
+use waxseal_core::{EnvelopeRules, EnvelopeVersion, Group, SealError};
 use waxseal_keys::rotation::{Audit, AuditGap, Evidence};
 use waxseal_keys::{ChangeError, DocumentFormat, Ring};
-use waxseal_stores::{RecordName, Slot};
+use waxseal_stores::{RecordName, RecordPattern, Slot};
 use waxseal_sweep::Stop;
+use waxseal_upkeep::{ScopeHandle, Upkeep, UpkeepError};
 
 use crate::world::{Process, World, calm, name, name_binding, now_ms};
 
@@ -108,4 +109,52 @@ async fn an_audit_of_no_values_shows_that_none_is_in_an_older_version() {
         matches!(&error, Some(ChangeError::Unproven { gap: found, .. }) if *found == gap),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn records_that_are_configured_otherwise_keep_no_others_from_being_registered() {
+    let world = World::new();
+    let process = process(&world).await;
+    let scope = |records: &str, group: Option<&str>| ScopeHandle {
+        store: process.store.clone(),
+        pattern: RecordPattern::parse(records).unwrap(),
+        sealer: {
+            let group = group.map(|id| Group::new(id.as_bytes(), false));
+            process.sealer.clone().in_group(group)
+        },
+        users: None,
+    };
+    let upkeep = |scopes| Upkeep::new(process.ring.clone(), "library", scopes, None).unwrap();
+    let group = |records: &str| {
+        let ring = process.ring.ring();
+        let mut scopes = ring.protected_scopes().iter();
+        let scope = scopes.find(|it| it.records == records).cloned();
+        scope.and_then(|it| it.settings).and_then(|it| it.group)
+    };
+    let first = upkeep(vec![scope("sess:*", Some("one"))]);
+    first.register().await.unwrap();
+    assert_eq!(group("sess:*").as_deref(), Some("one"));
+    let both = upkeep(vec![
+        scope("sess:*", Some("other")),
+        scope("new:*", Some("other")),
+    ]);
+    let error = both.register().await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            UpkeepError::Configured(ChangeError::Protected { .. })
+        ),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("does not start again until both are the same")
+    );
+    assert_eq!(group("sess:*").as_deref(), Some("one"));
+    assert_eq!(group("new:*").as_deref(), Some("other"));
+    // A library without settings does not know those of others.
+    let library = upkeep(vec![scope("sess:*", None)]);
+    library.register().await.unwrap();
+    assert_eq!(group("sess:*").as_deref(), Some("one"));
 }

@@ -168,6 +168,7 @@ pub(super) async fn configure(
                 versions::describe(&ring)
             ),
         };
+        versions::warn_of_differences(resources);
         return tell(resources, &ring, &done, versions::next(&ring));
     }
     let ring = live.ring();

@@ -7,7 +7,7 @@ use waxseal_core::{EnvelopeVersion, KeyId};
 use waxseal_keys::{Change, DocumentFormat, IndexKeyState, Ring};
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::keyring_change::{self, IndexRotation};
-use waxseal_service::resources::Resources;
+use waxseal_service::resources::{Resources, scopes};
 use waxseal_service::{Ended, Failure};
 
 use super::tell;
@@ -31,6 +31,17 @@ pub(super) async fn configure(
         ring = Some(keyring_change::change_versions(resources, versions, args.force, &stop).await?);
     }
     Ok(ring)
+}
+
+/// Warns of records that are configured here otherwise than the keyring records: no process starts so.
+pub(super) fn warn_of_differences(resources: &Resources) {
+    for difference in scopes::differences(resources) {
+        let failure = Failure::from(difference);
+        output::warn(failure.text());
+        if let Some(advice) = failure.advice() {
+            output::hint(advice);
+        }
+    }
 }
 
 /// Returns what comes after a change of the format or of the versions.

@@ -291,8 +291,18 @@ fn a_process_that_is_configured_otherwise_than_the_keyring_records_does_not_star
     // What only reads is no process that others would have to agree with.
     assert_eq!(differing.run(&["get", NAME]).done().text(), STATE);
 
+    let doctor = differing.run(&["doctor"]).with_status(1).text();
+    assert!(
+        doctor.contains("the keyring records group = none"),
+        "{doctor}"
+    );
+
     let unknown = differing.run(&["keyring", "protect", "--records", "sess:*"]);
     unknown.failed(64, "no [[protect]] has this pattern");
+    let unregistered = with(&format!("{group}[[protect]]\nrecords = \"new:*\"\n"));
+    let unregistered = unregistered.run(&["keyring", "protect", "--records", "new:*"]);
+    unregistered.failed(2, "the keyring does not know of records new:* at ");
+    let differing = with(group);
     let said = differing
         .run(&["keyring", "protect", "--records", "wa:*"])
         .done()
