@@ -167,11 +167,9 @@ fn items(report: &Report) -> Vec<Item> {
         ),
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
-    nothing_sealed(report)
-        .chain(outdated(report))
-        .chain(needed.map(|(_, item)| item))
-        .chain(recommended(report))
-        .collect()
+    let needed = needed.map(|(_, item)| item);
+    let older = nothing_sealed(report).chain(outdated(report));
+    older.chain(needed).chain(recommended(report)).collect()
 }
 
 /// Values of an older version than is accepted.
