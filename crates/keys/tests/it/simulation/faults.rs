@@ -24,7 +24,7 @@ impl World {
             .index(if self.rules.store_fails { 5 } else { 4 })
         {
             0 => {
-                let is_upgraded = self.random.percent(20);
+                let is_upgraded = self.rules.operator && self.random.percent(20);
                 if is_upgraded {
                     self.processes[process].build = Build::Current;
                 }
@@ -115,7 +115,7 @@ impl World {
         if self.random.percent(30) {
             self.lease = None;
         }
-        if self.random.percent(20) {
+        if self.rules.operator && self.random.percent(20) {
             self.lose_reports();
         }
         let knows = |it: &super::process::Process| {

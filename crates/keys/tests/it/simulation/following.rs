@@ -39,9 +39,13 @@ impl World {
             return Ok(());
         }
         self.schedule_refresh(process);
-        for act in [Act::Write, Act::Read, Act::Lead, Act::Report] {
+        for act in [Act::Write, Act::Read, Act::Lead] {
             let soon = self.random.between(1, 10 * MINUTE);
             self.after(soon, process, act);
+        }
+        if self.rules.operator {
+            let soon = self.random.between(1, 10 * MINUTE);
+            self.after(soon, process, Act::Report);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use waxseal_keys::rotation::Audit;
 use super::opened::{Bytes, OpenedRing};
 use super::orders::Change;
 use super::process::Build;
-use super::rules::{HOUR, MINUTE};
+use super::rules::HOUR;
 use super::world::{Act, Event, Violation, World};
 
 /// The operator's aim.
@@ -31,7 +31,12 @@ pub(crate) struct Order {
 impl World {
     /// Takes the next step.
     pub(crate) fn operate(&mut self) -> Result<(), Violation> {
-        let wait = self.random.between(10 * MINUTE, HOUR);
+        // What a wait is missing for shows if the next step follows soon.
+        let max = match self.rules.write_waits && self.rules.return_waits {
+            true => 2 * HOUR,
+            false => HOUR / 4,
+        };
+        let wait = self.random.between(max / 8, max);
         self.later(wait, Event::Operator);
         if self.random.percent(5) {
             self.goal = match self.goal {

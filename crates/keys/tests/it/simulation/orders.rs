@@ -12,6 +12,7 @@ use waxseal_keys::{Custodian, DocumentFormat, Ring, RingError};
 use super::opened::OpenedRing;
 use super::operator::Order;
 use super::random::Random;
+use super::rules::Rules;
 use super::world::{BEGIN, World};
 
 /// A change that only an operator makes.
@@ -122,10 +123,11 @@ fn counts_no_version_2(audit: &Audit) -> bool {
 pub(super) fn prepared(
     ring: Ring,
     custodian: &[Arc<dyn Custodian>],
+    rules: Rules,
     random: &mut Random,
 ) -> Result<OpenedRing, RingError> {
     let changes = [Change::Format(2), Change::Write(3), Change::Accept(3)];
-    let steps = match random.percent(50) {
+    let steps = match !rules.operator || random.percent(50) {
         true => 0,
         false => random.index(changes.len()) + 1,
     };

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) restart_watch: bool,
     /// A leader takes a token above the ring's fence.
     pub(crate) observes_fence: bool,
+    /// An operator upgrades processes and changes formats, versions and index keys.
+    pub(crate) operator: bool,
     /// A merge restores index keys.
     pub(crate) restores_index_keys: bool,
     /// Format 2 and version 3 are refused while a process is reported that does not read them.
@@ -54,6 +56,7 @@ impl Rules {
         confirmed_when_asked: true,
         restart_watch: true,
         observes_fence: true,
+        operator: true,
         restores_index_keys: true,
         asks_reports: true,
         write_waits: true,
@@ -65,6 +68,12 @@ impl Rules {
         compare_clocks: true,
         far_clock: false,
         skew: 10 * MINUTE,
+    };
+
+    /// Without an operator: what data keys are protected by shows sooner.
+    pub(crate) const DATA_KEYS: Self = Self {
+        operator: false,
+        ..Self::ALL
     };
 
     /// The settings of one schedule.

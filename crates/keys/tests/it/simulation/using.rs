@@ -42,7 +42,8 @@ impl World {
         let Some(known) = self.processes[process].ring() else {
             return Ok(());
         };
-        let (key, deterministic) = (known.keyring.sealing_id(), self.random.percent(30));
+        let key = known.keyring.sealing_id();
+        let deterministic = self.rules.operator && self.random.percent(30);
         let value = Value {
             key,
             deterministic,

@@ -116,12 +116,12 @@ impl World {
         let custodian = [custodian.clone()];
         let ring = Ring::create(ENVIRONMENT, settings.clone(), &custodian, &[], BEGIN);
         let ring = ring.now_or_never().expect("does not wait").unwrap();
-        let newest = orders::prepared(ring, &custodian, &mut random);
+        let newest = orders::prepared(ring, &custodian, rules, &mut random);
         let newest = Rc::new(newest.map_err(|error| error.to_string())?);
-        let is_mixed = newest.format == 1 && random.percent(70);
+        let is_mixed = rules.operator && newest.format == 1 && random.percent(70);
         let custodians = Custodians::default().with(custodian[0].clone());
         let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
-        let goal = match random.percent(75) {
+        let goal = match !rules.operator || random.percent(75) {
             true => Goal::Version3,
             false => Goal::FormerBuilds,
         };
@@ -167,8 +167,10 @@ impl World {
         this.record_document();
         let first = this.random.between(0, HOUR / 2);
         this.later(first, Event::Fault);
-        let first = this.random.between(0, HOUR);
-        this.later(first, Event::Operator);
+        if rules.operator {
+            let first = this.random.between(0, HOUR);
+            this.later(first, Event::Operator);
+        }
         Ok(this)
     }
 
@@ -275,6 +277,10 @@ impl World {
 
     /// Opens a document: each one once, as the result is the same for all processes.
     pub(crate) fn open(&mut self, bytes: &Bytes) -> Result<Rc<OpenedRing>, RingError> {
+        // Looked at first: to find any other one takes the hash of all its bytes.
+        if Rc::ptr_eq(bytes, &self.newest.bytes) {
+            return Ok(self.newest.clone());
+        }
         if let Some(opened) = self.opened.get(bytes) {
             return Ok(opened.clone());
         }
