@@ -80,6 +80,8 @@ impl World {
 
     /// Installs another build of a process, and restarts it.
     pub(crate) fn restart_as(&mut self, process: usize, build: Build) {
+        let is_former = build == Build::Former && self.is_copy_spare(process);
+        let build = if is_former { build } else { Build::Current };
         let it = &mut self.processes[process];
         it.build = build;
         if build == Build::Former {
@@ -91,8 +93,10 @@ impl World {
 
     fn crash(&mut self, process: usize) {
         let (takeover_timeout, keeps) = (self.takeover_timeout(), self.random.percent(60));
+        let is_intact = self.document.as_ref() == Some(&self.newest.bytes);
+        let loses_copy = !keeps && is_intact && self.is_copy_spare(process);
         let it = &mut self.processes[process];
-        if !keeps && self.document.as_ref() == Some(&self.newest.bytes) {
+        if loses_copy {
             it.copy = None;
         }
         let released = it.candidate.release();
@@ -108,6 +112,16 @@ impl World {
             false => self.long(),
         };
         self.after(wait, process, Act::Boot);
+    }
+
+    /// True if the copy of a process holds nothing that the newest document lacks: what only one machine knows, of a fork
+    /// that was not merged yet, is lost with that machine.
+    fn is_copy_spare(&mut self, process: usize) -> bool {
+        let Some(copy) = self.processes[process].copy.clone() else {
+            return true;
+        };
+        let copy = self.open(&copy);
+        copy.is_ok_and(|copy| self.newest.ring.merged_with(&copy.ring, self.now).is_none())
     }
 
     /// Makes the store lose a document, or return an older one, while some process knows the newest.

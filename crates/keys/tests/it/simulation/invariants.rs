@@ -53,6 +53,8 @@ impl World {
                     None
                 }
                 KeyState::Destroyed => self.archived.remove(&entry.id),
+                // An older document that is put back for a moment ends no wait.
+                _ if opened.ring.version() < self.newest.ring.version() => None,
                 _ => {
                     self.archived.remove(&entry.id);
                     None
