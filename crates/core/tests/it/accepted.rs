@@ -83,13 +83,13 @@ fn both_versions_open_until_only_version_3_is_accepted() {
 }
 
 #[test]
-fn an_old_version_is_refused_by_its_header_whatever_else_is_wrong_with_it() {
+fn an_old_version_under_a_known_key_is_refused_whatever_else_is_wrong_with_it() {
     let only_3 = sealer(Mode::On, Format::Sealed, V3, V3);
-    let other = crate::sealer(OTHER_KEY, "", Mode::On, Format::Sealed);
-    let mut stored = other.seal(STATE, Binding::unbound()).unwrap();
+    let old = sealer(Mode::On, Format::Sealed, V2, V2);
+    let mut stored = old.seal(STATE, Binding::unbound()).unwrap();
     let last = stored.len() - 1;
     stored[last] ^= 1;
-    let key = SecretKey::from_hex(OTHER_KEY).ok().unwrap().id();
+    let key = SecretKey::from_hex(KEY).ok().unwrap().id();
     let found = OldFormat::V2;
     assert_eq!(
         error(&only_3, &stored),
@@ -98,7 +98,7 @@ fn an_old_version_is_refused_by_its_header_whatever_else_is_wrong_with_it() {
     // Of a user as well.
     let secret = SecretKey::generate().ok().unwrap();
     let user = Arc::new(UserKey::live(secret.id(), &secret).unwrap());
-    let stored = other.for_user(user.clone()).seal(STATE, place()).unwrap();
+    let stored = old.for_user(user.clone()).seal(STATE, place()).unwrap();
     let key = secret.id();
     let only_3 = only_3.for_user(user);
     assert_eq!(
