@@ -45,8 +45,10 @@ fn exactly(count: u64) -> Tally {
 
 #[track_caller]
 fn assert_exactly(tally: &Tally, count: u64) {
+    assert_eq!(tally.versions.values().sum::<u64>(), count);
     let counted = Tally {
         groups: exactly(0).groups,
+        versions: exactly(0).versions,
         ..tally.clone()
     };
     assert_eq!(counted, exactly(count));
