@@ -53,6 +53,19 @@ fn opened(sealer: &Sealer, stored: &[u8], binding: Binding<'_>) -> Result<Vec<u8
     Ok(opened.unwrap().value.into_owned())
 }
 
+/// One binding of each kind.
+fn bindings() -> [Binding<'static>; 7] {
+    [
+        Binding::record(NAME),
+        Binding::element(NAME),
+        Binding::field(NAME, b"f"),
+        Binding::member(NAME),
+        Binding::stream_field(NAME, b"f"),
+        Binding::message(b"g"),
+        Binding::record_name(NAME),
+    ]
+}
+
 #[test]
 fn equal_values_are_equal_where_everything_is_equal() {
     let sealer = sealer(with_index_keys(&[(&index_key(1), Writing)]));
@@ -98,15 +111,7 @@ fn only_kinds_that_are_looked_up_are_sealed_deterministically_under_a_ring() {
         with_index_keys(&[(&index_key(1), Writing)]),
     ] {
         let sealer = sealer(ring);
-        for binding in [
-            Binding::record(NAME),
-            Binding::element(NAME),
-            Binding::field(NAME, b"f"),
-            Binding::member(NAME),
-            Binding::stream_field(NAME, b"f"),
-            Binding::message(b"g"),
-            Binding::record_name(NAME),
-        ] {
+        for binding in bindings() {
             let kind = binding.kind();
             let sealed = sealer.seal_deterministic(MEMBER, binding);
             if matches!(kind, Kind::Member | Kind::ListElement | Kind::RecordName) {
@@ -267,15 +272,7 @@ fn a_users_key_seals_every_kind_and_no_other_user_has_the_same_bytes() {
         ring.clone().for_user(user(1)),
         ring.clone().for_user(user(2)),
     );
-    for binding in [
-        Binding::record(NAME),
-        Binding::element(NAME),
-        Binding::field(NAME, b"f"),
-        Binding::member(NAME),
-        Binding::stream_field(NAME, b"f"),
-        Binding::message(b"g"),
-        Binding::record_name(NAME),
-    ] {
+    for binding in bindings() {
         let stored = one.seal_deterministic(MEMBER, binding).unwrap();
         let header = Shape::of_header(&stored).unwrap();
         assert!(header.flags.per_user_key() && header.flags.deterministic());

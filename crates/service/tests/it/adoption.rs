@@ -1,28 +1,15 @@
 //! The keys of the environment that a new keyring adopts, and the check before a key of a keyring is retired.
 
 use waxseal_core::SecretKey;
-use waxseal_keys::{Change, KeyState, Settings};
+use waxseal_keys::{Change, KeyState};
 use waxseal_service::adoption::adopted;
 use waxseal_service::resources::Resources;
 use waxseal_service::retirement;
-use waxseal_service::values::stored::{self, Destination};
-use waxseal_stores::RecordName;
 use waxseal_sweep::Stop;
 
-use super::{KEY, World};
+use super::{KEY, World, put_state, quick};
 
 const STATES: &str = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
-
-async fn put(resources: &Resources) {
-    let destination = Destination {
-        name: RecordName::from("wa:1"),
-        field: None,
-        replaces: false,
-        ttl: None,
-    };
-    let written = stored::put(resources, &destination, || Ok(b"a state".to_vec())).await;
-    written.unwrap();
-}
 
 #[tokio::test]
 async fn keys_are_adopted_only_where_something_is_sealed_under_them() {
@@ -30,7 +17,7 @@ async fn keys_are_adopted_only_where_something_is_sealed_under_them() {
     let world = World::with_key(STATES);
     let resources = || Resources::read(&world.flags_with_store()).unwrap();
     assert!(adopted(&resources()).await.unwrap().is_empty());
-    put(&resources()).await;
+    put_state(&resources()).await;
     let ids = |keys: Vec<SecretKey>| keys.iter().map(SecretKey::id).collect::<Vec<_>>();
     let own = SecretKey::from_hex(KEY).unwrap().id();
     assert_eq!(ids(adopted(&resources()).await.unwrap()), [own]);
@@ -53,14 +40,9 @@ async fn keys_are_adopted_only_where_something_is_sealed_under_them() {
 #[tokio::test]
 async fn a_key_with_values_is_not_retired() {
     let world = World::with_keyring(STATES);
-    let settings = Settings {
-        propagation_ms: 1,
-        refresh_ms: 1,
-        ..Settings::default()
-    };
-    world.create_keyring(settings).await;
+    world.create_keyring(quick()).await;
     let resources = world.open().await;
-    put(&resources).await;
+    put_state(&resources).await;
     let ring = resources.opened_ring().unwrap().ring.clone();
     let old = ring.ring().sealing().id;
     let check = |id, state| {

@@ -1,14 +1,12 @@
 //! The steps of a rotation that are due, carried out by a command.
 
 use serde_json::json;
-use waxseal_keys::{Change, Settings};
+use waxseal_keys::Change;
 use waxseal_service::resources::Resources;
-use waxseal_service::values::stored::{self, Destination};
 use waxseal_service::{Ended, due, recorded};
-use waxseal_stores::RecordName;
 use waxseal_sweep::Stop;
 
-use super::World;
+use super::{World, put_state, quick};
 
 const STATES: &str = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
 
@@ -29,23 +27,10 @@ async fn carried_out(resources: &Resources) -> Vec<String> {
 #[tokio::test]
 async fn a_key_that_may_seal_is_promoted_values_are_resealed_and_each_step_is_counted() {
     let world = World::with_keyring(STATES);
-    let settings = Settings {
-        propagation_ms: 1,
-        refresh_ms: 1,
-        ..Settings::default()
-    };
-    world.create_keyring(settings).await;
+    world.create_keyring(quick()).await;
     let resources = world.open().await;
     assert_eq!(carried_out(&resources).await, [""; 0]);
-    let destination = Destination {
-        name: RecordName::from("wa:1"),
-        field: None,
-        replaces: false,
-        ttl: None,
-    };
-    stored::put(&resources, &destination, || Ok(b"a state".to_vec()))
-        .await
-        .unwrap();
+    put_state(&resources).await;
     let ring = &resources.opened_ring().unwrap().ring;
     let instead_of = ring.ring().sealing().id;
     ring.change(&Change::Add { instead_of }).await.unwrap();

@@ -22,8 +22,31 @@ use waxseal_service::configuration::Flags;
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
 use waxseal_service::resources::keyring::{document_store, options};
+use waxseal_service::values::stored::{self, Destination};
+use waxseal_stores::RecordName;
 
 const KEY: &str = "6c1f0a5be2d947386c1f0a5be2d947386c1f0a5be2d947386c1f0a5be2d94738";
+
+/// Settings under which a new key seals at once.
+fn quick() -> Settings {
+    Settings {
+        propagation_ms: 1,
+        refresh_ms: 1,
+        ..Settings::default()
+    }
+}
+
+/// Stores one state, as `waxseal put wa:1` does.
+async fn put_state(resources: &Resources) {
+    let destination = Destination {
+        name: RecordName::from("wa:1"),
+        field: None,
+        replaces: false,
+        ttl: None,
+    };
+    let written = stored::put(resources, &destination, || Ok(b"a state".to_vec())).await;
+    written.unwrap();
+}
 
 /// A directory with a configuration file and a file of variables.
 struct World {

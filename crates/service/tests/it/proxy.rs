@@ -10,12 +10,10 @@ use waxseal_service::configuration::Flags;
 use waxseal_service::proxy::{self, UpkeepTask};
 use waxseal_service::resources::Resources;
 use waxseal_service::resources::keyring::document_store;
-use waxseal_service::values::stored::{self, Destination};
-use waxseal_stores::RecordName;
 use waxseal_testing::RedisServer;
 use waxseal_upkeep::{Leader, Leadership};
 
-use super::{KEY, World};
+use super::{KEY, World, put_state};
 
 const STATES: &str = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
 
@@ -87,15 +85,7 @@ async fn another_key_and_a_trial_over_sealed_values_are_not_waited_for() {
     let server = RedisServer::start();
     let world = World::new(STATES, &format!("REDIS_ENCRYPTION_KEY={KEY}\n"));
     let resources = read(&at(&world, &server.url()));
-    let destination = Destination {
-        name: RecordName::from("wa:1"),
-        field: None,
-        replaces: false,
-        ttl: None,
-    };
-    stored::put(&resources, &destination, || Ok(b"a state".to_vec()))
-        .await
-        .unwrap();
+    put_state(&resources).await;
 
     let other = KEY.replace('6', "7");
     let other = World::new(STATES, &format!("REDIS_ENCRYPTION_KEY={other}\n"));
