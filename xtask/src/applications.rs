@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::Failure;
 use crate::install;
-use crate::run::{cargo, run, workspace_root};
+use crate::run::{command_line_tests, run, workspace_root};
 
 /// The duration of the longer forms, and their number of processes.
 const DEFAULT_SECONDS: u64 = 20;
@@ -21,17 +21,7 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
     // It need not exist yet.
     let _ = fs::remove_dir_all(&results);
     let filter = format!("applications::{}", options.filter.unwrap_or_default());
-    let mut tests = cargo(&[
-        "test",
-        "-p",
-        "waxseal-cli",
-        "--all-features",
-        "--test",
-        "it",
-        "--",
-        &filter,
-        "--test-threads=1",
-    ]);
+    let mut tests = command_line_tests(&filter);
     tests.env("WAXSEAL_APPLICATIONS_SECONDS", options.seconds.to_string());
     tests.env(
         "WAXSEAL_APPLICATIONS_PROCESSES",

@@ -30,6 +30,21 @@ pub(crate) fn cargo<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     command(&cargo, arguments)
 }
 
+/// The tests of the command line that match this filter, one after the other.
+pub(crate) fn command_line_tests(filter: &str) -> Command {
+    cargo(&[
+        "test",
+        "-p",
+        "waxseal-cli",
+        "--all-features",
+        "--test",
+        "it",
+        "--",
+        filter,
+        "--test-threads=1",
+    ])
+}
+
 /// Runs a command whose output goes straight through.
 pub(crate) fn run(mut command: Command) -> Result<(), String> {
     let shown = shown(&command);

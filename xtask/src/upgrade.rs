@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Failure;
 use crate::install;
-use crate::run::{cargo, command, output, run, workspace_root};
+use crate::run::{cargo, command, command_line_tests, output, run, workspace_root};
 
 /// The last commit before the formats that an upgrade leads to: built where no release has a tag.
 const BEFORE: &str = "d856aecf859314cd8509fa37c040d1c5aff024df";
@@ -32,18 +32,8 @@ pub(crate) fn upgrade(arguments: &[String]) -> Result<(), Failure> {
         "--example",
         "library_under_load",
     ]))?;
-    let mut tests = cargo(&[
-        "test",
-        "-p",
-        "waxseal-cli",
-        "--all-features",
-        "--test",
-        "it",
-        "--",
-        "upgrade::",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    let mut tests = command_line_tests("upgrade::");
+    tests.arg("--nocapture");
     tests.env("WAXSEAL_UPGRADE_BEFORE", before);
     run(tests)?;
     Ok(())
