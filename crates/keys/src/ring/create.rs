@@ -34,7 +34,7 @@ impl Ring {
     }
 
     /// Creates a ring whose document has this format. With format 2, version 3 of the sealed format is written
-    /// and version 2 accepted.
+    /// and version 2 accepted; if keys are adopted, version 2 is written until that is changed.
     pub async fn create_in(
         format: DocumentFormat,
         environment: &str,
@@ -62,8 +62,13 @@ impl Ring {
         }
         if format == DocumentFormat::V2 {
             this.document.format = format;
+            // Applications that have adopted keys may know nothing newer.
+            let write = match is_adopted {
+                true => EnvelopeVersion::V2,
+                false => EnvelopeVersion::V3,
+            };
             this.document.envelopes = Some(EnvelopeSettings {
-                write: EnvelopeVersion::V3,
+                write,
                 accept: EnvelopeVersion::V2,
                 since: now_ms,
             });

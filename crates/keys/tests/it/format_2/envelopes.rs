@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use waxseal_core::KeyId;
+use waxseal_core::{KeyId, SecretKey};
 use waxseal_keys::rotation::{Audit, AuditGap, Evidence};
 use waxseal_keys::{
-    Change, ChangeError, GuardedChange, IndexKeyState, ProtectedScope, Ring, ScopeBinding,
-    ScopeSettings, Settings,
+    Change, ChangeError, DocumentFormat, GuardedChange, IndexKeyState, ProtectedScope, Ring,
+    ScopeBinding, ScopeSettings, Settings,
 };
 
 use super::{
@@ -42,6 +42,20 @@ async fn format_1_knows_version_2_alone() {
     for evidence in [NONE, FORCED] {
         let error = refused(ring.with_envelopes(V3, V2, NOW, evidence));
         assert_eq!(error, ChangeError::NeedsFormat2 { what });
+    }
+}
+
+#[tokio::test]
+async fn a_ring_that_adopts_keys_writes_version_2_until_that_is_changed() {
+    let custodians = [custodian()];
+    let key = SecretKey::generate().unwrap();
+    for (adopted, write) in [(&[][..], 3), (std::slice::from_ref(&key), 2)] {
+        let (format, settings) = (DocumentFormat::V2, Settings::default());
+        let ring = Ring::create_in(format, "test", settings, &custodians, adopted, NOW).await;
+        let ring = ring.unwrap();
+        assert_eq!(versions(&ring), (write, 2));
+        let changed = ring.with_envelopes(V3, V2, NOW, NONE).unwrap();
+        assert_eq!(versions(&changed), (3, 2));
     }
 }
 
