@@ -259,62 +259,122 @@ fn set(
     Ok(Outcome::put(reply, new))
 }
 
-/// The bytes that a range touches, each with its number and a mask of its bits in the range.
-fn masked(value: &[u8], first: u64, last: u64) -> impl Iterator<Item = (usize, u8, u8)> {
-    let (first_byte, first_bit) = place(first);
-    let (last_byte, last_bit) = place(last);
-    let bytes = value.get(first_byte..=last_byte).unwrap_or_default();
-    bytes.iter().enumerate().map(move |(number, byte)| {
-        let number = number.saturating_add(first_byte);
-        // A bit and all after it; a bit and all before it.
-        let from = match number == first_byte {
-            true => first_bit | first_bit.wrapping_sub(1),
-            false => u8::MAX,
+/// The bytes that a range touches, and the bits of the first and of the last one that belong to it.
+struct Touched<'a> {
+    start: usize,
+    bytes: &'a [u8],
+    first_mask: u8,
+    last_mask: u8,
+}
+
+impl<'a> Touched<'a> {
+    fn of(value: &'a [u8], (first, last): (u64, u64)) -> Self {
+        let (start, first_bit) = place(first);
+        let (end, last_bit) = place(last);
+        Self {
+            start,
+            bytes: value.get(start..=end).unwrap_or_default(),
+            // A bit and all after it; a bit and all before it.
+            first_mask: first_bit | first_bit.wrapping_sub(1),
+            last_mask: !last_bit.wrapping_sub(1),
+        }
+    }
+
+    /// The bits of one byte that belong to the range.
+    fn mask(&self, number: usize) -> u8 {
+        let is_last = number.checked_add(1) == Some(self.bytes.len());
+        let first = if number == 0 {
+            self.first_mask
+        } else {
+            u8::MAX
         };
-        let to = match number == last_byte {
-            true => !last_bit.wrapping_sub(1),
-            false => u8::MAX,
-        };
-        (number, *byte, from & to)
-    })
+        let last = if is_last { self.last_mask } else { u8::MAX };
+        first & last
+    }
 }
 
 fn count_ones(span: Span, value: &[u8]) -> i64 {
     if span.is_reversed() {
         return 0;
     }
-    let Some((first, last)) = span.bits(value) else {
+    let Some(bits) = span.bits(value) else {
         return 0;
     };
-    let ones = masked(value, first, last).map(|(_, byte, mask)| (byte & mask).count_ones());
-    ones.map(i64::from).fold(0, i64::saturating_add)
+    let touched = Touched::of(value, bits);
+    let (words, rest) = touched.bytes.as_chunks::<8>();
+    let in_words = words
+        .iter()
+        .map(|word| u64::from_ne_bytes(*word).count_ones());
+    let in_rest = rest.iter().map(|byte| byte.count_ones());
+    let all = in_words.chain(in_rest).map(u64::from).sum::<u64>();
+    // Of the first and of the last byte, or on both sides of the only one.
+    let outside = |byte: Option<&u8>, mask: u8| byte.map_or(0, |byte| (byte & !mask).count_ones());
+    let before = outside(touched.bytes.first(), touched.first_mask);
+    let after = outside(touched.bytes.last(), touched.last_mask);
+    let within = all
+        .saturating_sub(before.into())
+        .saturating_sub(after.into());
+    i64::try_from(within).unwrap_or(i64::MAX)
 }
 
 fn find_bit(span: Span, value: &[u8], bit: bool) -> Option<u64> {
-    let (first, last) = span.bits(value)?;
-    let found = masked(value, first, last).find_map(|(number, byte, mask)| {
-        let wanted = mask & if bit { byte } else { !byte };
-        let number = u64::try_from(number).ok()?.checked_mul(BYTE)?;
-        (wanted != 0).then(|| number.saturating_add(wanted.leading_zeros().into()))
-    });
+    let touched = Touched::of(value, span.bits(value)?);
+    let found = |number: usize| {
+        let byte = touched.bytes.get(number)?;
+        let wanted = touched.mask(number) & if bit { *byte } else { !*byte };
+        let before = u64::try_from(touched.start.checked_add(number)?).ok()?;
+        let before = before.checked_mul(BYTE)?;
+        (wanted != 0).then(|| before.saturating_add(wanted.leading_zeros().into()))
+    };
+    // A byte in the middle that is found holds the bit; the last one may hold it behind the range.
+    let skipped = if bit { 0 } else { u8::MAX };
+    let later = || {
+        let rest = touched.bytes.get(1..)?;
+        let (words, _) = rest.as_chunks::<8>();
+        let whole = words.iter().position(|word| *word != [skipped; 8]);
+        let start = whole.unwrap_or(words.len()).saturating_mul(8);
+        let rest = rest.get(start..)?;
+        let other = rest.iter().position(|byte| *byte != skipped)?;
+        found(start.checked_add(other)?.checked_add(1)?)
+    };
     // Without an end, zeros follow the value.
     let follows = !bit && span.end.is_none();
-    found.or_else(|| follows.then(|| length(value).saturating_mul(BYTE)))
+    found(0)
+        .or_else(later)
+        .or_else(|| follows.then(|| length(value).saturating_mul(BYTE)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Bit by bit, for comparison.
+    fn bits_of(value: &[u8], first: u64, last: u64) -> Vec<(u64, bool)> {
+        (first..=last)
+            .map(|bit| (bit, bit_at(value, bit)))
+            .collect()
+    }
+
     #[test]
-    fn masks_cover_exactly_the_range() {
-        let value = [0xff; 4];
-        for first in 0..32 {
-            for last in first..32 {
-                let ones = masked(&value, first, last)
-                    .map(|(_, _, mask)| u64::from(mask.count_ones()))
-                    .sum::<u64>();
-                assert_eq!(ones, last - first + 1, "{first} {last}");
+    fn ranges_are_counted_and_searched_to_the_bit() {
+        let values: [&[u8]; 4] = [&[0xff; 30], &[0; 30], &[0x10; 30], &[0xef; 30]];
+        for value in values {
+            for first in (0..240).step_by(7) {
+                for last in first..240 {
+                    let span = Span {
+                        start: first,
+                        end: Some(last),
+                        unit: Unit::Bit,
+                    };
+                    let bits = bits_of(value, first.cast_unsigned(), last.cast_unsigned());
+                    let ones = bits.iter().filter(|(_, bit)| *bit).count();
+                    assert_eq!(count_ones(span, value), i64::try_from(ones).unwrap());
+                    for wanted in [false, true] {
+                        let place = bits.iter().find(|(_, bit)| *bit == wanted);
+                        let place = place.map(|(place, _)| *place);
+                        assert_eq!(find_bit(span, value, wanted), place, "{first} {last}");
+                    }
+                }
             }
         }
     }

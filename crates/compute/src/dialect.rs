@@ -123,7 +123,7 @@ impl Dialect {
         self.since(None, Some((8, 0)))
     }
 
-    /// Types of bitfields end with the argument, and not at a NUL in it.
+    /// Types of bitfields end with the argument, and not at a NUL in it: Valkey 9.1 reads them so, and 8.0 does not.
     pub(crate) fn reads_bitfield_types_whole(self) -> bool {
         self.since(None, Some((9, 0)))
     }

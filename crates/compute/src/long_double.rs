@@ -2,7 +2,8 @@
 //! them, as it is written with 17 decimals, and not in the 64 bits of `f64`.
 //!
 //! Reading and adding is `rustc_apfloat`'s. What is done here is integers only: which spellings a number has, and the
-//! decimals of a number that is given as its significant bits and its exponent.
+//! digits of a number that is given as its significant bits and its exponent. The library's own text rounds half up, and
+//! takes ten milliseconds for the largest numbers.
 
 use std::ops::Neg;
 
@@ -24,8 +25,11 @@ const SIGNIFICAND_BITS: u32 = 64;
 /// The exponent of the lowest bit of a significand is the stored one less this: the bias, and the 63 bits above it.
 const EXPONENT_OFFSET: i32 = 16383 + 63;
 
-/// More digits than the largest number has.
-const MAX_DIGITS: usize = 5_000;
+/// Digits are computed in groups of nine.
+const GROUP: u64 = 1_000_000_000;
+
+/// How far all groups are shifted at once, so that each fits 64 bits with what it is handed.
+const MAX_SHIFT: u32 = 29;
 
 /// A number of 80 bits, finite or infinite.
 #[derive(Clone, Copy)]
@@ -67,14 +71,14 @@ impl LongDouble {
     /// The number with 17 decimals, half rounded to even, without the zeros at its end. Only for a finite one.
     pub(crate) fn to_text(self) -> String {
         let bits = self.0.to_bits();
-        let significand = bits & u128::from(u64::MAX);
+        let significand = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
         let top = u16::try_from(bits.wrapping_shr(SIGNIFICAND_BITS)).unwrap_or_default();
         // Numbers too small for a leading one have the exponent 0, which means 1.
         let stored = i32::from(top & 0x7fff).max(1);
         let exponent = stored.saturating_sub(EXPONENT_OFFSET);
         let text = match u32::try_from(exponent) {
-            Ok(_) => integer_text(self.0),
-            Err(_) => decimal_text(significand, exponent.unsigned_abs()),
+            Ok(exponent) => integer_text(significand, exponent),
+            Err(_) => decimal_text(significand.into(), exponent.unsigned_abs()),
         };
         // Nothing is written as -0.
         if self.0.is_negative() && text != "0" {
@@ -85,11 +89,36 @@ impl LongDouble {
     }
 }
 
-/// A number that is a multiple of its lowest bit, which is at least 1.
-fn integer_text(number: X87DoubleExtended) -> String {
-    let number = number.abs();
-    // Precision and width let all digits be written, and no exponent.
-    format!("{number:MAX_DIGITS$.MAX_DIGITS$}")
+/// `significand` times 2 to the power of `places`.
+fn integer_text(significand: u64, mut places: u32) -> String {
+    // The lowest first.
+    let mut groups = Vec::new();
+    let mut carry = significand;
+    while carry > 0 {
+        groups.push(carry.rem_euclid(GROUP));
+        carry = carry.div_euclid(GROUP);
+    }
+    while places > 0 {
+        let shift = places.min(MAX_SHIFT);
+        places = places.saturating_sub(shift);
+        for group in &mut groups {
+            let shifted = group.wrapping_shl(shift).saturating_add(carry);
+            *group = shifted.rem_euclid(GROUP);
+            carry = shifted.div_euclid(GROUP);
+        }
+        if carry > 0 {
+            groups.push(carry);
+            carry = 0;
+        }
+    }
+    let Some(highest) = groups.pop() else {
+        return "0".to_owned();
+    };
+    let mut text = highest.to_string();
+    for group in groups.iter().rev() {
+        text.push_str(&format!("{group:09}"));
+    }
+    text
 }
 
 /// `significand` divided by 2 to the power of `places`.
@@ -200,6 +229,8 @@ mod tests {
         ] {
             assert_eq!(text(number), expected, "{number}");
         }
+        assert_eq!(text("0x1p63"), "9223372036854775808");
+        assert_eq!(text("1e27"), "1".to_owned() + &"0".repeat(27));
         let largest = text("1.18973149535723176502e4932");
         assert_eq!(largest.len(), 4933);
         assert!(largest.starts_with("118973149535723176502126385303"));
