@@ -40,6 +40,7 @@ mod decision;
 pub mod document;
 mod form;
 mod location;
+mod member_glob;
 mod names;
 mod pattern;
 mod protected;
@@ -55,9 +56,12 @@ pub use decision::{
     ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValueKind, ValuePart};
+pub use location::{
+    Kind, Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart,
+};
+pub use member_glob::matches_glob;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
-pub use protected::{PatternId, ProtectedNames};
+pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
 pub use suggestion::except_glob;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 use waxseal_core::Binding;
-use waxseal_policy::{Location, PatternId, ValueKind};
+use waxseal_policy::{Kind, Location, PatternId};
 
 /// A record name; most are short.
 pub(crate) type Name = SmallVec<[u8; 40]>;
@@ -14,7 +14,7 @@ pub(crate) type OwnedLocation = Location<Name, Box<[u8]>>;
 pub(crate) type BorrowedLocation<'a> = Location<&'a [u8]>;
 
 /// The location of values of this kind, which are in no field of a hash.
-pub(crate) fn record(pattern: PatternId, name: &[u8], kind: ValueKind) -> BorrowedLocation<'_> {
+pub(crate) fn record(pattern: PatternId, name: &[u8], kind: Kind) -> BorrowedLocation<'_> {
     Location {
         pattern,
         kind,
@@ -30,7 +30,10 @@ pub(crate) fn owned(location: BorrowedLocation<'_>) -> OwnedLocation {
 
 /// The binding of a value at this location.
 pub(crate) fn binding(location: BorrowedLocation<'_>) -> Binding<'_> {
-    let is_element = location.kind == ValueKind::ListElement;
+    if location.kind == Kind::Member {
+        return Binding::member(location.name);
+    }
+    let is_element = location.kind == Kind::ListElement;
     Binding::of_value(location.name, location.field, is_element)
 }
 

@@ -8,6 +8,7 @@ mod excepts;
 mod forms;
 mod globs;
 mod keywords;
+mod members;
 mod own_records;
 mod positions;
 mod properties;
@@ -17,7 +18,7 @@ mod scripts;
 mod servers;
 
 use waxseal_policy::{
-    Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape, ValueKind,
+    Action, Decision, Kind, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
 };
 use waxseal_policy::{RequestChange, UnknownDigest, decide};
 
@@ -62,6 +63,7 @@ fn shown(action: &Action) -> String {
                     format!("{text} {}{}", slot.argument, at(slot.location))
                 }),
                 RequestChange::Reword { arguments, word } => format!("{arguments:?} {word}"),
+                RequestChange::Omit(arguments) => format!("without {arguments:?}"),
                 RequestChange::Replace { command, arguments } => {
                     format!("{command} {}..{}", arguments.start, arguments.end)
                 }
@@ -83,6 +85,8 @@ fn reply(shape: &ReplyShape) -> String {
                 Layout::ScannedFields => format!("scanned fields {at}"),
                 Layout::OnlyValues => format!("only values {at}"),
                 Layout::Length => format!("length {at}"),
+                Layout::Scored => format!("scored {at}"),
+                Layout::FirstOfEach => format!("first of each {at}"),
             }
         }
         ReplyShape::EachName(()) => "each name".to_owned(),
@@ -92,22 +96,30 @@ fn reply(shape: &ReplyShape) -> String {
                 format!("{text} @{name}/{field}")
             })
         }
-        ReplyShape::AnyName(()) => "popped".to_owned(),
+        ReplyShape::AnyName((), kind) => format!("popped {kind:?}"),
         ReplyShape::Part(part) => {
             let (start, end) = (part.start, part.end);
             format!("range {start}..={end} {}", at(part.location))
+        }
+        ReplyShape::Members(scan) => {
+            let scored = if scan.scored { "scored " } else { "" };
+            let glob = scan
+                .glob
+                .map_or(String::new(), |glob| format!(" like {glob}"));
+            format!("{scored}page {}{glob}", at(scan.location))
         }
     }
 }
 
 /// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
-/// argument 2; `@1/`: all its fields.
+/// argument 2; `@1/`: all its fields; `@1*`: members of that set.
 fn at(location: Location<usize>) -> String {
     match (location.kind, location.field) {
-        (ValueKind::HashField, Some(field)) => format!("@{}/{field}", location.name),
-        (ValueKind::HashField, None) => format!("@{}/", location.name),
-        (ValueKind::ListElement, None) => format!("@{}#", location.name),
-        (ValueKind::String, None) => format!("@{}", location.name),
+        (Kind::HashField, Some(field)) => format!("@{}/{field}", location.name),
+        (Kind::HashField, None) => format!("@{}/", location.name),
+        (Kind::ListElement, None) => format!("@{}#", location.name),
+        (Kind::Member, None) => format!("@{}*", location.name),
+        (Kind::String, None) => format!("@{}", location.name),
         (kind, Some(_)) => format!("a field in a {kind:?}"),
     }
 }
