@@ -3,10 +3,11 @@
 //! which form it has, if any.
 
 use smallvec::{SmallVec, smallvec};
+use waxseal_kinds::Kind;
 
 use crate::decide::{NameMatch, decide};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
-use crate::location::{Kind, Location, ReplyShape};
+use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};

@@ -56,12 +56,11 @@ pub use decision::{
     ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{
-    Kind, Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart,
-};
+pub use location::{Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart};
 pub use member_glob::matches_glob;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
 pub use suggestion::except_glob;
+pub use waxseal_kinds::Kind;

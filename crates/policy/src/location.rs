@@ -12,20 +12,9 @@
 
 use std::ops::Range;
 
-use crate::protected::PatternId;
+use waxseal_kinds::Kind;
 
-/// The kind of a value by the data type that holds it, as the command tells it. A value is bound to its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The whole of a string.
-    String,
-    /// An element of a list.
-    ListElement,
-    /// The value of a field of a hash.
-    HashField,
-    /// A member of a set, a sorted set or a geo record.
-    Member,
-}
+use crate::protected::PatternId;
 
 /// The location of a value, which the value is bound to: its record, its kind, and its field in a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! Requests that compare or move values of several records. The server can do that only where a value is sealed alike in
 //! all of them: in one record, or in records of one group that values are bound to.
 
+use waxseal_kinds::Kind;
+
 use super::{Request, reply, seal};
 use crate::decision::{Action, ValueSlot};
-use crate::location::{Kind, Layout, Location, ReplyShape};
+use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
 use crate::table::find;
 

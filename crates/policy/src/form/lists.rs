@@ -1,11 +1,12 @@
 //! Lists: many values for each record, all bound to the record alone, because the index of an element changes.
 
 use smallvec::SmallVec;
+use waxseal_kinds::Kind;
 
 use super::{Request, reply, seal, seal_one, unexpected_form};
 use crate::argument::{integer, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
-use crate::location::{Kind, Layout, Location, ReplyShape};
+use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
 
 /// `LPUSH name value…`, `RPUSH`, `LPUSHX`, `RPUSHX`.

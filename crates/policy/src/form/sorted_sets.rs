@@ -2,12 +2,13 @@
 //! order of their sealed bytes.
 
 use smallvec::SmallVec;
+use waxseal_kinds::Kind;
 
 use super::groups::one_scope;
 use super::{Request, reply};
 use crate::argument::{count, is, is_any_keyword};
 use crate::decision::Action;
-use crate::location::{Kind, Layout, ReplyShape};
+use crate::location::{Layout, ReplyShape};
 use crate::refusal::Reason;
 
 /// `ZADD name [NX | XX] [GT | LT] [CH] [INCR] score member…`. What stands in the place of a score and is no number is

@@ -120,6 +120,7 @@ fn at(location: Location<usize>) -> String {
         (Kind::ListElement, None) => format!("@{}#", location.name),
         (Kind::Member, None) => format!("@{}*", location.name),
         (Kind::String, None) => format!("@{}", location.name),
-        (kind, Some(_)) => format!("a field in a {kind:?}"),
+        (kind, None) => format!("@{} {kind}", location.name),
+        (kind, Some(field)) => format!("@{}/{field} {kind}", location.name),
     }
 }

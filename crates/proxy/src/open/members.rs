@@ -1,10 +1,10 @@
 //! Replies with members: in turn with scores, as pages of a scan, popped from one of several records, or as places.
 
-use waxseal_policy::{Kind as ValueKind, MemberScan, matches_glob};
+use waxseal_policy::{MemberScan, matches_glob};
 use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk};
 
 use super::{OpenFailure, ReplyOpener, begins_with_pair, expect};
-use crate::location::{self, BorrowedLocation, OwnedLocation};
+use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
 
 impl ReplyOpener<'_> {
