@@ -13,6 +13,7 @@ use crate::user_key::UserKey;
 use crate::version::{EnvelopeRules, EnvelopeVersion};
 
 mod opening;
+mod other_forms;
 mod resealing;
 mod sealing;
 

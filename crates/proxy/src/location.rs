@@ -16,7 +16,7 @@ pub(crate) type OwnedLocation = Location<Name, Box<[u8]>>;
 pub(crate) type BorrowedLocation<'a> = Location<&'a [u8]>;
 
 /// The location of values of this kind, which are in no field of a hash.
-pub(crate) fn record(pattern: PatternId, name: &[u8], kind: Kind) -> BorrowedLocation<'_> {
+pub(crate) fn record(pattern: PatternId, name: &[u8], kind: ValueKind) -> BorrowedLocation<'_> {
     Location {
         pattern,
         kind,
