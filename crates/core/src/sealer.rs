@@ -198,6 +198,12 @@ impl Sealer {
         self
     }
 
+    /// True if elements of lists are sealed deterministically.
+    #[must_use]
+    pub fn has_deterministic_elements(&self) -> bool {
+        self.deterministic_elements
+    }
+
     /// The group that its records belong to.
     #[must_use]
     pub fn group(&self) -> Option<&Group> {

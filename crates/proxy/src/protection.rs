@@ -91,7 +91,10 @@ impl Protection {
             Scope {
                 group: group.and_then(|_| u32::try_from(first?).ok()),
                 per_user: self.per_user.get(index).copied().unwrap_or_default(),
-                deterministic_elements: false,
+                deterministic_elements: self
+                    .sealers
+                    .get(index)
+                    .is_some_and(Sealer::has_deterministic_elements),
             }
         };
         self.names = std::mem::take(&mut self.names).with_scopes(scope);

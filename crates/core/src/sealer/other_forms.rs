@@ -32,9 +32,9 @@ impl Sealer {
     ) -> Result<Vec<Cow<'v, [u8]>>, SealError> {
         let sealed = match self.deterministic_forms(value, binding) {
             // Nothing can have been sealed.
-            Err(SealError::NoKey | SealError::NeedsFormat2 { .. } | SealError::NeedsVersion3 { .. })
-                if !self.mode.seals() =>
-            {
+            Err(
+                SealError::NoKey | SealError::NeedsFormat2 { .. } | SealError::NeedsVersion3 { .. },
+            ) if !self.mode.seals() => {
                 return Ok(Vec::new());
             }
             sealed => sealed?,

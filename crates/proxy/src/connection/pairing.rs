@@ -139,8 +139,17 @@ impl ConnectionState {
         let is_ok = !matches!(first, b'-' | b'!');
         Ok(match pending {
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
-            Pending::ScriptRead(_) | Pending::Script(_) => Disposition::Hold,
-            Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
+            Pending::ScriptRead(_)
+            | Pending::Script(_)
+            | Pending::PreludeScript { .. }
+            | Pending::PreludeQueued => Disposition::Hold,
+            Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
+                Disposition::Drop
+            }
+            Pending::Reply { .. } | Pending::Queued { .. } if self.prelude.is_refused() => {
+                Disposition::Hold
+            }
+            Pending::Preluded(_) => Disposition::Hold,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => {
@@ -244,6 +253,8 @@ impl Pending {
                 | Self::ExecRefused { .. }
                 | Self::Local(_)
                 | Self::MayChangeReplies
+                | Self::PreludeScript { .. }
+                | Self::PreludeQueued
         )
     }
 }

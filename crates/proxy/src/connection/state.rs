@@ -24,6 +24,7 @@ use std::time::Duration;
 use waxseal_resp::RequestTail;
 
 use super::pairing::CurrentReply;
+use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
@@ -52,6 +53,8 @@ pub(super) struct ConnectionState {
     pub(super) pushes: Pushes,
     /// The known script that is running. Its request stays among the client's bytes until it has its reply.
     pub(super) script: Option<Box<ScriptRun>>,
+    /// What the replies to a prelude have said.
+    pub(super) prelude: PreludeReplies,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -75,6 +78,7 @@ impl ConnectionState {
             transaction: TransactionTracker::default(),
             pushes: Pushes::default(),
             script: None,
+            prelude: PreludeReplies::default(),
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
