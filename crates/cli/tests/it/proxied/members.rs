@@ -3,7 +3,8 @@
 
 use waxseal_testing::RedisServer;
 
-use super::wire::{Raw, Wire};
+use super::relay::Relay;
+use super::wire::{Raw, Wire, contains};
 use super::{Pair, UPSTREAMS};
 use crate::program::{KEY, OLD_KEY, Program};
 use crate::proxy::{PROTECTED_MARKER, Proxy};
@@ -220,6 +221,42 @@ fn members_are_those_that_were_written() {
         pair.proxy.stop();
     }
 }
+
+#[test]
+fn where_no_other_form_is_possible_no_member_goes_to_the_server_in_clear() {
+    for upstream in UPSTREAMS {
+        let redis = RedisServer::start();
+        let relay = Relay::before(redis.port());
+        let program = Program::at(&redis).env("ENABLE_REDIS_ENCRYPTION", "required");
+        let flags = ["--protect", "wa:*", "--upstream", upstream];
+        let proxy = Proxy::start_at(&program, &relay.url(), &flags);
+        let mut wire = Wire::tcp(proxy.port());
+        let requests = lines(SAME).chain(lines(ALIKE)).chain(WRONG.map(str::trim));
+        for line in requests.filter(|line| !line.starts_with("SET ")) {
+            wire.ask(&line.split(' ').collect::<Vec<_>>());
+        }
+        assert!(contains(&relay.seen(), b"GEOSEARCH"));
+        assert!(
+            !contains(&relay.seen(), PROTECTED_MARKER.as_bytes()),
+            "{upstream}"
+        );
+        proxy.stop();
+    }
+}
+
+/// Requests that servers refuse, with members in wrong places.
+const WRONG: [&str; 10] = [
+    "ZADD wa:z amatista",
+    "ZADD wa:z amatista 1 b",
+    "ZADD wa:z 1 b amatista",
+    "ZINCRBY wa:z amatista",
+    "ZRANK wa:z b amatista",
+    "GEOADD wa:g 1 amatista 2",
+    "GEODIST wa:g a b amatista km",
+    "GEOSEARCH wa:g FROMMEMBER b amatista 1 km",
+    "ZRANGE wa:z [amatista + BYLEX",
+    "SSCAN wa:s 0 MATCH amatista",
+];
 
 #[test]
 fn what_the_server_would_compare_or_sort_is_refused() {
