@@ -49,6 +49,12 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "lua",
+        // Only its writers.
+        ours: &["waxseal-resp"],
+        never: NO_IO_NOR_CIPHERS,
+    },
+    Row {
         short: "metrics",
         ours: &[],
         never: NO_IO_NOR_CIPHERS,
@@ -82,7 +88,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "stores",
         // Only the patterns that it scans by.
-        ours: &["waxseal-files", "waxseal-policy"],
+        ours: &["waxseal-files", "waxseal-lua", "waxseal-policy"],
         never: &["aws-lc-rs", "aes-gcm", "aes-siv", "base64-simd"],
     },
     Row {
@@ -139,10 +145,12 @@ const ROWS: &[Row] = &[
     Row {
         short: "proxy",
         ours: &[
+            "waxseal-compute",
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
             "waxseal-log-limit",
+            "waxseal-lua",
             "waxseal-metrics",
             "waxseal-resp",
             "waxseal-policy",
