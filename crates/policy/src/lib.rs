@@ -51,8 +51,8 @@ pub mod table;
 pub use argument::is;
 pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
-    Action, Channels, Decision, Effect, RequestChange, ScriptCall, Transform, UnknownDigest,
-    ValueSlot,
+    Action, Channels, ComputeCall, Decision, Effect, RequestChange, ScriptCall, Transform,
+    UnknownDigest, ValueSlot,
 };
 pub use form::decide_script;
 pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValuePart};

@@ -8,6 +8,7 @@ use waxseal_policy::{
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::location::{self, OwnedLocation};
+use crate::open::ComputedReply;
 
 pub(crate) mod strings;
 
@@ -22,6 +23,10 @@ pub(crate) enum Pending {
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.
     Script(Box<ScriptReply>),
+    /// The value that a command computes on. Not passed on.
+    ComputeRead,
+    /// The answer to a result that was sent. Not passed on.
+    ComputeWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// `+QUEUED`, or the reply itself if the server did not open the transaction.
@@ -125,6 +130,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The version in which a computed reply is written.
+    pub(crate) fn of_computed(self) -> waxseal_compute::Protocol {
+        match self {
+            Self::Resp2 => waxseal_compute::Protocol::Resp2,
+            Self::Resp3 => waxseal_compute::Protocol::Resp3,
+        }
+    }
+}
+
 /// The policy's shape of a reply, with copies of the names that it needs: it outlives the request.
 pub(crate) type OwnedShape = policy::ReplyShape<
     OwnedLocation,
@@ -137,6 +152,8 @@ pub(crate) type OwnedShape = policy::ReplyShape<
 pub(crate) enum Shape {
     /// The values that the policy says.
     Values(OwnedShape),
+    /// The values that a command computes on which writes nothing.
+    Computed(Box<ComputedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
 }
@@ -223,6 +240,7 @@ impl Shape {
                 location::retained_bytes(&of.record).saturating_add(of.fields.retained_bytes())
             }
             Self::Values(ReplyShape::Part(part)) => location::retained_bytes(&part.location),
+            Self::Computed(computed) => computed.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
         }
     }
