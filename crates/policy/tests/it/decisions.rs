@@ -165,7 +165,7 @@ fn several_names_are_treated_one_by_one() {
         ("RENAME wa:1 log", "refuse MovesValue"),
         ("LMOVE log wa:1 LEFT RIGHT", "refuse MovesValue"),
         ("BITOP AND wa:1 log lag", "refuse NotYetSealed(Bitmaps)"),
-        ("SUNIONSTORE log wa:1 lag", "refuse NotYetSealed(Sets)"),
+        ("SUNIONSTORE log wa:1 lag", "refuse MixesRecords"),
     ]);
 }
 
@@ -279,11 +279,14 @@ fn lists_are_sealed_element_by_element() {
         ("LINDEX wa:1 0", "as it is -> value @1#"),
         ("LPOP wa:1", "as it is -> value @1#"),
         ("RPOP wa:1 2", "as it is -> elements @1#"),
-        ("LMPOP 2 log wa:1 LEFT COUNT 2", "as it is -> popped"),
+        (
+            "LMPOP 2 log wa:1 LEFT COUNT 2",
+            "as it is -> popped ListElement",
+        ),
         ("LMPOP 1 log LEFT", "forward"),
-        ("BLMPOP 0 1 wa:1 RIGHT", "as it is -> popped"),
-        ("BLPOP wa:1 0", "as it is -> popped"),
-        ("BRPOP log wa:1 0", "as it is -> popped"),
+        ("BLMPOP 0 1 wa:1 RIGHT", "as it is -> popped ListElement"),
+        ("BLPOP wa:1 0", "as it is -> popped ListElement"),
+        ("BRPOP log wa:1 0", "as it is -> popped ListElement"),
         ("BRPOP log wa:1", "forward"),
         ("LLEN wa:1", "forward"),
         ("LTRIM wa:1 0 9", "forward"),
