@@ -5,8 +5,8 @@
 use smallvec::{SmallVec, smallvec};
 use waxseal_kinds::Kind;
 
-use crate::decide::{NameMatch, decide};
-use crate::decision::{Action, RequestChange, Transform, ValueSlot};
+use crate::decide::{NameMatch, decide, is_excepted};
+use crate::decision::{Action, ComputeCall, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
@@ -50,8 +50,14 @@ pub enum Form {
     StrLen,
     /// `GETRANGE name start end`, `SUBSTR`.
     GetRange,
-    /// `DELEX name`, with a condition only on names that are not protected.
+    /// `DELEX name [condition]`.
     DelEx,
+    /// `INCR name`, `APPEND name value`, `SETBIT name offset bit` and their like: the first argument is the name.
+    Compute,
+    /// `GETBIT name offset`, `LCS name name` and their like, which write nothing.
+    ComputeReading,
+    /// `HINCRBY name field increment`, `HINCRBYFLOAT`.
+    ComputeField,
     /// `HGET name field`.
     HGet,
     /// `HMGET name field…`.
@@ -164,8 +170,8 @@ impl Form {
     pub fn description(self) -> &'static str {
         match self {
             Self::Set => {
-                "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
-                 are refused: they compare"
+                "value sealed; with `GET` the old value is opened. With `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
+                 compared by the proxy with the opened value, on servers that have the option"
             }
             Self::SetEx | Self::SetNx | Self::LSet => "value sealed",
             Self::GetSet => "value sealed, the old value opened",
@@ -174,7 +180,14 @@ impl Form {
             Self::MSet | Self::MSetEx => "values sealed, name by name",
             Self::StrLen => "sent as GET; the length is that of the opened value",
             Self::GetRange => "sent as GET; the part is taken from the opened value",
-            Self::DelEx => "forwarded without a condition; refused with one, because it compares",
+            Self::DelEx => {
+                "forwarded without a condition; with one compared by the proxy with the opened value"
+            }
+            Self::Compute | Self::ComputeField => {
+                "computed by the proxy: the value is opened, and the result sealed and written if the value \
+                 has not changed meanwhile"
+            }
+            Self::ComputeReading => "computed by the proxy on the opened value",
             Self::HGet => "value opened",
             Self::HMGet | Self::HGetEx | Self::HGetDel => "values opened, field by field",
             Self::HGetAll => "values opened",
@@ -271,7 +284,10 @@ impl Form {
             Self::MSetEx => strings::m_set_ex(request),
             Self::StrLen => Ok(strings::str_len(request)),
             Self::GetRange => Ok(strings::get_range(request)),
-            Self::DelEx => strings::del_ex(request),
+            Self::DelEx => Ok(strings::del_ex(request)),
+            Self::Compute => Ok(compute(request, request.string(1), false)),
+            Self::ComputeReading => Ok(compute(request, request.string(request.met.0), true)),
+            Self::ComputeField => Ok(compute(request, request.field(1, 2), false)),
             Self::HGet => Ok(hashes::get(request)),
             Self::HMGet => Ok(hashes::m_get(request)),
             Self::HGetAll => Ok(hashes::get_all(request)),
@@ -407,6 +423,16 @@ fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
     })
 }
 
+/// A command that the proxy computes. Values under excepted names are plain: the server computes on those.
+fn compute(request: Request<'_>, location: Option<Location<usize>>, reads: bool) -> Action {
+    match location {
+        Some(location) if !is_excepted(request.met) => {
+            Action::Compute(ComputeCall { location, reads })
+        }
+        _ => Action::Forward,
+    }
+}
+
 /// Another request is sent instead, with the arguments up to `end`.
 fn replace(command: &'static str, end: usize, reply: ReplyShape) -> Action {
     Action::Transform(Transform {
@@ -437,6 +463,7 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
         && match decide(request.names, inside).action {
             Action::Forward => true,
             Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
+            Action::Compute(call) => call.reads,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value

@@ -189,8 +189,10 @@ impl DataKind {
     fn cause(self) -> &'static str {
         match self {
             Self::Streams => "works on a stream, and the entries of streams are not sealed yet",
-            Self::HyperLogLogs => "works on a HyperLogLog, and these are not sealed",
-            Self::Bitmaps => "works on the bits of a value, and bitmaps are not sealed",
+            Self::HyperLogLogs => {
+                "works on a HyperLogLog, which only the server can compute on, and which is not sealed"
+            }
+            Self::Bitmaps => "works on the bits of several values, which are sealed one by one",
             Self::VectorSets => "works on a vector set, and these are not sealed",
             Self::Arrays => "works on an array, and the elements of arrays are not sealed yet",
         }

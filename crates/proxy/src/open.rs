@@ -14,11 +14,13 @@ use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::{OwnedShape, Shape};
 
+mod computed;
 mod fields;
 mod members;
 mod part;
 mod values;
 
+pub(crate) use computed::ComputedReply;
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
@@ -129,11 +131,15 @@ impl ReplyOpener<'_> {
         pass_attributes(items, out)?;
         let mut start = items.clone();
         let first = items.next()?.ok_or(OpenFailure::Unexpected)?;
+        if let Shape::Computed(computed) = shape {
+            return self.computed(items, first, computed, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
+            Shape::Computed(_) => Ok(()),
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
             // Left out by the caller.
             Shape::Dropped => Ok(()),

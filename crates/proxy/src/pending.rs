@@ -9,6 +9,7 @@ use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
+use crate::open::ComputedReply;
 
 pub(crate) mod strings;
 
@@ -23,6 +24,10 @@ pub(crate) enum Pending {
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.
     Script(Box<ScriptReply>),
+    /// The value that a command computes on. Not passed on.
+    ComputeRead,
+    /// The answer to a result that was sent. Not passed on.
+    ComputeWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.
@@ -132,6 +137,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The version in which a computed reply is written.
+    pub(crate) fn of_computed(self) -> waxseal_compute::Protocol {
+        match self {
+            Self::Resp2 => waxseal_compute::Protocol::Resp2,
+            Self::Resp3 => waxseal_compute::Protocol::Resp3,
+        }
+    }
+}
+
 /// The policy's shape of a reply, with copies of the names that it needs: it outlives the request.
 pub(crate) type OwnedShape = policy::ReplyShape<
     OwnedLocation,
@@ -145,6 +160,8 @@ pub(crate) type OwnedShape = policy::ReplyShape<
 pub(crate) enum Shape {
     /// The values that the policy says.
     Values(OwnedShape),
+    /// The values that a command computes on which writes nothing.
+    Computed(Box<ComputedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
     /// The reply to a prelude in a transaction, which the client does not get.
@@ -246,6 +263,7 @@ impl Shape {
                 let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
                 location::retained_bytes(&scan.location).saturating_add(glob)
             }
+            Self::Computed(computed) => computed.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
             Self::Dropped => 0,
         }

@@ -81,7 +81,7 @@ fn set_accepts_every_option_in_any_order_and_case() {
 #[test]
 fn set_in_an_unknown_form_is_refused() {
     assert_decides(&[
-        ("SET wa:1 v IFEQ w", "refuse ComparesValue"),
+        ("SET wa:1 v IFEQ w", "compute @1"),
         ("SET wa:1 v ifne w", "refuse ComparesValue"),
         ("SET wa:1 v IFDEQ 0123", "refuse ComparesValue"),
         ("SET wa:1 v EX 60 IFDNE 0123", "refuse ComparesValue"),
@@ -224,7 +224,7 @@ fn hashes_are_sealed_field_by_field() {
         ("HDEL wa:1 f", "forward"),
         ("HKEYS wa:1", "forward"),
         ("HEXPIRE wa:1 60 FIELDS 1 f", "forward"),
-        ("HINCRBY wa:1 f 1", "refuse ComputesOnValue"),
+        ("HINCRBY wa:1 f 1", "compute @1/2"),
         ("HIMPORT PREPARE set f g", "forward"),
         ("HIMPORT SET wa:1 set v w", "refuse FieldsNotInRequest"),
         ("HIMPORT SET log set v w", "forward"),
@@ -297,7 +297,7 @@ fn lists_are_sealed_element_by_element() {
 fn delex_is_forwarded_without_a_condition_only() {
     assert_decides(&[
         ("DELEX wa:1", "forward"),
-        ("DELEX wa:1 IFEQ v", "refuse ComparesValue"),
+        ("DELEX wa:1 IFEQ v", "compute @1"),
         ("DELEX log IFEQ v", "forward"),
     ]);
 }

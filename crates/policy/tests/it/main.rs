@@ -51,6 +51,14 @@ fn shown(action: &Action) -> String {
             let stored = call.stored.map(|slot| slot.argument);
             format!("script {} {stored:?} {}", call.compared, at(call.location))
         }
+        Action::Compute(call) => {
+            let how = if call.reads {
+                "read and compute"
+            } else {
+                "compute"
+            };
+            format!("{how} {}", at(call.location))
+        }
         Action::ScriptDigest(digest) => match digest {
             UnknownDigest::Refuse(refusal) => format!("digest or refuse {:?}", refusal.reason),
             UnknownDigest::Forward => "digest or forward".to_owned(),

@@ -128,7 +128,7 @@ fn values_in_clear(
             }
         },
         Action::Forward => Default::default(),
-        Action::Script(_) | Action::ScriptDigest(_) => return Ok(Vec::new()),
+        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) => return Ok(Vec::new()),
     };
     for slot in &sealed {
         prop_assert_eq!(slot.location.name, record_of(slot.argument));
@@ -264,6 +264,7 @@ proptest! {
                 prop_assert!(call.location.name < call.compared && call.compared < request.len());
             }
             Action::ScriptDigest(_) => {}
+            Action::Compute(call) => prop_assert!(call.location.name < request.len()),
             Action::Transform(transform) => match transform.request {
                 RequestChange::None => {}
                 RequestChange::Seal(slots) => {

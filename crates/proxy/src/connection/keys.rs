@@ -168,7 +168,10 @@ impl ConnectionState {
     }
 
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
-        if !matches!(action, Action::Transform(_) | Action::Script(_)) {
+        if !matches!(
+            action,
+            Action::Transform(_) | Action::Script(_) | Action::Compute(_)
+        ) {
             return Ready::Yes(SealingKeys::default());
         }
         let mut search = Search {
@@ -190,6 +193,14 @@ impl ConnectionState {
             Action::Script(call) => {
                 if let Some(slot) = call.stored {
                     search.sealing(&[slot], &mut keys);
+                }
+                search.opening(&ReplyShape::Record(call.location, Layout::Value));
+            }
+            Action::Compute(call) => {
+                if !call.reads {
+                    let argument = call.location.name;
+                    let location = call.location;
+                    search.sealing(&[ValueSlot { argument, location }], &mut keys);
                 }
                 search.opening(&ReplyShape::Record(call.location, Layout::Value));
             }

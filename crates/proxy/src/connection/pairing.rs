@@ -141,6 +141,8 @@ impl ConnectionState {
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::ScriptRead(_)
             | Pending::Script(_)
+            | Pending::ComputeRead
+            | Pending::ComputeWrite
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
@@ -263,6 +265,7 @@ impl Shape {
     /// True if a reply that begins with this byte goes to the client as it arrives.
     fn passes(&self, first: u8) -> bool {
         // Anything but an error is or holds a value, or is a reply that the server made up.
-        self.is_verbatim() || first == b'-'
+        // An error about a read is worded for the command that is computed from it.
+        self.is_verbatim() || (first == b'-' && !matches!(self, Self::Computed(_)))
     }
 }

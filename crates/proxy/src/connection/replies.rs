@@ -273,7 +273,10 @@ impl ConnectionState {
                 self.prelude_queued_reply(whole, disposition == Disposition::TooLarge);
                 return Ok(false);
             }
-            Pending::ClientList { .. } | Pending::ScriptRead(_) => self.end_await(),
+            Pending::ClientList { .. }
+            | Pending::ScriptRead(_)
+            | Pending::ComputeRead
+            | Pending::ComputeWrite => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

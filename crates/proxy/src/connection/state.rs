@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use waxseal_resp::RequestTail;
 
+use super::computed::ComputedRun;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
@@ -55,6 +56,8 @@ pub(super) struct ConnectionState {
     pub(super) script: Option<Box<ScriptRun>>,
     /// What the replies to a prelude have said.
     pub(super) prelude: PreludeReplies,
+    /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
+    pub(super) computed: Option<Box<ComputedRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -79,6 +82,7 @@ impl ConnectionState {
             pushes: Pushes::default(),
             script: None,
             prelude: PreludeReplies::default(),
+            computed: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -114,7 +118,9 @@ impl ConnectionState {
     /// Bytes that are held for requests without a reply.
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
-        self.queue.retained_bytes().saturating_add(script)
+        let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = script.saturating_add(computed);
+        self.queue.retained_bytes().saturating_add(running)
     }
 }
 
