@@ -6,44 +6,11 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 use waxseal_core::Sealer;
 use waxseal_policy::ValueSlot;
-use waxseal_resp::{write_bulk, write_request_head};
 
 use super::{Request, SealingKeys, SendError};
 use crate::location::{ValueKind, binding};
 use crate::pending::names_of;
 use crate::protection::Protection;
-
-/// Gives members the form that is written. `ARGV[1]` is the number of forms of each member; the forms of one member
-/// follow one another, the written one first. That form is added before the other one is removed, so that the record
-/// keeps its lifetime.
-const SCRIPT: &str = "\
-local step = tonumber(ARGV[1])
-for _, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key)['ok']
-  for first = 2, #ARGV, step do
-    local mine = ARGV[first]
-    for at = first + 1, first + step - 1 do
-      local other = ARGV[at]
-      if kind == 'set' and redis.call('SISMEMBER', key, other) == 1 then
-        redis.call('SADD', key, mine)
-        redis.call('SREM', key, other)
-      elseif kind == 'zset' then
-        local score = redis.call('ZSCORE', key, other)
-        if score then
-          redis.call('ZADD', key, 'NX', score, mine)
-          redis.call('ZREM', key, other)
-        end
-      elseif kind == 'list' then
-        local place = redis.call('LPOS', key, other)
-        while place do
-          redis.call('LSET', key, place, mine)
-          place = redis.call('LPOS', key, other)
-        end
-      end
-    end
-  end
-end
-return 0";
 
 /// True if the server compares these values with those that it holds.
 pub(crate) fn are_compared(command: &str, slots: &[ValueSlot]) -> bool {
@@ -95,14 +62,10 @@ impl Request<'_> {
         }
         let mut names: SmallVec<[&[u8]; 2]> = names_of(self.arguments).collect();
         names.dedup();
-        let total = names.len().saturating_add(forms.len()).saturating_add(4);
-        write_request_head(out, total);
-        write_bulk(out, b"EVAL");
-        write_bulk(out, SCRIPT.as_bytes());
-        write_bulk(out, names.len().to_string().as_bytes());
-        names.iter().for_each(|name| write_bulk(out, name));
-        write_bulk(out, step.to_string().as_bytes());
-        forms.iter().for_each(|form| write_bulk(out, form));
+        let step = step.to_string();
+        let forms = forms.iter().map(|form| &**form);
+        let arguments: Vec<&[u8]> = std::iter::once(step.as_bytes()).chain(forms).collect();
+        waxseal_lua::write_eval(out, waxseal_lua::GIVE_FORM, &names, &arguments);
         Ok(true)
     }
 }

@@ -1,0 +1,33 @@
+//! The script of the proxy's that keeps each member of a record in one form.
+
+/// Gives members, or elements of a list, the form that is written. `ARGV[1]` is the number of forms of each member; the
+/// forms of one member follow one another, the written one first. That form is added before the other one is removed, so
+/// that the record keeps its lifetime.
+pub const GIVE_FORM: &str = "\
+local step = tonumber(ARGV[1])
+for _, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key)['ok']
+  for first = 2, #ARGV, step do
+    local mine = ARGV[first]
+    for at = first + 1, first + step - 1 do
+      local other = ARGV[at]
+      if kind == 'set' and redis.call('SISMEMBER', key, other) == 1 then
+        redis.call('SADD', key, mine)
+        redis.call('SREM', key, other)
+      elseif kind == 'zset' then
+        local score = redis.call('ZSCORE', key, other)
+        if score then
+          redis.call('ZADD', key, 'NX', score, mine)
+          redis.call('ZREM', key, other)
+        end
+      elseif kind == 'list' then
+        local place = redis.call('LPOS', key, other)
+        while place do
+          redis.call('LSET', key, place, mine)
+          place = redis.call('LPOS', key, other)
+        end
+      end
+    end
+  end
+end
+return 0";
