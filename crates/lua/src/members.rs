@@ -1,13 +1,18 @@
 //! The script of the proxy's that keeps each member of a record in one form.
 
-/// Gives members, or elements of a list, the form that is written. `ARGV[1]` is the number of forms of each member; the
-/// forms of one member follow one another, the written one first. That form is added before the other one is removed, so
-/// that the record keeps its lifetime.
+/// Gives members, or elements of a list, the form that is written. `ARGV[1]` is `list` for elements, which records of
+/// other types do not have: a value that is bound to another kind would not open. `ARGV[2]` is the number of forms of each
+/// value; its forms follow one another, the written one first. That form is added before the other one is removed, so that
+/// the record keeps its lifetime.
 pub const GIVE_FORM: &str = "\
-local step = tonumber(ARGV[1])
+local is_list = ARGV[1] == 'list'
+local step = tonumber(ARGV[2])
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key)['ok']
-  for first = 2, #ARGV, step do
+  if (kind == 'list') ~= is_list then
+    kind = nil
+  end
+  for first = 3, #ARGV, step do
     local mine = ARGV[first]
     for at = first + 1, first + step - 1 do
       local other = ARGV[at]

@@ -31,6 +31,7 @@ impl Request<'_> {
     ) -> Result<bool, SendError> {
         let mut forms: Vec<Cow<'_, [u8]>> = Vec::new();
         let mut step = 0;
+        let mut kind = "set";
         for slot in slots {
             // Of excepted names nothing is sealed any more.
             let sealer = protection.sealer(slot.location.pattern);
@@ -57,6 +58,9 @@ impl Request<'_> {
                 return Ok(false);
             }
             step = others.len().saturating_add(1);
+            if slot.location.kind == ValueKind::ListElement {
+                kind = "list";
+            }
             forms.push(sealer.to_store(value, binding)?);
             forms.extend(others);
         }
@@ -64,7 +68,8 @@ impl Request<'_> {
         names.dedup();
         let step = step.to_string();
         let forms = forms.iter().map(|form| &**form);
-        let arguments: Vec<&[u8]> = std::iter::once(step.as_bytes()).chain(forms).collect();
+        let arguments = [kind.as_bytes(), step.as_bytes()].into_iter();
+        let arguments: Vec<&[u8]> = arguments.chain(forms).collect();
         waxseal_lua::write_eval(out, waxseal_lua::GIVE_FORM, &names, &arguments);
         Ok(true)
     }

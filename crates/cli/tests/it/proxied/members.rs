@@ -462,6 +462,16 @@ fn a_prelude_leaves_no_trace_in_what_the_client_sees() {
             assert_eq!(replies[1], "+QUEUED\r\n");
             assert_eq!(replies[2], "*1\r\n:1\r\n");
         }
+        // What is bound to another kind is not put into a list.
+        direct.cmd(&["RPUSH", "wa:l", "amatista"]);
+        assert!(
+            wire.ask(&["SADD", "wa:l", "amatista"])
+                .starts_with("-WRONGTYPE ")
+        );
+        assert_eq!(
+            wire.ask(&["LRANGE", "wa:l", "0", "-1"]),
+            "*1\r\n$8\r\namatista\r\n"
+        );
         // Errors of the server reach the client in its words.
         assert!(wire.ask(&["SADD", "wa:w", "a"]).starts_with("-WRONGTYPE "));
         assert!(
