@@ -596,3 +596,65 @@ const GROUPED: &str = "\
     LRANGE wa:l 0 -1
     LRANGE wa:m 0 -1
     LMOVE wa:none wa:m LEFT RIGHT";
+
+#[test]
+fn elements_are_found_where_equal_ones_are_sealed_alike() {
+    let (direct, redis) = (RedisServer::start(), RedisServer::start());
+    let config = |members| {
+        format!(
+            "[[protect]]\nname = \"Queues\"\nrecords = \"wa:*\"\nformat = \"sealed\"\n\
+             write_version = 3\nmembers = \"{members}\"\n"
+        )
+    };
+    let program = |members| {
+        let program = Program::at(&redis).keys(KEY, "");
+        program.file("waxseal.toml", &config(members))
+    };
+    let random = Proxy::start_as(&program("random"), &redis, &[]);
+    let mut wire = Wire::tcp(random.port());
+    wire.ask(&["RPUSH", "wa:old", "amatista", "b"]);
+    let refused = wire.ask(&["LREM", "wa:old", "0", "amatista"]);
+    assert!(refused.starts_with("-SEALREFUSED LREM "), "{refused:?}");
+    random.stop();
+    let of_elements = program("deterministic");
+    let proxy = Proxy::start_as(&of_elements, &redis, &[]);
+    let mut both = Both {
+        direct: Wire::tcp(direct.port()),
+        proxied: Wire::tcp(proxy.port()),
+    };
+    // An element that was sealed at random is found when it has been resealed.
+    assert_eq!(both.proxied.ask(&["LPOS", "wa:old", "amatista"]), "$-1\r\n");
+    of_elements.run(&["rotate"]).done();
+    assert_eq!(both.proxied.ask(&["LPOS", "wa:old", "amatista"]), ":0\r\n");
+    // In plaintext on both sides.
+    Wire::tcp(redis.port()).ask(&["RPUSH", "wa:l", "amatista", "amatista"]);
+    both.direct.ask(&["RPUSH", "wa:l", "amatista", "amatista"]);
+    lines(ELEMENTS).for_each(|line| both.assert_same(line));
+    let stored = Wire::tcp(redis.port()).ask(&["LRANGE", "wa:l", "0", "-1"]);
+    assert!(!stored.starts_with("*0") && !stored.contains(PROTECTED_MARKER));
+    proxy.stop();
+}
+
+/// Requests that compare elements.
+const ELEMENTS: &str = "\
+    RPUSH wa:l b amatista c b
+    LPOS wa:l amatista
+    LPOS wa:l amatista RANK -1
+    LPOS wa:l amatista COUNT 0 MAXLEN 0
+    LPOS wa:l none
+    LPOS wa:none b
+    LINSERT wa:l BEFORE c amatista
+    LINSERT wa:l AFTER none amatista
+    LRANGE wa:l 0 -1
+    LREM wa:l 1 amatista
+    LREM wa:l -1 b
+    LREM wa:l 0 none
+    LRANGE wa:l 0 -1
+    MULTI
+    LREM wa:l 1 amatista
+    RPUSH wa:l amatista d
+    LPOS wa:l d
+    EXEC
+    LRANGE wa:l 0 -1
+    SET wa:text amatista
+    LREM wa:text 0 amatista";
