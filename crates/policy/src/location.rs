@@ -23,9 +23,11 @@ pub enum ValueKind {
     ListElement,
     /// The value of a field of a hash.
     HashField,
+    /// The value of a field of an entry of a stream.
+    StreamField,
 }
 
-/// The location of a value, which the value is bound to: its record, its kind, and its field in a hash.
+/// The location of a value, which the value is bound to: its record, its kind, and its field in a hash or stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location<N, F = N> {
     /// The pattern that matches the record.
@@ -34,7 +36,7 @@ pub struct Location<N, F = N> {
     pub kind: ValueKind,
     /// The record's name.
     pub name: N,
-    /// The field, in a hash; `None` if the reply names it.
+    /// The field, in a hash or stream; `None` if the reply names it.
     pub field: Option<F>,
 }
 
@@ -79,7 +81,6 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
     #[must_use]
     pub fn with_field<'a>(&'a self, field: &'a [u8]) -> Location<&'a [u8]> {
         Location {
-            kind: ValueKind::HashField,
             field: Some(field),
             ..self.borrowed()
         }
@@ -105,6 +106,8 @@ pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart
     /// Null, or a name and a value, or a name and an array of values. The name in the reply decides whether they are
     /// protected.
     AnyName(N),
+    /// Null, or names of streams, each with an array of its entries. Each name decides whether its entries are protected.
+    Streams(N),
     /// One value or null, of which the client wants a part: empty for null.
     Part(P),
 }
@@ -144,6 +147,12 @@ pub enum Layout {
     OnlyValues,
     /// One value or null, of which the client wants the length: 0 for null.
     Length,
+    /// An array (or null) of entries of a stream, or of their ids. The fields are in the reply.
+    Entries,
+    /// An id, then entries as in [`Layout::Entries`], then ids of deleted entries.
+    ClaimedEntries,
+    /// The description of a stream, in which some parts are entries.
+    StreamInfo,
 }
 
 impl<L, N, F, P> ReplyShape<L, N, F, P> {
@@ -161,6 +170,7 @@ impl<L, N, F, P> ReplyShape<L, N, F, P> {
             Self::EachName(all) => ReplyShape::EachName(names(all, NamesUse::Each)),
             Self::EachField(of) => ReplyShape::EachField(fields(of)),
             Self::AnyName(all) => ReplyShape::AnyName(names(all, NamesUse::Any)),
+            Self::Streams(all) => ReplyShape::Streams(names(all, NamesUse::Any)),
             Self::Part(of) => ReplyShape::Part(part(of)),
         }
     }
@@ -177,7 +187,7 @@ impl<L, N, F, P> ReplyShape<L, N, F, P> {
 pub enum NamesUse {
     /// Each has its element ([`ReplyShape::EachName`]).
     Each,
-    /// The reply names one of them ([`ReplyShape::AnyName`]).
+    /// The reply names one or more of them ([`ReplyShape::AnyName`], [`ReplyShape::Streams`]).
     Any,
 }
 
@@ -228,6 +238,7 @@ mod tests {
             (Shape::EachName(()), ReplyShape::EachName(NamesUse::Each)),
             (Shape::EachField(1), ReplyShape::EachField(3)),
             (Shape::AnyName(()), ReplyShape::AnyName(NamesUse::Any)),
+            (Shape::Streams(()), ReplyShape::Streams(NamesUse::Any)),
             (Shape::Part(1), ReplyShape::Part(4)),
             (Shape::Verbatim, ReplyShape::Verbatim),
         ] {

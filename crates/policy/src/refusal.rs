@@ -61,8 +61,6 @@ pub enum DataKind {
     Sets,
     /// Sorted sets.
     SortedSets,
-    /// Streams.
-    Streams,
     /// Places on the globe, which are sorted sets.
     Geo,
     /// HyperLogLogs.
@@ -180,7 +178,6 @@ impl DataKind {
             Self::SortedSets => {
                 "works on a sorted set, and the members of sorted sets are not sealed yet"
             }
-            Self::Streams => "works on a stream, and the entries of streams are not sealed yet",
             Self::Geo => "works on places of a sorted set, and their members are not sealed yet",
             Self::HyperLogLogs => "works on a HyperLogLog, and these are not sealed",
             Self::Bitmaps => "works on the bits of a value, and bitmaps are not sealed",

@@ -83,6 +83,9 @@ fn reply(shape: &ReplyShape) -> String {
                 Layout::ScannedFields => format!("scanned fields {at}"),
                 Layout::OnlyValues => format!("only values {at}"),
                 Layout::Length => format!("length {at}"),
+                Layout::Entries => format!("entries {at}"),
+                Layout::ClaimedEntries => format!("claimed entries {at}"),
+                Layout::StreamInfo => format!("stream info {at}"),
             }
         }
         ReplyShape::EachName(()) => "each name".to_owned(),
@@ -93,6 +96,7 @@ fn reply(shape: &ReplyShape) -> String {
             })
         }
         ReplyShape::AnyName(()) => "popped".to_owned(),
+        ReplyShape::Streams(()) => "streams".to_owned(),
         ReplyShape::Part(part) => {
             let (start, end) = (part.start, part.end);
             format!("range {start}..={end} {}", at(part.location))
@@ -101,11 +105,13 @@ fn reply(shape: &ReplyShape) -> String {
 }
 
 /// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
-/// argument 2; `@1/`: all its fields.
+/// argument 2; `@1/`: all its fields; `@1:2`, `@1:`: fields of that stream.
 fn at(location: Location<usize>) -> String {
     match (location.kind, location.field) {
         (ValueKind::HashField, Some(field)) => format!("@{}/{field}", location.name),
         (ValueKind::HashField, None) => format!("@{}/", location.name),
+        (ValueKind::StreamField, Some(field)) => format!("@{}:{field}", location.name),
+        (ValueKind::StreamField, None) => format!("@{}:", location.name),
         (ValueKind::ListElement, None) => format!("@{}#", location.name),
         (ValueKind::String, None) => format!("@{}", location.name),
         (kind, Some(_)) => format!("a field in a {kind:?}"),
