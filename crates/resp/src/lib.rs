@@ -41,7 +41,7 @@ pub use request::{Arguments, RequestLimits, RequestScanner, Scan};
 pub use tail::RequestTail;
 pub use write::{
     write_array_head, write_bulk, write_bulk_head, write_error, write_error_bytes, write_integer,
-    write_request_head, write_simple,
+    write_map_head, write_null, write_null_bulk, write_request_head, write_simple,
 };
 
 /// Maximum length of an argument or a bulk reply in Redis' default configuration, in bytes.

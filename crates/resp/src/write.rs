@@ -50,6 +50,22 @@ pub fn write_integer(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes the head of a map, which RESP2 does not have. `count` keys follow, each with its value.
+#[inline]
+pub fn write_map_head(out: &mut Vec<u8>, count: usize) {
+    head(out, b'%', count);
+}
+
+/// Writes null, which RESP2 does not have.
+pub fn write_null(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"_\r\n");
+}
+
+/// Writes a null bulk string, which is null in RESP2.
+pub fn write_null_bulk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"$-1\r\n");
+}
+
 fn one_line(out: &mut Vec<u8>, first: u8, text: &[u8]) {
     out.push(first);
     out.extend(text.iter().map(|byte| match byte {
@@ -92,8 +108,11 @@ mod tests {
         write_integer(&mut out, -7);
         write_simple(&mut out, "OK");
         write_bulk_head(&mut out, usize::MAX);
+        write_map_head(&mut out, 2);
+        write_null(&mut out);
+        write_null_bulk(&mut out);
         let expected = "*10\r\n$4\r\na\r\nb\r\n$0\r\n\r\n-ERR no  more\r\n:-7\r\n+OK\r\n\
-                        $18446744073709551615\r\n";
+                        $18446744073709551615\r\n%2\r\n_\r\n$-1\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

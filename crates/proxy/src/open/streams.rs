@@ -1,10 +1,9 @@
 //! Replies with entries of streams: pairs of an id and of fields with values, of one stream or of several.
 
-use waxseal_policy::ValueKind;
 use waxseal_resp::{Item, Items, Kind};
 
 use super::{OpenFailure, ReplyOpener, expect};
-use crate::location::{self, BorrowedLocation};
+use crate::location::{self, BorrowedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
 
 impl ReplyOpener<'_> {
