@@ -26,9 +26,10 @@ usage: cargo xtask <chore>
                                       tests, also after a failure; ARGS go to `cargo test`
   bench [core|store|migrate|proxy] [ARGS]
                                       run one benchmark or all of them; ARGS go to the benchmark
-  torture [--chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
+  torture [--model | --chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
                                       send the proxy random requests and compare it with a server without
-                                      one, for 600 seconds unless told otherwise
+                                      one, for 600 seconds unless told otherwise; with --model, valid
+                                      requests in long histories
   upgrade [--before COMMIT | --binary PATH]
                                       move a keyring from a former version of the program to this one and back,
                                       under load, with processes of both; the former binary is built from that
