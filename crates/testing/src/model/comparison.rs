@@ -120,7 +120,7 @@ mod tests {
     fn an_error_is_the_same_only_as_itself() {
         let (error, number) = (reply("-ERR no\r\n"), reply(":1\r\n"));
         for comparison in [
-            Comparison::Size,
+            Comparison::Pairs,
             Comparison::Unordered,
             Comparison::Lifetime,
         ] {
