@@ -118,13 +118,21 @@ impl<'a> Player<'a> {
         let pair = &mut self.pair.clients[client];
         pair.through.send(&bytes);
         pair.direct.send(&bytes);
+        let mut outcome = Ok(());
         for request in requests {
             let pair = &mut self.pair.clients[client];
             let direct = pair.direct.reply(REPLY_TIMEOUT);
             let through = pair.through.reply(REPLY_TIMEOUT);
-            self.compare(client, request, through, direct)?;
+            let silent = through.is_err() || direct.is_err();
+            // Behind a difference the replies are only awaited: no request is under way when the next history begins.
+            if outcome.is_ok() {
+                outcome = self.compare(client, request, through, direct);
+            }
+            if silent {
+                break;
+            }
         }
-        Ok(())
+        outcome
     }
 
     fn compare(
