@@ -3,6 +3,7 @@
 //! three more servers and the published clients, frameworks and key services. Does nothing, quickly,
 //! if everything is installed.
 
+pub(crate) mod apt;
 mod newer;
 mod packages;
 mod system;

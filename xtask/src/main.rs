@@ -12,6 +12,7 @@ mod bench;
 mod docs;
 mod install;
 mod run;
+mod tcl;
 mod test;
 mod tidy;
 mod torture;
@@ -37,6 +38,7 @@ usage: cargo xtask <chore>
   applications [--seconds N] [--processes N] [FILTER]
                                       run frameworks behind the proxy, the longer forms for 20 seconds and with
                                       16 processes unless told otherwise, and print the result of each
+  tcl [UNIT...]                       run the tests of Redis' authors against a proxy that protects everything
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         "torture" => torture::torture(options),
         "upgrade" => upgrade::upgrade(options),
         "applications" => applications::applications(options),
+        "tcl" => tcl::tcl(options),
         "tools" => install::tools(options),
         "docs" => docs::write(options),
         "tidy" => tidy::report(options),

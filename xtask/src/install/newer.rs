@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use super::apt::{Apt, mirror};
 use super::wheels::{check_platform, make_executable, starts_as};
-use crate::run::{command, output, run, tools_directory};
+use crate::run::{command, run, tools_directory};
 
 /// Packages of a release that hold one server.
 pub(super) struct NewerServer {
@@ -51,8 +51,6 @@ pub(super) const REDIS_80: NewerServer = NewerServer {
 
 /// Libraries within the packages.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
-/// The keys that releases are signed with.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 impl NewerServer {
     fn program(&self) -> PathBuf {
@@ -87,7 +85,8 @@ impl NewerServer {
         // Left over from an interrupted attempt, or an earlier version.
         let _ = fs::remove_dir_all(&directory);
         let failed = |error| format!("could not write below {}: {error}", directory.display());
-        let apt = Apt::prepare(&directory.join("apt"), &mirror, self.release).map_err(failed)?;
+        let apt =
+            Apt::prepare(&directory.join("apt"), "deb", &mirror, self.release).map_err(failed)?;
         run(apt.get(&["-q", "update"]))?;
         let mut download = apt.get(&["-q", "download"]);
         download.args(self.packages);
@@ -131,83 +130,9 @@ fn launcher(program: &Path) -> String {
     )
 }
 
-/// Where this machine's package manager has Debian's packages from.
-fn mirror() -> Option<String> {
-    let targets = output(command(
-        "apt-get",
-        &[
-            "indextargets",
-            "--format",
-            "$(REPO_URI) $(LABEL)",
-            "Created-By: Packages",
-        ],
-    ))?;
-    targets.lines().find_map(debian_mirror)
-}
-
-/// The address in a line of the package manager, unless it is that of security updates or of others.
-fn debian_mirror(line: &str) -> Option<String> {
-    let (address, label) = line.split_once(' ')?;
-    (label == "Debian").then(|| address.trim_end_matches('/').to_owned())
-}
-
-/// The package manager with lists and packages of its own.
-struct Apt {
-    directory: PathBuf,
-}
-
-impl Apt {
-    fn prepare(directory: &Path, mirror: &str, release: &str) -> std::io::Result<Self> {
-        for below in ["lists/partial", "cache/archives/partial", "packages"] {
-            fs::create_dir_all(directory.join(below))?;
-        }
-        let sources = format!(
-            "Types: deb\nURIs: {mirror}\nSuites: {release}\nComponents: main\nSigned-By: {KEYRING}\n"
-        );
-        fs::write(directory.join("newer.sources"), sources)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
-    }
-
-    fn get(&self, verb: &[&str]) -> Command {
-        let path = |name: &str| self.directory.join(name).display().to_string();
-        let settings = [
-            format!("Dir::Etc::sourcelist={}", path("newer.sources")),
-            "Dir::Etc::sourceparts=/dev/null".to_owned(),
-            format!("Dir::State::lists={}", path("lists")),
-            format!("Dir::Cache={}", path("cache")),
-            // Nothing is installed: the directory need not be open to another user.
-            "APT::Sandbox::User=root".to_owned(),
-        ];
-        let mut apt = command("apt-get", verb);
-        for setting in settings {
-            apt.arg("-o").arg(setting);
-        }
-        apt.current_dir(self.directory.join("packages"));
-        apt
-    }
-
-    fn packages(&self) -> std::io::Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(self.directory.join("packages"))?;
-        entries.map(|entry| Ok(entry?.path())).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn packages_come_from_where_the_system_has_its_own() {
-        let main = "scheme:mirror/debian/ Debian";
-        assert_eq!(debian_mirror(main).as_deref(), Some("scheme:mirror/debian"));
-        assert_eq!(
-            debian_mirror("scheme:mirror/security/ Debian-Security"),
-            None
-        );
-        assert_eq!(debian_mirror("scheme:others/ Others"), None);
-    }
 
     #[test]
     fn the_launcher_becomes_the_program_with_its_own_libraries() {
