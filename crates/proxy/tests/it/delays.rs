@@ -13,9 +13,10 @@ fn a_refusal_is_delayed_for_as_long_as_the_request_would_wait() {
         ("BLMOVE wa:1 wa:2 LEFT LEFT 0", 1000),
         ("BLMOVEM wa:1 wa:2 LEFT LEFT 0.01", 100),
         ("BRPOPLPUSH wa:1 wa:2 30", 1000),
-        ("XREAD BLOCK 400 STREAMS wa:1 $", 400),
-        ("XREAD COUNT 1 block 0 STREAMS wa:1 $", 1000),
-        ("XREADGROUP GROUP g c BLOCK 1 STREAMS wa:1 >", 100),
+        // With an option that is not known.
+        ("XREAD BLOCK 400 NEW 1 STREAMS wa:1 $", 400),
+        ("XREAD NEW 1 block 0 STREAMS wa:1 $", 1000),
+        ("XREADGROUP GROUP g c BLOCK 1 NEW 1 STREAMS wa:1 >", 100),
     ] {
         let mut pair = Pair::new();
         pair.send(&["GET wa:1", line, "GET wa:2"]);
@@ -53,8 +54,8 @@ fn requests_that_do_not_block_are_refused_at_once() {
     for line in [
         // Servers answer these at once, with an error.
         "BLMOVE wa:1 wa:2 LEFT LEFT -1",
-        "XREAD BLOCK x STREAMS wa:1 $",
-        "XREAD STREAMS wa:1 0",
+        "XREAD BLOCK x NEW 1 STREAMS wa:1 $",
+        "XREAD NEW 1 STREAMS wa:1 0",
         "PFADD wa:1 a",
         "VADD wa:1 CAS x",
         "LMOVE wa:1 a LEFT LEFT",
@@ -67,7 +68,7 @@ fn requests_that_do_not_block_are_refused_at_once() {
     // In a transaction nothing blocks on the server; a client that retries at once is delayed nevertheless.
     for line in [
         "BLMOVE wa:1 wa:2 LEFT LEFT 0",
-        "XREAD BLOCK 5000 STREAMS wa:1 $",
+        "XREAD BLOCK 5000 NEW 1 STREAMS wa:1 $",
     ] {
         let mut pair = Pair::new();
         pair.send(&["MULTI", line, "EXEC"]);
