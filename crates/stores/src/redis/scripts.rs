@@ -78,6 +78,43 @@ redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 ";
 
+/// Replaces members, each by the one behind it in the arguments. The new one gets the score of the
+/// old one; if the record has it already, it keeps its own. The first of the pairs that are replaced
+/// shows that everything is permitted before anything is changed: the old member is added, which it
+/// is already, and the new one is removed, which it is not.
+const SWAP_MEMBERS: &str = "
+local name, kind, done, checked = KEYS[1], redis.call('TYPE', KEYS[1]).ok, {}, false
+for i = 1, #ARGV / 2 do
+  local old, new, score = ARGV[2 * i - 1], ARGV[2 * i], nil
+  done[i] = 0
+  if kind == 'set' and redis.call('SISMEMBER', name, old) == 1 then
+    if redis.call('SISMEMBER', name, new) == 0 then
+      if not checked then
+        redis.call('SADD', name, old)
+        redis.call('SREM', name, new)
+        checked = true
+      end
+      redis.call('SADD', name, new)
+    end
+    if old ~= new then redis.call('SREM', name, old) end
+    done[i] = 1
+  elseif kind == 'zset' then score = redis.call('ZSCORE', name, old) end
+  if score then
+    if not redis.call('ZSCORE', name, new) then
+      if not checked then
+        redis.call('ZADD', name, 'XX', score, old)
+        redis.call('ZREM', name, new)
+        checked = true
+      end
+      redis.call('ZADD', name, score, new)
+    end
+    if old ~= new then redis.call('ZREM', name, old) end
+    done[i] = 1
+  end
+end
+return done
+";
+
 const DELETE: &str = "
 if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
 return redis.call('DEL', KEYS[1])
@@ -135,6 +172,7 @@ pub(crate) struct Scripts {
     pub(crate) create: Script,
     pub(crate) swap_field: Script,
     pub(crate) swap_element: Script,
+    pub(crate) swap_members: Script,
     pub(crate) delete: Script,
     pub(crate) transfer: Script,
 }
@@ -149,6 +187,7 @@ impl Scripts {
             create: with(&[SET], CREATE),
             swap_field: with(&[HOLDS], SWAP_FIELD),
             swap_element: with(&[HOLDS], SWAP_ELEMENT),
+            swap_members: with(&[], SWAP_MEMBERS),
             delete: with(&[HOLDS], DELETE),
             transfer: with(&[HOLDS, SET], MOVE),
         }
