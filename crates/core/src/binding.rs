@@ -1,9 +1,10 @@
 //! Binding: the kind and place of a value, which its envelope is tied to. It is the associated data of the sealed
 //! format.
 
+use waxseal_kinds::Kind;
+
 use crate::envelope::{Flags, Header};
 use crate::error::SealError;
-use crate::kind::Kind;
 use crate::version::EnvelopeVersion;
 
 /// Associated data up to these lengths is built on the stack.
@@ -48,16 +49,15 @@ impl<'a> Binding<'a> {
         Self::of_kind(Kind::String, name)
     }
 
-    /// The binding of a stored value: one field of a hash, any element of a list, or the whole of a string.
+    /// The binding of a stored value of this kind, in this record, and in this field if values of the kind have one.
     ///
     /// Whatever seals or opens values of records takes their binding from here.
     #[inline]
     #[must_use]
-    pub fn of_value(record: &'a [u8], field: Option<&'a [u8]>, is_element: bool) -> Self {
-        match field {
-            Some(field) => Self::field(record, field),
-            None if is_element => Self::element(record),
-            None => Self::record(record),
+    pub fn of_value(kind: Kind, record: &'a [u8], field: Option<&'a [u8]>) -> Self {
+        Self {
+            field: field.filter(|_| kind.has_field()),
+            ..Self::of_kind(kind, record)
         }
     }
 
@@ -354,16 +354,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_bound_to_its_record_its_kind_and_its_field_in_a_hash() {
+    fn a_value_is_bound_to_its_record_its_kind_and_its_field() {
         let is_same = |a: Binding<'_>, b: Binding<'_>| a == b;
-        let record = Binding::of_value(b"wa:1", None, false);
-        assert!(is_same(record, Binding::record(b"wa:1")));
-        let element = Binding::of_value(b"wa:1", None, true);
-        assert!(is_same(element, Binding::element(b"wa:1")));
+        for (kind, expected) in [
+            (Kind::String, Binding::record(b"wa:1")),
+            (Kind::ListElement, Binding::element(b"wa:1")),
+            (Kind::Member, Binding::member(b"wa:1")),
+        ] {
+            // A field does not belong to values of these kinds.
+            for field in [None, Some(&b"email"[..])] {
+                assert!(is_same(Binding::of_value(kind, b"wa:1", field), expected));
+            }
+        }
         // An empty field is a field.
         for field in [&b"email"[..], b""] {
-            let of_field = Binding::of_value(b"wa:1", Some(field), false);
+            let of_field = Binding::of_value(Kind::HashField, b"wa:1", Some(field));
             assert!(is_same(of_field, Binding::field(b"wa:1", field)));
+            let of_entry = Binding::of_value(Kind::StreamField, b"wa:1", Some(field));
+            assert!(is_same(of_entry, Binding::stream_field(b"wa:1", field)));
         }
     }
 

@@ -1,9 +1,10 @@
 //! The errors of this crate, by cause: the key material, the request, the stored bytes. No variant contains a key or a
 //! value.
 
+use waxseal_kinds::Kind;
+
 use crate::envelope::Defect;
 use crate::key::KeyId;
-use crate::kind::Kind;
 use crate::version::OldFormat;
 
 /// Key material is refused: an error of the configuration.
@@ -132,6 +133,15 @@ pub enum SealError {
     NeedsVersion3 {
         /// The kind of value, or what was asked for.
         what: &'static str,
+    },
+    /// The keyring may be shared with processes that do not know values of this kind.
+    #[error(
+        "a value of the kind \"{kind}\" needs format 2 of the keyring's document, which only present versions of Waxseal \
+         read (waxseal keyring configure --document-format 2)"
+    )]
+    NeedsFormat2 {
+        /// The kind.
+        kind: Kind,
     },
     /// A value of version 3 without a place.
     #[error("version 3 of the sealed format binds every value: name its record or its group")]

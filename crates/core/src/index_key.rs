@@ -4,9 +4,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use waxseal_kinds::Kind;
+
 use crate::error::SealError;
 use crate::key::{KeyId, SecretKey};
-use crate::kind::Kind;
 use crate::siv::SivKey;
 
 /// The maximum number of deterministic seals under one key: with so many, two of them have the same synthetic IV by

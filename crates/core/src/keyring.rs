@@ -24,6 +24,7 @@ pub struct Keyring {
     rules: EnvelopeRules,
     domain: Arc<[u8]>,
     index_keys: Vec<(Arc<IndexKey>, IndexKeyRole)>,
+    read_by_old_versions: bool,
 }
 
 /// The role of a key in a ring.
@@ -118,6 +119,7 @@ impl Keyring {
             rules: EnvelopeRules::default(),
             domain: Arc::default(),
             index_keys: Vec::new(),
+            read_by_old_versions: false,
         })
     }
 
@@ -177,6 +179,18 @@ impl Keyring {
         // The one that writes, then the likeliest to be found.
         self.index_keys.sort_by_key(|(_, role)| *role);
         self
+    }
+
+    /// The same keyring, which processes may share that know strings, list elements and hash fields only. They would not
+    /// count values of other kinds before a key is destroyed, so none are sealed.
+    #[must_use]
+    pub fn with_old_readers(mut self, old_readers: bool) -> Self {
+        self.read_by_old_versions = old_readers;
+        self
+    }
+
+    pub(crate) fn is_read_by_old_versions(&self) -> bool {
+        self.read_by_old_versions
     }
 
     /// The version of the sealed format that is written, and the oldest that is accepted.

@@ -37,6 +37,8 @@ pub struct Sealer {
     accepts_all: bool,
     /// The group that its records belong to.
     group: Option<Group>,
+    /// True if elements of lists are sealed deterministically.
+    deterministic_elements: bool,
 }
 
 /// An opened value.
@@ -104,6 +106,7 @@ impl Sealer {
             rules: None,
             accepts_all: false,
             group: None,
+            deterministic_elements: false,
         }
     }
 
@@ -124,6 +127,7 @@ impl Sealer {
             rules: None,
             accepts_all: false,
             group: None,
+            deterministic_elements: false,
         }
     }
 
@@ -182,6 +186,14 @@ impl Sealer {
     #[must_use]
     pub fn in_group(mut self, group: Option<Group>) -> Self {
         self.group = group;
+        self
+    }
+
+    /// The same sealer for lists whose elements are found by their values: they are sealed deterministically, which needs
+    /// version 3 of the sealed format.
+    #[must_use]
+    pub fn deterministic_elements(mut self, deterministic: bool) -> Self {
+        self.deterministic_elements = deterministic;
         self
     }
 

@@ -249,7 +249,8 @@ impl Ring {
         Ok(keyring
             .with_rules(self.envelopes().rules())
             .with_domain(self.environment().as_bytes())
-            .with_index_keys(self.unwrapped_index_keys()))
+            .with_index_keys(self.unwrapped_index_keys())
+            .with_old_readers(self.format() == DocumentFormat::V1))
     }
 
     /// True if both are the same document.

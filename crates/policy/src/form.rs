@@ -3,10 +3,11 @@
 //! which form it has, if any.
 
 use smallvec::{SmallVec, smallvec};
+use waxseal_kinds::Kind;
 
 use crate::decide::{NameMatch, decide};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
-use crate::location::{Location, ReplyShape, ValueKind};
+use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
@@ -210,21 +211,21 @@ impl Request<'_> {
 
     /// The string with the name at this argument, if it is protected.
     fn string(self, name: usize) -> Option<Location<usize>> {
-        self.record(name, ValueKind::String)
+        self.record(name, Kind::String)
     }
 
     /// Any element of the list with the name at this argument, if it is protected.
     fn element(self, name: usize) -> Option<Location<usize>> {
-        self.record(name, ValueKind::ListElement)
+        self.record(name, Kind::ListElement)
     }
 
     /// The hash with the name at this argument, if it is protected. Its fields are in the reply.
     fn hash(self, name: usize) -> Option<Location<usize>> {
-        self.record(name, ValueKind::HashField)
+        self.record(name, Kind::HashField)
     }
 
     /// The record with the name at this argument, if it is protected, and the kind of its values.
-    fn record(self, name: usize, kind: ValueKind) -> Option<Location<usize>> {
+    fn record(self, name: usize, kind: Kind) -> Option<Location<usize>> {
         let pattern = match self.met {
             (at, Some(pattern)) if at == name => pattern,
             _ => self.names.find(self.arguments.get(name)?)?,

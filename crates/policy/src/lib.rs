@@ -55,9 +55,10 @@ pub use decision::{
     ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValueKind, ValuePart};
+pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValuePart};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
 pub use suggestion::except_glob;
+pub use waxseal_kinds::Kind;

@@ -12,18 +12,9 @@
 
 use std::ops::Range;
 
-use crate::protected::PatternId;
+use waxseal_kinds::Kind;
 
-/// The kind of a value by the data type that holds it, as the command tells it. A value is bound to its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ValueKind {
-    /// The whole of a string.
-    String,
-    /// An element of a list.
-    ListElement,
-    /// The value of a field of a hash.
-    HashField,
-}
+use crate::protected::PatternId;
 
 /// The location of a value, which the value is bound to: its record, its kind, and its field in a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +22,7 @@ pub struct Location<N, F = N> {
     /// The pattern that matches the record.
     pub pattern: PatternId,
     /// The kind of the value.
-    pub kind: ValueKind,
+    pub kind: Kind,
     /// The record's name.
     pub name: N,
     /// The field, in a hash; `None` if the reply names it.
@@ -79,7 +70,7 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
     #[must_use]
     pub fn with_field<'a>(&'a self, field: &'a [u8]) -> Location<&'a [u8]> {
         Location {
-            kind: ValueKind::HashField,
+            kind: Kind::HashField,
             field: Some(field),
             ..self.borrowed()
         }
@@ -193,7 +184,7 @@ mod tests {
         let pattern = names.find(b"wa:1").unwrap();
         let location = Location {
             pattern,
-            kind: ValueKind::HashField,
+            kind: Kind::HashField,
             name: 1_usize,
             field: Some(2_usize),
         };

@@ -2,7 +2,9 @@
 
 use smallvec::SmallVec;
 use waxseal_core::Binding;
-use waxseal_policy::{Location, PatternId, ValueKind};
+/// The kind of a value. Items of replies have a `Kind` of their own.
+pub(crate) use waxseal_core::Kind as ValueKind;
+use waxseal_policy::{Location, PatternId};
 
 /// A record name; most are short.
 pub(crate) type Name = SmallVec<[u8; 40]>;
@@ -30,8 +32,7 @@ pub(crate) fn owned(location: BorrowedLocation<'_>) -> OwnedLocation {
 
 /// The binding of a value at this location.
 pub(crate) fn binding(location: BorrowedLocation<'_>) -> Binding<'_> {
-    let is_element = location.kind == ValueKind::ListElement;
-    Binding::of_value(location.name, location.field, is_element)
+    Binding::of_value(location.kind, location.name, location.field)
 }
 
 /// Bytes that an owned location holds beyond its own size.

@@ -7,10 +7,10 @@
 
 use std::borrow::Cow;
 
-use waxseal_policy::{Layout, ReplyShape, ValueKind};
+use waxseal_policy::{Layout, ReplyShape};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
-use crate::location::{self, BorrowedLocation, OwnedLocation};
+use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 

@@ -60,7 +60,7 @@ pub async fn form(
             form_of(
                 &sealer,
                 stored,
-                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+                Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
             )
         })
         .collect();

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use waxseal_kinds::Kind;
+
 /// The name under which a store keeps a record (Redis calls it "key").
 ///
 /// A name often contains a phone number or is a bearer secret, so it has no readable `Debug`.
@@ -67,10 +69,14 @@ impl Slot {
         }
     }
 
-    /// True if the slot is an element of a list.
+    /// The kind of the value in the slot.
     #[must_use]
-    pub fn is_element(&self) -> bool {
-        matches!(self, Self::Element(_))
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Whole => Kind::String,
+            Self::Field(_) => Kind::HashField,
+            Self::Element(_) => Kind::ListElement,
+        }
     }
 }
 

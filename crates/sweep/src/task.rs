@@ -80,11 +80,7 @@ impl Value<'_> {
     /// The binding of an envelope in this slot.
     #[must_use]
     pub fn binding(&self) -> Binding<'_> {
-        Binding::of_value(
-            self.name.as_bytes(),
-            self.slot.field(),
-            self.slot.is_element(),
-        )
+        Binding::of_value(self.slot.kind(), self.name.as_bytes(), self.slot.field())
     }
 
     /// Returns the sealer for this value: with the user's key if there is one. Under an excepted name a plain value may

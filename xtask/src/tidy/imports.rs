@@ -22,8 +22,13 @@ const NO_IO_NOR_CIPHERS: &[&str] = &[
 
 const ROWS: &[Row] = &[
     Row {
-        short: "core",
+        short: "kinds",
         ours: &[],
+        never: NO_IO_NOR_CIPHERS,
+    },
+    Row {
+        short: "core",
+        ours: &["waxseal-kinds"],
         never: &["tokio", "redis", "redb", "tracing", "log"],
     },
     // Opens files for the I/O layer, and knows nothing of their content.
@@ -34,7 +39,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         short: "policy",
-        ours: &[],
+        ours: &["waxseal-kinds"],
         never: NO_IO_NOR_CIPHERS,
     },
     Row {
@@ -82,7 +87,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "stores",
         // Only the patterns that it scans by.
-        ours: &["waxseal-files", "waxseal-policy"],
+        ours: &["waxseal-files", "waxseal-kinds", "waxseal-policy"],
         never: &["aws-lc-rs", "aes-gcm", "aes-siv", "base64-simd"],
     },
     Row {

@@ -109,7 +109,7 @@ fn inspect(
     let inspection = Inspection::new(
         sealer,
         stored,
-        Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+        Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
     );
     ValueReport {
         place: match slot {

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 
 use super::*;
+use waxseal_kinds::Kind;
+
 use crate::envelope;
 use crate::index_key::{DerivedKeys, KeyUse};
 use crate::key::SecretKey;
-use crate::kind::Kind;
 
 #[derive(Deserialize)]
 struct Vectors {

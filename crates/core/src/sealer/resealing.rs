@@ -6,7 +6,6 @@ use crate::binding::Binding;
 use crate::envelope::{Flags, Header, Shape};
 use crate::error::{ResealError, SealError};
 use crate::keyring::{Keyring, SharedKeyring};
-use crate::options::Format;
 use crate::version::EnvelopeVersion;
 
 impl Sealer {
@@ -25,8 +24,8 @@ impl Sealer {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         let rules = self.rules_under(ring);
-        let seal = |written: Written, armored, binding| {
-            written.check_accepted(rules)?;
+        let seal = |written: Written, armored, binding: Binding<'_>| {
+            self.check_written(ring, written, binding.kind())?;
             self.seal_as(ring, written, armored, &opened.value, &binding)
                 .map(ResealOutcome::Replaced)
                 .map_err(ResealError::Seal)
@@ -42,13 +41,13 @@ impl Sealer {
             return seal(written, will_be_armored, binding);
         }
         let is_current = self.user.is_none()
-            && self.format == Format::Classic
+            && matches!(self.written(rules, binding.kind()), Written::Classic)
             && matches!(opened.form, Form::Classic { .. })
             && opened.form.key() == ring.map(Keyring::sealing_id);
         if is_current {
             return Ok(ResealOutcome::Current);
         }
-        let written = self.written(rules);
+        let written = self.written(rules, binding.kind());
         seal(written, self.armored, binding)
     }
 
@@ -60,7 +59,7 @@ impl Sealer {
         binding: Binding<'b>,
     ) -> (Written, Binding<'b>) {
         use EnvelopeVersion::{V2, V3};
-        if header.flags.deterministic() {
+        if header.flags.deterministic() || self.is_deterministic(binding.kind()) {
             return (Written::Deterministic, binding);
         }
         match (self.rules_under(ring).write, header.version) {

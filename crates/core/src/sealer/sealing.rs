@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use waxseal_kinds::Kind;
+
 use super::Sealer;
 use crate::armor;
 use crate::binding::Binding;
@@ -75,20 +77,21 @@ impl Sealer {
         plain::classify(value, Expected::Anything, |id| self.knows(id)).is_err()
     }
 
-    /// Seals a value in any mode.
+    /// Seals a value in any mode: deterministically if values of its kind are looked up, else at random, and in version 3
+    /// if the formats before it do not have its kind.
     pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
         let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
         let rules = self.rules_under(ring);
-        let written = self.written(rules);
-        written.check_accepted(rules)?;
+        let written = self.written(rules, binding.kind());
+        self.check_written(ring, written, binding.kind())?;
         self.seal_as(ring, written, self.armored, value, &binding)
     }
 
-    /// Seals a value in any mode so that equal values with equal bindings give equal bytes: for values that are looked
-    /// up. It tells which of them are equal. Only version 3 of the sealed format has such envelopes, and without a
-    /// user's key only members, list elements and record names are sealed so.
+    /// Seals a value in any mode so that equal values with equal bindings give equal bytes, whatever its kind. It tells
+    /// which of them are equal. Only version 3 of the sealed format has such envelopes, and without a user's key only
+    /// members, list elements and record names are sealed so.
     pub fn seal_deterministic(
         &self,
         value: &[u8],
@@ -97,7 +100,7 @@ impl Sealer {
         let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
-        self.check_deterministic(ring)?;
+        self.check_written(ring, Written::Deterministic, binding.kind())?;
         self.seal_as(ring, Written::Deterministic, self.armored, value, &binding)
     }
 
@@ -111,7 +114,7 @@ impl Sealer {
         let binding = self.grouped(binding);
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let ring = ring.as_deref().map(|ring| &**ring);
-        self.check_deterministic(ring)?;
+        self.check_written(ring, Written::Deterministic, binding.kind())?;
         let first = self.deterministic_key(ring, &binding)?;
         let first_of_ring = (!first.is_user_key).then_some(first.id);
         let mut keys = vec![first];
@@ -132,20 +135,46 @@ impl Sealer {
         forms.collect()
     }
 
-    /// The form of new envelopes. A user's key has no classic format.
-    pub(super) fn written(&self, rules: EnvelopeRules) -> Written {
+    /// The form of new envelopes of values of this kind. A user's key has no classic format.
+    #[inline]
+    pub(super) fn written(&self, rules: EnvelopeRules, kind: Kind) -> Written {
+        if self.is_deterministic(kind) {
+            return Written::Deterministic;
+        }
         match (self.format, &self.user) {
+            _ if !kind.is_in_version_2() => Written::Random(EnvelopeVersion::V3),
             (Format::Classic, None) => Written::Classic,
             _ => Written::Random(rules.write),
         }
     }
 
-    fn check_deterministic(&self, ring: Option<&Keyring>) -> Result<(), SealError> {
-        match self.rules_under(ring).write {
-            EnvelopeVersion::V3 => Ok(()),
-            EnvelopeVersion::V2 => Err(SealError::NeedsVersion3 {
+    /// True if values of this kind are sealed deterministically.
+    #[inline]
+    pub(super) fn is_deterministic(&self, kind: Kind) -> bool {
+        kind.is_deterministic() || (kind == Kind::ListElement && self.deterministic_elements)
+    }
+
+    /// What is written must open again, here and wherever the keyring is read.
+    #[inline]
+    pub(super) fn check_written(
+        &self,
+        ring: Option<&Keyring>,
+        written: Written,
+        kind: Kind,
+    ) -> Result<(), SealError> {
+        if !kind.is_in_version_2() {
+            // The versions that are written and accepted are about values that have a choice.
+            return match ring.is_some_and(Keyring::is_read_by_old_versions) {
+                true => Err(SealError::NeedsFormat2 { kind }),
+                false => Ok(()),
+            };
+        }
+        let rules = self.rules_under(ring);
+        match (written, rules.write) {
+            (Written::Deterministic, EnvelopeVersion::V2) => Err(SealError::NeedsVersion3 {
                 what: "deterministic sealing",
             }),
+            (written, _) => written.check_accepted(rules),
         }
     }
 

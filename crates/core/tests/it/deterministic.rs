@@ -367,11 +367,12 @@ proptest! {
     ) {
         let ring = environment(KEY, "").with_domain(domain);
         let sealer = sealer(ring).armored(armored);
-        let binding = Binding::member(&name).in_group(b"g", to_group);
-        let seal = || match deterministic {
-            true => sealer.seal_deterministic(&value, binding).unwrap(),
-            false => sealer.seal(&value, binding).unwrap(),
+        let binding = match deterministic {
+            true => Binding::member(&name),
+            false => Binding::stream_field(&name, b"f"),
         };
+        let binding = binding.in_group(b"g", to_group);
+        let seal = || sealer.seal(&value, binding).unwrap();
         let stored = seal();
         prop_assert_eq!(opened(&sealer, &stored, binding), Ok(value.clone()));
         prop_assert_eq!(seal() == stored, deterministic);

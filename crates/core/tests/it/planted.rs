@@ -146,15 +146,88 @@ fn a_value_that_is_bound_to_a_group_opens_in_every_record_of_it_and_in_no_other(
 #[test]
 fn what_version_2_cannot_express_is_an_error_that_says_so() {
     let sealer = sealer(EnvelopeVersion::V2);
-    for binding in bindings(true) {
+    for binding in bindings(true).into_iter().take(3) {
         let error = sealer.seal(STATE, binding).unwrap_err();
         assert!(matches!(error, SealError::NeedsVersion3 { .. }));
         let text = error.to_string();
         assert!(text.contains("needs version 3"), "{text}");
         assert!(text.contains("--write-version 3"), "{text}");
     }
-    let error = sealer.seal_deterministic(b"m", Binding::member(NAME));
+    let error = sealer.seal_deterministic(b"e", Binding::element(NAME));
     assert!(matches!(error, Err(SealError::NeedsVersion3 { .. })));
+    let elements = sealer.deterministic_elements(true);
+    let error = elements.seal(b"e", Binding::element(NAME));
+    assert!(matches!(error, Err(SealError::NeedsVersion3 { .. })));
+}
+
+#[test]
+fn kinds_that_only_version_3_has_are_written_in_it_whatever_is_configured() {
+    let classic = sealer(EnvelopeVersion::V2).format(Format::Classic);
+    for sealer in [sealer(EnvelopeVersion::V2), classic] {
+        for binding in bindings(true).into_iter().skip(3) {
+            let stored = sealer.seal(STATE, binding).unwrap();
+            let header = Shape::of_header(&stored).unwrap();
+            assert_eq!(header.version, EnvelopeVersion::V3);
+            // Values that are looked up are equal if their plaintext is.
+            let is_looked_up = matches!(binding.kind(), Kind::Member | Kind::RecordName);
+            assert_eq!(header.flags.deterministic(), is_looked_up);
+            assert_eq!(sealer.seal(STATE, binding).unwrap() == stored, is_looked_up);
+            assert_eq!(
+                sealer.to_store(STATE, binding).unwrap() == stored,
+                is_looked_up
+            );
+            let opened = sealer.open(&stored, binding).unwrap().unwrap();
+            assert_eq!(&*opened.value, STATE);
+            let resealed = sealer.reseal(&stored, binding).unwrap();
+            assert!(resealed == waxseal_core::ResealOutcome::Current);
+        }
+    }
+}
+
+#[test]
+fn kinds_that_old_processes_do_not_count_are_not_sealed_beside_them() {
+    let ring = Keyring::from_hex(KEY, "").unwrap().with_old_readers(true);
+    let sealer = Sealer::new(Arc::new(ring), Mode::On, Format::Sealed);
+    for binding in bindings(false) {
+        let kind = binding.kind();
+        let sealed = sealer.to_store(STATE, binding);
+        if kind.is_in_version_2() {
+            assert!(sealed.is_ok());
+            continue;
+        }
+        let error = sealed.unwrap_err();
+        assert_eq!(error, SealError::NeedsFormat2 { kind });
+        assert!(error.to_string().contains("--document-format 2"));
+        if kind.is_deterministic() {
+            let forms = sealer.deterministic_forms(STATE, binding);
+            assert_eq!(forms.unwrap_err(), error);
+        }
+    }
+}
+
+#[test]
+fn elements_that_are_looked_up_are_sealed_deterministically_on_request() {
+    let random = sealer(EnvelopeVersion::V3);
+    let looked_up = random.clone().deterministic_elements(true);
+    let element = Binding::element(NAME);
+    let before = random.seal(STATE, element).unwrap();
+    let stored = looked_up.seal(STATE, element).unwrap();
+    assert_eq!(looked_up.seal(STATE, element).unwrap(), stored);
+    assert!(Shape::of_header(&stored).unwrap().flags.deterministic());
+    // Both open, and resealing an element at random makes the form that is looked up.
+    for sealer in [&random, &looked_up] {
+        for stored in [&before, &stored] {
+            assert_eq!(
+                &*sealer.open(stored, element).unwrap().unwrap().value,
+                STATE
+            );
+        }
+    }
+    let resealed = looked_up.reseal(&before, element).unwrap();
+    assert!(resealed == waxseal_core::ResealOutcome::Replaced(stored));
+    // Other kinds are sealed as before.
+    let record = looked_up.seal(STATE, Binding::record(NAME)).unwrap();
+    assert!(!Shape::of_header(&record).unwrap().flags.deterministic());
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod scripts;
 mod servers;
 
 use waxseal_policy::{
-    Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape, ValueKind,
+    Action, Decision, Kind, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
 };
 use waxseal_policy::{RequestChange, UnknownDigest, decide};
 
@@ -101,13 +101,14 @@ fn reply(shape: &ReplyShape) -> String {
 }
 
 /// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
-/// argument 2; `@1/`: all its fields.
+/// argument 2; `@1/`: all its fields. Other kinds follow in words: `@1 member`.
 fn at(location: Location<usize>) -> String {
     match (location.kind, location.field) {
-        (ValueKind::HashField, Some(field)) => format!("@{}/{field}", location.name),
-        (ValueKind::HashField, None) => format!("@{}/", location.name),
-        (ValueKind::ListElement, None) => format!("@{}#", location.name),
-        (ValueKind::String, None) => format!("@{}", location.name),
-        (kind, Some(_)) => format!("a field in a {kind:?}"),
+        (Kind::HashField, Some(field)) => format!("@{}/{field}", location.name),
+        (Kind::HashField, None) => format!("@{}/", location.name),
+        (Kind::ListElement, None) => format!("@{}#", location.name),
+        (Kind::String, None) => format!("@{}", location.name),
+        (kind, None) => format!("@{} {kind}", location.name),
+        (kind, Some(field)) => format!("@{}/{field} {kind}", location.name),
     }
 }

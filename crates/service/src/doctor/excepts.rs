@@ -131,7 +131,7 @@ async fn sealed(
             // A value that names an unknown key is sealed as well.
             let opened = sealer.open(
                 &stored,
-                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+                Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
             );
             let is_plain = opened.is_ok_and(|it| it.is_none_or(|it| it.form.key().is_none()));
             sealed += u64::from(!is_plain);

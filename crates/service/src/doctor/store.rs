@@ -311,7 +311,7 @@ async fn check_sample(
         for (slot, stored) in values {
             match sealer.open(
                 &stored,
-                Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+                Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
             ) {
                 Ok(Some(opened)) if opened.form.key().is_some() => counts.sealed += 1,
                 Ok(_) => counts.plain += 1,

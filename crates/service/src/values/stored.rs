@@ -43,7 +43,7 @@ pub async fn get(
     };
     let mode = resources.configuration.mode;
     let sealer = keys::record_sealer(resources, protected, mode, name.as_bytes(), false).await?;
-    let binding = Binding::of_value(name.as_bytes(), slot.field(), slot.is_element());
+    let binding = Binding::of_value(slot.kind(), name.as_bytes(), slot.field());
     let opened = sealer.open(&stored, binding);
     let opened = opened.map_err(|error| open_failure(resources, error, &stored))?;
     let is_decoy = opened.is_some() && resources.configuration.is_decoy(name.as_bytes());
@@ -89,7 +89,7 @@ async fn write(
     // Under an excepted name the sealer keeps it plain.
     let stored = sealer.to_store(
         value,
-        Binding::of_value(name.as_bytes(), slot.field(), slot.is_element()),
+        Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
     )?;
     let expiry = destination.ttl.map_or(Expiry::Keep, Expiry::After);
     let written = store.put(name, &slot, &stored, expiry).await;

@@ -210,7 +210,7 @@ impl Sampler<'_> {
         stored: &[u8],
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
-        let binding = Binding::of_value(name.as_bytes(), slot.field(), slot.is_element());
+        let binding = Binding::of_value(slot.kind(), name.as_bytes(), slot.field());
         // Which versions are accepted says nothing about the key.
         let sealer = self.sealer.clone().plain_values(of.plain);
         let sealer = sealer.in_group(of.group.clone()).accepting_all();

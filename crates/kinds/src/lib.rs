@@ -1,4 +1,5 @@
-//! Kinds of values: what a value is in its record. Version 3 of the sealed format binds an envelope to its kind.
+//! Kinds of values: what a value is in its record. Version 3 of the sealed format binds an envelope to its kind, the
+//! policy knows it from the command that carries the value, and a store from the type of the record.
 
 use std::fmt;
 
@@ -48,7 +49,8 @@ impl Kind {
     }
 
     /// The number in the associated data of version 3.
-    pub(crate) fn as_u8(self) -> u8 {
+    #[must_use]
+    pub fn as_u8(self) -> u8 {
         match self {
             Self::String => 1,
             Self::ListElement => 2,
@@ -61,13 +63,22 @@ impl Kind {
     }
 
     /// True if a value of this kind has a field.
-    pub(crate) fn has_field(self) -> bool {
+    #[must_use]
+    pub fn has_field(self) -> bool {
         matches!(self, Self::HashField | Self::StreamField)
     }
 
-    /// True if version 2 of the sealed format, which has no kinds, is written for values of this kind.
-    pub(crate) fn is_in_version_2(self) -> bool {
+    /// True if values of this kind may be written in version 2 of the sealed format, which has no kinds, and in the
+    /// classic format. Those of all others are in version 3 only.
+    #[must_use]
+    pub fn is_in_version_2(self) -> bool {
         matches!(self, Self::String | Self::ListElement | Self::HashField)
+    }
+
+    /// True if values of this kind are looked up by their bytes: equal ones have equal envelopes.
+    #[must_use]
+    pub fn is_deterministic(self) -> bool {
+        matches!(self, Self::Member | Self::RecordName)
     }
 }
 
