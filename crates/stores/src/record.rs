@@ -76,6 +76,8 @@ impl Slot {
             Self::Whole => Kind::String,
             Self::Field(_) => Kind::HashField,
             Self::Element(_) => Kind::ListElement,
+            Self::Member(_) => Kind::Member,
+            Self::StreamField(_) => Kind::StreamField,
         }
     }
 }
@@ -115,6 +117,15 @@ pub enum Record {
 }
 
 impl Record {
+    /// True if it holds values in slots, which are read in pages.
+    #[must_use]
+    pub fn has_slots(&self) -> bool {
+        match self {
+            Self::Hash | Self::List | Self::Set | Self::SortedSet | Self::Stream => true,
+            Self::String(_) | Self::Other(_) => false,
+        }
+    }
+
     /// The record's type as Redis names it.
     #[must_use]
     pub fn kind(&self) -> &str {

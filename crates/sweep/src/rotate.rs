@@ -29,6 +29,9 @@ impl Task for Rotate {
         if value.is_plain_as_excepted(&sealer) {
             return Ok(Verdict::Keep(Class::Plain));
         }
+        if value.stored.is_empty() && value.is_value() {
+            return value.reseal(&sealer, Class::Plain);
+        }
         match sealer.reseal(value.stored, value.binding()) {
             Ok(ResealOutcome::Current) => Ok(Verdict::Keep(self.current_class(value))),
             Ok(ResealOutcome::Replaced(envelope)) => {

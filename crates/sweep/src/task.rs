@@ -125,6 +125,11 @@ impl Value<'_> {
         Verdict::Fault(class, error)
     }
 
+    /// True if the stored bytes are a value: empty ones mean the same as no value, unless they are a member.
+    pub(crate) fn is_value(&self) -> bool {
+        is_value(self.slot, self.stored)
+    }
+
     /// Opens the value with its sealer. The error is the verdict on it.
     pub(crate) fn open<'s>(&'s self, sealer: &Sealer) -> Result<(Cow<'s, [u8]>, Class), Verdict> {
         match sealer.open(self.stored, self.binding()) {
@@ -135,6 +140,7 @@ impl Value<'_> {
                 };
                 Ok((opened.value, class))
             }
+            Ok(None) if self.is_value() => Ok((Cow::Borrowed(self.stored), Class::Plain)),
             Ok(None) => Err(Verdict::Keep(Class::Empty)),
             Err(error) => Err(self.fault(error)),
         }
@@ -142,6 +148,12 @@ impl Value<'_> {
 
     /// Reseals a value of this class with its sealer, unless it is as the sealer would write it.
     pub(crate) fn reseal(&self, sealer: &Sealer, class: Class) -> Result<Verdict, SealError> {
+        if self.stored.is_empty() && self.is_value() {
+            return match sealer.seal(self.stored, self.binding()) {
+                Ok(envelope) => Ok(Verdict::Replace(class, envelope)),
+                Err(error) => self.seal_failure(class, error),
+            };
+        }
         match sealer.reseal(self.stored, self.binding()) {
             Ok(ResealOutcome::Current) => Ok(Verdict::Keep(class)),
             Ok(ResealOutcome::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
@@ -166,6 +178,11 @@ impl Value<'_> {
     pub(crate) fn is_under_user_key(&self) -> bool {
         Shape::of_header(self.stored).is_some_and(|header| header.flags.per_user_key())
     }
+}
+
+/// True if stored bytes are a value: empty ones mean the same as no value, unless they are a member.
+pub(crate) fn is_value(slot: &Slot, stored: &[u8]) -> bool {
+    !stored.is_empty() || matches!(slot, Slot::Member(_))
 }
 
 impl Verdict {

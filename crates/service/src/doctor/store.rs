@@ -299,8 +299,8 @@ async fn check_sample(
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
         let values = match held {
             Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Record::Hash | Record::List) => reach::some_slots(&**store, name).await?,
-            Some(Record::Other(_)) => {
+            Some(record) if record.has_slots() => reach::some_slots(&**store, name).await?,
+            Some(_) => {
                 counts.other += 1;
                 continue;
             }
