@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::generation;
-use crate::record::{Cursor, Expiry, Lifetime, Record, RecordName, Slot};
+use crate::record::{Cursor, Expiry, Lifetime, Record, RecordName, Slot, StreamEntry};
 use crate::store::RecordStore;
 
 /// More pages than any read here may take.
@@ -67,8 +67,8 @@ pub enum Collection {
     Set(Vec<Vec<u8>>),
     /// A sorted set of these members and their scores.
     SortedSet(Vec<(Vec<u8>, String)>),
-    /// A stream of these entries: their ids, and their fields with values.
-    Stream(Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)>),
+    /// A stream of these entries.
+    Stream(Vec<StreamEntry>),
 }
 
 /// One check of the suite.

@@ -58,6 +58,21 @@ pub struct StreamField {
     pub field: Vec<u8>,
 }
 
+/// An entry of a stream record.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamEntry {
+    /// Its id, as the store writes it.
+    pub id: String,
+    /// Its fields, each with its value.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for StreamEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamEntry({}, {} fields)", self.id, self.fields.len())
+    }
+}
+
 impl Slot {
     /// The name of the field, if the slot is one of a hash or of a stream entry.
     #[must_use]

@@ -114,13 +114,10 @@ impl BatchContext {
                     location: ValueLocation::String,
                 }),
                 Answer::Served(Some(record)) => match ValueLocation::of(&record) {
-                    Some(location) => with_slots.push((name, location)),
-                    None if self.is_excepted(&name) => outcome.tally.excepted.other_types += 1,
-                    None => {
-                        outcome.tally.skip(&record);
-                        let cause = format!("a {} cannot be sealed: skipped", record.kind());
-                        self.report(&name, &cause, outcome);
+                    Some(location) if self.can_process(location) => {
+                        with_slots.push((name, location));
                     }
+                    location => self.skip(&name, &record, location, outcome),
                 },
                 Answer::Abandoned(error) => {
                     outcome.tally.miss();
@@ -135,6 +132,32 @@ impl BatchContext {
             self.slots(&name, location, outcome).await?;
         }
         Ok(())
+    }
+
+    /// True if the task can process values in records of this type.
+    fn can_process(&self, location: ValueLocation) -> bool {
+        !self.task.seals() || self.task.can_seal(location.kind_of_value())
+    }
+
+    /// Counts a record whose values cannot be sealed, or not yet.
+    fn skip(
+        &self,
+        name: &RecordName,
+        record: &Record,
+        location: Option<ValueLocation>,
+        outcome: &mut BatchOutcome,
+    ) {
+        if self.is_excepted(name) {
+            outcome.tally.excepted.other_types += 1;
+            return;
+        }
+        outcome.tally.skip(record);
+        let when = match location {
+            Some(_) => " before the keyring is of document format 2",
+            None => "",
+        };
+        let cause = format!("a {} cannot be sealed{when}: skipped", record.kind());
+        self.report(name, &cause, outcome);
     }
 
     /// Judges the values of a page, and returns those to be replaced.

@@ -3,10 +3,10 @@
 //! sealed ones are resealed like all others: a rotation never writes a sealed value in clear, and leaves nothing under a
 //! key that is destroyed after it.
 
-use waxseal_core::{ResealError, ResealOutcome, SealError, Sealer, Shape};
+use waxseal_core::{Kind, ResealError, ResealOutcome, SealError, Sealer, Shape};
 
 use crate::tally::Class;
-use crate::task::{Task, Value, Verdict};
+use crate::task::{Task, Value, Verdict, can_seal};
 
 /// Reseals everything under the sealing key.
 pub struct Rotate(Sealer);
@@ -44,6 +44,10 @@ impl Task for Rotate {
 
     fn seals(&self) -> bool {
         true
+    }
+
+    fn can_seal(&self, kind: Kind) -> bool {
+        can_seal(&self.0, kind)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use waxseal_core::{EnvelopeVersion, Form, Header, KeyId, Shape};
+use waxseal_core::{EnvelopeVersion, Form, Header, KeyId, Kind, Shape};
 use waxseal_stores::{Lifetime, Record};
 
 use crate::expiries::Expiries;
@@ -139,16 +139,21 @@ impl ValueLocation {
         }
     }
 
-    /// The kind of value, which the value is bound to from version 3 of the sealed format on.
+    /// The kind of value.
+    pub(crate) fn kind_of_value(self) -> Kind {
+        match self {
+            Self::String => Kind::String,
+            Self::HashField => Kind::HashField,
+            Self::ListElement => Kind::ListElement,
+            Self::SetMember | Self::SortedSetMember => Kind::Member,
+            Self::StreamField => Kind::StreamField,
+        }
+    }
+
+    /// The kind of value in words, which the value is bound to from version 3 of the sealed format on.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::HashField => "hash field",
-            Self::ListElement => "list element",
-            Self::SetMember | Self::SortedSetMember => "member",
-            Self::StreamField => "stream field",
-        }
+        self.kind_of_value().as_str()
     }
 
     /// The type of record as Redis names it.
@@ -261,7 +266,7 @@ pub struct Tally {
     /// Values that were skipped because something is wrong with them.
     pub failed: u64,
     /// Values of streams that were to be replaced: their entries cannot be rewritten.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub streams: u64,
     /// Records among these that could not be read or written, or that grow faster than they can be read. Each stands for
     /// all values of the record.
@@ -284,6 +289,11 @@ pub struct Tally {
     /// The expiries of the values under each key, as far as they were read.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Tally {

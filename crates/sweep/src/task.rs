@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Form, OldFormat, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape,
-    UserKey,
+    Binding, Form, Keyring, Kind, OldFormat, OpenError, ResealError, ResealOutcome, SealError,
+    Sealer, Shape, UserKey,
 };
 use waxseal_stores::{RecordName, Slot};
 
@@ -25,6 +25,11 @@ pub trait Task: Send + Sync {
     /// True if it seals values: then users without a key get one.
     fn seals(&self) -> bool {
         false
+    }
+
+    /// True if it can seal values of this kind. Records of other kinds are skipped, if it seals.
+    fn can_seal(&self, _kind: Kind) -> bool {
+        true
     }
 
     /// The records that it judges.
@@ -178,6 +183,12 @@ impl Value<'_> {
     pub(crate) fn is_under_user_key(&self) -> bool {
         Shape::of_header(self.stored).is_some_and(|header| header.flags.per_user_key())
     }
+}
+
+/// True if this sealer can seal values of this kind: all versions of Waxseal that may read its keyring know them.
+pub(crate) fn can_seal(sealer: &Sealer, kind: Kind) -> bool {
+    let keyring = sealer.keyring();
+    kind.is_in_version_2() || !keyring.is_some_and(|it| Keyring::is_read_by_old_versions(&it))
 }
 
 /// True if stored bytes are a value: empty ones mean the same as no value, unless they are a member.

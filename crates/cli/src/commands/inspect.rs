@@ -23,6 +23,9 @@ struct Report {
     excepted_from: Option<String>,
     values: Vec<ValueReport>,
     more_values: bool,
+    /// True if the record is of a type that holds several values.
+    #[serde(skip)]
+    has_slots: bool,
 }
 
 #[derive(Serialize)]
@@ -55,7 +58,7 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         return Err(Failure::absent("there is no such record"));
     };
     let lifetime = store.lifetimes(std::slice::from_ref(&name)).await?.pop();
-    let kind = held.kind().to_owned();
+    let (kind, has_slots) = (held.kind().to_owned(), held.has_slots());
     let (slots, more_values) = match held {
         Record::String(stored) => (vec![(Slot::Whole, stored)], false),
         record if record.has_slots() => {
@@ -90,6 +93,7 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         excepted_from: is_excepted.then(|| protected.pattern.shown().to_owned()),
         values,
         more_values,
+        has_slots,
     };
     if output::is_json() {
         output::json(&report)?;
@@ -207,7 +211,7 @@ fn print(report: &Report) -> Result<(), Failure> {
             report.values.len()
         ))?;
     }
-    if report.values.is_empty() {
+    if !report.has_slots && report.values.is_empty() {
         output::line("opening  values of this type cannot be sealed")?;
     }
     Ok(())

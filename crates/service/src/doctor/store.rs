@@ -372,8 +372,8 @@ fn report_sample(
     } else if plain > 0 && !resources.configuration.is_trial() {
         findings.warn("records", found, "waxseal migrate seals what is plain");
     } else if other > 0 {
-        let advice = "values of other types cannot be sealed: keep such data in strings, hashes or \
-                      lists, or under names that no pattern protects";
+        let advice = "values of other types cannot be sealed: keep such data in records of types that can be, \
+                      or under names that no pattern protects";
         findings.warn("records", found, advice);
     } else {
         findings.ok("records", found);

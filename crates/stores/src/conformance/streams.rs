@@ -2,7 +2,7 @@
 
 use super::{Bench, Collection};
 use crate::error::StoreError;
-use crate::record::{Expiry, Record, Slot, StreamField};
+use crate::record::{Expiry, Record, Slot, StreamEntry, StreamField};
 use crate::store::Change;
 
 fn slot(entry: u32, index: usize, field: &[u8]) -> Slot {
@@ -14,11 +14,14 @@ fn slot(entry: u32, index: usize, field: &[u8]) -> Slot {
 }
 
 /// An entry with two fields of one name, and an empty one.
-fn entry(n: u32) -> (String, Vec<(Vec<u8>, Vec<u8>)>) {
+fn entry(n: u32) -> StreamEntry {
     let value = |index: u32| [&(n * 10 + index).to_be_bytes()[..], b"\xff\r\n"].concat();
     let fields = [(0, &b"field"[..]), (1, b"field"), (2, b"")];
     let fields = fields.map(|(index, field)| (field.to_vec(), value(index)));
-    (format!("{n}-1"), fields.to_vec())
+    StreamEntry {
+        id: format!("{n}-1"),
+        fields: fields.to_vec(),
+    }
 }
 
 pub(super) async fn values_of_a_stream_come_in_pages_and_one_by_one(bench: &Bench<'_>) {
@@ -32,8 +35,8 @@ pub(super) async fn values_of_a_stream_come_in_pages_and_one_by_one(bench: &Benc
         bench.record(&name).await == Some(Record::Stream),
         "a stream is read with its type"
     );
-    let all = (1..).zip(&entries).flat_map(|(n, (_, fields))| {
-        let values = fields.iter().enumerate();
+    let all = (1..).zip(&entries).flat_map(|(n, entry)| {
+        let values = entry.fields.iter().enumerate();
         values.map(move |(index, (field, value))| (slot(n, index, field), value.clone()))
     });
     let all: Vec<(Slot, Vec<u8>)> = all.collect();
@@ -63,7 +66,7 @@ pub(super) async fn values_of_a_stream_come_in_pages_and_one_by_one(bench: &Benc
 
 pub(super) async fn values_of_a_stream_are_not_written(bench: &Bench<'_>) {
     let name = bench.name("stream");
-    let (_, fields) = entry(1);
+    let fields = entry(1).fields;
     let stream = Collection::Stream(vec![entry(1)]);
     if !bench.subject.make(&name, stream).await {
         return;

@@ -6,13 +6,13 @@ use redis::{Value, cmd};
 use super::reply::{self, unexpected};
 use super::{RedisStore, command};
 use crate::error::StoreError;
-use crate::record::{Cursor, RecordName, Slot, SlotPage, StreamField};
+use crate::record::{Cursor, RecordName, Slot, SlotPage, StreamEntry, StreamField};
 
 /// The number of fields that an entry of a stream is expected to have.
 const FIELDS_PER_ENTRY: usize = 4;
 
-/// An entry of a stream: its id, and its fields with their values.
-pub(super) type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
+/// Two items of a reply: a field and its value, or a member and its score.
+type Pair = (Vec<u8>, Vec<u8>);
 
 impl RedisStore {
     /// One page of the slots of a record.
@@ -124,12 +124,12 @@ impl RedisStore {
         let count = count.div_ceil(FIELDS_PER_ENTRY);
         let entries = self.stream_entries(name, at, count).await?;
         let last = entries.last().filter(|_| entries.len() >= count);
-        let next = last.map(|(entry, _)| entry.clone());
+        let next = last.map(|entry| entry.id.clone());
         let mut slots = Vec::with_capacity(entries.len());
-        for (entry, fields) in entries {
-            for (index, (field, value)) in fields.into_iter().enumerate() {
+        for entry in entries {
+            for (index, (field, value)) in entry.fields.into_iter().enumerate() {
                 let at = StreamField {
-                    entry: entry.clone(),
+                    entry: entry.id.clone(),
                     index,
                     field,
                 };
@@ -145,7 +145,7 @@ impl RedisStore {
         name: &RecordName,
         after: &str,
         count: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Vec<StreamEntry>, StoreError> {
         let from = match after {
             "" => "-".to_owned(),
             after => format!("({after}"),
@@ -198,10 +198,10 @@ impl RedisStore {
         let id = at.entry.as_bytes();
         let range = command("XRANGE", &[name.as_bytes(), id, id]);
         let mut entries = stream_entries(self.link.send(&range).await?)?;
-        let Some((_, fields)) = entries.pop() else {
+        let Some(entry) = entries.pop() else {
             return Ok(None);
         };
-        let found = fields.into_iter().nth(at.index);
+        let found = entry.fields.into_iter().nth(at.index);
         let found = found.filter(|(field, _)| *field == at.field);
         Ok(found.map(|(_, value)| value))
     }
@@ -215,11 +215,14 @@ pub(super) fn not_written() -> StoreError {
 }
 
 /// The entries of a stream in a reply.
-pub(super) fn stream_entries(value: Value) -> Result<Vec<Entry>, StoreError> {
-    let entry = |entry| -> Result<Entry, StoreError> {
+pub(super) fn stream_entries(value: Value) -> Result<Vec<StreamEntry>, StoreError> {
+    let entry = |entry| -> Result<StreamEntry, StoreError> {
         let [id, fields] =
             <[Value; 2]>::try_from(reply::array(entry)?).map_err(|_| unexpected())?;
-        Ok((reply::text(id)?, pairs(reply::array(fields)?)?))
+        Ok(StreamEntry {
+            id: reply::text(id)?,
+            fields: pairs(reply::array(fields)?)?,
+        })
     };
     reply::array(value)?.into_iter().map(entry).collect()
 }
@@ -236,7 +239,7 @@ fn member(member: Vec<u8>) -> (Slot, Vec<u8>) {
 }
 
 /// The items of a reply, two by two.
-fn pairs(items: Vec<Value>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn pairs(items: Vec<Value>) -> Result<Vec<Pair>, StoreError> {
     let mut pairs = Vec::with_capacity(items.len() / 2);
     let mut items = items.into_iter();
     while let Some(first) = items.next() {

@@ -51,9 +51,14 @@ impl Subject for Subjected<'_> {
                 assert_eq!(client.cmd(&add).error(), None);
             }
             Collection::Stream(entries) => {
-                for (id, fields) in entries {
-                    let mut add = vec![b"XADD".to_vec(), name.clone(), id.into_bytes()];
-                    add.extend(fields.into_iter().flat_map(|(field, value)| [field, value]));
+                for entry in entries {
+                    let mut add = vec![b"XADD".to_vec(), name.clone(), entry.id.into_bytes()];
+                    add.extend(
+                        entry
+                            .fields
+                            .into_iter()
+                            .flat_map(|(field, value)| [field, value]),
+                    );
                     assert_eq!(client.cmd(&add).error(), None);
                 }
             }
