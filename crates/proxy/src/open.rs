@@ -11,13 +11,15 @@ use waxseal_policy::{Layout, ReplyShape};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
-use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 
+mod computed;
 mod fields;
+mod members;
 mod part;
 mod values;
 
+pub(crate) use computed::ComputedReply;
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
@@ -115,11 +117,15 @@ impl ReplyOpener<'_> {
         pass_attributes(items, out)?;
         let mut start = items.clone();
         let first = items.next()?.ok_or(OpenFailure::Unexpected)?;
+        if let Shape::Computed(computed) = shape {
+            return self.computed(items, first, computed, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
+            Shape::Computed(_) => Ok(()),
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
             Shape::ScriptsExist(identifiable) => match first.kind {
                 Kind::Array(count) if count == identifiable.len() => {
@@ -161,8 +167,9 @@ impl ReplyOpener<'_> {
                 let locations = fields.map(|field| Some(of.record.with_field(field)));
                 self.each(items, first, locations, out)
             }
-            ReplyShape::AnyName(names) => self.popped(items, first, names, out),
+            ReplyShape::AnyName(names, kind) => self.popped(items, first, (names, *kind), out),
             ReplyShape::Part(part) => self.part(first, part, out),
+            ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
         }
     }
 
@@ -190,6 +197,8 @@ impl ReplyOpener<'_> {
             }
             Layout::OnlyValues => self.only_values(items, first, location, out),
             Layout::Length => self.length(first, location, out),
+            Layout::Scored => self.scored(items, first, location.borrowed(), out),
+            Layout::FirstOfEach => self.first_of_each(items, first, location.borrowed(), out),
         }
     }
 
@@ -278,40 +287,6 @@ impl ReplyOpener<'_> {
         Ok(())
     }
 
-    /// Null, `[name, value]` or `[name, [values]]`.
-    fn popped(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        names: &RequestNames,
-        out: &mut Vec<u8>,
-    ) -> Result<(), OpenFailure> {
-        out.extend_from_slice(head.raw);
-        match head.kind {
-            Kind::Null => return Ok(()),
-            Kind::Array(2) => {}
-            _ => return Err(OpenFailure::Unexpected),
-        }
-        let name = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        expect(name.kind, Kind::Bulk)?;
-        if !names.contains(name.text) {
-            // Under a name that is not protected a server could make up a value.
-            return Err(OpenFailure::Unexpected);
-        }
-        out.extend_from_slice(name.raw);
-        let Some(pattern) = self.values.protection().names().find(name.text) else {
-            out.extend_from_slice(items.skip()?);
-            return Ok(());
-        };
-        let location = location::record(pattern, name.text, ValueKind::ListElement);
-        let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        match item.kind {
-            Kind::Array(count) => self.elements(items, item, count, location, out),
-            // One value: the error replaces the whole reply.
-            _ => self.value(item, location, out),
-        }
-    }
-
     fn open<'s>(
         &mut self,
         stored: &'s [u8],
@@ -347,6 +322,12 @@ fn expect(found: Kind, expected: Kind) -> Result<(), OpenFailure> {
     }
 }
 
+/// True if the next element is an array of two.
+fn begins_with_pair(items: &Items<'_>) -> Result<bool, OpenFailure> {
+    let next = items.clone().next()?;
+    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
+}
+
 /// Appends attributes unchanged, up to what they belong to.
 fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenFailure> {
     loop {
@@ -365,5 +346,17 @@ fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenF
 
 /// True for commands that remove several values from the store at once.
 fn removes_values(command: &str) -> bool {
-    matches!(command, "lpop" | "rpop" | "lmpop" | "blmpop" | "hgetdel")
+    matches!(
+        command,
+        "lpop"
+            | "rpop"
+            | "lmpop"
+            | "blmpop"
+            | "hgetdel"
+            | "spop"
+            | "zpopmin"
+            | "zpopmax"
+            | "zmpop"
+            | "bzmpop"
+    )
 }

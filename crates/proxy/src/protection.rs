@@ -7,6 +7,7 @@ use waxseal_core::{NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
+use crate::computations::Computations;
 use crate::decoys::{Alarm, Decoys};
 use crate::keys::RejectedKeys;
 use crate::meters::Meters;
@@ -30,6 +31,7 @@ pub struct Protection {
     decoys: Option<Decoys>,
     misplaced: MisplacedValues,
     scripts: ScriptCache,
+    computations: Arc<Computations>,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
     refusals: Arc<Refusals>,
@@ -72,6 +74,7 @@ impl Protection {
             decoys: None,
             misplaced,
             scripts: ScriptCache::default(),
+            computations: Arc::default(),
             meters: None,
             server_limits: ServerLimits::default(),
             refusals: Arc::default(),
@@ -254,6 +257,11 @@ impl Protection {
     /// The scripts whose texts have passed.
     pub(crate) fn scripts(&self) -> &ScriptCache {
         &self.scripts
+    }
+
+    /// The records on which commands compute.
+    pub(crate) fn computations(&self) -> &Arc<Computations> {
+        &self.computations
     }
 
     /// The meters, if anything is counted.
