@@ -93,7 +93,12 @@ const ROWS: &[Row] = &[
     Row {
         short: "stores",
         // Only the patterns that it scans by.
-        ours: &["waxseal-files", "waxseal-kinds", "waxseal-lua", "waxseal-policy"],
+        ours: &[
+            "waxseal-files",
+            "waxseal-kinds",
+            "waxseal-lua",
+            "waxseal-policy",
+        ],
         never: &["aws-lc-rs", "aes-gcm", "aes-siv", "base64-simd"],
     },
     Row {

@@ -310,7 +310,7 @@ fn a_result_that_is_too_large_is_refused_before_it_is_computed() {
         ..Limits::default()
     };
     let mut pair = Pair::with(Mode::On, limits);
-    for line in ["SETRANGE wa:1 999999999 x", "SETBIT wa:1 4000000000 1"] {
+    for line in ["SETRANGE wa:1 99999999 x", "SETBIT wa:1 400000000 1"] {
         pair.send(&[line]);
         pair.answer("$-1");
         let got = pair.got();
