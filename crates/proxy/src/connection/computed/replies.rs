@@ -151,6 +151,7 @@ impl ConnectionState {
                     Cow::Borrowed(_) => None,
                     Cow::Owned(value) => Some(value),
                 },
+                is_guess: false,
             }),
         })
     }
