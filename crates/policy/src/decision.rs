@@ -94,6 +94,8 @@ pub enum RequestChange {
         /// The text that replaces each of them.
         word: &'static str,
     },
+    /// These arguments, in order, are left out.
+    Omit(SmallVec<[usize; 2]>),
     /// Another request is sent instead: this command, then these arguments of the original.
     Replace {
         /// The command.

@@ -13,9 +13,14 @@ use crate::refusal::Reason;
 use crate::table::{Treatment, find};
 
 mod connection;
+mod geo;
+mod groups;
 mod hashes;
 mod lists;
 mod scripts;
+mod sets;
+mod sorted_sets;
+mod streams;
 mod strings;
 
 pub(crate) use connection::without_redirect;
@@ -90,6 +95,74 @@ pub enum Form {
     Pop,
     /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the name is in the reply.
     PopAny,
+    /// `LREM name count value`, with elements that are sealed deterministically.
+    LRem,
+    /// `LPOS name value [options]`, as `LREM`.
+    LPos,
+    /// `LINSERT name BEFORE | AFTER pivot value`, as `LREM`.
+    LInsert,
+    /// `LMOVE source destination …`, `RPOPLPUSH`, `BLMOVE`, `BRPOPLPUSH`.
+    MoveElement,
+    /// `RENAME name name`, `RENAMENX`, `COPY`.
+    MoveRecord,
+    /// `SADD name member…`, and all others in which only members follow the name.
+    Members,
+    /// `SMOVE source destination member`.
+    SMove,
+    /// `SMEMBERS name`.
+    AllMembers,
+    /// `SPOP name [count]`, `SRANDMEMBER`.
+    SomeMembers,
+    /// `SSCAN name cursor [MATCH glob] [COUNT count]`.
+    SScan,
+    /// `SUNION name…`, `SINTER`, `SDIFF`.
+    Algebra,
+    /// `SUNIONSTORE destination name…`, `SINTERCARD` and others that compare members and return none.
+    WithinGroup,
+    /// `ZADD name [options] score member…`.
+    ZAdd,
+    /// `ZINCRBY name increment member`.
+    ZIncrBy,
+    /// `ZRANK name member [WITHSCORE]`, `ZREVRANK`.
+    ZRank,
+    /// `ZRANGE name start stop [options]`, `ZREVRANGE`, `ZRANGEBYSCORE`, `ZREVRANGEBYSCORE`.
+    ZRange,
+    /// `ZRANGESTORE destination source start stop [options]`.
+    ZRangeStore,
+    /// `ZPOPMIN name [count]`, `ZPOPMAX`.
+    ZPop,
+    /// `BZPOPMIN name… timeout`, `BZPOPMAX`, `ZMPOP`, `BZMPOP`: the name is in the reply.
+    ZPopAny,
+    /// `ZRANDMEMBER name [count [WITHSCORES]]`.
+    ZRandMember,
+    /// `ZSCAN name cursor [MATCH glob] [COUNT count] [NOSCORES]`.
+    ZScan,
+    /// `ZUNION count name… [options]`, `ZINTER`, `ZDIFF`.
+    ZAlgebra,
+    /// `GEOADD name [options] longitude latitude member…`.
+    GeoAdd,
+    /// `GEODIST name member member [unit]`.
+    GeoDist,
+    /// `GEOSEARCH name options…`.
+    GeoSearch,
+    /// `GEOSEARCHSTORE destination source options…`.
+    GeoSearchStore,
+    /// `GEORADIUS name longitude latitude radius unit [options]`, `GEORADIUS_RO`.
+    GeoRadius,
+    /// `GEORADIUSBYMEMBER name member radius unit [options]`, `GEORADIUSBYMEMBER_RO`.
+    GeoRadiusByMember,
+    /// `XADD name [options] id field value…`.
+    XAdd,
+    /// `XRANGE name start end [COUNT count]`, `XREVRANGE`.
+    XRange,
+    /// `XREAD [options] STREAMS name… id…`, `XREADGROUP`.
+    XRead,
+    /// `XCLAIM name group consumer time id… [options]`.
+    XClaim,
+    /// `XAUTOCLAIM name group consumer time start [options]`.
+    XAutoClaim,
+    /// `XINFO STREAM name [FULL [COUNT count]]`.
+    XInfoStream,
     /// `COMMAND GETKEYS request…`.
     GetKeys,
     /// `ACL DRYRUN user request…`.
@@ -138,10 +211,61 @@ impl Form {
             Self::HSet | Self::HSetNx | Self::HSetEx => "values sealed, field by field",
             Self::Push => "values sealed, one by one",
             Self::LRange | Self::Pop => "values opened",
+            Self::LRem | Self::LPos | Self::LInsert => {
+                "values sealed, where the pattern has `members = \"deterministic\"`; else refused: the server \
+                 compares values"
+            }
+            Self::MoveElement => {
+                "value opened; forwarded only within one record, or within one group that values are bound to"
+            }
+            Self::MoveRecord => {
+                "forwarded within one group that values are bound to; else refused: a sealed value does not open \
+                 under another name"
+            }
+            Self::Members
+            | Self::ZAdd
+            | Self::ZIncrBy
+            | Self::ZRank
+            | Self::GeoAdd
+            | Self::GeoDist => {
+                "members sealed deterministically; scores and positions are in clear"
+            }
+            Self::AllMembers | Self::SomeMembers | Self::ZPop | Self::ZRandMember => {
+                "members opened"
+            }
+            Self::SScan | Self::ZScan => {
+                "members opened; `MATCH` is not sent, and applied to the opened members of each page"
+            }
+            Self::Algebra | Self::ZAlgebra => {
+                "members opened; only within one record, or one group that values are bound to"
+            }
+            Self::SMove => "member sealed; only within one group that values are bound to",
+            Self::WithinGroup => {
+                "forwarded within one record, or one group that values are bound to; else refused"
+            }
+            Self::ZRange => {
+                "members opened. `BYLEX` is refused: sealed members have another order. Members of equal score \
+                 are in the order of their sealed bytes"
+            }
+            Self::ZRangeStore => {
+                "forwarded within one group that values are bound to; `BYLEX` is refused"
+            }
+            Self::ZPopAny => "members opened, if the name in the reply is protected",
+            Self::GeoSearch | Self::GeoRadiusByMember | Self::GeoRadius => {
+                "members sealed and opened; positions and distances are in clear. `STORE` only within one group \
+                 that values are bound to"
+            }
+            Self::GeoSearchStore => "member sealed; only within one group that values are bound to",
             Self::GetKeys | Self::DryRun => {
                 "forwarded, unless the request inside holds values or would be refused"
             }
             Self::PopAny => "values opened, if the name in the reply is protected",
+            Self::XAdd => {
+                "values sealed, field by field. `IDMPAUTO` is refused: it compares the values of entries"
+            }
+            Self::XRange | Self::XClaim | Self::XAutoClaim => "values of entries opened",
+            Self::XRead => "values of entries opened, stream by stream",
+            Self::XInfoStream => "values of the entries that it shows opened",
             Self::Eval => {
                 "known scripts of locks are run on the opened value; others are refused, or forwarded \
                  with `scripts = \"forward\"`"
@@ -201,6 +325,40 @@ impl Form {
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
             Self::PopAny => Ok(lists::pop_any()),
+            Self::LRem => lists::compare(request, 3, 4),
+            Self::LPos => lists::position(request),
+            Self::LInsert => lists::insert(request),
+            Self::MoveElement => groups::move_element(request),
+            Self::MoveRecord => groups::move_record(request),
+            Self::WithinGroup => groups::within(request),
+            Self::Members => Ok(sets::members(request)),
+            Self::SMove => sets::s_move(request),
+            Self::AllMembers => Ok(sets::all(request)),
+            Self::SomeMembers => Ok(sets::some(request)),
+            Self::SScan => sets::scan(request, false),
+            Self::ZScan => sets::scan(request, true),
+            Self::Algebra => sets::algebra(request),
+            Self::ZAdd => Ok(sorted_sets::add(request)),
+            Self::ZIncrBy => Ok(sorted_sets::increment(request)),
+            Self::ZRank => Ok(sorted_sets::rank(request)),
+            Self::ZRange => sorted_sets::range(request),
+            Self::ZRangeStore => sorted_sets::range_store(request),
+            Self::ZPop => Ok(sorted_sets::pop(request)),
+            Self::ZPopAny => Ok(sorted_sets::pop_any()),
+            Self::ZRandMember => sorted_sets::random(request),
+            Self::ZAlgebra => sorted_sets::algebra(request),
+            Self::GeoAdd => Ok(geo::add(request)),
+            Self::GeoDist => Ok(geo::distance(request)),
+            Self::GeoSearch => geo::search(request),
+            Self::GeoSearchStore => geo::search_store(request),
+            Self::GeoRadius => geo::radius(request, false),
+            Self::GeoRadiusByMember => geo::radius(request, true),
+            Self::XAdd => streams::add(request),
+            Self::XRange => streams::range(request),
+            Self::XRead => streams::read(request),
+            Self::XClaim => Ok(streams::claim(request)),
+            Self::XAutoClaim => Ok(streams::auto_claim(request)),
+            Self::XInfoStream => Ok(streams::info(request)),
             Self::GetKeys => embedded_request(request, 2),
             Self::DryRun => embedded_request(request, 3),
             Self::Eval => scripts::eval(request),
@@ -235,9 +393,19 @@ impl Request<'_> {
         self.record(name, Kind::ListElement)
     }
 
+    /// Any member of the set with the name at this argument, if it is protected.
+    fn member(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, Kind::Member)
+    }
+
     /// The hash with the name at this argument, if it is protected. Its fields are in the reply.
     fn hash(self, name: usize) -> Option<Location<usize>> {
         self.record(name, Kind::HashField)
+    }
+
+    /// The stream with the name at this argument, if it is protected. Its fields are in the request or the reply.
+    fn stream(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, Kind::StreamField)
     }
 
     /// The record with the name at this argument, if it is protected, and the kind of its values.

@@ -40,6 +40,7 @@ mod decision;
 pub mod document;
 mod form;
 mod location;
+mod member_glob;
 mod names;
 mod pattern;
 mod protected;
@@ -55,9 +56,10 @@ pub use decision::{
     UnknownDigest, ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use location::{Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use member_glob::matches_glob;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
-pub use protected::{PatternId, ProtectedNames};
+pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
 pub use suggestion::except_glob;

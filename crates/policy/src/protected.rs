@@ -43,6 +43,19 @@ pub struct ProtectedNames {
     own_writable: bool,
     /// For each pattern, whether unknown scripts may name its records.
     forwards_scripts: Vec<bool>,
+    /// For each pattern, how its values are sealed, as far as the server depends on it.
+    scopes: Vec<Scope>,
+}
+
+/// What the values of a pattern have in common with those of other records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The group that values are bound to in place of their record, as a number that only this group has.
+    pub group: Option<u32>,
+    /// Values are under the key of the user whom the record's name names.
+    pub per_user: bool,
+    /// Elements of lists are sealed deterministically: equal ones have equal bytes.
+    pub deterministic_elements: bool,
 }
 
 /// A pattern with what rules it out for most names: their first bytes, and bytes that they lack.
@@ -95,7 +108,41 @@ impl ProtectedNames {
             patterns,
             own_writable: false,
             forwards_scripts: Vec::new(),
+            scopes: Vec::new(),
         }
+    }
+
+    /// The same patterns, each with the scope that this returns for its index.
+    #[must_use]
+    pub fn with_scopes(mut self, scope: impl Fn(usize) -> Scope) -> Self {
+        self.scopes = (0..self.patterns.len()).map(scope).collect();
+        self
+    }
+
+    fn scope(&self, id: PatternId) -> Scope {
+        self.scopes.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// True if elements of lists of this pattern are sealed deterministically. Under excepted names they are plain.
+    #[must_use]
+    pub fn has_deterministic_elements(&self, id: PatternId) -> bool {
+        id.is_excepted() || self.scope(id).deterministic_elements
+    }
+
+    /// True if a value of one of these records opens in the other one: both belong to one group that values are bound
+    /// to, and are under the same key.
+    #[must_use]
+    pub fn share_values(&self, one: &[u8], other: &[u8]) -> bool {
+        let of = |name| {
+            let id = self.find_sealed(name)?;
+            let scope = self.scope(id);
+            let user = match scope.per_user {
+                true => self.pattern(id).user(name),
+                false => None,
+            };
+            Some((scope.group?, user))
+        };
+        matches!((of(one), of(other)), (Some(one), Some(other)) if one == other)
     }
 
     /// The same patterns, with unknown scripts and functions forwarded for records of the patterns for whose index

@@ -3,7 +3,8 @@
 //!
 //! A value that does not open makes the whole reply an error, so that no client can take it for a missing value. Two
 //! kinds of replies are exceptions, in which the error replaces only the one value: those of a transaction, where each
-//! reply is separate, and of a command that removes several values from the store, where the others would be lost.
+//! reply is separate, and of a command that does not deliver the others again: it removes several values from the store,
+//! or delivers entries of a stream.
 
 use std::borrow::Cow;
 
@@ -11,12 +12,13 @@ use waxseal_policy::{Layout, ReplyShape};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
-use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 
 mod computed;
 mod fields;
+mod members;
 mod part;
+mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
@@ -167,8 +169,10 @@ impl ReplyOpener<'_> {
                 let locations = fields.map(|field| Some(of.record.with_field(field)));
                 self.each(items, first, locations, out)
             }
-            ReplyShape::AnyName(names) => self.popped(items, first, names, out),
+            ReplyShape::AnyName(names, kind) => self.popped(items, first, (names, *kind), out),
+            ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
+            ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
         }
     }
 
@@ -196,6 +200,11 @@ impl ReplyOpener<'_> {
             }
             Layout::OnlyValues => self.only_values(items, first, location, out),
             Layout::Length => self.length(first, location, out),
+            Layout::Scored => self.scored(items, first, location.borrowed(), out),
+            Layout::FirstOfEach => self.first_of_each(items, first, location.borrowed(), out),
+            Layout::Entries => self.entries(items, first, location.borrowed(), out),
+            Layout::ClaimedEntries => self.claimed_entries(items, first, location.borrowed(), out),
+            Layout::StreamInfo => self.stream_info(items, first, location.borrowed(), out),
         }
     }
 
@@ -236,8 +245,8 @@ impl ReplyOpener<'_> {
         Ok(())
     }
 
-    /// Like [`value`](Self::value), but if the command removes values from the store an error replaces only this one:
-    /// the others have left the store and would be lost.
+    /// Like [`value`](Self::value), but if the command delivers values once, an error replaces only this one: the others
+    /// would be lost.
     fn one_of_several(
         &mut self,
         item: Item<'_>,
@@ -246,7 +255,7 @@ impl ReplyOpener<'_> {
     ) -> Result<(), OpenFailure> {
         let before = out.len();
         match self.value(item, location, out) {
-            Err(OpenFailure::Broken(answer)) if removes_values(self.command) => {
+            Err(OpenFailure::Broken(answer)) if delivers_once(self.command) => {
                 out.truncate(before);
                 out.extend_from_slice(&answer);
                 Ok(())
@@ -284,40 +293,6 @@ impl ReplyOpener<'_> {
         Ok(())
     }
 
-    /// Null, `[name, value]` or `[name, [values]]`.
-    fn popped(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        names: &RequestNames,
-        out: &mut Vec<u8>,
-    ) -> Result<(), OpenFailure> {
-        out.extend_from_slice(head.raw);
-        match head.kind {
-            Kind::Null => return Ok(()),
-            Kind::Array(2) => {}
-            _ => return Err(OpenFailure::Unexpected),
-        }
-        let name = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        expect(name.kind, Kind::Bulk)?;
-        if !names.contains(name.text) {
-            // Under a name that is not protected a server could make up a value.
-            return Err(OpenFailure::Unexpected);
-        }
-        out.extend_from_slice(name.raw);
-        let Some(pattern) = self.values.protection().names().find(name.text) else {
-            out.extend_from_slice(items.skip()?);
-            return Ok(());
-        };
-        let location = location::record(pattern, name.text, ValueKind::ListElement);
-        let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        match item.kind {
-            Kind::Array(count) => self.elements(items, item, count, location, out),
-            // One value: the error replaces the whole reply.
-            _ => self.value(item, location, out),
-        }
-    }
-
     fn open<'s>(
         &mut self,
         stored: &'s [u8],
@@ -353,6 +328,12 @@ fn expect(found: Kind, expected: Kind) -> Result<(), OpenFailure> {
     }
 }
 
+/// True if the next element is an array of two.
+fn begins_with_pair(items: &Items<'_>) -> Result<bool, OpenFailure> {
+    let next = items.clone().next()?;
+    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
+}
+
 /// Appends attributes unchanged, up to what they belong to.
 fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenFailure> {
     loop {
@@ -369,7 +350,24 @@ fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenF
     }
 }
 
-/// True for commands that remove several values from the store at once.
-fn removes_values(command: &str) -> bool {
-    matches!(command, "lpop" | "rpop" | "lmpop" | "blmpop" | "hgetdel")
+/// True for commands that do not deliver the same values again: they remove several from the store, or deliver entries of
+/// streams that are pending from then on, or behind the position of the reader.
+fn delivers_once(command: &str) -> bool {
+    matches!(
+        command,
+        "lpop"
+            | "rpop"
+            | "lmpop"
+            | "blmpop"
+            | "hgetdel"
+            | "spop"
+            | "zpopmin"
+            | "zpopmax"
+            | "zmpop"
+            | "bzmpop"
+            | "xread"
+            | "xreadgroup"
+            | "xclaim"
+            | "xautoclaim"
+    )
 }

@@ -2,7 +2,7 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, KnownScript, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
@@ -146,6 +146,7 @@ pub(crate) type OwnedShape = policy::ReplyShape<
     Box<RequestNames>,
     Box<RecordFields<OwnedLocation, Strings>>,
     Box<ValuePart<OwnedLocation>>,
+    Box<MemberScan<OwnedLocation, Box<[u8]>>>,
 >;
 
 /// The shape of a reply.
@@ -224,6 +225,14 @@ impl Shape {
                     end: part.end,
                 })
             },
+            |scan| {
+                let glob = scan.glob.and_then(|glob| arguments.get(glob));
+                Box::new(MemberScan {
+                    location: owned(&scan.location),
+                    scored: scan.scored,
+                    glob: glob.map(|glob| Box::from(*glob)),
+                })
+            },
         ))
     }
 
@@ -233,13 +242,19 @@ impl Shape {
         match self {
             Self::Values(ReplyShape::Verbatim) => 0,
             Self::Values(ReplyShape::Record(location, _)) => location::retained_bytes(location),
-            Self::Values(ReplyShape::EachName(names) | ReplyShape::AnyName(names)) => {
-                names.retained_bytes()
-            }
+            Self::Values(
+                ReplyShape::EachName(names)
+                | ReplyShape::AnyName(names, _)
+                | ReplyShape::Streams(names),
+            ) => names.retained_bytes(),
             Self::Values(ReplyShape::EachField(of)) => {
                 location::retained_bytes(&of.record).saturating_add(of.fields.retained_bytes())
             }
             Self::Values(ReplyShape::Part(part)) => location::retained_bytes(&part.location),
+            Self::Values(ReplyShape::Members(scan)) => {
+                let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
+                location::retained_bytes(&scan.location).saturating_add(glob)
+            }
             Self::Computed(computed) => computed.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
         }

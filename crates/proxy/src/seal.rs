@@ -99,6 +99,16 @@ impl Request<'_> {
                     );
                 }
             }
+            RequestChange::Omit(omitted) => {
+                let sent = self.arguments.len().saturating_sub(omitted.len());
+                write_request_head(out, sent);
+                let mut omitted = omitted.iter().peekable();
+                for (index, argument) in self.arguments.iter().enumerate() {
+                    if omitted.next_if(|at| **at == index).is_none() {
+                        write_bulk(out, argument);
+                    }
+                }
+            }
             RequestChange::Replace { command, arguments } => {
                 let arguments = self.arguments.get(arguments.clone()).unwrap_or_default();
                 write_request_head(out, arguments.len().saturating_add(1));

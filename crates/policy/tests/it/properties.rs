@@ -121,6 +121,7 @@ fn values_in_clear(
         Action::Transform(transform) => match transform.request {
             RequestChange::Seal(slots) => slots,
             RequestChange::None | RequestChange::Reword { .. } => Default::default(),
+            RequestChange::Omit(_) => return Ok(Vec::new()),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));
                 return Ok(sent.collect());
@@ -273,7 +274,8 @@ proptest! {
                         prop_assert!(slot.location.field.is_none_or(|field| field < slot.argument));
                     }
                 }
-                RequestChange::Reword { arguments, .. } => {
+                RequestChange::Omit(arguments)
+                | RequestChange::Reword { arguments, .. } => {
                     prop_assert!(arguments.iter().all(|at| *at > 0 && *at < request.len()));
                 }
                 RequestChange::Replace { arguments, .. } => {

@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 use waxseal_core::UserKey;
 use waxseal_keys::CacheLookup;
 use waxseal_policy::{
-    Action, Decision, Layout, Location, PatternId, RecordFields, ReplyShape, RequestChange,
-    Transform, ValuePart, ValueSlot, decide,
+    Action, Decision, Layout, Location, MemberScan, PatternId, RecordFields, ReplyShape,
+    RequestChange, Transform, ValuePart, ValueSlot, decide,
 };
 use waxseal_resp::{Arguments, Scan};
 
@@ -312,7 +312,8 @@ impl<'a> Search<'_, 'a> {
             | ReplyShape::EachField(RecordFields {
                 record: location, ..
             })
-            | ReplyShape::Part(ValuePart { location, .. }) => {
+            | ReplyShape::Part(ValuePart { location, .. })
+            | ReplyShape::Members(MemberScan { location, .. }) => {
                 self.opening_record(location.pattern, location.name);
             }
             ReplyShape::EachName(()) => {
@@ -322,7 +323,7 @@ impl<'a> Search<'_, 'a> {
                     }
                 }
             }
-            ReplyShape::AnyName(()) => {
+            ReplyShape::AnyName((), _) | ReplyShape::Streams(()) => {
                 for name in names_of(self.arguments) {
                     if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)
