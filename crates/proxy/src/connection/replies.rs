@@ -263,9 +263,6 @@ impl ConnectionState {
             aborts,
             is_muted,
         };
-        if self.prelude.is_refused() && matches!(pending, Pending::Queued { .. }) {
-            self.end_prelude();
-        }
         match pending {
             Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),
             Pending::PreludeScript { in_transaction } => {
