@@ -6,9 +6,11 @@
 use waxseal_resp::{write_bulk, write_request_head};
 
 mod computed;
+mod moves;
 mod records;
 
 pub use computed::{REPLACE_FIELD, REPLACE_STRING};
+pub use moves::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{PROBE, create, delete, swap, swap_element, swap_field, swap_many, transfer};
 
 /// Appends the request that runs a script by its text. The case of the command's word tells the proxy's own requests from

@@ -27,6 +27,10 @@ pub(crate) enum Pending {
     ComputeRead,
     /// The answer to a result that was sent. Not passed on.
     ComputeWrite,
+    /// The values that a command moves. Not passed on.
+    MoveRead,
+    /// The answer to values that were sent to be moved. Not passed on.
+    MoveWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// `+QUEUED`, or the reply itself if the server did not open the transaction.
