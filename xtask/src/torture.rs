@@ -1,5 +1,5 @@
 //! `cargo xtask torture`: compares the proxy with a server without one, with random requests, for
-//! as long as the caller wants; with `--chaos`, clients under load while everything around two
+//! as long as the caller wants; with `--model`, with valid ones and long histories; with `--chaos`, clients under load while everything around two
 //! proxies fails. The requests, the faults and the checks are those of the command line's tests.
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::install;
 use crate::run::{cargo, run};
 
 const DEFAULT_SECONDS: u64 = 600;
-/// Combinations of connections and formats, each a separate test.
+/// Combinations of connections and formats, each a separate test; the model has as many.
 const COMBINATIONS: u64 = 4;
 
 pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
@@ -17,6 +17,9 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     install::everything()?;
     if options.chaos {
         return chaos(&options);
+    }
+    if options.model {
+        return model(&options);
     }
     let mut command = tests("torture::random");
     let seconds = options.seconds.div_ceil(COMBINATIONS);
@@ -27,6 +30,18 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     }
     if let Some(entry) = options.entry {
         command.env("WAXSEAL_TORTURE_ENTRY", entry);
+    }
+    run(command)?;
+    Ok(())
+}
+
+fn model(options: &Options) -> Result<(), Failure> {
+    let mut command = tests("model::valid");
+    let seconds = options.seconds.div_ceil(COMBINATIONS);
+    command.env("WAXSEAL_MODEL_SECONDS", seconds.to_string());
+    command.env("WAXSEAL_MODEL_SEED", options.seed.to_string());
+    if let Some(round) = options.round {
+        command.env("WAXSEAL_MODEL_EPISODE", round.to_string());
     }
     run(command)?;
     Ok(())
@@ -66,6 +81,8 @@ struct Options {
     /// Only this round, or only this entry of the directed list.
     round: Option<u64>,
     entry: Option<String>,
+    /// Sends valid requests in long histories; a round is an episode of those.
+    model: bool,
     /// Injects faults instead of requests, and only this one.
     chaos: bool,
     fault: Option<String>,
@@ -78,13 +95,19 @@ impl Options {
             seed: random_seed(),
             round: None,
             entry: None,
+            model: false,
             chaos: false,
             fault: None,
         };
         let mut remaining = arguments.iter();
         while let Some(flag) = remaining.next() {
-            if flag == "--chaos" {
-                options.chaos = true;
+            let switch = match flag.as_str() {
+                "--chaos" => Some(&mut options.chaos),
+                "--model" => Some(&mut options.model),
+                _ => None,
+            };
+            if let Some(switch) = switch {
+                *switch = true;
                 continue;
             }
             let value = remaining.next();
@@ -131,6 +154,8 @@ mod tests {
         assert_eq!(parsed("--seed 7 --round 3").unwrap().round, Some(3));
         let chaos = parsed("--chaos --seed 7").unwrap();
         assert_eq!((chaos.chaos, chaos.seed), (true, 7));
+        let model = parsed("--model --round 7").unwrap();
+        assert_eq!((model.model, model.round), (true, Some(7)));
         let usual = parsed("").unwrap();
         assert_eq!((usual.chaos, usual.seconds), (false, DEFAULT_SECONDS));
     }

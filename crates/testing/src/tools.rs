@@ -21,13 +21,15 @@ pub enum Flavor {
     System,
     /// Redis 6.2, the oldest server that Waxseal supports.
     Redis62,
-    /// Valkey 9.
+    /// Redis 8.0, whose fields of hashes have lifetimes of their own.
+    Redis80,
+    /// Valkey 9.1.
     Valkey,
 }
 
 impl Flavor {
     /// All flavors, for tests that must hold on every server.
-    pub const ALL: [Self; 3] = [Self::System, Self::Redis62, Self::Valkey];
+    pub const ALL: [Self; 4] = [Self::System, Self::Redis62, Self::Redis80, Self::Valkey];
 
     /// The server program of this flavor.
     ///
@@ -39,6 +41,7 @@ impl Flavor {
         let installed = match self {
             Self::System => return on_path("redis-server"),
             Self::Redis62 => tools_directory().join("redis-6.2").join("redis-server"),
+            Self::Redis80 => tools_directory().join("redis-8.0").join("redis-server"),
             Self::Valkey => tools_directory().join("valkey").join("valkey-server"),
         };
         assert!(

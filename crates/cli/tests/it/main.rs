@@ -27,6 +27,7 @@ mod log;
 mod manual;
 mod metrics;
 mod migrate;
+mod model;
 mod plaintext;
 mod planted;
 mod program;

@@ -6,19 +6,16 @@
 //! The tests run a bounded number of rounds from a fixed seed. `cargo xtask torture` runs the same for
 //! longer, from any seed.
 
-pub(crate) mod chance;
 mod comparison;
 mod conversation;
 mod directed;
 mod exceptions;
 mod findings;
 mod grammar;
-mod link;
 mod mutation;
 mod neighbors;
 mod options;
 mod plan;
-mod reply;
 mod request;
 mod round;
 mod stage;
@@ -27,12 +24,12 @@ mod stored;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use chance::Chance;
 use directed::DIRECTED;
 use findings::Finding;
 use plan::Plan;
 use round::Figures;
 use stage::Stage;
+use waxseal_testing::Chance;
 
 use crate::program::wait_until;
 

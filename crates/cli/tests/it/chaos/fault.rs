@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::stage::Stage;
-use crate::torture::chance::Chance;
+use waxseal_testing::Chance;
 
 /// `--max-stall` as it is by default.
 const MAX_STALL: Duration = Duration::from_secs(5);

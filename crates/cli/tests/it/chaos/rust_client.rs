@@ -9,7 +9,7 @@ use redis::{Commands as _, Connection, ErrorKind, RedisError, RedisResult};
 
 use super::clients::Account;
 use crate::proxy::PROTECTED_MARKER;
-use crate::torture::chance::Chance;
+use waxseal_testing::Chance;
 
 const WORKERS: u64 = 5;
 /// Until a client gives up a request, and between its requests.

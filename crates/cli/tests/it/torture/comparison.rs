@@ -2,8 +2,8 @@
 //! the replies to other requests.
 
 use super::exceptions::{Comparison, comparison, may_say_otherwise, shows_stored_bytes};
-use super::reply::Reply;
 use super::request::Request;
+use waxseal_testing::ReplyTree as Reply;
 
 /// The commands that were queued in a transaction.
 #[derive(Default)]

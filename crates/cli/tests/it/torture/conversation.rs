@@ -10,11 +10,11 @@ use waxseal_policy::{Action, ProtectedNames, RecordPattern, decide};
 use super::comparison::{Queued, is_same};
 use super::exceptions::{is_answered_twice, may_be_refused, shows_stored_bytes};
 use super::findings::{Check, Finding};
-use super::link::{Link, REPLY_TIMEOUT, Silence, encode};
 use super::neighbors::Neighbors;
-use super::reply::Reply;
 use super::request::{Request, Word};
 use super::stage::Stage;
+use waxseal_testing::ReplyTree as Reply;
+use waxseal_testing::link::{Link, REPLY_TIMEOUT, Silence, encode};
 
 /// The request that the direct server gets in place of one that the proxy refused: an error, which
 /// aborts a transaction as a refusal does.

@@ -1,8 +1,8 @@
 //! The requests that are not sent and the replies that are not compared, each with its reason. Everything else must be answered
 //! through the proxy as a server answers it directly.
 
-use super::reply::Reply;
 use super::request::{ALIAS, Request};
+use waxseal_testing::ReplyTree as Reply;
 
 const STOPS: &str = "it would stop or reconfigure the server";
 const ALL_CLIENTS: &str = "it would disturb the other clients of the harness";

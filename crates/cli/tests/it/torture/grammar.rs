@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use waxseal_policy::table::{Names, Row, rows};
 
-use super::chance::Chance;
 use super::request::{Request, SINK, Word};
 use crate::proxy::PROTECTED_MARKER;
+use waxseal_testing::Chance;
 
 /// Lines that the tests of sameness use as well; see there for their syntax. In addition `{sink}` is a
 /// port to move records to, and `{large}` a word of more than a megabyte.

@@ -1,9 +1,9 @@
 //! Changes to plausible requests that a server and the proxy could read in different ways.
 
-use super::chance::Chance;
 use super::grammar::{LARGE, value};
 use super::options;
 use super::request::{ALIAS, Request, Word};
+use waxseal_testing::Chance;
 
 /// Behind a zero byte. The last one makes a word longer than the table's names.
 const SUFFIXES: [&[u8]; 5] = [

@@ -6,10 +6,11 @@ use waxseal_testing::Client;
 
 use super::findings::{Check, Finding};
 use super::grammar::names;
-use super::link::{Link, REPLY_TIMEOUT, Silence, encode};
-use super::reply::{Reply, contains};
 use super::stage::Stage;
 use crate::proxy::{OPEN_MARKER, PROTECTED_MARKER};
+use waxseal_testing::ReplyTree as Reply;
+use waxseal_testing::link::{Link, REPLY_TIMEOUT, Silence, encode};
+use waxseal_testing::reply_tree::contains;
 
 /// Successors of each protocol version at a time: they take this many spare connections.
 const SUCCESSORS: usize = 3;

@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use super::chance::Chance;
 use super::directed::DIRECTED;
 use super::exceptions::{FOREVER, skipped};
 use super::grammar;
 use super::mutation::mutate;
 use super::request::Request;
+use waxseal_testing::Chance;
 
 /// Clients whose replies are compared.
 pub(super) const CLIENTS: usize = 2;

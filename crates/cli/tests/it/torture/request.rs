@@ -5,8 +5,8 @@ use std::fmt;
 
 use waxseal_policy::table::{self, Names, Row};
 
-use super::link::encode;
 use super::stage::Side;
+use waxseal_testing::link::encode;
 
 /// One argument.
 pub(super) type Word = Vec<u8>;

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use waxseal_testing::{Client, Reply};
 
 use super::findings::{Check, Finding};
-use super::reply::{contains, is_sealed};
 use super::stage::Stage;
 use crate::proxy::PROTECTED_MARKER;
+use waxseal_testing::reply_tree::{contains, is_sealed};
 
 /// Names that clients which are not compared write.
 const NOT_COMPARED: &[&[u8]] = &[b"waxseal:canary", b"open:successor"];

@@ -10,7 +10,7 @@ use waxseal_testing::{Client, Reply};
 
 use crate::program::{Program, wait_until};
 use crate::proxy::PROTECTED_MARKER;
-use crate::torture::chance::Chance;
+use waxseal_testing::Chance;
 
 /// Clients, and records of each type for each of them.
 const CLIENTS: u64 = 4;

@@ -32,14 +32,14 @@ const LISTS: &str = "+lindex +lset +lrange";
 fn rights(flavor: Flavor) -> String {
     match flavor {
         Flavor::Redis62 => RIGHTS.replace("+pexpiretime", INSTEAD_ON_62),
-        Flavor::System | Flavor::Valkey => RIGHTS.to_owned(),
+        Flavor::System | Flavor::Redis80 | Flavor::Valkey => RIGHTS.to_owned(),
     }
 }
 
 /// The rights for records of all types.
 pub(super) fn all_rights(flavor: Flavor) -> String {
     let fields = match flavor {
-        Flavor::Valkey => EXPIRING_FIELDS,
+        Flavor::Redis80 | Flavor::Valkey => EXPIRING_FIELDS,
         Flavor::System | Flavor::Redis62 => "",
     };
     format!("{} {HASHES} {LISTS} {fields}", rights(flavor))

@@ -65,6 +65,12 @@ async fn passes_on_redis_6_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn passes_on_redis_8_0() {
+    let server = server(Flavor::Redis80);
+    passes(&server, &server.url(), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn passes_on_valkey() {
     let server = server(Flavor::Valkey);
     passes(&server, &server.url(), 0).await;

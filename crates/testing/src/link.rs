@@ -1,32 +1,42 @@
-//! One connection of the harness: bytes out, replies in, with an upper bound on every wait.
+//! One connection, of which a harness sees every byte: bytes out, replies in, with an upper bound on every wait.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::reply::Reply;
+use crate::reply_tree::ReplyTree;
 
 /// No reply takes this long unless its connection is blocked.
-pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reason why no reply was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
+pub enum Silence {
+    /// The other side closed the connection.
     Closed,
+    /// It was silent for too long.
     TimedOut,
+    /// It sent something that is not RESP.
     Malformed,
 }
 
 /// A connection.
-pub(super) struct Link {
+#[derive(Debug)]
+pub struct Link {
     stream: TcpStream,
     received: Vec<u8>,
     start: usize,
 }
 
 impl Link {
+    /// Connects to a port of this machine.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is refused.
+    #[must_use]
     #[track_caller]
-    pub(super) fn connect(port: u16) -> Self {
+    pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the port accepts connections");
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(REPLY_TIMEOUT)).unwrap();
@@ -38,18 +48,26 @@ impl Link {
     }
 
     /// Writes bytes. That the other side has closed is noticed when the replies are read.
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
     /// Sends a request and returns its reply.
-    pub(super) fn ask<A: AsRef<[u8]>>(&mut self, words: &[A]) -> Result<Reply, Silence> {
+    ///
+    /// # Errors
+    ///
+    /// If none comes.
+    pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A]) -> Result<ReplyTree, Silence> {
         self.send(&encode(words));
         self.reply(REPLY_TIMEOUT)
     }
 
     /// The next reply.
-    pub(super) fn reply(&mut self, limit: Duration) -> Result<Reply, Silence> {
+    ///
+    /// # Errors
+    ///
+    /// If none comes within this time.
+    pub fn reply(&mut self, limit: Duration) -> Result<ReplyTree, Silence> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(reply) = self.buffered()? {
@@ -65,9 +83,10 @@ impl Link {
     }
 
     /// A reply that has been received in full.
-    fn buffered(&mut self) -> Result<Option<Reply>, Silence> {
+    fn buffered(&mut self) -> Result<Option<ReplyTree>, Silence> {
         let remaining = &self.received[self.start..];
-        let Some((reply, length)) = Reply::parse(remaining).map_err(|_| Silence::Malformed)? else {
+        let Some((reply, length)) = ReplyTree::parse(remaining).map_err(|_| Silence::Malformed)?
+        else {
             return Ok(None);
         };
         self.start += length;
@@ -96,7 +115,8 @@ impl Link {
 }
 
 /// A request as an array.
-pub(super) fn encode<A: AsRef<[u8]>>(words: &[A]) -> Vec<u8> {
+#[must_use]
+pub fn encode<A: AsRef<[u8]>>(words: &[A]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         let word = word.as_ref();

@@ -6,34 +6,41 @@ use std::fmt;
 /// Bytes of a reply that are shown in a report.
 const MAX_SHOWN: usize = 400;
 
-/// The first bytes of an envelope of the sealed format.
-const MAGIC: &[u8] = &[0xf5, 0x57, 2];
+/// The first bytes of envelopes of the sealed format, version 2 and 3.
+const MAGICS: [&[u8]; 2] = [&[0xf5, 0x57, 2], &[0xf5, 0x57, 3]];
 /// The first bytes of an envelope in its text form.
 const ARMOR: &[u8] = b"ws2:";
 
 /// One reply, or one element of one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Reply {
+pub struct ReplyTree {
     /// The first byte: `+`, `-`, `:`, `$`, `*`, `%` and so on.
-    pub(super) kind: u8,
+    pub kind: u8,
     /// The rest of the line, or the content of a bulk string. For a null it is `-1`.
-    pub(super) text: Vec<u8>,
-    pub(super) items: Vec<Reply>,
+    pub text: Vec<u8>,
+    /// The elements of an aggregate; a map's are its keys and values in turn.
+    pub items: Vec<ReplyTree>,
 }
 
 /// The bytes are not RESP.
 #[derive(Debug)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
-impl Reply {
+impl ReplyTree {
     /// Parses the reply at the start of these bytes and returns its length with it. `None` when more
     /// bytes are needed.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not RESP.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let mut at = 0;
         Ok(parse(bytes, &mut at)?.map(|reply| (reply, at)))
     }
 
-    pub(super) fn simple(text: &str) -> Self {
+    /// A simple string.
+    #[must_use]
+    pub fn simple(text: &str) -> Self {
         Self {
             kind: b'+',
             text: text.into(),
@@ -41,7 +48,9 @@ impl Reply {
         }
     }
 
-    pub(super) fn bulk(text: &[u8]) -> Self {
+    /// A bulk string.
+    #[must_use]
+    pub fn bulk(text: &[u8]) -> Self {
         Self {
             kind: b'$',
             text: text.into(),
@@ -49,46 +58,57 @@ impl Reply {
         }
     }
 
-    pub(super) fn is_error(&self) -> bool {
+    /// True if it is an error.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
         matches!(self.kind, b'-' | b'!')
     }
 
     /// True if it is an error whose text begins so.
-    pub(super) fn is_error_of(&self, start: &str) -> bool {
+    #[must_use]
+    pub fn is_error_of(&self, start: &str) -> bool {
         self.is_error() && self.text.starts_with(start.as_bytes())
     }
 
-    pub(super) fn is_push(&self) -> bool {
+    /// True if it is a message that answers no request.
+    #[must_use]
+    pub fn is_push(&self) -> bool {
         self.kind == b'>'
     }
 
     /// An error that the proxy answers with instead of sending the request.
-    pub(super) fn is_refusal(&self) -> bool {
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
         // The proxy asks for the text of a script that the server may have, at once, also inside a transaction.
         let words: [&[u8]; 2] = [b"SEALREFUSED", b"NOSCRIPT"];
         self.is_error() && words.iter().any(|word| self.text.starts_with(word))
     }
 
     /// True if it is `+QUEUED`.
-    pub(super) fn is_queued(&self) -> bool {
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
         self.kind == b'+' && self.text == b"QUEUED"
     }
 
     /// True if it is an aggregate whose first element is this text.
-    pub(super) fn begins_with(&self, word: &str) -> bool {
+    #[must_use]
+    pub fn begins_with(&self, word: &str) -> bool {
         let first = self.items.first();
         first.is_some_and(|first| first.text.eq_ignore_ascii_case(word.as_bytes()))
     }
 
     /// True if an envelope, or part of one that holds its first bytes, is in it.
-    pub(super) fn holds_envelope(&self) -> bool {
-        let here = contains(&self.text, MAGIC) || self.text.starts_with(ARMOR);
+    #[must_use]
+    pub fn holds_envelope(&self) -> bool {
+        let here =
+            MAGICS.iter().any(|magic| contains(&self.text, magic)) || self.text.starts_with(ARMOR);
         here || self.items.iter().any(Self::holds_envelope)
     }
 }
 
 /// True if `wanted` occurs in `bytes`.
-pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+#[must_use]
+pub fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     let Some(first) = wanted.first() else {
         return true;
     };
@@ -104,11 +124,12 @@ pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// True if a stored value is an envelope of the sealed format.
-pub(super) fn is_sealed(value: &[u8]) -> bool {
-    value.starts_with(MAGIC) || value.starts_with(ARMOR)
+#[must_use]
+pub fn is_sealed(value: &[u8]) -> bool {
+    MAGICS.iter().any(|magic| value.starts_with(magic)) || value.starts_with(ARMOR)
 }
 
-fn parse(bytes: &[u8], at: &mut usize) -> Result<Option<Reply>, Malformed> {
+fn parse(bytes: &[u8], at: &mut usize) -> Result<Option<ReplyTree>, Malformed> {
     let Some(remaining) = bytes.get(*at..).filter(|remaining| !remaining.is_empty()) else {
         return Ok(None);
     };
@@ -118,7 +139,7 @@ fn parse(bytes: &[u8], at: &mut usize) -> Result<Option<Reply>, Malformed> {
     let kind = remaining[0];
     let line = &remaining[1..end];
     *at += end + 2;
-    let mut reply = Reply {
+    let mut reply = ReplyTree {
         kind,
         text: line.to_vec(),
         items: Vec::new(),
@@ -171,7 +192,7 @@ fn length(line: &[u8]) -> Result<Option<usize>, Malformed> {
     }
 }
 
-impl fmt::Debug for Reply {
+impl fmt::Debug for ReplyTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = String::new();
         show(self, &mut shown);
@@ -183,7 +204,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-fn show(reply: &Reply, out: &mut String) {
+fn show(reply: &ReplyTree, out: &mut String) {
     if out.len() > MAX_SHOWN {
         return;
     }
@@ -207,10 +228,10 @@ fn a_reply_is_parsed_only_when_it_is_whole() {
     let bytes = b"%1\r\n$1\r\na\r\n*2\r\n:7\r\n$-1\r\n+next\r\n";
     let whole = bytes.len() - "+next\r\n".len();
     for end in 0..whole {
-        assert!(Reply::parse(&bytes[..end]).unwrap().is_none(), "{end}");
+        assert!(ReplyTree::parse(&bytes[..end]).unwrap().is_none(), "{end}");
     }
-    let (reply, length) = Reply::parse(bytes).unwrap().unwrap();
+    let (reply, length) = ReplyTree::parse(bytes).unwrap().unwrap();
     assert_eq!(length, whole);
     assert_eq!(format!("{reply:?}"), "%[$a, *[:7, $-1]]");
-    assert!(Reply::parse(b"?\r\n").is_err());
+    assert!(ReplyTree::parse(b"?\r\n").is_err());
 }

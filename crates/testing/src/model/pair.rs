@@ -1,0 +1,80 @@
+//! The two sides of a model, and the connections of its clients: one that goes through a proxy, and
+//! one that does not.
+
+use super::Model;
+use super::generator::CLIENTS;
+use crate::{Link, ReplyTree, Silence};
+
+/// Every second client speaks the third version of the protocol.
+const RESP3: [&str; 2] = ["HELLO", "3"];
+
+/// One client, on both sides.
+pub(super) struct ClientPair {
+    pub(super) through: Link,
+    pub(super) direct: Link,
+}
+
+/// All connections.
+pub(super) struct Pair {
+    pub(super) clients: Vec<ClientPair>,
+    /// Straight to the server behind the proxy.
+    pub(super) behind: Link,
+    /// A client that is used to look.
+    pub(super) observer: ClientPair,
+    ports: (u16, u16),
+}
+
+impl Pair {
+    /// Connects to empty servers: what was there is deleted.
+    pub(super) fn connect(model: &Model) -> Self {
+        let ports = (model.through, model.direct);
+        let mut behind = Link::connect(model.behind);
+        let mut observer = connect(ports, 0);
+        for link in [&mut behind, &mut observer.direct] {
+            let reply = link.ask(&["FLUSHALL"]).expect("a server answers");
+            assert!(!reply.is_error(), "{reply:?}");
+        }
+        Self {
+            clients: (0..CLIENTS).map(|client| connect(ports, client)).collect(),
+            behind,
+            observer,
+            ports,
+        }
+    }
+
+    /// Replaces a client.
+    pub(super) fn reconnect(&mut self, client: usize) {
+        self.clients[client] = connect(self.ports, client);
+    }
+
+    /// Clients that wait, on each side.
+    pub(super) fn blocked(&mut self) -> Result<(usize, usize), Silence> {
+        Ok((
+            blocked(&mut self.behind)?,
+            blocked(&mut self.observer.direct)?,
+        ))
+    }
+}
+
+fn connect((through, direct): (u16, u16), client: usize) -> ClientPair {
+    let mut pair = ClientPair {
+        through: Link::connect(through),
+        direct: Link::connect(direct),
+    };
+    if client % 2 == 1 {
+        for link in [&mut pair.through, &mut pair.direct] {
+            let reply = link.ask(&RESP3).expect("a server answers");
+            assert!(!reply.is_error(), "{reply:?}");
+        }
+    }
+    pair
+}
+
+fn blocked(link: &mut Link) -> Result<usize, Silence> {
+    let info: ReplyTree = link.ask(&["INFO", "clients"])?;
+    let info = String::from_utf8_lossy(&info.text);
+    let field = info
+        .lines()
+        .find_map(|line| line.strip_prefix("blocked_clients:"));
+    Ok(field.and_then(|it| it.trim().parse().ok()).unwrap_or(0))
+}

@@ -1,0 +1,105 @@
+//! Records of any type, moves between them, pages, what is there in clear before, and waiting.
+
+use super::super::comparison::Comparison;
+use super::{Feature, Reach, Row};
+
+pub(super) const ANY: &[Row] = &[
+    Row::new("DEL <{k}>"),
+    Row::new("UNLINK {k}"),
+    Row::new("EXISTS <{k}>"),
+    Row::new("TYPE {k}"),
+    Row::new("TOUCH <{k}>"),
+    Row::new("EXPIRE {k} {ttl} [NX|XX|GT|LT]").often(),
+    Row::new("PEXPIRE {k} {pttl}"),
+    Row::new("EXPIREAT {k} {at}"),
+    Row::new("PEXPIREAT {k} 1").seldom(),
+    Row::new("TTL {k}").lifetime(),
+    Row::new("PTTL {k}").lifetime().often(),
+    Row::new("EXPIRETIME {k}").lifetime(),
+    Row::new("PERSIST {k}"),
+];
+
+pub(super) const GROUP_MOVES: &[Row] = &[
+    Row::new("(RENAME|RENAMENX) {k} {k}").within(Reach::Group),
+    Row::new("COPY {k} {k} [REPLACE]").within(Reach::Group),
+    Row::new("LMOVE {l} {l} (LEFT|RIGHT) (LEFT|RIGHT)")
+        .within(Reach::Group)
+        .needs(&[Feature::Lists]),
+    Row::new("RPOPLPUSH {l} {l}")
+        .within(Reach::Group)
+        .needs(&[Feature::Lists]),
+];
+
+pub(super) const RECORD_MOVES: &[Row] = &[
+    Row::new("(RENAME|RENAMENX) {s} {s}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Strings]),
+    Row::new("(RENAME|RENAMENX) {h} {h}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Hashes]),
+    Row::new("COPY ({s} {s}|{h} {h}) [REPLACE]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Strings, Feature::Hashes]),
+    Row::new("LMOVE {l} {l} (LEFT|RIGHT) (LEFT|RIGHT)")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists]),
+    Row::new("RPOPLPUSH {l} {l}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists]),
+];
+
+pub(super) const SCANS: &[Row] = &[
+    Row::new("HSCAN {h} {cursor} [MATCH {glob}] [COUNT {p}]")
+        .compared(Comparison::Pages(2))
+        .needs(&[Feature::Hashes]),
+    Row::new("SSCAN {t} {cursor} [MATCH {glob}] [COUNT {p}]")
+        .compared(Comparison::Pages(1))
+        .needs(&[Feature::Sets]),
+    Row::new("ZSCAN {z} {cursor} [MATCH {glob}] [COUNT {p}]")
+        .compared(Comparison::Pages(2))
+        .needs(&[Feature::SortedSets]),
+    Row::new("SCAN {cursor} MATCH {prefix}* [COUNT 10] [TYPE (string|hash|list|set|zset|stream)]")
+        .compared(Comparison::Pages(1)),
+    Row::new("KEYS {prefix}*").unordered(),
+];
+
+/// What is written behind the proxy.
+pub(super) const PLAIN: &[Row] = &[
+    Row::new("SET {s} ({v}|{int})").needs(&[Feature::Strings]),
+    Row::new("HSET {h} <{f} {v}> {f} {int}").needs(&[Feature::Hashes]),
+    Row::new("RPUSH {l} <{e}>").needs(&[Feature::Lists]),
+    Row::new("SADD {t} <{m}>").needs(&[Feature::Sets]),
+    Row::new("ZADD {z} <{sm}>").needs(&[Feature::SortedSets]),
+    Row::new("GEOADD {g} <{pm}>").needs(&[Feature::Geo]),
+    Row::new("XADD {x} {next} <{f} {v}>").needs(&[Feature::Streams]),
+];
+
+/// Requests that wait where their records are empty, and what ends it.
+pub(super) const WAITS: &[(Row, Row)] = &[
+    (
+        Row::new("(BLPOP|BRPOP) {l} {l} 2").needs(&[Feature::Lists]),
+        Row::new("RPUSH {woken} <{e}>"),
+    ),
+    (
+        Row::new("BLMPOP 2 2 {l} {l} LEFT COUNT 2").needs(&[Feature::Lists]),
+        Row::new("LPUSH {woken} <{e}>"),
+    ),
+    (
+        Row::new("BLMOVE {l} {l} LEFT RIGHT 2")
+            .within(Reach::Group)
+            .needs(&[Feature::Lists, Feature::GroupMoves]),
+        Row::new("RPUSH {woken} {e}"),
+    ),
+    (
+        Row::new("(BZPOPMIN|BZPOPMAX) {z} {z} 2").needs(&[Feature::SortedSets]),
+        Row::new("ZADD {woken} <{sm}>"),
+    ),
+    (
+        Row::new("BZMPOP 2 2 {z} {z} MIN COUNT 2").needs(&[Feature::SortedSets]),
+        Row::new("ZADD {woken} <{sm}>"),
+    ),
+    (
+        Row::new("XREAD BLOCK 2000 STREAMS {x} $").needs(&[Feature::Streams]),
+        Row::new("XADD {woken} {next} <{f} {v}>"),
+    ),
+];
