@@ -5,6 +5,7 @@
 mod blocking;
 mod certificates;
 mod clients;
+mod computed;
 mod connections;
 mod conversations;
 mod corpus;
@@ -19,8 +20,10 @@ mod kinds;
 mod life;
 mod lines;
 mod locks;
+mod malformed;
 mod many_arguments;
 mod many_names;
+mod members;
 mod moves;
 mod nesting;
 mod overlaps;
