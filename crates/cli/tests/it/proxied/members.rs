@@ -279,7 +279,6 @@ fn what_the_server_would_compare_or_sort_is_refused() {
             "ZRANGE wa:z - + BYLEX",
             "ZLEXCOUNT wa:z - +",
             "GEOSEARCHSTORE wa:g open:g FROMLONLAT 1 2 BYRADIUS 3 km",
-            "RENAME wa:s wa:t",
         ] {
             let words: Vec<&str> = line.split(' ').collect();
             assert!(wire.ask(&words).starts_with("-SEALREFUSED "), "{line}");
