@@ -1,6 +1,6 @@
 //! Sets, sorted sets and streams of the library, on a real server.
 
-use waxseal_core::{Binding, Form, Keyring, OpenError, Sealer};
+use waxseal_core::{Binding, Keyring, OpenError, Sealer};
 use waxseal_sessions::StateError;
 use waxseal_stores::{MemoryStore, StoreError};
 use waxseal_testing::{RedisServer, Reply};

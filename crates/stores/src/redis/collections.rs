@@ -59,8 +59,8 @@ impl Collections for RedisStore {
         self.check_fits(member.len()).await?;
         // Rust writes as many digits as tell a number from all others.
         let score = score.to_string();
-        let added = self.count_of("ZADD", name, &[score.as_bytes(), member]);
-        Ok(added.await? > 0)
+        let pair = [score.as_bytes(), member];
+        Ok(self.count_of("ZADD", name, &pair).await? > 0)
     }
 
     async fn remove_scored(&self, name: &RecordName, members: &[&[u8]]) -> Result<u64, StoreError> {
@@ -131,8 +131,7 @@ impl Collections for RedisStore {
     }
 
     async fn delete_entry(&self, name: &RecordName, id: &str) -> Result<bool, StoreError> {
-        let deleted = self.count_of("XDEL", name, &[id.as_bytes()]);
-        Ok(deleted.await? > 0)
+        Ok(self.count_of("XDEL", name, &[id.as_bytes()]).await? > 0)
     }
 }
 

@@ -90,7 +90,7 @@ impl RedisStore {
         let lifetime = self.fetch_expiries(std::slice::from_ref(name)).await?;
         let mut after = String::new();
         loop {
-            let range = page_after(stream.name, &after);
+            let range = page_after(stream.name, &after, &info.last_id);
             let page = self.send_in(session, vec![range]).await?.pop();
             let mut entries = stream_entries(page.ok_or_else(unexpected)?)?;
             let Some(last) = entries.last() else {
@@ -223,12 +223,13 @@ impl StreamInfo {
     }
 }
 
-fn page_after(name: &[u8], after: &str) -> Cmd {
+/// The request for the next entries, up to the one that was the last when the record was first read.
+fn page_after(name: &[u8], after: &str, last: &str) -> Cmd {
     let from = match after {
         "" => "-".to_owned(),
         after => format!("({after}"),
     };
-    let mut range = command("XRANGE", &[name, from.as_bytes(), b"+"]);
+    let mut range = command("XRANGE", &[name, from.as_bytes(), last.as_bytes()]);
     range.arg("COUNT").arg(PAGE);
     range
 }
