@@ -73,6 +73,18 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
+/// The script that gives members the form in which they are written did not run.
+pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
+    let is_about_rights = |words: &[u8]| cause.windows(words.len()).any(|it| it == words);
+    if cause.starts_with(b"-NOPERM") || is_about_rights(b"can't run this command") {
+        let command = display_name(command);
+        return error(&format!(
+            "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
+        ));
+    }
+    cause.to_vec()
+}
+
 /// A known script found another value each time than had been read just before.
 pub(crate) fn script_changed(command: &str) -> Vec<u8> {
     let command = display_name(command);
@@ -92,6 +104,12 @@ pub(crate) fn script_may_not_read(command: &str) -> Vec<u8> {
 /// An error as the server words it.
 pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
     error(&cause.to_string())
+}
+
+/// True for an error about a missing right, of a request or of a command in a script.
+pub(crate) fn is_about_rights(error: &[u8]) -> bool {
+    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
+    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
 }
 
 /// The user may not send what a computed command needs.
@@ -127,6 +145,38 @@ pub(crate) fn computed_unknown(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
         "ERR waxseal cannot tell whether {command} was carried out: the connection to the store ended before its answer: read the value"
+    ))
+}
+
+/// A move reads the values first, and in a transaction nothing is read before EXEC.
+pub(crate) fn move_in_transaction(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: values that move to another record are read and sealed again, which is not done inside a transaction: send it outside MULTI and EXEC, or give both records one group with bind = \"group\""
+    ))
+}
+
+/// What was to be moved was changed each time between reading and moving it.
+pub(crate) fn move_changed(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: the record was changed each time between reading and moving it, nothing was moved: try again"
+    ))
+}
+
+/// The record is of a type whose values cannot be sealed again.
+pub(crate) fn move_of_other_type(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: values of strings, hashes, lists, sets and sorted sets are sealed again for the other name, and the record is of another type: give both records one group with bind = \"group\""
+    ))
+}
+
+/// The user may not send what a move needs.
+pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL, HGET, HLEN and HSET, LINDEX, LLEN, LRANGE and LSET, SMEMBERS, SCARD, SISMEMBER, SADD and SREM, or ZRANGE, ZCARD, ZSCORE, ZADD and ZREM, and TYPE and EXISTS"
     ))
 }
 

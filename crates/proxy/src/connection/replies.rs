@@ -231,7 +231,7 @@ impl ConnectionState {
     ) -> Result<bool, UnexpectedReply> {
         match &current.answers {
             // Most replies change nothing.
-            Some(Pending::Reply { .. }) => Ok(true),
+            Some(Pending::Reply { .. }) if !self.prelude.is_refused() => Ok(true),
             _ => self.end_with_effect(current, whole, client),
         }
     }
@@ -263,12 +263,25 @@ impl ConnectionState {
             aborts,
             is_muted,
         };
+        if self.prelude.is_refused() && matches!(pending, Pending::Queued { .. }) {
+            self.end_prelude();
+        }
         match pending {
-            Pending::Reply { .. } => {}
+            Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),
+            Pending::PreludeScript { in_transaction } => {
+                self.prelude_script_reply(in_transaction, &reply);
+                return Ok(false);
+            }
+            Pending::PreludeQueued => {
+                self.prelude_queued_reply(whole, disposition == Disposition::TooLarge);
+                return Ok(false);
+            }
             Pending::ClientList { .. }
             | Pending::ScriptRead(_)
             | Pending::ComputeRead
-            | Pending::ComputeWrite => self.end_await(),
+            | Pending::ComputeWrite
+            | Pending::MoveRead
+            | Pending::MoveWrite => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

@@ -24,7 +24,9 @@ use std::time::Duration;
 use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
+use super::moves::MoveRun;
 use super::pairing::CurrentReply;
+use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
@@ -53,8 +55,12 @@ pub(super) struct ConnectionState {
     pub(super) pushes: Pushes,
     /// The known script that is running. Its request stays among the client's bytes until it has its reply.
     pub(super) script: Option<Box<ScriptRun>>,
+    /// What the replies to a prelude have said.
+    pub(super) prelude: PreludeReplies,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
+    /// The move that is under way. Its request stays among the client's bytes until it has its reply.
+    pub(super) moving: Option<Box<MoveRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -78,7 +84,9 @@ impl ConnectionState {
             transaction: TransactionTracker::default(),
             pushes: Pushes::default(),
             script: None,
+            prelude: PreludeReplies::default(),
             computed: None,
+            moving: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -115,7 +123,8 @@ impl ConnectionState {
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
         let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
-        let running = script.saturating_add(computed);
+        let moving = self.moving.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = script.saturating_add(computed).saturating_add(moving);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

@@ -151,6 +151,7 @@ impl ConnectionState {
                     Cow::Borrowed(_) => None,
                     Cow::Owned(value) => Some(value),
                 },
+                is_guess: false,
             }),
         })
     }
@@ -159,7 +160,7 @@ impl ConnectionState {
     fn computed_error(&self, command: &'static str, error: &[u8]) -> Vec<u8> {
         let run = self.computed.as_ref();
         let is_field = run.is_some_and(|run| run.location.field.is_some());
-        if error.starts_with(b"-NOPERM") {
+        if answers::is_about_rights(error) {
             return answers::computed_not_permitted(command, is_field);
         }
         let job = run.and_then(|run| run.job());
@@ -173,7 +174,7 @@ impl ConnectionState {
 }
 
 /// The first item of a reply, without attributes.
-fn first_item<'r>(items: &mut Items<'r>) -> Result<Item<'r>, ReplyError> {
+pub(in crate::connection) fn first_item<'r>(items: &mut Items<'r>) -> Result<Item<'r>, ReplyError> {
     let mut item = items.next()?.ok_or(ReplyError::Type)?;
     while let Kind::Attribute(pairs) = item.kind {
         for _ in 0..pairs.saturating_mul(2) {
