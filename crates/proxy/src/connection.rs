@@ -35,6 +35,7 @@ mod effects;
 mod errors;
 mod handshake;
 mod keys;
+mod messages;
 mod monitor;
 mod pairing;
 mod queue;

@@ -10,6 +10,7 @@ mod certificates;
 mod clients;
 mod connection;
 mod decoys;
+mod dropped;
 mod keys;
 mod limits;
 mod location;

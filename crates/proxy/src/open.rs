@@ -16,10 +16,12 @@ use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 
 mod fields;
+mod messages;
 mod part;
 mod streams;
 mod values;
 
+pub(crate) use messages::{Message, channel};
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
