@@ -183,7 +183,8 @@ fn treatment(row: &Row) -> String {
             "forwarded without `redirect`, which would lead the client past the proxy".to_owned()
         }
         (Treatment::SealMessage, _) => {
-            "forwarded: names no record; the message is sealed if its channel is protected".to_owned()
+            "forwarded: names no record; the message is sealed if its channel is protected"
+                .to_owned()
         }
         (Treatment::Pass, Names::None) => "forwarded: names no record".to_owned(),
         (Treatment::Pass, _) => "forwarded".to_owned(),

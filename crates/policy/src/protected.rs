@@ -322,8 +322,11 @@ mod tests {
         let parse = |text| RecordPattern::parse(text).unwrap();
         let names = ProtectedNames::new(vec![parse("*")]);
         assert!(!names.has_channels() && names.find_channel(b"news:1").is_none());
-        let names = ProtectedNames::new(vec![parse("wa:*"), parse("app:*")])
-            .channels(vec![parse("news:*"), parse("news:local:*"), parse("*")]);
+        let names = ProtectedNames::new(vec![parse("wa:*"), parse("app:*")]).channels(vec![
+            parse("news:*"),
+            parse("news:local:*"),
+            parse("*"),
+        ]);
         let found = |channel: &[u8]| {
             let id = names.find_channel(channel)?;
             Some((id.index(), names.pattern(id).as_str()))

@@ -82,7 +82,10 @@ async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure>
 #[must_use]
 pub fn meters(resources: &Resources) -> Arc<Meters> {
     let configuration = &resources.configuration;
-    let all = configuration.protected.iter().chain(&configuration.channels);
+    let all = configuration
+        .protected
+        .iter()
+        .chain(&configuration.channels);
     Arc::new(Meters::new(all.map(|it| it.name.as_str())))
 }
 

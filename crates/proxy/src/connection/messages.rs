@@ -36,7 +36,8 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Option<Box<KeyRequest>> {
         let names = self.protection.names();
-        let found = channel(whole).and_then(|channel| Some((names.find_channel(channel)?, channel)));
+        let found =
+            channel(whole).and_then(|channel| Some((names.find_channel(channel)?, channel)));
         let (pattern, channel) = match (disposition, found) {
             (Disposition::Hold, Some(found)) => found,
             (Disposition::Hold, None) => {

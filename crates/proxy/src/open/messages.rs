@@ -66,7 +66,10 @@ mod tests {
             let message = Message::of(whole.as_bytes()).unwrap();
             assert_eq!(message.channel, channel.as_bytes());
             assert_eq!(message.payload.text, b"hi");
-            assert_eq!([message.head, message.payload.raw].concat(), whole.as_bytes());
+            assert_eq!(
+                [message.head, message.payload.raw].concat(),
+                whole.as_bytes()
+            );
             assert_eq!(super::channel(message.head), Some(channel.as_bytes()));
         }
     }

@@ -11,6 +11,7 @@ mod keys;
 mod lanes;
 mod lengths;
 mod limits;
+mod messages;
 mod order;
 mod pair;
 mod panics;

@@ -95,7 +95,10 @@ mod tests {
         let named = channels("group = \"news\"\nname = \"News\"").unwrap();
         let group = named[0].group.as_ref().unwrap();
         assert_eq!((group.id(), group.seals()), (&b"news"[..], true));
-        assert_eq!((named[0].name.as_str(), named[0].pattern.as_str()), ("News", "news:*"));
+        assert_eq!(
+            (named[0].name.as_str(), named[0].pattern.as_str()),
+            ("News", "news:*")
+        );
         let twice = "group = \"news\"\n[[protect]]\nchannels = \"news:*\"\ngroup = \"other\"";
         assert_eq!(channels(twice).unwrap().len(), 1);
         let of_records = ConfigurationFile::parse("[[protect]]\nrecords = \"wa:*\"").unwrap();
@@ -127,7 +130,9 @@ mod tests {
             assert_eq!(failure.text(), text);
         }
         let users = "[[protect]]\nchannels = \"news:{user}\"\ngroup = \"news\"";
-        let failure = read(&ConfigurationFile::parse(users).unwrap()).err().unwrap();
+        let failure = read(&ConfigurationFile::parse(users).unwrap())
+            .err()
+            .unwrap();
         assert!(failure.text().contains("not under keys of single users"));
     }
 }

@@ -181,8 +181,7 @@ impl ConfigurationFile {
             let protect = protect.as_table().ok_or("protect is written [[protect]]")?;
             check(protect, &PROTECT, &TOP)?;
         }
-        let is_nameless =
-            |it: &Value| it.get("records").is_none() && it.get("channels").is_none();
+        let is_nameless = |it: &Value| it.get("records").is_none() && it.get("channels").is_none();
         if let Some(index) = protected.iter().position(is_nameless) {
             let number = index + 1;
             return Err(format!(

@@ -86,7 +86,10 @@ pub(crate) fn select(
         .iter()
         .enumerate()
         .filter_map(|(index, protect)| {
-            let records = protect.records.as_deref().filter(|_| protect.channels.is_none())?;
+            let records = protect
+                .records
+                .as_deref()
+                .filter(|_| protect.channels.is_none())?;
             Some(from_file(records, protect, (file, index), has_ring))
         })
         .collect::<Result<_, _>>()?;
