@@ -50,6 +50,8 @@ fuzz_target!(|input: &[u8]| {
             assert!(!refusal.to_string().is_empty());
         }
         Action::ScriptDigest(UnknownDigest::Forward | UnknownDigest::Excepted) => {}
+        // A field that is missing is an error of arity, found where it is computed.
+        Action::Compute(call) => assert!(call.location.name < arguments.len()),
     }
 });
 

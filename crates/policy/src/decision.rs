@@ -31,6 +31,8 @@ pub enum Action {
     Refuse(Refusal),
     /// The value of the record is read first, and the script then compares the stored envelope.
     Script(ScriptCall),
+    /// The value is read and opened, the command computed on it, and the result sealed and written back.
+    Compute(ComputeCall),
     /// The action depends on the text of the script, which the policy does not know by this digest
     /// ([`decide_script`](crate::decide_script)).
     ScriptDigest(UnknownDigest),
@@ -47,6 +49,15 @@ pub struct ScriptCall {
     pub compared: usize,
     /// The argument that it stores as the record's value. It can be the one that it compares.
     pub stored: Option<ValueSlot>,
+}
+
+/// A command that computes on a value of a protected record, or compares one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComputeCall {
+    /// The value. Of several names, this is a protected one.
+    pub location: Location<usize>,
+    /// True if the command never writes.
+    pub reads: bool,
 }
 
 /// The action on a script with an unknown digest, unless its text is that of a known script.
@@ -83,6 +94,8 @@ pub enum RequestChange {
         /// The text that replaces each of them.
         word: &'static str,
     },
+    /// These arguments, in order, are left out.
+    Omit(SmallVec<[usize; 2]>),
     /// Another request is sent instead: this command, then these arguments of the original.
     Replace {
         /// The command.

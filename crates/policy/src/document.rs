@@ -57,17 +57,16 @@ or change the state of the connection, or may block it. A command without a row 
 
 ";
 
-const REASONS: [Reason; 20] = [
+const REASONS: [Reason; 19] = [
     Reason::ComputesOnValue,
     Reason::ComparesValue,
     Reason::MovesValue,
+    Reason::MixesRecords,
+    Reason::SortsMembers,
     Reason::RunsCode,
     Reason::ScriptNamesSeveral,
     Reason::FieldsNotInRequest,
     Reason::EmbedsRequest,
-    Reason::NotYetSealed(DataKind::Sets),
-    Reason::NotYetSealed(DataKind::SortedSets),
-    Reason::NotYetSealed(DataKind::Geo),
     Reason::NotYetSealed(DataKind::HyperLogLogs),
     Reason::NotYetSealed(DataKind::Bitmaps),
     Reason::NotYetSealed(DataKind::VectorSets),

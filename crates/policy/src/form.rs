@@ -5,8 +5,8 @@
 use smallvec::{SmallVec, smallvec};
 use waxseal_kinds::Kind;
 
-use crate::decide::{NameMatch, decide};
-use crate::decision::{Action, RequestChange, Transform, ValueSlot};
+use crate::decide::{NameMatch, decide, is_excepted};
+use crate::decision::{Action, ComputeCall, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
@@ -14,9 +14,13 @@ use crate::table::{Treatment, find};
 
 mod channels;
 mod connection;
+mod geo;
+mod groups;
 mod hashes;
 mod lists;
 mod scripts;
+mod sets;
+mod sorted_sets;
 mod streams;
 mod strings;
 
@@ -49,8 +53,14 @@ pub enum Form {
     StrLen,
     /// `GETRANGE name start end`, `SUBSTR`.
     GetRange,
-    /// `DELEX name`, with a condition only on names that are not protected.
+    /// `DELEX name [condition]`.
     DelEx,
+    /// `INCR name`, `APPEND name value`, `SETBIT name offset bit` and their like: the first argument is the name.
+    Compute,
+    /// `GETBIT name offset`, `LCS name name` and their like, which write nothing.
+    ComputeReading,
+    /// `HINCRBY name field increment`, `HINCRBYFLOAT`.
+    ComputeField,
     /// `HGET name field`.
     HGet,
     /// `HMGET name field…`.
@@ -87,6 +97,62 @@ pub enum Form {
     Pop,
     /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the name is in the reply.
     PopAny,
+    /// `LREM name count value`, with elements that are sealed deterministically.
+    LRem,
+    /// `LPOS name value [options]`, as `LREM`.
+    LPos,
+    /// `LINSERT name BEFORE | AFTER pivot value`, as `LREM`.
+    LInsert,
+    /// `LMOVE source destination …`, `RPOPLPUSH`, `BLMOVE`, `BRPOPLPUSH`.
+    MoveElement,
+    /// `RENAME name name`, `RENAMENX`, `COPY`.
+    MoveRecord,
+    /// `SADD name member…`, and all others in which only members follow the name.
+    Members,
+    /// `SMOVE source destination member`.
+    SMove,
+    /// `SMEMBERS name`.
+    AllMembers,
+    /// `SPOP name [count]`, `SRANDMEMBER`.
+    SomeMembers,
+    /// `SSCAN name cursor [MATCH glob] [COUNT count]`.
+    SScan,
+    /// `SUNION name…`, `SINTER`, `SDIFF`.
+    Algebra,
+    /// `SUNIONSTORE destination name…`, `SINTERCARD` and others that compare members and return none.
+    WithinGroup,
+    /// `ZADD name [options] score member…`.
+    ZAdd,
+    /// `ZINCRBY name increment member`.
+    ZIncrBy,
+    /// `ZRANK name member [WITHSCORE]`, `ZREVRANK`.
+    ZRank,
+    /// `ZRANGE name start stop [options]`, `ZREVRANGE`, `ZRANGEBYSCORE`, `ZREVRANGEBYSCORE`.
+    ZRange,
+    /// `ZRANGESTORE destination source start stop [options]`.
+    ZRangeStore,
+    /// `ZPOPMIN name [count]`, `ZPOPMAX`.
+    ZPop,
+    /// `BZPOPMIN name… timeout`, `BZPOPMAX`, `ZMPOP`, `BZMPOP`: the name is in the reply.
+    ZPopAny,
+    /// `ZRANDMEMBER name [count [WITHSCORES]]`.
+    ZRandMember,
+    /// `ZSCAN name cursor [MATCH glob] [COUNT count] [NOSCORES]`.
+    ZScan,
+    /// `ZUNION count name… [options]`, `ZINTER`, `ZDIFF`.
+    ZAlgebra,
+    /// `GEOADD name [options] longitude latitude member…`.
+    GeoAdd,
+    /// `GEODIST name member member [unit]`.
+    GeoDist,
+    /// `GEOSEARCH name options…`.
+    GeoSearch,
+    /// `GEOSEARCHSTORE destination source options…`.
+    GeoSearchStore,
+    /// `GEORADIUS name longitude latitude radius unit [options]`, `GEORADIUS_RO`.
+    GeoRadius,
+    /// `GEORADIUSBYMEMBER name member radius unit [options]`, `GEORADIUSBYMEMBER_RO`.
+    GeoRadiusByMember,
     /// `XADD name [options] id field value…`.
     XAdd,
     /// `XRANGE name start end [COUNT count]`, `XREVRANGE`.
@@ -119,8 +185,8 @@ impl Form {
     pub fn description(self) -> &'static str {
         match self {
             Self::Set => {
-                "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
-                 are refused: they compare"
+                "value sealed; with `GET` the old value is opened. With `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
+                 compared by the proxy with the opened value, on servers that have the option"
             }
             Self::SetEx | Self::SetNx | Self::LSet => "value sealed",
             Self::GetSet => "value sealed, the old value opened",
@@ -129,7 +195,14 @@ impl Form {
             Self::MSet | Self::MSetEx => "values sealed, name by name",
             Self::StrLen => "sent as GET; the length is that of the opened value",
             Self::GetRange => "sent as GET; the part is taken from the opened value",
-            Self::DelEx => "forwarded without a condition; refused with one, because it compares",
+            Self::DelEx => {
+                "forwarded without a condition; with one compared by the proxy with the opened value"
+            }
+            Self::Compute | Self::ComputeField => {
+                "computed by the proxy: the value is opened, and the result sealed and written if the value \
+                 has not changed meanwhile"
+            }
+            Self::ComputeReading => "computed by the proxy on the opened value",
             Self::HGet => "value opened",
             Self::HMGet | Self::HGetEx | Self::HGetDel => "values opened, field by field",
             Self::HGetAll => "values opened",
@@ -140,6 +213,51 @@ impl Form {
             Self::HSet | Self::HSetNx | Self::HSetEx => "values sealed, field by field",
             Self::Push => "values sealed, one by one",
             Self::LRange | Self::Pop => "values opened",
+            Self::LRem | Self::LPos | Self::LInsert => {
+                "values sealed, where the pattern has `members = \"deterministic\"`; else refused: the server \
+                 compares values"
+            }
+            Self::MoveElement => {
+                "value opened; forwarded only within one record, or within one group that values are bound to"
+            }
+            Self::MoveRecord => {
+                "forwarded within one group that values are bound to; else refused: a sealed value does not open \
+                 under another name"
+            }
+            Self::Members
+            | Self::ZAdd
+            | Self::ZIncrBy
+            | Self::ZRank
+            | Self::GeoAdd
+            | Self::GeoDist => {
+                "members sealed deterministically; scores and positions are in clear"
+            }
+            Self::AllMembers | Self::SomeMembers | Self::ZPop | Self::ZRandMember => {
+                "members opened"
+            }
+            Self::SScan | Self::ZScan => {
+                "members opened; `MATCH` is not sent, and applied to the opened members of each page"
+            }
+            Self::Algebra | Self::ZAlgebra => {
+                "members opened; only within one record, or one group that values are bound to"
+            }
+            Self::SMove => "member sealed; only within one group that values are bound to",
+            Self::WithinGroup => {
+                "forwarded within one record, or one group that values are bound to; else refused"
+            }
+            Self::ZRange => {
+                "members opened. `BYLEX` is refused: sealed members have another order. Members of equal score \
+                 are in the order of their sealed bytes"
+            }
+            Self::ZRangeStore => {
+                "forwarded within one group that values are bound to; `BYLEX` is refused"
+            }
+            Self::ZPopAny => "members opened, if the name in the reply is protected",
+            Self::GeoSearch | Self::GeoRadiusByMember | Self::GeoRadius => {
+                "members sealed and opened; positions and distances are in clear. `STORE` only within one group \
+                 that values are bound to"
+            }
+            Self::GeoSearchStore => "member sealed; only within one group that values are bound to",
             Self::GetKeys | Self::DryRun => {
                 "forwarded, unless the request inside holds values or would be refused"
             }
@@ -187,7 +305,10 @@ impl Form {
             Self::MSetEx => strings::m_set_ex(request),
             Self::StrLen => Ok(strings::str_len(request)),
             Self::GetRange => Ok(strings::get_range(request)),
-            Self::DelEx => strings::del_ex(request),
+            Self::DelEx => Ok(strings::del_ex(request)),
+            Self::Compute => Ok(compute(request, request.string(1), false)),
+            Self::ComputeReading => Ok(compute(request, request.string(request.met.0), true)),
+            Self::ComputeField => Ok(compute(request, request.field(1, 2), false)),
             Self::HGet => Ok(hashes::get(request)),
             Self::HMGet => Ok(hashes::m_get(request)),
             Self::HGetAll => Ok(hashes::get_all(request)),
@@ -206,6 +327,34 @@ impl Form {
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
             Self::PopAny => Ok(lists::pop_any()),
+            Self::LRem => lists::compare(request, 3, 4),
+            Self::LPos => lists::position(request),
+            Self::LInsert => lists::insert(request),
+            Self::MoveElement => groups::move_element(request),
+            Self::MoveRecord => groups::move_record(request),
+            Self::WithinGroup => groups::within(request),
+            Self::Members => Ok(sets::members(request)),
+            Self::SMove => sets::s_move(request),
+            Self::AllMembers => Ok(sets::all(request)),
+            Self::SomeMembers => Ok(sets::some(request)),
+            Self::SScan => sets::scan(request, false),
+            Self::ZScan => sets::scan(request, true),
+            Self::Algebra => sets::algebra(request),
+            Self::ZAdd => Ok(sorted_sets::add(request)),
+            Self::ZIncrBy => Ok(sorted_sets::increment(request)),
+            Self::ZRank => Ok(sorted_sets::rank(request)),
+            Self::ZRange => sorted_sets::range(request),
+            Self::ZRangeStore => sorted_sets::range_store(request),
+            Self::ZPop => Ok(sorted_sets::pop(request)),
+            Self::ZPopAny => Ok(sorted_sets::pop_any()),
+            Self::ZRandMember => sorted_sets::random(request),
+            Self::ZAlgebra => sorted_sets::algebra(request),
+            Self::GeoAdd => Ok(geo::add(request)),
+            Self::GeoDist => Ok(geo::distance(request)),
+            Self::GeoSearch => geo::search(request),
+            Self::GeoSearchStore => geo::search_store(request),
+            Self::GeoRadius => geo::radius(request, false),
+            Self::GeoRadiusByMember => geo::radius(request, true),
             Self::XAdd => streams::add(request),
             Self::XRange => streams::range(request),
             Self::XRead => streams::read(request),
@@ -244,6 +393,11 @@ impl Request<'_> {
     /// Any element of the list with the name at this argument, if it is protected.
     fn element(self, name: usize) -> Option<Location<usize>> {
         self.record(name, Kind::ListElement)
+    }
+
+    /// Any member of the set with the name at this argument, if it is protected.
+    fn member(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, Kind::Member)
     }
 
     /// The hash with the name at this argument, if it is protected. Its fields are in the reply.
@@ -301,6 +455,16 @@ fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
     })
 }
 
+/// A command that the proxy computes. Values under excepted names are plain: the server computes on those.
+fn compute(request: Request<'_>, location: Option<Location<usize>>, reads: bool) -> Action {
+    match location {
+        Some(location) if !is_excepted(request.met) => {
+            Action::Compute(ComputeCall { location, reads })
+        }
+        _ => Action::Forward,
+    }
+}
+
 /// Another request is sent instead, with the arguments up to `end`.
 fn replace(command: &'static str, end: usize, reply: ReplyShape) -> Action {
     Action::Transform(Transform {
@@ -331,6 +495,7 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
         && match decide(request.names, inside).action {
             Action::Forward => true,
             Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
+            Action::Compute(call) => call.reads,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value

@@ -40,6 +40,7 @@ mod decision;
 pub mod document;
 mod form;
 mod location;
+mod member_glob;
 mod names;
 mod pattern;
 mod protected;
@@ -51,13 +52,14 @@ pub mod table;
 pub use argument::is;
 pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
-    Action, Channels, Decision, Effect, RequestChange, ScriptCall, Transform, UnknownDigest,
-    ValueSlot,
+    Action, Channels, ComputeCall, Decision, Effect, RequestChange, ScriptCall, Transform,
+    UnknownDigest, ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use location::{Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use member_glob::matches_glob;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
-pub use protected::{PatternId, ProtectedNames};
+pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
 pub use suggestion::except_glob;

@@ -79,10 +79,10 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
 /// The values that a reply holds. Errors pass in every shape.
 ///
 /// `L` is the location of a value, `N` stands for all record names of the request, `F` for the fields that it names, `P`
-/// for a part of a value. In a decision they are indexes of arguments; a caller that has to remember a shape replaces them
+/// for a part of a value, `S` for a page of members. In a decision they are indexes of arguments; a caller that has to remember a shape replaces them
 /// by copies ([`map`](Self::map)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart> {
+pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart, S = MemberScan> {
     /// No protected values: the reply passes unchanged.
     Verbatim,
     /// Values of one record, or of one of its fields, arranged in this way.
@@ -92,13 +92,26 @@ pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart
     EachName(N),
     /// An array with an element for each of these fields of one record: the value of that field, or null.
     EachField(F),
-    /// Null, or a name and a value, or a name and an array of values. The name in the reply decides whether they are
-    /// protected.
-    AnyName(N),
+    /// Null, or a name and a value, or a name and an array of values of this kind; members have scores. The name in the
+    /// reply decides whether they are protected.
+    AnyName(N, Kind),
     /// Null, or names of streams, each with an array of its entries. Each name decides whether its entries are protected.
     Streams(N),
     /// One value or null, of which the client wants a part: empty for null.
     Part(P),
+    /// A cursor, then an array of members, of which the client wants those that match.
+    Members(S),
+}
+
+/// A page of the members of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberScan<L = Location<usize>, G = usize> {
+    /// Its members.
+    pub location: L,
+    /// A score follows each.
+    pub scored: bool,
+    /// The glob that members must match.
+    pub glob: Option<G>,
 }
 
 /// Fields of one record.
@@ -136,6 +149,10 @@ pub enum Layout {
     OnlyValues,
     /// One value or null, of which the client wants the length: 0 for null.
     Length,
+    /// Member, score, member, score: as a flat array, or as an array of pairs.
+    Scored,
+    /// An array of arrays, each of which begins with a member.
+    FirstOfEach,
     /// An array (or null) of entries of a stream, or of their ids. The fields are in the reply.
     Entries,
     /// An id, then entries as in [`Layout::Entries`], then ids of deleted entries.
@@ -144,23 +161,25 @@ pub enum Layout {
     StreamInfo,
 }
 
-impl<L, N, F, P> ReplyShape<L, N, F, P> {
+impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
     /// The same shape with its parts converted.
-    pub fn map<M, O, G, Q>(
+    pub fn map<M, O, G, Q, T>(
         &self,
         location: impl FnOnce(&L) -> M,
         names: impl FnOnce(&N, NamesUse) -> O,
         fields: impl FnOnce(&F) -> G,
         part: impl FnOnce(&P) -> Q,
-    ) -> ReplyShape<M, O, G, Q> {
+        scan: impl FnOnce(&S) -> T,
+    ) -> ReplyShape<M, O, G, Q, T> {
         match self {
             Self::Verbatim => ReplyShape::Verbatim,
             Self::Record(record, layout) => ReplyShape::Record(location(record), *layout),
             Self::EachName(all) => ReplyShape::EachName(names(all, NamesUse::Each)),
             Self::EachField(of) => ReplyShape::EachField(fields(of)),
-            Self::AnyName(all) => ReplyShape::AnyName(names(all, NamesUse::Any)),
+            Self::AnyName(all, kind) => ReplyShape::AnyName(names(all, NamesUse::Any), *kind),
             Self::Streams(all) => ReplyShape::Streams(names(all, NamesUse::Any)),
             Self::Part(of) => ReplyShape::Part(part(of)),
+            Self::Members(of) => ReplyShape::Members(scan(of)),
         }
     }
 
@@ -210,13 +229,14 @@ mod tests {
 
     #[test]
     fn a_shape_keeps_its_layout_when_its_parts_are_converted() {
-        type Shape = ReplyShape<u8, (), u8, u8>;
+        type Shape = ReplyShape<u8, (), u8, u8, u8>;
         let map = |shape: Shape| {
             shape.map(
                 |location| location + 1,
                 |(), usage| usage,
                 |fields| fields + 2,
                 |part| part + 3,
+                |scan| scan + 4,
             )
         };
         for (shape, mapped) in [
@@ -226,9 +246,13 @@ mod tests {
             ),
             (Shape::EachName(()), ReplyShape::EachName(NamesUse::Each)),
             (Shape::EachField(1), ReplyShape::EachField(3)),
-            (Shape::AnyName(()), ReplyShape::AnyName(NamesUse::Any)),
+            (
+                Shape::AnyName((), Kind::Member),
+                ReplyShape::AnyName(NamesUse::Any, Kind::Member),
+            ),
             (Shape::Streams(()), ReplyShape::Streams(NamesUse::Any)),
             (Shape::Part(1), ReplyShape::Part(4)),
+            (Shape::Members(1), ReplyShape::Members(5)),
             (Shape::Verbatim, ReplyShape::Verbatim),
         ] {
             assert_eq!(shape.is_verbatim(), mapped.is_verbatim());

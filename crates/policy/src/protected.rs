@@ -44,10 +44,23 @@ pub struct ProtectedNames {
     own_writable: bool,
     /// For each pattern, whether unknown scripts may name its records.
     forwards_scripts: Vec<bool>,
+    /// For each pattern, how its values are sealed, as far as the server depends on it.
+    scopes: Vec<Scope>,
     /// The patterns of protected channels. Their ids follow those of the records.
     channels: Vec<RecordPattern>,
     /// Those of channels, the most specific first.
     channel_order: Vec<Candidate>,
+}
+
+/// What the values of a pattern have in common with those of other records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The group that values are bound to in place of their record, as a number that only this group has.
+    pub group: Option<u32>,
+    /// Values are under the key of the user whom the record's name names.
+    pub per_user: bool,
+    /// Elements of lists are sealed deterministically: equal ones have equal bytes.
+    pub deterministic_elements: bool,
 }
 
 /// The beginnings of channels on which servers publish messages of their own.
@@ -106,6 +119,7 @@ impl ProtectedNames {
             forwards_scripts: Vec::new(),
             channels: Vec::new(),
             channel_order: Vec::new(),
+            scopes: Vec::new(),
         }
     }
 
@@ -139,6 +153,39 @@ impl ProtectedNames {
             return None;
         }
         self.find_among(&self.channel_order, channel)
+    }
+
+    /// The same patterns, each with the scope that this returns for its index.
+    #[must_use]
+    pub fn with_scopes(mut self, scope: impl Fn(usize) -> Scope) -> Self {
+        self.scopes = (0..self.patterns.len()).map(scope).collect();
+        self
+    }
+
+    fn scope(&self, id: PatternId) -> Scope {
+        self.scopes.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// True if elements of lists of this pattern are sealed deterministically. Under excepted names they are plain.
+    #[must_use]
+    pub fn has_deterministic_elements(&self, id: PatternId) -> bool {
+        id.is_excepted() || self.scope(id).deterministic_elements
+    }
+
+    /// True if a value of one of these records opens in the other one: both belong to one group that values are bound
+    /// to, and are under the same key.
+    #[must_use]
+    pub fn share_values(&self, one: &[u8], other: &[u8]) -> bool {
+        let of = |name| {
+            let id = self.find_sealed(name)?;
+            let scope = self.scope(id);
+            let user = match scope.per_user {
+                true => self.pattern(id).user(name),
+                false => None,
+            };
+            Some((scope.group?, user))
+        };
+        matches!((of(one), of(other)), (Some(one), Some(other)) if one == other)
     }
 
     /// The same patterns, with unknown scripts and functions forwarded for records of the patterns for whose index

@@ -29,6 +29,10 @@ pub enum Reason {
     ComparesValue,
     /// The value would be moved to another name, and its envelope is bound to this one.
     MovesValue,
+    /// The server would compare or move members between records whose members are sealed differently.
+    MixesRecords,
+    /// The server would sort members by their bytes, and those of sealed ones are in another order.
+    SortsMembers,
     /// Code on the server would read or write the value.
     RunsCode,
     /// A known script names several records, and is supported for one.
@@ -57,12 +61,6 @@ pub enum Reason {
 /// A data type whose values are not sealed in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKind {
-    /// Sets.
-    Sets,
-    /// Sorted sets.
-    SortedSets,
-    /// Places on the globe, which are sorted sets.
-    Geo,
     /// HyperLogLogs.
     HyperLogLogs,
     /// Strings of bits.
@@ -81,6 +79,8 @@ impl Reason {
             Self::ComputesOnValue => "computes_on_value",
             Self::ComparesValue => "compares_value",
             Self::MovesValue => "moves_value",
+            Self::MixesRecords => "mixes_records",
+            Self::SortsMembers => "sorts_members",
             Self::RunsCode => "runs_code",
             Self::ScriptNamesSeveral => "script_names_several",
             Self::NotYetSealed(_) => "not_yet_sealed",
@@ -103,6 +103,12 @@ impl Reason {
             Self::ComparesValue => "makes the server compare a sealed value",
             Self::MovesValue => {
                 "would put a sealed value under another name, where it does not open"
+            }
+            Self::MixesRecords => {
+                "makes the server compare or move members of several records, and each record's members are sealed for it alone"
+            }
+            Self::SortsMembers => {
+                "makes the server sort members by their bytes, and sealed ones have another order"
             }
             Self::RunsCode => "runs code of the server on a protected record",
             Self::ScriptNamesSeveral => {
@@ -134,7 +140,13 @@ impl Reason {
                 "read the value, compute in the application and write it back, under WATCH if others write too"
             }
             Self::ComparesValue => "read the value and compare in the application",
-            Self::MovesValue => "read it, write it under the new name and delete the old one",
+            Self::MovesValue => {
+                "read it, write it under the new name and delete the old one; or give all these records one group = \"...\" with bind = \"group\""
+            }
+            Self::MixesRecords => {
+                "give all these records one group = \"...\" with bind = \"group\", or read and compare in the application"
+            }
+            Self::SortsMembers => "read the members and sort in the application",
             Self::RunsCode => {
                 "name the script's records in except = [...], or set scripts = \"forward\" if the script treats values as opaque bytes"
             }
@@ -174,13 +186,10 @@ impl Reason {
 impl DataKind {
     fn cause(self) -> &'static str {
         match self {
-            Self::Sets => "works on a set, and the members of sets are not sealed yet",
-            Self::SortedSets => {
-                "works on a sorted set, and the members of sorted sets are not sealed yet"
+            Self::HyperLogLogs => {
+                "works on a HyperLogLog, which only the server can compute on, and which is not sealed"
             }
-            Self::Geo => "works on places of a sorted set, and their members are not sealed yet",
-            Self::HyperLogLogs => "works on a HyperLogLog, and these are not sealed",
-            Self::Bitmaps => "works on the bits of a value, and bitmaps are not sealed",
+            Self::Bitmaps => "works on the bits of several values, which are sealed one by one",
             Self::VectorSets => "works on a vector set, and these are not sealed",
             Self::Arrays => "works on an array, and the elements of arrays are not sealed yet",
         }

@@ -1,6 +1,7 @@
 //! The answers of the proxy itself. Each begins with a code of its own, names the command and the cause, and contains no
 //! argument and no value.
 
+use waxseal_compute::ServerError;
 use waxseal_core::{OpenError, SealError};
 use waxseal_policy::{ProtectedNames, Refusal};
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
@@ -85,6 +86,47 @@ pub(crate) fn script_may_not_read(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
         "NOPERM {command}: the value is read with GET before the script of a lock runs, and this user may not read it: allow the user GET on the record"
+    ))
+}
+
+/// An error as the server words it.
+pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
+    error(&cause.to_string())
+}
+
+/// The user may not send what a computed command needs.
+pub(crate) fn computed_not_permitted(command: &str, is_field: bool) -> Vec<u8> {
+    let command = display_name(command);
+    let needed = match is_field {
+        true => "HGET, HSET, HSETEX and EVAL",
+        false => "GET, SET, DEL and EVAL",
+    };
+    error(&format!(
+        "NOPERM {command}: the value is read, computed by this proxy and written back, for which this user needs {needed} on the record"
+    ))
+}
+
+/// The value was replaced each time between reading it and writing the result.
+pub(crate) fn computed_changed(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: the value was replaced each time between reading it and writing the result, nothing was changed: try again"
+    ))
+}
+
+/// The result of a computed command would be longer than a value may be.
+pub(crate) fn computed_too_large(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: nothing was written: the value would be larger than {max} bytes: raise --max-value"
+    ))
+}
+
+/// The result of a computed command was sent for several clients, and the connection ended before the answer.
+pub(crate) fn computed_unknown(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "ERR waxseal cannot tell whether {command} was carried out: the connection to the store ended before its answer: read the value"
     ))
 }
 

@@ -182,17 +182,22 @@ impl Client {
     /// Closes the client's connection, whichever thread serves it. Returns false if it was killed before.
     pub(crate) fn kill(&self) -> bool {
         let was_killed = self.killed.swap(true, Ordering::AcqRel);
+        self.wake();
+        !was_killed
+    }
+
+    /// Wakes the task that serves it, whichever thread that is on.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*locked(&self.waker) {
             waker.wake_by_ref();
         }
-        !was_killed
     }
 
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Sets the task that is woken when the client is killed.
+    /// Sets the task that serves it.
     pub(crate) fn set_waker(&self, waker: Waker) {
         *locked(&self.waker) = Some(waker);
     }

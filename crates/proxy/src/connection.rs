@@ -15,7 +15,8 @@
 //! | `requests`, `streaming`, `effects` | the request direction; requests too large to hold; what requests do to the connection |
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
-//! | `scripts`, `keys`, `refusals`, `errors` | known scripts; keys that must be fetched; requests that are not sent; errors of the server |
+//! | `scripts`, `computed` | known scripts; commands that compute on a value |
+//! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::protection::Protection;
 use crate::refusals::ClientLabel;
 
 mod clients;
+mod computed;
 mod effects;
 mod errors;
 mod handshake;
@@ -114,6 +116,8 @@ impl Connection {
     /// The client has disconnected; replies to its requests may still arrive.
     pub(crate) fn unregister(&mut self) {
         self.state.client.registration = None;
+        // Others wait for it. What was sent has its reply still to come, which answers those that it was sent for.
+        self.state.computed.take_if(|run| !run.is_writing());
     }
 
     /// The client among those of the proxy, if it is registered.
@@ -129,6 +133,7 @@ impl Connection {
             && self.request_scanner.is_at_start()
             && !self.state.transaction.is_open()
             && self.state.script.is_none()
+            && self.state.computed.is_none()
     }
 
     /// True if no reply is expected.

@@ -8,6 +8,7 @@
 mod answers;
 mod certificates;
 mod clients;
+mod computations;
 mod connection;
 mod decoys;
 mod dropped;

@@ -12,15 +12,17 @@ use waxseal_policy::{Layout, ReplyShape};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
 
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
-use crate::pending::strings::RequestNames;
 use crate::pending::{OwnedShape, Shape};
 
+mod computed;
 mod fields;
+mod members;
 mod messages;
 mod part;
 mod streams;
 mod values;
 
+pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
@@ -119,11 +121,15 @@ impl ReplyOpener<'_> {
         pass_attributes(items, out)?;
         let mut start = items.clone();
         let first = items.next()?.ok_or(OpenFailure::Unexpected)?;
+        if let Shape::Computed(computed) = shape {
+            return self.computed(items, first, computed, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
+            Shape::Computed(_) => Ok(()),
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
             Shape::ScriptsExist(identifiable) => match first.kind {
                 Kind::Array(count) if count == identifiable.len() => {
@@ -165,9 +171,10 @@ impl ReplyOpener<'_> {
                 let locations = fields.map(|field| Some(of.record.with_field(field)));
                 self.each(items, first, locations, out)
             }
-            ReplyShape::AnyName(names) => self.popped(items, first, names, out),
+            ReplyShape::AnyName(names, kind) => self.popped(items, first, (names, *kind), out),
             ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
+            ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
         }
     }
 
@@ -195,6 +202,8 @@ impl ReplyOpener<'_> {
             }
             Layout::OnlyValues => self.only_values(items, first, location, out),
             Layout::Length => self.length(first, location, out),
+            Layout::Scored => self.scored(items, first, location.borrowed(), out),
+            Layout::FirstOfEach => self.first_of_each(items, first, location.borrowed(), out),
             Layout::Entries => self.entries(items, first, location.borrowed(), out),
             Layout::ClaimedEntries => self.claimed_entries(items, first, location.borrowed(), out),
             Layout::StreamInfo => self.stream_info(items, first, location.borrowed(), out),
@@ -286,40 +295,6 @@ impl ReplyOpener<'_> {
         Ok(())
     }
 
-    /// Null, `[name, value]` or `[name, [values]]`.
-    fn popped(
-        &mut self,
-        items: &mut Items<'_>,
-        head: Item<'_>,
-        names: &RequestNames,
-        out: &mut Vec<u8>,
-    ) -> Result<(), OpenFailure> {
-        out.extend_from_slice(head.raw);
-        match head.kind {
-            Kind::Null => return Ok(()),
-            Kind::Array(2) => {}
-            _ => return Err(OpenFailure::Unexpected),
-        }
-        let name = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        expect(name.kind, Kind::Bulk)?;
-        if !names.contains(name.text) {
-            // Under a name that is not protected a server could make up a value.
-            return Err(OpenFailure::Unexpected);
-        }
-        out.extend_from_slice(name.raw);
-        let Some(pattern) = self.values.protection().names().find(name.text) else {
-            out.extend_from_slice(items.skip()?);
-            return Ok(());
-        };
-        let location = location::record(pattern, name.text, ValueKind::ListElement);
-        let item = items.next()?.ok_or(OpenFailure::Unexpected)?;
-        match item.kind {
-            Kind::Array(count) => self.elements(items, item, count, location, out),
-            // One value: the error replaces the whole reply.
-            _ => self.value(item, location, out),
-        }
-    }
-
     fn open<'s>(
         &mut self,
         stored: &'s [u8],
@@ -355,6 +330,12 @@ fn expect(found: Kind, expected: Kind) -> Result<(), OpenFailure> {
     }
 }
 
+/// True if the next element is an array of two.
+fn begins_with_pair(items: &Items<'_>) -> Result<bool, OpenFailure> {
+    let next = items.clone().next()?;
+    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
+}
+
 /// Appends attributes unchanged, up to what they belong to.
 fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenFailure> {
     loop {
@@ -381,6 +362,11 @@ fn delivers_once(command: &str) -> bool {
             | "lmpop"
             | "blmpop"
             | "hgetdel"
+            | "spop"
+            | "zpopmin"
+            | "zpopmax"
+            | "zmpop"
+            | "bzmpop"
             | "xread"
             | "xreadgroup"
             | "xclaim"

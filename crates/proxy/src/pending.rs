@@ -2,12 +2,13 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, KnownScript, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::location::{self, OwnedLocation};
+use crate::open::ComputedReply;
 
 pub(crate) mod strings;
 
@@ -24,6 +25,10 @@ pub(crate) enum Pending {
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.
     Script(Box<ScriptReply>),
+    /// The value that a command computes on. Not passed on.
+    ComputeRead,
+    /// The answer to a result that was sent. Not passed on.
+    ComputeWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// `+QUEUED`, or the reply itself if the server did not open the transaction.
@@ -127,18 +132,31 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The version in which a computed reply is written.
+    pub(crate) fn of_computed(self) -> waxseal_compute::Protocol {
+        match self {
+            Self::Resp2 => waxseal_compute::Protocol::Resp2,
+            Self::Resp3 => waxseal_compute::Protocol::Resp3,
+        }
+    }
+}
+
 /// The policy's shape of a reply, with copies of the names that it needs: it outlives the request.
 pub(crate) type OwnedShape = policy::ReplyShape<
     OwnedLocation,
     Box<RequestNames>,
     Box<RecordFields<OwnedLocation, Strings>>,
     Box<ValuePart<OwnedLocation>>,
+    Box<MemberScan<OwnedLocation, Box<[u8]>>>,
 >;
 
 /// The shape of a reply.
 pub(crate) enum Shape {
     /// The values that the policy says.
     Values(OwnedShape),
+    /// The values that a command computes on which writes nothing.
+    Computed(Box<ComputedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
 }
@@ -209,6 +227,14 @@ impl Shape {
                     end: part.end,
                 })
             },
+            |scan| {
+                let glob = scan.glob.and_then(|glob| arguments.get(glob));
+                Box::new(MemberScan {
+                    location: owned(&scan.location),
+                    scored: scan.scored,
+                    glob: glob.map(|glob| Box::from(*glob)),
+                })
+            },
         ))
     }
 
@@ -220,13 +246,18 @@ impl Shape {
             Self::Values(ReplyShape::Record(location, _)) => location::retained_bytes(location),
             Self::Values(
                 ReplyShape::EachName(names)
-                | ReplyShape::AnyName(names)
+                | ReplyShape::AnyName(names, _)
                 | ReplyShape::Streams(names),
             ) => names.retained_bytes(),
             Self::Values(ReplyShape::EachField(of)) => {
                 location::retained_bytes(&of.record).saturating_add(of.fields.retained_bytes())
             }
             Self::Values(ReplyShape::Part(part)) => location::retained_bytes(&part.location),
+            Self::Values(ReplyShape::Members(scan)) => {
+                let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
+                location::retained_bytes(&scan.location).saturating_add(glob)
+            }
+            Self::Computed(computed) => computed.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
         }
     }

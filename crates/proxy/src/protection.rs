@@ -7,6 +7,7 @@ use waxseal_core::{Kind, NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
+use crate::computations::Computations;
 use crate::decoys::{Alarm, Decoys};
 use crate::dropped::{DropReason, DroppedMessages};
 use crate::keys::RejectedKeys;
@@ -32,6 +33,7 @@ pub struct Protection {
     misplaced: MisplacedValues,
     dropped: DroppedMessages,
     scripts: ScriptCache,
+    computations: Arc<Computations>,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
     refusals: Arc<Refusals>,
@@ -75,6 +77,7 @@ impl Protection {
             misplaced,
             dropped: DroppedMessages::new(0),
             scripts: ScriptCache::default(),
+            computations: Arc::default(),
             meters: None,
             server_limits: ServerLimits::default(),
             refusals: Arc::default(),
@@ -289,6 +292,11 @@ impl Protection {
     /// The scripts whose texts have passed.
     pub(crate) fn scripts(&self) -> &ScriptCache {
         &self.scripts
+    }
+
+    /// The records on which commands compute.
+    pub(crate) fn computations(&self) -> &Arc<Computations> {
+        &self.computations
     }
 
     /// The meters, if anything is counted.

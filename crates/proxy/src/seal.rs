@@ -11,7 +11,7 @@ use waxseal_metrics::ValueMetrics;
 use waxseal_policy::{RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
-use crate::location::binding;
+use crate::location::{BorrowedLocation, binding};
 use crate::protection::Protection;
 use crate::server_limits::MaxValue;
 
@@ -35,7 +35,8 @@ impl SealingKeys {
         self.0.insert(position, (argument, key));
     }
 
-    fn get(&self, argument: usize) -> Option<&Arc<UserKey>> {
+    /// The key of a value, if it is under a user's.
+    pub(crate) fn get(&self, argument: usize) -> Option<&Arc<UserKey>> {
         let position = self.0.binary_search_by_key(&argument, |(other, _)| *other);
         self.0.get(position.ok()?).map(|(_, key)| key)
     }
@@ -96,6 +97,16 @@ impl Request<'_> {
                             argument
                         },
                     );
+                }
+            }
+            RequestChange::Omit(omitted) => {
+                let sent = self.arguments.len().saturating_sub(omitted.len());
+                write_request_head(out, sent);
+                let mut omitted = omitted.iter().peekable();
+                for (index, argument) in self.arguments.iter().enumerate() {
+                    if omitted.next_if(|at| **at == index).is_none() {
+                        write_bulk(out, argument);
+                    }
                 }
             }
             RequestChange::Replace { command, arguments } => {
@@ -210,54 +221,66 @@ impl Request<'_> {
         keys: &SealingKeys,
         write: impl FnOnce(&[u8]),
     ) -> Result<(), SendError> {
+        let value = self.arguments.get(slot.argument).copied();
         let location = slot.location.resolve(self.arguments);
-        let (pattern, name) = (location.pattern, location.name);
-        if name.len() > MAX_NAME_LEN {
-            return Err(SealError::TooLong.into());
-        }
-        let binding = binding(location);
-        let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
-        let value = self
-            .arguments
-            .get(slot.argument)
-            .copied()
-            .unwrap_or_default();
-        // Values of excepted names are not counted as sealed or not sealed.
-        let meters = protection.metered().filter(|_| !pattern.is_excepted());
-        let meters = meters.map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::start_seal_timer);
-        let is_user_key = sealer.mode().seals() && protection.user(pattern, name).is_some();
-        protection.check_for_envelope(value, pattern, || {
-            let opens = |sealer: &Sealer| {
-                matches!(sealer.open(value, binding), Ok(Some(opened)) if opened.form != Form::Plain)
-            };
-            // One of an older version than is accepted is an envelope as well.
-            let sealer = sealer.clone().accepting_all();
-            match keys.get(slot.argument) {
-                Some(key) => opens(&sealer.for_user(key.clone())),
-                None => opens(&sealer),
-            }
-        });
-        let stored = if !is_user_key {
-            sealer.to_store(value, binding)
-        } else {
-            // It is never sealed under another key instead.
-            let key = keys.get(slot.argument).ok_or(SealError::NoKey)?;
-            let sealer = sealer.clone().for_user(key.clone());
-            sealer.seal(value, binding).map(Cow::Owned)
-        };
-        if let Some(meters) = meters {
-            meters.record_seal_duration(since);
-            meters.sealed(instrumented::seal_outcome(&stored, sealer));
-        }
-        let stored = stored?;
-        let max = protection.server_limits().max_value();
-        let len = u64::try_from(stored.len()).unwrap_or(u64::MAX);
-        if len > max.bytes {
-            // The server would close the connection after receiving the whole value.
-            return Err(SendError::TooLongForServer { len, max });
-        }
-        write(&stored);
+        let key = keys.get(slot.argument);
+        write(&seal_value(
+            value.unwrap_or_default(),
+            location,
+            key,
+            protection,
+        )?);
         Ok(())
     }
+}
+
+/// A value as it is stored at this location, under this user's key if it is under one.
+pub(crate) fn seal_value<'v>(
+    value: &'v [u8],
+    location: BorrowedLocation<'_>,
+    key: Option<&Arc<UserKey>>,
+    protection: &Protection,
+) -> Result<Cow<'v, [u8]>, SendError> {
+    let (pattern, name) = (location.pattern, location.name);
+    if name.len() > MAX_NAME_LEN {
+        return Err(SealError::TooLong.into());
+    }
+    let binding = binding(location);
+    let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
+    // Values of excepted names are not counted as sealed or not sealed.
+    let meters = protection.metered().filter(|_| !pattern.is_excepted());
+    let meters = meters.map(|meters| &meters.values);
+    let since = meters.and_then(ValueMetrics::start_seal_timer);
+    let is_user_key = sealer.mode().seals() && protection.user(pattern, name).is_some();
+    protection.check_for_envelope(value, pattern, || {
+        let opens = |sealer: &Sealer| {
+            matches!(sealer.open(value, binding), Ok(Some(opened)) if opened.form != Form::Plain)
+        };
+        // One of an older version than is accepted is an envelope as well.
+        let sealer = sealer.clone().accepting_all();
+        match key {
+            Some(key) => opens(&sealer.for_user(key.clone())),
+            None => opens(&sealer),
+        }
+    });
+    let stored = if !is_user_key {
+        sealer.to_store(value, binding)
+    } else {
+        // It is never sealed under another key instead.
+        let key = key.ok_or(SealError::NoKey)?;
+        let sealer = sealer.clone().for_user(key.clone());
+        sealer.seal(value, binding).map(Cow::Owned)
+    };
+    if let Some(meters) = meters {
+        meters.record_seal_duration(since);
+        meters.sealed(instrumented::seal_outcome(&stored, sealer));
+    }
+    let stored = stored?;
+    let max = protection.server_limits().max_value();
+    let len = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+    if len > max.bytes {
+        // The server would close the connection after receiving the whole value.
+        return Err(SendError::TooLongForServer { len, max });
+    }
+    Ok(stored)
 }

@@ -3,11 +3,16 @@
 //! is allowed; otherwise the server's defaults are assumed.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use waxseal_compute::Dialect;
 
 /// The default of `proto-max-bulk-len`.
 const DEFAULT_MAX_BULK: u64 = 512 * 1024 * 1024;
 /// The default of `client-query-buffer-limit`.
 const DEFAULT_QUERY_BUFFER: u64 = 1024 * 1024 * 1024;
+/// The behaviour that is assumed of a server that does not say which it is.
+const DEFAULT_DIALECT: Dialect = Dialect::redis(7, 0);
 /// Bytes after an argument in the query buffer.
 const END_OF_ARGUMENT: u64 = 2;
 
@@ -24,6 +29,8 @@ pub struct ServerSettings {
     pub clients_memory: Option<String>,
     /// The proxy may not read some of them.
     pub is_refused: bool,
+    /// The behaviour of its commands, by product and version; `None` if it does not say which it is.
+    pub dialect: Option<Dialect>,
 }
 
 /// A limit of the server because of which clients cannot share connections.
@@ -101,6 +108,7 @@ pub(crate) struct ServerLimits {
     max_bulk: AtomicU64,
     query_buffer: AtomicU64,
     limits_connections: AtomicBool,
+    dialect: RwLock<Option<Dialect>>,
     /// The state that was logged last: an index into the lines of [`ServerLimits::log_change`].
     logged: AtomicU8,
 }
@@ -111,6 +119,7 @@ impl Default for ServerLimits {
             max_bulk: AtomicU64::new(DEFAULT_MAX_BULK),
             query_buffer: AtomicU64::new(DEFAULT_QUERY_BUFFER),
             limits_connections: AtomicBool::new(false),
+            dialect: RwLock::default(),
             logged: AtomicU8::new(0),
         }
     }
@@ -124,6 +133,10 @@ impl ServerLimits {
         }
         if let Some(query_buffer) = settings.query_buffer {
             self.query_buffer.store(query_buffer, Ordering::Relaxed);
+        }
+        if settings.dialect.is_some() {
+            let dialect = self.dialect.write();
+            *dialect.unwrap_or_else(PoisonError::into_inner) = settings.dialect;
         }
         let limit = settings.connection_limit();
         if limit.is_none() && settings.is_refused && self.limits_connections() {
@@ -167,6 +180,13 @@ impl ServerLimits {
     pub(crate) fn max_value(&self) -> MaxValue {
         let bulk = self.max_bulk.load(Ordering::Relaxed);
         MaxValue::of(bulk, self.query_buffer.load(Ordering::Relaxed))
+    }
+
+    /// The behaviour of the server's commands. Of a server that does not say which it is, what all have in common.
+    pub(crate) fn dialect(&self) -> Dialect {
+        let dialect = *self.dialect.read().unwrap_or_else(PoisonError::into_inner);
+        let max_bulk = self.max_bulk.load(Ordering::Relaxed);
+        dialect.unwrap_or(DEFAULT_DIALECT).with_max_bulk(max_bulk)
     }
 
     /// True if the server could close a shared connection for the load of all its clients.

@@ -54,6 +54,12 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "lua",
+        // Only its writers.
+        ours: &["waxseal-resp"],
+        never: NO_IO_NOR_CIPHERS,
+    },
+    Row {
         short: "metrics",
         ours: &[],
         never: NO_IO_NOR_CIPHERS,
@@ -87,7 +93,12 @@ const ROWS: &[Row] = &[
     Row {
         short: "stores",
         // Only the patterns that it scans by.
-        ours: &["waxseal-files", "waxseal-kinds", "waxseal-policy"],
+        ours: &[
+            "waxseal-files",
+            "waxseal-kinds",
+            "waxseal-lua",
+            "waxseal-policy",
+        ],
         never: &["aws-lc-rs", "aes-gcm", "aes-siv", "base64-simd"],
     },
     Row {
@@ -144,10 +155,12 @@ const ROWS: &[Row] = &[
     Row {
         short: "proxy",
         ours: &[
+            "waxseal-compute",
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
             "waxseal-log-limit",
+            "waxseal-lua",
             "waxseal-metrics",
             "waxseal-resp",
             "waxseal-policy",

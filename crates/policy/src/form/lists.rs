@@ -1,11 +1,12 @@
 //! Lists: many values for each record, all bound to the record alone, because the index of an element changes.
 
 use smallvec::SmallVec;
+use waxseal_kinds::Kind;
 
 use super::{Request, reply, seal, seal_one, unexpected_form};
-use crate::argument::integer;
+use crate::argument::{integer, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
-use crate::location::{Layout, ReplyShape};
+use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
 
 /// `LPUSH name value…`, `RPUSH`, `LPUSHX`, `RPUSHX`.
@@ -53,5 +54,50 @@ pub(super) fn pop(request: Request<'_>) -> Action {
 
 /// `BLPOP name… timeout`, `BRPOP`, `LMPOP count name… LEFT | RIGHT [COUNT count]`, `BLMPOP`.
 pub(super) fn pop_any() -> Action {
-    reply(ReplyShape::AnyName(()))
+    reply(ReplyShape::AnyName((), Kind::ListElement))
+}
+
+/// `LREM name count value`, with `len` arguments and the value at this one: the server finds elements by comparing
+/// them, which it can where equal elements are sealed alike.
+pub(super) fn compare(request: Request<'_>, value: usize, len: usize) -> Result<Action, Reason> {
+    let location = deterministic(request)?;
+    match request.len() == len && integer(request.arguments, 2).is_some() {
+        true => Ok(seal_one(value, location)),
+        false => unexpected_form(request),
+    }
+}
+
+/// `LPOS name value [RANK rank] [COUNT count] [MAXLEN length]`.
+pub(super) fn position(request: Request<'_>) -> Result<Action, Reason> {
+    let location = deterministic(request)?;
+    let arguments = request.arguments;
+    let is_option = |at: usize| {
+        let number = integer(arguments, at.saturating_add(1)).is_some();
+        number && is_any_keyword(arguments, at, &["RANK", "COUNT", "MAXLEN"])
+    };
+    let is_known = request.len() >= 3 && (3..request.len()).step_by(2).all(is_option);
+    match is_known {
+        true => Ok(seal_one(2, location)),
+        false => unexpected_form(request),
+    }
+}
+
+/// `LINSERT name BEFORE | AFTER pivot value`.
+pub(super) fn insert(request: Request<'_>) -> Result<Action, Reason> {
+    let location = deterministic(request)?;
+    let is_known = request.len() == 5 && is_any_keyword(request.arguments, 2, &["BEFORE", "AFTER"]);
+    if !is_known {
+        return unexpected_form(request);
+    }
+    let slots = [3, 4].map(|argument| ValueSlot { argument, location });
+    Ok(seal(slots.into_iter().collect()))
+}
+
+/// The list at argument 1, if its elements are sealed deterministically.
+fn deterministic(request: Request<'_>) -> Result<Location<usize>, Reason> {
+    let location = request.element(1).ok_or(Reason::ComparesValue)?;
+    let is_deterministic = request.names.has_deterministic_elements(location.pattern);
+    is_deterministic
+        .then_some(location)
+        .ok_or(Reason::ComparesValue)
 }

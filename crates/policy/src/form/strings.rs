@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
+use super::{Request, compute, lifetime, replace, reply, seal, seal_one, unexpected_form};
 use crate::argument::{count, integer, is, is_any_keyword};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape, ValuePart};
@@ -47,7 +47,8 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
             answers_old_value = true;
             1
         } else if is_any_keyword(arguments, at, &["IFEQ", "IFNE", "IFDEQ", "IFDNE"]) {
-            return Err(Reason::ComparesValue);
+            // The options behind it are read where it is computed.
+            return Ok(compute(request, Some(location), false));
         } else {
             lifetime(arguments, at).ok_or(Reason::UnforeseenForm)?
         };
@@ -134,12 +135,12 @@ pub(super) fn get_range(request: Request<'_>) -> Action {
     }
 }
 
-/// `DELEX name`: with a condition it compares.
-pub(super) fn del_ex(request: Request<'_>) -> Result<Action, Reason> {
+/// `DELEX name [condition value]`.
+pub(super) fn del_ex(request: Request<'_>) -> Action {
     if request.len() <= 2 {
-        return Ok(Action::Forward);
+        return Action::Forward;
     }
-    Err(Reason::ComparesValue)
+    compute(request, request.string(1), false)
 }
 
 /// The values of protected names among name, value, name, value.

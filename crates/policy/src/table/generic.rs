@@ -1,7 +1,7 @@
 //! Records of any type. Commands on names and lifetimes are forwarded, and so are those that return sealed bytes;
 //! commands that move a value to another name are refused, because its envelope is bound to the old one.
 
-use super::{Row, Timeout, container, keyless, pass, refuse};
+use super::{Form, Row, Timeout, container, form, keyless, pass, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, SECOND};
 use crate::refusal::Reason::{ComparesValue, MovesValue};
 
@@ -42,10 +42,10 @@ pub(super) const ROWS: &[Row] = &[
     // They wait for replicas.
     keyless("wait").blocking(Timeout::Milliseconds(2)),
     keyless("waitaof").blocking(Timeout::Milliseconds(3)),
-    refuse("copy", FIRST_TWO, MovesValue),
+    form("copy", FIRST_TWO, Form::MoveRecord),
     refuse("migrate", Names::Migrate, MovesValue),
-    refuse("rename", FIRST_TWO, MovesValue),
-    refuse("renamenx", FIRST_TWO, MovesValue),
+    form("rename", FIRST_TWO, Form::MoveRecord),
+    form("renamenx", FIRST_TWO, Form::MoveRecord),
     refuse("restore", FIRST, MovesValue),
     refuse("restore-asking", FIRST, MovesValue),
     // It sorts by values, and returns values of other records.

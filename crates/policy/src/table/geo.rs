@@ -1,20 +1,17 @@
-//! Geospatial data, which Redis keeps in sorted sets. Refused on protected names.
+//! Geospatial data, which Redis keeps in sorted sets. Members are sealed as there; positions are in clear.
 
-use super::{Row, refuse};
+use super::{Form, Row, form};
 use crate::names::{FIRST, FIRST_TWO, Names};
-use crate::refusal::{DataKind, Reason};
-
-const GEO: Reason = Reason::NotYetSealed(DataKind::Geo);
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("geoadd", FIRST, GEO),
-    refuse("geodist", FIRST, GEO).reads(),
-    refuse("geohash", FIRST, GEO).reads(),
-    refuse("geopos", FIRST, GEO).reads(),
-    refuse("georadius", Names::Radius, GEO),
-    refuse("georadius_ro", FIRST, GEO).reads(),
-    refuse("georadiusbymember", Names::Radius, GEO),
-    refuse("georadiusbymember_ro", FIRST, GEO).reads(),
-    refuse("geosearch", FIRST, GEO).reads(),
-    refuse("geosearchstore", FIRST_TWO, GEO),
+    form("geoadd", FIRST, Form::GeoAdd),
+    form("geodist", FIRST, Form::GeoDist).reads(),
+    form("geohash", FIRST, Form::Members).reads(),
+    form("geopos", FIRST, Form::Members).reads(),
+    form("georadius", Names::Radius, Form::GeoRadius),
+    form("georadius_ro", FIRST, Form::GeoRadius).reads(),
+    form("georadiusbymember", Names::Radius, Form::GeoRadiusByMember),
+    form("georadiusbymember_ro", FIRST, Form::GeoRadiusByMember).reads(),
+    form("geosearch", FIRST, Form::GeoSearch).reads(),
+    form("geosearchstore", FIRST_TWO, Form::GeoSearchStore),
 ];

@@ -4,7 +4,7 @@
 use super::{Form, Row, container, form, keyless, pass, refuse};
 use crate::decision::Effect;
 use crate::names::{FIRST, SECOND};
-use crate::refusal::Reason::{ComputesOnValue, FieldsNotInRequest};
+use crate::refusal::Reason::FieldsNotInRequest;
 
 pub(super) const ROWS: &[Row] = &[
     form("hget", FIRST, Form::HGet).reads(),
@@ -34,8 +34,8 @@ pub(super) const ROWS: &[Row] = &[
     pass("hpexpiretime", FIRST).reads(),
     pass("hpttl", FIRST).reads(),
     pass("httl", FIRST).reads(),
-    refuse("hincrby", FIRST, ComputesOnValue),
-    refuse("hincrbyfloat", FIRST, ComputesOnValue),
+    form("hincrby", FIRST, Form::ComputeField),
+    form("hincrbyfloat", FIRST, Form::ComputeField),
     // Sets of fields that a connection prepares once and uses many times.
     container("himport").with(Effect::Connection),
     keyless("himport|discard").with(Effect::Connection),

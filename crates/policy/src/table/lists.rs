@@ -1,9 +1,9 @@
-//! Lists. Elements are sealed one by one and bound to their record; commands that search for an element by its value
-//! or move one to another record are refused.
+//! Lists. Elements are sealed one by one and bound to their record; commands that search for an element by its
+//! value need deterministic elements, and those that move one to another record a common group.
 
 use super::{Form, Row, Timeout, form, pass, refuse};
 use crate::names::{ALL_BUT_LAST, FIRST, FIRST_TWO, counted};
-use crate::refusal::Reason::{ComparesValue, MovesValue};
+use crate::refusal::Reason::MovesValue;
 
 pub(super) const ROWS: &[Row] = &[
     form("lindex", FIRST, Form::LIndex).reads(),
@@ -21,13 +21,13 @@ pub(super) const ROWS: &[Row] = &[
     form("brpop", ALL_BUT_LAST, Form::PopAny).blocking(Timeout::LastInSeconds),
     pass("llen", FIRST).reads(),
     pass("ltrim", FIRST),
-    refuse("linsert", FIRST, ComparesValue),
-    refuse("lpos", FIRST, ComparesValue).reads(),
-    refuse("lrem", FIRST, ComparesValue),
-    refuse("lmove", FIRST_TWO, MovesValue),
+    form("linsert", FIRST, Form::LInsert),
+    form("lpos", FIRST, Form::LPos).reads(),
+    form("lrem", FIRST, Form::LRem),
+    form("lmove", FIRST_TWO, Form::MoveElement),
     refuse("lmovem", FIRST_TWO, MovesValue),
-    refuse("rpoplpush", FIRST_TWO, MovesValue),
-    refuse("blmove", FIRST_TWO, MovesValue).blocking(Timeout::LastInSeconds),
+    form("rpoplpush", FIRST_TWO, Form::MoveElement),
+    form("blmove", FIRST_TWO, Form::MoveElement).blocking(Timeout::LastInSeconds),
     refuse("blmovem", FIRST_TWO, MovesValue).blocking(Timeout::LastInSeconds),
-    refuse("brpoplpush", FIRST_TWO, MovesValue).blocking(Timeout::LastInSeconds),
+    form("brpoplpush", FIRST_TWO, Form::MoveElement).blocking(Timeout::LastInSeconds),
 ];

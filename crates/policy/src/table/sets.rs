@@ -1,30 +1,27 @@
-//! Sets: members are found by comparison, which envelopes do not allow. Refused on protected names, even commands
-//! that return no member, so that no set is created under a protected name.
+//! Sets. Members are sealed deterministically, so that the server finds them by comparing bytes. Each record's members
+//! are sealed for it alone, unless it belongs to a group: only within one the server compares members of several records.
 
-use super::{Row, refuse};
+use super::{Form, Row, form, pass};
 use crate::names::{ALL, FIRST, FIRST_TWO, counted};
-use crate::refusal::{DataKind, Reason};
-
-const SETS: Reason = Reason::NotYetSealed(DataKind::Sets);
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("sadd", FIRST, SETS),
-    refuse("scard", FIRST, SETS).reads(),
-    refuse("sdiff", ALL, SETS).reads(),
-    refuse("sdiffcard", counted(1), SETS).reads(),
-    refuse("sdiffstore", ALL, SETS),
-    refuse("sinter", ALL, SETS).reads(),
-    refuse("sintercard", counted(1), SETS).reads(),
-    refuse("sinterstore", ALL, SETS),
-    refuse("sismember", FIRST, SETS).reads(),
-    refuse("smembers", FIRST, SETS).reads(),
-    refuse("smismember", FIRST, SETS).reads(),
-    refuse("smove", FIRST_TWO, SETS),
-    refuse("spop", FIRST, SETS),
-    refuse("srandmember", FIRST, SETS).reads(),
-    refuse("srem", FIRST, SETS),
-    refuse("sscan", FIRST, SETS).reads(),
-    refuse("sunion", ALL, SETS).reads(),
-    refuse("sunioncard", counted(1), SETS).reads(),
-    refuse("sunionstore", ALL, SETS),
+    form("sadd", FIRST, Form::Members),
+    pass("scard", FIRST).reads(),
+    form("sdiff", ALL, Form::Algebra).reads(),
+    form("sdiffcard", counted(1), Form::WithinGroup).reads(),
+    form("sdiffstore", ALL, Form::WithinGroup),
+    form("sinter", ALL, Form::Algebra).reads(),
+    form("sintercard", counted(1), Form::WithinGroup).reads(),
+    form("sinterstore", ALL, Form::WithinGroup),
+    form("sismember", FIRST, Form::Members).reads(),
+    form("smembers", FIRST, Form::AllMembers).reads(),
+    form("smismember", FIRST, Form::Members).reads(),
+    form("smove", FIRST_TWO, Form::SMove),
+    form("spop", FIRST, Form::SomeMembers),
+    form("srandmember", FIRST, Form::SomeMembers).reads(),
+    form("srem", FIRST, Form::Members),
+    form("sscan", FIRST, Form::SScan).reads(),
+    form("sunion", ALL, Form::Algebra).reads(),
+    form("sunioncard", counted(1), Form::WithinGroup).reads(),
+    form("sunionstore", ALL, Form::WithinGroup),
 ];

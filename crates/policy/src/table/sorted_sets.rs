@@ -1,10 +1,8 @@
-//! Sorted sets: members are found by comparison and sorted by scores. Refused on protected names.
+//! Sorted sets. Members are sealed as in sets, scores are in clear. What sorts members by their bytes is refused.
 
-use super::{Row, Timeout, refuse};
+use super::{Form, Row, Timeout, form, pass, refuse};
 use crate::names::{ALL_BUT_LAST, FIRST, FIRST_TWO, Names, counted};
-use crate::refusal::{DataKind, Reason};
-
-const SORTED_SETS: Reason = Reason::NotYetSealed(DataKind::SortedSets);
+use crate::refusal::Reason::SortsMembers;
 
 /// The destination of the result, then the sources after their count.
 const STORED: Names = Names::Counted {
@@ -14,39 +12,39 @@ const STORED: Names = Names::Counted {
 };
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("zadd", FIRST, SORTED_SETS),
-    refuse("zcard", FIRST, SORTED_SETS).reads(),
-    refuse("zcount", FIRST, SORTED_SETS).reads(),
-    refuse("zdiff", counted(1), SORTED_SETS).reads(),
-    refuse("zdiffstore", STORED, SORTED_SETS),
-    refuse("zincrby", FIRST, SORTED_SETS),
-    refuse("zinter", counted(1), SORTED_SETS).reads(),
-    refuse("zintercard", counted(1), SORTED_SETS).reads(),
-    refuse("zinterstore", STORED, SORTED_SETS),
-    refuse("zlexcount", FIRST, SORTED_SETS).reads(),
-    refuse("zmpop", counted(1), SORTED_SETS),
-    refuse("zmscore", FIRST, SORTED_SETS).reads(),
-    refuse("zpopmax", FIRST, SORTED_SETS),
-    refuse("zpopmin", FIRST, SORTED_SETS),
-    refuse("zrandmember", FIRST, SORTED_SETS).reads(),
-    refuse("zrange", FIRST, SORTED_SETS).reads(),
-    refuse("zrangebylex", FIRST, SORTED_SETS).reads(),
-    refuse("zrangebyscore", FIRST, SORTED_SETS).reads(),
-    refuse("zrangestore", FIRST_TWO, SORTED_SETS),
-    refuse("zrank", FIRST, SORTED_SETS).reads(),
-    refuse("zrem", FIRST, SORTED_SETS),
-    refuse("zremrangebylex", FIRST, SORTED_SETS),
-    refuse("zremrangebyrank", FIRST, SORTED_SETS),
-    refuse("zremrangebyscore", FIRST, SORTED_SETS),
-    refuse("zrevrange", FIRST, SORTED_SETS).reads(),
-    refuse("zrevrangebylex", FIRST, SORTED_SETS).reads(),
-    refuse("zrevrangebyscore", FIRST, SORTED_SETS).reads(),
-    refuse("zrevrank", FIRST, SORTED_SETS).reads(),
-    refuse("zscan", FIRST, SORTED_SETS).reads(),
-    refuse("zscore", FIRST, SORTED_SETS).reads(),
-    refuse("zunion", counted(1), SORTED_SETS).reads(),
-    refuse("zunionstore", STORED, SORTED_SETS),
-    refuse("bzmpop", counted(2), SORTED_SETS).blocking(Timeout::FirstInSeconds),
-    refuse("bzpopmax", ALL_BUT_LAST, SORTED_SETS).blocking(Timeout::LastInSeconds),
-    refuse("bzpopmin", ALL_BUT_LAST, SORTED_SETS).blocking(Timeout::LastInSeconds),
+    form("zadd", FIRST, Form::ZAdd),
+    pass("zcard", FIRST).reads(),
+    pass("zcount", FIRST).reads(),
+    form("zdiff", counted(1), Form::ZAlgebra).reads(),
+    form("zdiffstore", STORED, Form::WithinGroup),
+    form("zincrby", FIRST, Form::ZIncrBy),
+    form("zinter", counted(1), Form::ZAlgebra).reads(),
+    form("zintercard", counted(1), Form::WithinGroup).reads(),
+    form("zinterstore", STORED, Form::WithinGroup),
+    refuse("zlexcount", FIRST, SortsMembers).reads(),
+    form("zmpop", counted(1), Form::ZPopAny),
+    form("zmscore", FIRST, Form::Members).reads(),
+    form("zpopmax", FIRST, Form::ZPop),
+    form("zpopmin", FIRST, Form::ZPop),
+    form("zrandmember", FIRST, Form::ZRandMember).reads(),
+    form("zrange", FIRST, Form::ZRange).reads(),
+    refuse("zrangebylex", FIRST, SortsMembers).reads(),
+    form("zrangebyscore", FIRST, Form::ZRange).reads(),
+    form("zrangestore", FIRST_TWO, Form::ZRangeStore),
+    form("zrank", FIRST, Form::ZRank).reads(),
+    form("zrem", FIRST, Form::Members),
+    refuse("zremrangebylex", FIRST, SortsMembers),
+    pass("zremrangebyrank", FIRST),
+    pass("zremrangebyscore", FIRST),
+    form("zrevrange", FIRST, Form::ZRange).reads(),
+    refuse("zrevrangebylex", FIRST, SortsMembers).reads(),
+    form("zrevrangebyscore", FIRST, Form::ZRange).reads(),
+    form("zrevrank", FIRST, Form::ZRank).reads(),
+    form("zscan", FIRST, Form::ZScan).reads(),
+    form("zscore", FIRST, Form::Members).reads(),
+    form("zunion", counted(1), Form::ZAlgebra).reads(),
+    form("zunionstore", STORED, Form::WithinGroup),
+    form("bzmpop", counted(2), Form::ZPopAny).blocking(Timeout::FirstInSeconds),
+    form("bzpopmax", ALL_BUT_LAST, Form::ZPopAny).blocking(Timeout::LastInSeconds),
+    form("bzpopmin", ALL_BUT_LAST, Form::ZPopAny).blocking(Timeout::LastInSeconds),
 ];

@@ -1,5 +1,5 @@
-//! Strings. Values are sealed one by one; commands that compute on them or compare them are refused, because an
-//! envelope is not the value, and two envelopes of one value differ.
+//! Strings. Values are sealed one by one; commands that compute on them or compare them are computed by the proxy,
+//! because an envelope is not the value, and two envelopes of one value differ.
 
 use super::{Form, Row, form, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, at};
@@ -29,19 +29,18 @@ pub(super) const ROWS: &[Row] = &[
     form("strlen", FIRST, Form::StrLen).reads(),
     form("getrange", FIRST, Form::GetRange).reads(),
     form("substr", FIRST, Form::GetRange).reads(),
-    refuse("append", FIRST, ComputesOnValue),
-    refuse("setrange", FIRST, ComputesOnValue),
-    refuse("decr", FIRST, ComputesOnValue),
-    refuse("decrby", FIRST, ComputesOnValue),
-    refuse("incr", FIRST, ComputesOnValue),
-    refuse("incrby", FIRST, ComputesOnValue),
-    refuse("incrbyfloat", FIRST, ComputesOnValue),
+    form("append", FIRST, Form::Compute),
+    form("setrange", FIRST, Form::Compute),
+    form("decr", FIRST, Form::Compute),
+    form("decrby", FIRST, Form::Compute),
+    form("incr", FIRST, Form::Compute),
+    form("incrby", FIRST, Form::Compute),
+    form("incrbyfloat", FIRST, Form::Compute),
     refuse("increx", FIRST, ComputesOnValue),
-    // A DELEX without a condition is forwarded.
     form("delex", FIRST, Form::DelEx),
-    refuse("delifeq", FIRST, ComparesValue),
-    refuse("digest", FIRST, ComparesValue).reads(),
-    refuse("lcs", FIRST_TWO, ComparesValue).reads(),
+    form("delifeq", FIRST, Form::Compute),
+    form("digest", FIRST, Form::ComputeReading).reads(),
+    form("lcs", FIRST_TWO, Form::ComputeReading).reads(),
     // Its names follow a keyword; each argument is taken for one.
     refuse("stralgo", at(2, -1, 1), ComparesValue).reads(),
 ];

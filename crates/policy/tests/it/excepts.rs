@@ -24,7 +24,7 @@ fn requests_are_not_refused_because_of_an_excepted_name() {
         ("INCR sess:count:1", "forward"),
         ("APPEND sess:count:1 x", "forward"),
         ("RENAME sess:1_LOCK other", "forward"),
-        ("SADD sess:count:set a", "forward"),
+        ("SADD sess:count:set a", "seal 2@1* -> as it is"),
         ("SET sess:1_LOCK v IFEQ w", "forward"),
         ("SORT sess:count:1", "forward"),
         ("JSON.SET sess:count:1 $ v", "forward"),

@@ -8,6 +8,7 @@ mod excepts;
 mod forms;
 mod globs;
 mod keywords;
+mod members;
 mod own_records;
 mod positions;
 mod properties;
@@ -50,6 +51,14 @@ fn shown(action: &Action) -> String {
             let stored = call.stored.map(|slot| slot.argument);
             format!("script {} {stored:?} {}", call.compared, at(call.location))
         }
+        Action::Compute(call) => {
+            let how = if call.reads {
+                "read and compute"
+            } else {
+                "compute"
+            };
+            format!("{how} {}", at(call.location))
+        }
         Action::ScriptDigest(digest) => match digest {
             UnknownDigest::Refuse(refusal) => format!("digest or refuse {:?}", refusal.reason),
             UnknownDigest::Forward => "digest or forward".to_owned(),
@@ -62,6 +71,7 @@ fn shown(action: &Action) -> String {
                     format!("{text} {}{}", slot.argument, at(slot.location))
                 }),
                 RequestChange::Reword { arguments, word } => format!("{arguments:?} {word}"),
+                RequestChange::Omit(arguments) => format!("without {arguments:?}"),
                 RequestChange::Replace { command, arguments } => {
                     format!("{command} {}..{}", arguments.start, arguments.end)
                 }
@@ -83,6 +93,8 @@ fn reply(shape: &ReplyShape) -> String {
                 Layout::ScannedFields => format!("scanned fields {at}"),
                 Layout::OnlyValues => format!("only values {at}"),
                 Layout::Length => format!("length {at}"),
+                Layout::Scored => format!("scored {at}"),
+                Layout::FirstOfEach => format!("first of each {at}"),
                 Layout::Entries => format!("entries {at}"),
                 Layout::ClaimedEntries => format!("claimed entries {at}"),
                 Layout::StreamInfo => format!("stream info {at}"),
@@ -95,18 +107,25 @@ fn reply(shape: &ReplyShape) -> String {
                 format!("{text} @{name}/{field}")
             })
         }
-        ReplyShape::AnyName(()) => "popped".to_owned(),
+        ReplyShape::AnyName((), kind) => format!("popped {kind:?}"),
         ReplyShape::Streams(()) => "streams".to_owned(),
         ReplyShape::Part(part) => {
             let (start, end) = (part.start, part.end);
             format!("range {start}..={end} {}", at(part.location))
         }
+        ReplyShape::Members(scan) => {
+            let scored = if scan.scored { "scored " } else { "" };
+            let glob = scan
+                .glob
+                .map_or(String::new(), |glob| format!(" like {glob}"));
+            format!("{scored}page {}{glob}", at(scan.location))
+        }
     }
 }
 
 /// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
-/// argument 2; `@1/`: all its fields. `@1:2`, `@1:`: fields of that stream. Other kinds follow in
-/// words: `@1 member`.
+/// argument 2; `@1/`: all its fields; `@1*`: members of that set; `@1:2`, `@1:`: fields of that stream. Other kinds
+/// follow in words: `@1 message`.
 fn at(location: Location<usize>) -> String {
     match (location.kind, location.field) {
         (Kind::HashField, Some(field)) => format!("@{}/{field}", location.name),
@@ -114,6 +133,7 @@ fn at(location: Location<usize>) -> String {
         (Kind::StreamField, Some(field)) => format!("@{}:{field}", location.name),
         (Kind::StreamField, None) => format!("@{}:", location.name),
         (Kind::ListElement, None) => format!("@{}#", location.name),
+        (Kind::Member, None) => format!("@{}*", location.name),
         (Kind::String, None) => format!("@{}", location.name),
         (kind, None) => format!("@{} {kind}", location.name),
         (kind, Some(field)) => format!("@{}/{field} {kind}", location.name),

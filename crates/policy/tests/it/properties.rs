@@ -121,13 +121,14 @@ fn values_in_clear(
         Action::Transform(transform) => match transform.request {
             RequestChange::Seal(slots) => slots,
             RequestChange::None | RequestChange::Reword { .. } => Default::default(),
+            RequestChange::Omit(_) => return Ok(Vec::new()),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));
                 return Ok(sent.collect());
             }
         },
         Action::Forward => Default::default(),
-        Action::Script(_) | Action::ScriptDigest(_) => return Ok(Vec::new()),
+        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) => return Ok(Vec::new()),
     };
     for slot in &sealed {
         prop_assert_eq!(slot.location.name, record_of(slot.argument));
@@ -263,6 +264,7 @@ proptest! {
                 prop_assert!(call.location.name < call.compared && call.compared < request.len());
             }
             Action::ScriptDigest(_) => {}
+            Action::Compute(call) => prop_assert!(call.location.name < request.len()),
             Action::Transform(transform) => match transform.request {
                 RequestChange::None => {}
                 RequestChange::Seal(slots) => {
@@ -272,7 +274,8 @@ proptest! {
                         prop_assert!(slot.location.field.is_none_or(|field| field < slot.argument));
                     }
                 }
-                RequestChange::Reword { arguments, .. } => {
+                RequestChange::Omit(arguments)
+                | RequestChange::Reword { arguments, .. } => {
                     prop_assert!(arguments.iter().all(|at| *at > 0 && *at < request.len()));
                 }
                 RequestChange::Replace { arguments, .. } => {

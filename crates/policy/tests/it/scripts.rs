@@ -212,7 +212,7 @@ fn unknown_scripts_are_forwarded_if_the_operator_allows_it_for_all_their_names()
         ),
         (&["FCALL", "f", "1", "sess:1"], "forward"),
         (&["FCALL_RO", "f", "2", "sess:1", "wa:1"], "refuse RunsCode"),
-        (&["APPEND", "sess:1", "t"], "refuse ComputesOnValue"),
+        (&["APPEND", "sess:1", "t"], "compute @1"),
     ] {
         assert_eq!(decided(words), expected, "{words:?}");
     }

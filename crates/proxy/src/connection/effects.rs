@@ -14,7 +14,7 @@ use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgemen
 
 /// The longest request that goes on a lane: while it is being sent no other one can be, and a server may be configured
 /// to close a connection over an argument of a megabyte.
-const MAX_ON_LANE: usize = 512 * 1024;
+pub(super) const MAX_ON_LANE: usize = 512 * 1024;
 
 impl ConnectionState {
     /// The connection that this request needs, if it cannot go on the lane. A lane takes requests that leave no state

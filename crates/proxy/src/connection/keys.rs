@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 use waxseal_core::UserKey;
 use waxseal_keys::CacheLookup;
 use waxseal_policy::{
-    Action, Decision, Layout, Location, PatternId, RecordFields, ReplyShape, RequestChange,
-    Transform, ValuePart, ValueSlot, decide,
+    Action, Decision, Layout, Location, MemberScan, PatternId, RecordFields, ReplyShape,
+    RequestChange, Transform, ValuePart, ValueSlot, decide,
 };
 use waxseal_resp::{Arguments, Scan};
 
@@ -168,7 +168,10 @@ impl ConnectionState {
     }
 
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
-        if !matches!(action, Action::Transform(_) | Action::Script(_)) {
+        if !matches!(
+            action,
+            Action::Transform(_) | Action::Script(_) | Action::Compute(_)
+        ) {
             return Ready::Yes(SealingKeys::default());
         }
         let mut search = Search {
@@ -190,6 +193,14 @@ impl ConnectionState {
             Action::Script(call) => {
                 if let Some(slot) = call.stored {
                     search.sealing(&[slot], &mut keys);
+                }
+                search.opening(&ReplyShape::Record(call.location, Layout::Value));
+            }
+            Action::Compute(call) => {
+                if !call.reads {
+                    let argument = call.location.name;
+                    let location = call.location;
+                    search.sealing(&[ValueSlot { argument, location }], &mut keys);
                 }
                 search.opening(&ReplyShape::Record(call.location, Layout::Value));
             }
@@ -301,7 +312,8 @@ impl<'a> Search<'_, 'a> {
             | ReplyShape::EachField(RecordFields {
                 record: location, ..
             })
-            | ReplyShape::Part(ValuePart { location, .. }) => {
+            | ReplyShape::Part(ValuePart { location, .. })
+            | ReplyShape::Members(MemberScan { location, .. }) => {
                 self.opening_record(location.pattern, location.name);
             }
             ReplyShape::EachName(()) => {
@@ -311,7 +323,7 @@ impl<'a> Search<'_, 'a> {
                     }
                 }
             }
-            ReplyShape::AnyName(()) | ReplyShape::Streams(()) => {
+            ReplyShape::AnyName((), _) | ReplyShape::Streams(()) => {
                 for name in names_of(self.arguments) {
                     if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)

@@ -141,7 +141,10 @@ impl ConnectionState {
             Pending::Local(_) | Pending::Muted(_) | Pending::Message => {
                 return Err(UnexpectedReply::Pairing);
             }
-            Pending::ScriptRead(_) | Pending::Script(_) => Disposition::Hold,
+            Pending::ScriptRead(_)
+            | Pending::Script(_)
+            | Pending::ComputeRead
+            | Pending::ComputeWrite => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.
@@ -260,6 +263,7 @@ impl Shape {
     /// True if a reply that begins with this byte goes to the client as it arrives.
     fn passes(&self, first: u8) -> bool {
         // Anything but an error is or holds a value, or is a reply that the server made up.
-        self.is_verbatim() || first == b'-'
+        // An error about a read is worded for the command that is computed from it.
+        self.is_verbatim() || (first == b'-' && !matches!(self, Self::Computed(_)))
     }
 }

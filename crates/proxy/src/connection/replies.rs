@@ -272,7 +272,10 @@ impl ConnectionState {
         match pending {
             Pending::Reply { .. } => {}
             Pending::Message => return Ok(false),
-            Pending::ClientList { .. } | Pending::ScriptRead(_) => self.end_await(),
+            Pending::ClientList { .. }
+            | Pending::ScriptRead(_)
+            | Pending::ComputeRead
+            | Pending::ComputeWrite => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

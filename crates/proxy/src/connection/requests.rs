@@ -172,7 +172,7 @@ impl Connection {
 impl ConnectionState {
     /// Decides about a request and does what was decided, in this order:
     ///
-    /// 1. end a known script that has its answer;
+    /// 1. end a known script, or a command that is computed, that has its answer;
     /// 2. leave the lane, if the request does not belong there;
     /// 3. refuse what the connection's state does not allow, whatever the policy says;
     /// 4. wait for replies, if they decide what the request means;
@@ -189,6 +189,11 @@ impl ConnectionState {
         let name = command.unwrap_or("this command");
         if self.script.is_some()
             && let Some(step) = self.finish_script(client)
+        {
+            return step;
+        }
+        if self.computed.is_some()
+            && let Some(step) = self.finish_computed(client)
         {
             return step;
         }
@@ -262,6 +267,9 @@ impl ConnectionState {
         match &decision.action {
             Action::Script(call) => {
                 return self.run_script(request, name, *call, &keys, upstream, client);
+            }
+            Action::Compute(call) => {
+                return self.run_computed(request, name, *call, &keys, upstream, client);
             }
             Action::Forward if effect == Effect::None => {
                 upstream.extend_from_slice(request.raw);

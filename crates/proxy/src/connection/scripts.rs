@@ -303,7 +303,13 @@ impl ConnectionState {
 
     /// Sends `ASKING` again if the client sent it: it counts for one request only.
     fn send_asking(&mut self, upstream: &mut Vec<u8>) {
-        if self.script.as_ref().is_some_and(|run| run.asking) {
+        let asking = self.script.as_ref().is_some_and(|run| run.asking);
+        self.repeat_asking(asking, upstream);
+    }
+
+    /// Sends `ASKING` again for one more request, if the client sent it.
+    pub(super) fn repeat_asking(&mut self, asking: bool, upstream: &mut Vec<u8>) {
+        if asking {
             upstream.extend_from_slice(OWN_ASKING);
             self.queue.push_internal(false);
         }

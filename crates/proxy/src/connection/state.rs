@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use waxseal_resp::RequestTail;
 
+use super::computed::ComputedRun;
 use super::pairing::CurrentReply;
 use super::queue::ReplyQueue;
 use super::replies::StalledReply;
@@ -52,6 +53,8 @@ pub(super) struct ConnectionState {
     pub(super) pushes: Pushes,
     /// The known script that is running. Its request stays among the client's bytes until it has its reply.
     pub(super) script: Option<Box<ScriptRun>>,
+    /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
+    pub(super) computed: Option<Box<ComputedRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -75,6 +78,7 @@ impl ConnectionState {
             transaction: TransactionTracker::default(),
             pushes: Pushes::default(),
             script: None,
+            computed: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -110,7 +114,9 @@ impl ConnectionState {
     /// Bytes that are held for requests without a reply.
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
-        self.queue.retained_bytes().saturating_add(script)
+        let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = script.saturating_add(computed);
+        self.queue.retained_bytes().saturating_add(running)
     }
 }
 

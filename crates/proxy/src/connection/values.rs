@@ -40,6 +40,12 @@ impl ConnectionState {
             Some(Pending::ScriptRead(read)) => {
                 return self.take_script_value(read, current.disposition, whole, fetched);
             }
+            Some(Pending::ComputeRead) => {
+                return self.take_computed_value(current.disposition, whole, fetched);
+            }
+            Some(Pending::ComputeWrite) => {
+                return self.take_computed_write(current.disposition, whole, fetched);
+            }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
                 return Ok(None);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk};
 
-use super::{OpenFailure, ReplyOpener, expect};
+use super::{OpenFailure, ReplyOpener, begins_with_pair, expect};
 use crate::location::OwnedLocation;
 
 /// A part of a reply with fields.
@@ -99,10 +99,4 @@ impl ReplyOpener<'_> {
         }
         Ok(())
     }
-}
-
-/// True if the next element is an array of two.
-fn begins_with_pair(items: &Items<'_>) -> Result<bool, OpenFailure> {
-    let next = items.clone().next()?;
-    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
 }

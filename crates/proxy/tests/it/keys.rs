@@ -145,19 +145,19 @@ fn a_transaction_waits_for_keys_before_its_commands_and_for_its_replies() {
 fn a_reply_that_waits_for_a_key_of_the_ring_delays_those_behind_it() {
     let world = World::new();
     let mut conversation = Conversation::of(&world.process());
-    conversation.send(&["GET rg:1", "GET other", "INCR rg:1", "GET rg:1"]);
+    conversation.send(&["GET rg:1", "GET other", "INCREX rg:1", "GET rg:1"]);
     conversation.sent();
     world.rotate();
     conversation.fetching = false;
     conversation.answer(&world.reply("@rg:1=v 'x ^rg:1=w"));
     // A refusal has its turn as well.
-    conversation.send(&["INCR rg:2"]);
+    conversation.send(&["INCREX rg:2"]);
     assert_eq!(conversation.got(), "");
     assert!(!conversation.connection.has_all_replies() && !conversation.connection.is_idle());
     conversation.fetching = true;
     conversation.run().unwrap();
     let got = conversation.got();
-    let mut parts = got.split("-SEALREFUSED INCR");
+    let mut parts = got.split("-SEALREFUSED INCREX");
     assert_eq!(parts.next(), Some("$1\r\nv\r\n$1\r\nx\r\n"));
     assert!(parts.next().unwrap().ends_with("\r\n$1\r\nw\r\n"), "{got}");
     assert_eq!(
@@ -175,12 +175,12 @@ fn an_answer_of_the_proxy_comes_after_a_reply_that_waits() {
     world.rotate();
     conversation.fetching = false;
     conversation.answer(&world.reply("@rg:1=v"));
-    conversation.send(&["INCR rg:1"]);
+    conversation.send(&["INCREX rg:1"]);
     assert_eq!(conversation.got(), "");
     conversation.fetching = true;
     conversation.run().unwrap();
     let got = conversation.got();
-    assert!(got.starts_with("$1\r\nv\r\n-SEALREFUSED INCR"), "{got}");
+    assert!(got.starts_with("$1\r\nv\r\n-SEALREFUSED INCREX"), "{got}");
     assert!(conversation.connection.is_idle());
 }
 
@@ -268,7 +268,7 @@ fn pieces_of_every_size_have_the_same_result() {
     const LINES: [&str; 8] = [
         "GET wa:1",
         "SET wa:2 @wa:2=v",
-        "INCR wa:2",
+        "INCREX wa:2",
         "MGET wa:3 rg:1 other",
         "MULTI",
         "HGETALL wa:4",

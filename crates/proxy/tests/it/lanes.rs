@@ -265,13 +265,13 @@ fn a_client_on_a_dedicated_connection_waits_alone_and_in_order() {
     let mut other = fixture.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
     let mut stalled = fixture.stalling("1", &["GET other"]);
-    stalled.send("INCR wa:1");
+    stalled.send("INCREX wa:1");
     assert_eq!(other.ask("GET other"), "x");
     assert!(!stalled.has_reply());
     fixture.gate.open();
     assert_eq!(stalled.reply(), "late");
     assert_eq!(stalled.reply(), "x");
-    assert!(stalled.reply().starts_with("-SEALREFUSED INCR "));
+    assert!(stalled.reply().starts_with("-SEALREFUSED INCREX "));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and of the shutdown use a real server.
 
 mod broken;
+mod computed;
 mod decoys;
 mod delays;
 mod ending;

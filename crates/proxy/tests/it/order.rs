@@ -9,7 +9,7 @@ fn answers_of_the_proxy_wait_for_the_replies_before_them() {
     let mut pair = Pair::new();
     pair.send(&[
         "GET wa:1",
-        "INCR wa:1",
+        "INCREX wa:1",
         "GET other",
         "RENAME wa:1 x",
         "SADD wa:1 m",
@@ -17,7 +17,7 @@ fn answers_of_the_proxy_wait_for_the_replies_before_them() {
     assert_eq!(pair.got(), "");
     pair.answer("@wa:1=v");
     let got = pair.got();
-    assert!(got.starts_with("$1\r\nv\r\n-SEALREFUSED INCR "), "{got}");
+    assert!(got.starts_with("$1\r\nv\r\n-SEALREFUSED INCREX "), "{got}");
     assert_eq!(got.matches("\r\n").count(), 3);
     pair.answer("'x");
     let got = pair.got();
@@ -39,7 +39,7 @@ fn answers_of_the_proxy_never_interrupt_a_reply() {
             let mut pair = begin();
             pair.send(&[line]);
             pair.answer_bytes(&whole[..cut]).unwrap();
-            pair.send(&["INCR wa:1"]);
+            pair.send(&["INCREX wa:1"]);
             pair.answer_bytes(&whole[cut..]).unwrap();
             let got = pair.got();
             let rest = got.strip_prefix(&to_client(reply));
@@ -57,7 +57,7 @@ fn answers_of_the_proxy_never_interrupt_a_message() {
     for cut in 1..message.len() {
         let mut pair = Pair::resp3();
         pair.answer_bytes(&message[..cut]).unwrap();
-        pair.send(&["INCR wa:1"]);
+        pair.send(&["INCREX wa:1"]);
         let early = pair.got();
         pair.answer_bytes(&message[cut..]).unwrap();
         let got = early + &pair.got();
@@ -101,7 +101,7 @@ fn a_reply_that_no_request_explains_is_an_error() {
             pair.answer_bytes(&from_server(reply)),
             Err(UnexpectedReply::Pairing)
         );
-        pair.send(&["INCR wa:1"]);
+        pair.send(&["INCREX wa:1"]);
         let refused = pair.got();
         assert!(refused.starts_with("-SEALREFUSED "), "{refused}");
     }

@@ -261,6 +261,15 @@ impl Pair {
         assert_eq!(self.got(), to_client(got), "{line}");
     }
 
+    /// Exchanges one request that is sent in another form.
+    #[track_caller]
+    pub(crate) fn exchange_as(&mut self, line: &str, sent: &str, reply: &str, got: &str) {
+        self.send(&[line]);
+        assert_sent(&self.sent(), &[sent]);
+        self.answer(reply);
+        assert_eq!(self.got(), to_client(got), "{line}");
+    }
+
     /// Asserts that the connection works: one more value is exchanged.
     pub(crate) fn assert_usable(&mut self) {
         self.exchange("GET wa:next", "@wa:next=after", "@wa:next=after");

@@ -50,7 +50,7 @@ fn one_reply_is_skipped() {
 #[test]
 fn a_refused_request_uses_up_the_skip() {
     let mut pair = Pair::new().with_reply_modes();
-    pair.send(&["CLIENT REPLY SKIP", "INCR wa:1", "GET wa:2"]);
+    pair.send(&["CLIENT REPLY SKIP", "INCREX wa:1", "GET wa:2"]);
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=b");
     assert_eq!(pair.got(), to_client("@wa:2=b"));
@@ -94,7 +94,7 @@ fn refusals_are_silent_while_replies_are_off() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY OFF",
-        "INCR wa:1",
+        "INCREX wa:1",
         "CLIENT REPLY SKIP",
         "GET wa:1",
         "CLIENT REPLY ON",

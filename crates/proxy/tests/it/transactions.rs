@@ -163,7 +163,7 @@ fn a_refused_command_discards_the_transaction() {
     pair.send(&[
         "MULTI",
         "SET wa:1 @wa:1=v",
-        "INCR wa:1",
+        "INCREX wa:1",
         "GET other",
         "EXEC",
         "GET wa:2",
@@ -177,7 +177,7 @@ fn a_refused_command_discards_the_transaction() {
     let got = pair.got();
     let lines: Vec<&str> = got.split("\r\n").collect();
     assert_eq!(lines[..2], ["+OK", "+QUEUED"]);
-    assert!(lines[2].starts_with("-SEALREFUSED INCR "), "{got}");
+    assert!(lines[2].starts_with("-SEALREFUSED INCREX "), "{got}");
     assert_eq!(lines[3], "+QUEUED");
     assert!(lines[4].starts_with("-EXECABORT "), "{got}");
     assert_eq!(lines[5..], ["$1", "x", ""]);
@@ -186,7 +186,7 @@ fn a_refused_command_discards_the_transaction() {
 #[test]
 fn the_next_transaction_is_executed_after_a_refused_one() {
     let mut pair = Pair::new();
-    pair.send(&["MULTI", "INCR wa:1", "EXEC"]);
+    pair.send(&["MULTI", "INCREX wa:1", "EXEC"]);
     pair.answer("+OK +OK");
     pair.got();
     pair.sent();
@@ -307,21 +307,21 @@ fn the_state_of_a_transaction_is_bounded() {
 fn only_the_servers_reply_ends_a_transaction() {
     // In a form that servers refuse, the transaction stays open.
     let mut pair = Pair::new();
-    pair.send(&["MULTI", "INCR wa:1", "SET other x", "DISCARD now", "EXEC"]);
+    pair.send(&["MULTI", "INCREX wa:1", "SET other x", "DISCARD now", "EXEC"]);
     assert_sent(&pair.sent(), &["MULTI", "SET other x", "DISCARD now"]);
     pair.answer("+OK +QUEUED -ERR~arity");
     assert_sent(&pair.sent(), &["DISCARD"]);
     pair.answer("+OK");
     let got = pair.got();
     assert!(
-        got.contains("-EXECABORT Transaction discarded because of: SEALREFUSED INCR "),
+        got.contains("-EXECABORT Transaction discarded because of: SEALREFUSED INCREX "),
         "{got}"
     );
     pair.assert_usable();
 
     // A server may refuse the right form as well.
     let mut pair = Pair::new();
-    pair.send(&["MULTI", "INCR wa:1", "SET other x", "DISCARD", "EXEC"]);
+    pair.send(&["MULTI", "INCREX wa:1", "SET other x", "DISCARD", "EXEC"]);
     assert_sent(&pair.sent(), &["MULTI", "SET other x", "DISCARD"]);
     pair.answer("+OK +QUEUED -NOPERM~x");
     assert_sent(&pair.sent(), &["DISCARD"]);
@@ -447,7 +447,7 @@ fn a_refused_transaction_with_replies_off_ends() {
     pair.send(&[
         "CLIENT REPLY OFF",
         "MULTI",
-        "INCR wa:1",
+        "INCREX wa:1",
         "EXEC",
         "CLIENT REPLY ON",
     ]);

@@ -1,104 +1,6 @@
-//! The Lua scripts: changes for which a server has no single command. No other client sees a script
-//! half done. Each takes its record names as `KEYS`, so that it also runs in a cluster.
+//! The scripts of the crate `lua` as commands of this client, with the hashes under which servers cache them.
 
 use redis::Cmd;
-
-/// Writes a record with an expiry: `mode` and `time` of the scripts below.
-const SET: &str = "
-local function set(name, value, mode, time)
-  if mode == 'keep' then redis.call('SET', name, value, 'KEEPTTL')
-  elseif mode == 'never' then redis.call('SET', name, value)
-  else redis.call('SET', name, value, mode, time) end
-end
-";
-
-/// Compares the result of a read command with the expected bytes. A record of another type does not
-/// match; any other error (a missing right) fails the whole script.
-const HOLDS: &str = "
-local function holds(expected, ...)
-  local held = redis.pcall(...)
-  if type(held) ~= 'table' then return held == expected end
-  if string.find(held.err, 'WRONGTYPE', 1, true) then return false end
-  return redis.call(...) == expected
-end
-";
-
-/// Replaces each record that still holds the expected bytes, keeping its expiry.
-const SWAP_MANY: &str = "
-local done = {}
-for i, name in ipairs(KEYS) do
-  if holds(ARGV[2 * i - 1], 'GET', name) then
-    redis.call('SET', name, ARGV[2 * i], 'KEEPTTL')
-    done[i] = 1
-  else done[i] = 0 end
-end
-return done
-";
-
-const SWAP: &str = "
-if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
-set(KEYS[1], ARGV[2], ARGV[3], ARGV[4])
-return 1
-";
-
-const CREATE: &str = "
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-set(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
-return 1
-";
-
-/// `HSET` removes a field's own expiry, where fields have one (Redis 7.4, Valkey 9). Servers that
-/// can keep it (Redis 8, Valkey 9) are asked to; on the others it is restored. A missing right for
-/// either fails before anything is written.
-const SWAP_FIELD: &str = "
-if not holds(ARGV[2], 'HGET', KEYS[1], ARGV[1]) then return 0 end
-local function unknown(answer)
-  return type(answer) == 'table' and answer.err and
-    string.find(answer.err, 'command called from', 1, true)
-end
-local set = redis.pcall('HSETEX', KEYS[1], 'KEEPTTL', 'FIELDS', 1, ARGV[1], ARGV[3])
-if not unknown(set) then return set end
-local ends = redis.pcall('HPEXPIRETIME', KEYS[1], 'FIELDS', 1, ARGV[1])
-if ends.err and not unknown(ends) then return ends end
-local expires = ends[1] and ends[1] > 0
-if expires then
-  -- On a field that has an end this changes nothing, and fails where it would fail below.
-  redis.call('HPEXPIREAT', KEYS[1], ends[1], 'NX', 'FIELDS', 1, ARGV[1])
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-if expires then
-  redis.call('HPEXPIREAT', KEYS[1], ends[1], 'FIELDS', 1, ARGV[1])
-end
-return 1
-";
-
-const SWAP_ELEMENT: &str = "
-if not holds(ARGV[2], 'LINDEX', KEYS[1], ARGV[1]) then return 0 end
-redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-";
-
-const DELETE: &str = "
-if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
-return redis.call('DEL', KEYS[1])
-";
-
-const MOVE: &str = "
-if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
-if redis.call('EXISTS', KEYS[2]) == 1 then return 2 end
-local mode, time = ARGV[3], ARGV[4]
-if mode == 'keep' then
-  mode, time = 'PXAT', redis.pcall('PEXPIRETIME', KEYS[1])
-  if type(time) ~= 'number' then mode, time = 'PX', redis.call('PTTL', KEYS[1]) end
-  if time < 0 then mode = 'never' end
-end
-set(KEYS[2], ARGV[2], mode, time)
-redis.call('DEL', KEYS[1])
-return 1
-";
-
-/// Needs only the right to run scripts, and no record.
-const PROBE: &str = "return 'waxseal'";
 
 /// A script, and the hash under which servers cache it.
 pub(crate) struct Script {
@@ -141,16 +43,15 @@ pub(crate) struct Scripts {
 
 impl Scripts {
     pub(crate) fn new() -> Self {
-        let with = |helpers: &[&str], body: &str| Script::new(helpers.concat() + body);
         Self {
-            probe: with(&[], PROBE),
-            swap_many: with(&[HOLDS], SWAP_MANY),
-            swap: with(&[HOLDS, SET], SWAP),
-            create: with(&[SET], CREATE),
-            swap_field: with(&[HOLDS], SWAP_FIELD),
-            swap_element: with(&[HOLDS], SWAP_ELEMENT),
-            delete: with(&[HOLDS], DELETE),
-            transfer: with(&[HOLDS, SET], MOVE),
+            probe: Script::new(waxseal_lua::PROBE.to_owned()),
+            swap_many: Script::new(waxseal_lua::swap_many()),
+            swap: Script::new(waxseal_lua::swap()),
+            create: Script::new(waxseal_lua::create()),
+            swap_field: Script::new(waxseal_lua::swap_field()),
+            swap_element: Script::new(waxseal_lua::swap_element()),
+            delete: Script::new(waxseal_lua::delete()),
+            transfer: Script::new(waxseal_lua::transfer()),
         }
     }
 }

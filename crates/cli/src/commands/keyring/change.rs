@@ -154,42 +154,53 @@ pub(super) async fn configure(
 ) -> Result<Ended, Failure> {
     let live = live(resources)?;
     let before = live.ring();
-    if args.settings != SettingsArgs::default() || args.at_once {
+    let changes_times = args.settings != SettingsArgs::default() || args.at_once;
+    if changes_times {
+        // Refused before anything else is changed.
         let settings = args.settings.over(before.settings().clone());
+        settings.checked().map_err(Failure::from)?;
+    }
+    let with_versions = versions::configure(resources, args).await?;
+    if changes_times {
+        let settings = args.settings.over(live.ring().settings().clone());
         let at_once = args.at_once;
         live.change(&Change::Settings { settings, at_once }).await?;
     }
-    if let Some(ring) = versions::configure(resources, args).await? {
-        let done = match ring.version() == before.version() {
-            true => format!("the keyring says so already: {}", versions::describe(&ring)),
+    let ring = live.ring();
+    let is_unchanged = ring.version() == before.version();
+    if with_versions.is_some() {
+        let versions_now = versions::describe(&ring);
+        let done = match is_unchanged {
+            true => format!("nothing to change: {versions_now}"),
             false => format!(
-                "changed (keyring version {}): {}",
-                ring.version(),
-                versions::describe(&ring)
+                "changed (keyring version {}): {versions_now}",
+                ring.version()
             ),
         };
         versions::warn_of_differences(resources);
         return tell(resources, &ring, &done, versions::next(&ring));
     }
-    let ring = live.ring();
-    let done = if ring.version() == before.version() {
-        "the keyring says so already".to_owned()
-    } else {
-        format!("changed (keyring version {})", ring.version())
+    let done = match is_unchanged {
+        true => "nothing to change: the keyring has these settings".to_owned(),
+        false => format!("changed (keyring version {})", ring.version()),
     };
+    tell(resources, &ring, &done, &times_apply(live, &before))
+}
+
+/// The time from which changed times apply.
+fn times_apply(live: &LiveRing, before: &Ring) -> String {
     let now = live.now_ms();
-    let next = match ring.longer_times_until() {
+    match live.ring().longer_times_until() {
         Some(until) if until > now => format!(
-            "keys are exchanged and given up by the longer times until {}, when every process has seen \
+            "keys are rotated and retired by the longer times until {}, when every process has seen \
              the lowered ones; --at-once does not wait",
             output::point_in_time(until)
         ),
         _ => format!(
-            "every process goes by it within {}",
+            "every process applies it within {}",
             output::span(before.effective_settings(now).refresh_ms)
         ),
-    };
-    tell(resources, &ring, &done, &next)
+    }
 }
 
 pub(super) async fn release(
@@ -198,8 +209,10 @@ pub(super) async fn release(
     records: &str,
 ) -> Result<Ended, Failure> {
     if common.store.is_none() {
-        return Err(Failure::usage("which store they are in must be said")
-            .hint("name it with --store, as waxseal keyring status shows it"));
+        return Err(Failure::usage(
+            "--store is required: the records are registered for one store",
+        )
+        .hint("name it with --store, as waxseal keyring status shows it"));
     }
     let live = live(resources)?;
     let location = resources.configuration.store.location();
@@ -217,10 +230,10 @@ pub(super) async fn release(
         .change(&Change::Unregister(protected_scope.clone()))
         .await?;
     let done = format!(
-        "the records {shown} at {} are forgotten: no key is kept for them",
+        "the records {shown} at {} are unregistered: no key is kept for them",
         protected_scope.store
     );
-    let next = "a process that still protects them makes them known again";
+    let next = "a process that still protects them registers them again";
     tell(resources, &ring, &done, next)
 }
 

@@ -28,8 +28,36 @@ fn settings_are_changed_for_all() {
             .ring(&["configure", "--refresh", "200ms"])
             .done()
             .text();
-        assert!(said.contains("says so already"), "{said}");
+        assert!(said.contains("nothing to change"), "{said}");
         assert_eq!(world.status()["version"], version);
+    }
+}
+
+#[test]
+fn a_refused_change_of_versions_changes_no_time_either() {
+    for lies in PLACES {
+        let world = World::new(lies);
+        world.ring(&["init"]).done();
+        let before = world.status();
+        // Version 3 needs format 2 of the document.
+        for (refused, status, why) in [
+            (
+                &["--retain", "2h", "--write-version", "3"][..],
+                1,
+                "format 2",
+            ),
+            (
+                &["--retain", "1ms", "--document-format", "2"],
+                64,
+                "at least as long as the propagation delay",
+            ),
+        ] {
+            let refused: Vec<&str> = ["configure"].iter().chain(refused).copied().collect();
+            world.ring(&refused).failed(status, why);
+            let after = world.status();
+            assert_eq!(after["version"], before["version"]);
+            assert_eq!(after["settings"], before["settings"]);
+        }
     }
 }
 
@@ -52,13 +80,13 @@ fn lowered_times_hold_once_every_process_has_seen_them() {
         // Nothing else is given, and it is something anyway.
         let said = world.ring(&["configure", "--at-once"]).done().text();
         assert!(
-            said.contains("every process goes by it within 60 s"),
+            said.contains("every process applies it within 60 s"),
             "{said}"
         );
         let status = world.status();
         assert!(status["longer_times"].is_null());
         assert_eq!(status["settings"]["rest_ms"], 7_200_000);
         let said = world.ring(&["configure", "--at-once"]).done().text();
-        assert!(said.contains("says so already"), "{said}");
+        assert!(said.contains("nothing to change"), "{said}");
     }
 }

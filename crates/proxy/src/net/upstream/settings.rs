@@ -1,9 +1,10 @@
-//! Reads the server's settings that limit single connections, over a new connection.
+//! Reads the server's settings that limit single connections, and which server it is, over a new connection.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use waxseal_compute::Dialect;
 use waxseal_resp::{Items, Kind, write_bulk, write_request_head};
 
 use super::Upstream;
@@ -35,6 +36,9 @@ impl Upstream {
                 write_bulk(&mut requests, argument.as_bytes());
             }
         }
+        write_request_head(&mut requests, 2);
+        write_bulk(&mut requests, b"iNFO");
+        write_bulk(&mut requests, b"server");
         let mut connected = self.connect_for_exchange().await?;
         let failure = |error: io::Error| UpstreamFailure::of_exchange(&error);
         let mut exchange = Exchange::begin(&mut connected, &requests)
@@ -47,7 +51,9 @@ impl Upstream {
         for _ in SETTINGS {
             replies.push(exchange.reply().await.map_err(failure)?);
         }
-        Ok(read(&replies))
+        let mut settings = read(&replies);
+        settings.dialect = dialect(&exchange.reply().await.map_err(failure)?);
+        Ok(settings)
     }
 }
 
@@ -66,6 +72,13 @@ fn read(replies: &[Vec<u8>]) -> ServerSettings {
     settings.output_buffer = next().and_then(|text| normal_limits(&text));
     settings.clients_memory = next();
     settings
+}
+
+/// The server in a reply to `INFO server`; `None` if it does not say which it is.
+fn dialect(reply: &[u8]) -> Option<Dialect> {
+    let info = Items::of(reply).next().ok()??;
+    let text = matches!(info.kind, Kind::Bulk | Kind::Other).then_some(info.text)?;
+    Dialect::from_info(std::str::from_utf8(text).ok()?)
 }
 
 /// The value in a reply to `CONFIG GET`; `None` if the server does not know the setting.
@@ -107,7 +120,7 @@ mod tests {
             query_buffer: None,
             output_buffer: Some((4_194_304, 1_048_576)),
             clients_memory: Some("5%".to_owned()),
-            is_refused: false,
+            ..ServerSettings::default()
         };
         assert_eq!(settings, expected);
         let unknown = b"*0\r\n".to_vec();

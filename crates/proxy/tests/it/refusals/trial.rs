@@ -28,7 +28,7 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
         ("GET app:1", "'v"),
         // Sent as GET if values are sealed.
         ("STRLEN app:1", ":1"),
-        ("INCR app:1:hits", ":1"),
+        ("INCREX app:1:hits", ":1"),
         ("EVAL code 1 app:1:lock", ":1"),
         ("BZPOPMIN app:z 0", "*-1"),
         ("JSON.SET app:1 v", "+OK"),
@@ -36,8 +36,8 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
     ] {
         pair.exchange(line, reply, reply);
     }
-    pair.send(&["MULTI", "INCR app:1:hits", "EXEC"]);
-    assert_sent(&pair.sent(), &["MULTI", "INCR app:1:hits", "EXEC"]);
+    pair.send(&["MULTI", "INCREX app:1:hits", "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", "INCREX app:1:hits", "EXEC"]);
     pair.answer("+OK +QUEUED *1 :2");
     assert_eq!(pair.got(), "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n");
     let large = format!("SET app:1 {}", "x".repeat(5000));
@@ -49,7 +49,7 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
         .map(|row| (row.command, row.count))
         .collect();
     let expected = [
-        ("incr", 2),
+        ("increx", 2),
         ("bzpopmin", 1),
         ("eval", 1),
         ("other", 1),
@@ -86,7 +86,7 @@ fn a_trial_still_refuses_requests_that_no_proxy_can_forward() {
     pair.send(&["CLIENT CAPA redirect"]);
     assert!(!text(&pair.sent()).contains("redirect"));
     pair.answer("+OK");
-    pair.send(&["INCR app:5215512345678:hits"]);
+    pair.send(&["INCREX app:5215512345678:hits"]);
     let rows = report(&refusals).rows;
     assert_eq!(rows.iter().filter(|row| row.is_forwarded).count(), 1);
     let kept = rows.iter().find(|row| row.is_forwarded).unwrap();
@@ -133,7 +133,7 @@ fn commands_of_a_transaction_that_would_be_aborted_are_not_counted_as_accepted()
     let aborted = [
         "MULTI",
         "SET app:1 v",
-        "INCR app:1:hits",
+        "INCREX app:1:hits",
         "GET app:1",
         "EXEC",
     ];
@@ -155,7 +155,7 @@ fn requests_on_excepted_names_are_not_counted() {
         .record_refusals(refusals.clone(), false)
         .trial(Some(Trial { keeps_names: false }));
     let mut pair = Pair::over(protection, Limits::default());
-    pair.exchange("INCR app:1:hits", ":1", ":1");
+    pair.exchange("INCREX app:1:hits", ":1", ":1");
     pair.exchange("MGET app:1:hits app:1", "*2 $-1 $-1", "*2 $-1 $-1");
     let report = report(&refusals);
     assert_eq!((report.fine, report.rows.len()), (vec![(0, "mget", 1)], 0));

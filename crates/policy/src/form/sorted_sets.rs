@@ -1,0 +1,163 @@
+//! Sorted sets: members as in sets; scores are in clear, and the server sorts by them. Members of equal score are in the
+//! order of their sealed bytes.
+
+use smallvec::SmallVec;
+use waxseal_kinds::Kind;
+
+use super::groups::one_scope;
+use super::{Request, reply};
+use crate::argument::{count, is, is_any_keyword};
+use crate::decision::Action;
+use crate::location::{Layout, ReplyShape};
+use crate::refusal::Reason;
+
+/// `ZADD name [NX | XX] [GT | LT] [CH] [INCR] score member…`. What stands in the place of a score and is no number is
+/// sealed like a member: the server refuses the request, and sees nothing of it.
+pub(super) fn add(request: Request<'_>) -> Action {
+    let arguments = request.arguments;
+    let options = ["NX", "XX", "GT", "LT", "CH", "INCR"];
+    let first = (2..request.len()).find(|at| !is_any_keyword(arguments, *at, &options));
+    let first = first.unwrap_or(request.len());
+    request.seal_members(members_after_numbers(request, first, 1))
+}
+
+/// `ZINCRBY name increment member`.
+pub(super) fn increment(request: Request<'_>) -> Action {
+    request.seal_members(members_after_numbers(request, 2, 1))
+}
+
+/// The positions that hold members, where so many `numbers` stand before each member from `first` on; and the positions
+/// of anything else that is no number.
+pub(super) fn members_after_numbers(
+    request: Request<'_>,
+    first: usize,
+    numbers: usize,
+) -> SmallVec<[usize; 8]> {
+    let each = numbers.saturating_add(1);
+    let arguments = request.len().saturating_sub(first);
+    // Otherwise a member can be anywhere.
+    let is_whole = arguments.is_multiple_of(each);
+    let is_member = |at: &usize| {
+        let place = at.saturating_sub(first).checked_rem(each);
+        !is_whole || place == Some(numbers) || !is_number(request.arguments, *at)
+    };
+    (first..request.len()).filter(is_member).collect()
+}
+
+/// True if the argument looks like a number to servers: decimal, hexadecimal or infinite.
+fn is_number(arguments: &[&[u8]], at: usize) -> bool {
+    let text = arguments.get(at).copied().unwrap_or_default();
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    text.parse::<f64>().is_ok()
+        || unsigned
+            .strip_prefix("0x")
+            .or_else(|| unsigned.strip_prefix("0X"))
+            .is_some_and(|digits| {
+                let is_digit = |it: u8| it.is_ascii_hexdigit() || matches!(it, b'.' | b'p' | b'P');
+                digits.len() <= 24 && digits.bytes().all(is_digit)
+            })
+}
+
+/// `ZRANK name member [WITHSCORE]`, `ZREVRANK`.
+pub(super) fn rank(request: Request<'_>) -> Action {
+    let is_option = |at: &usize| *at == 3 && is(request.arguments, 3, "WITHSCORE");
+    request.seal_members((2..request.len()).filter(|at| !is_option(at)))
+}
+
+/// `ZRANGE name start stop [options]`, and its older relatives.
+pub(super) fn range(request: Request<'_>) -> Result<Action, Reason> {
+    let (true, Some(location)) = (request.len() >= 4, request.member(1)) else {
+        return Ok(Action::Forward);
+    };
+    let layout = members_layout(with_scores(request, 4)?);
+    Ok(reply(ReplyShape::Record(location, layout)))
+}
+
+/// `ZRANGESTORE destination source start stop [options]`.
+pub(super) fn range_store(request: Request<'_>) -> Result<Action, Reason> {
+    with_scores(request, 5)?;
+    one_scope(request).map(|_| Action::Forward)
+}
+
+/// True if the options of a range, from this argument on, ask for scores. `Err` if they ask for an order that sealed
+/// members do not have.
+fn with_scores(request: Request<'_>, from: usize) -> Result<bool, Reason> {
+    let arguments = request.arguments;
+    let mut scores = false;
+    let mut at = from;
+    while at < arguments.len() {
+        let taken = if is(arguments, at, "WITHSCORES") {
+            scores = true;
+            1
+        } else if is_any_keyword(arguments, at, &["BYSCORE", "REV"]) {
+            1
+        } else if is(arguments, at, "LIMIT") {
+            3
+        } else if is(arguments, at, "BYLEX") {
+            return Err(Reason::SortsMembers);
+        } else {
+            return Err(Reason::UnforeseenForm);
+        };
+        at = at.saturating_add(taken);
+    }
+    Ok(scores)
+}
+
+fn members_layout(scores: bool) -> Layout {
+    match scores {
+        true => Layout::Scored,
+        false => Layout::Elements,
+    }
+}
+
+/// `ZPOPMIN name [count]`, `ZPOPMAX`.
+pub(super) fn pop(request: Request<'_>) -> Action {
+    match (request.len(), request.member(1)) {
+        (2 | 3, Some(location)) => reply(ReplyShape::Record(location, Layout::Scored)),
+        _ => Action::Forward,
+    }
+}
+
+/// `BZPOPMIN name… timeout`, `BZPOPMAX`, `ZMPOP count name… MIN | MAX [COUNT count]`, `BZMPOP`.
+pub(super) fn pop_any() -> Action {
+    reply(ReplyShape::AnyName((), Kind::Member))
+}
+
+/// `ZRANDMEMBER name [count [WITHSCORES]]`.
+pub(super) fn random(request: Request<'_>) -> Result<Action, Reason> {
+    let Some(location) = request.member(1) else {
+        return Ok(Action::Forward);
+    };
+    let layout = match request.len() {
+        2 => Layout::Value,
+        3 => Layout::Elements,
+        4 if is(request.arguments, 3, "WITHSCORES") => Layout::Scored,
+        4.. => return Err(Reason::UnforeseenForm),
+        _ => return Ok(Action::Forward),
+    };
+    Ok(reply(ReplyShape::Record(location, layout)))
+}
+
+/// `ZUNION count name… [WEIGHTS weight…] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]`, `ZINTER`, `ZDIFF`.
+pub(super) fn algebra(request: Request<'_>) -> Result<Action, Reason> {
+    let location = one_scope(request)?;
+    let arguments = request.arguments;
+    let names = count(arguments, 1).ok_or(Reason::UnforeseenForm)?;
+    let mut scores = false;
+    let mut at = names.saturating_add(2);
+    while at < arguments.len() {
+        let taken = if is(arguments, at, "WITHSCORES") {
+            scores = true;
+            1
+        } else if is(arguments, at, "AGGREGATE") {
+            2
+        } else if is(arguments, at, "WEIGHTS") {
+            names.saturating_add(1)
+        } else {
+            return Err(Reason::UnforeseenForm);
+        };
+        at = at.saturating_add(taken);
+    }
+    Ok(reply(ReplyShape::Record(location, members_layout(scores))))
+}

@@ -1,0 +1,156 @@
+//! Commands computed one after the other on one value, and the write that does what all of them do.
+
+use waxseal_compute::{ApplyError, Dialect, Expiry, Product, Reply, Write};
+use waxseal_lua::{REPLACE_FIELD, REPLACE_STRING, write_eval};
+
+use super::StoredValue;
+use crate::answers;
+use crate::computations::{ComputedAnswer, Job};
+use crate::location::BorrowedLocation;
+
+/// Commands that were computed.
+pub(super) struct Computed {
+    /// The answers, in their order.
+    pub(super) answers: Vec<ComputedAnswer>,
+    /// The bytes that they were computed from; none if there was no value.
+    pub(super) before: Option<Vec<u8>>,
+    /// The value that `before` was opened to, if it is another one.
+    opened: Option<Vec<u8>>,
+    /// The value after the last one.
+    pub(super) value: Option<Vec<u8>>,
+    /// What is written; none if nothing has to be.
+    pub(super) change: Option<Change>,
+    /// The bytes that were sent.
+    pub(super) stored: Option<Vec<u8>>,
+    /// A result would have been longer than a value may be.
+    pub(super) is_too_large: bool,
+}
+
+/// A change of a value.
+#[derive(Clone, Copy)]
+pub(super) enum Change {
+    /// It is written, with this time to live.
+    Put(Expiry),
+    Delete,
+}
+
+/// Computes commands one after the other.
+pub(super) fn compute<'j>(
+    jobs: impl Iterator<Item = &'j Job>,
+    value: StoredValue,
+    limit: usize,
+) -> Computed {
+    let mut current: Option<Vec<u8>> = None;
+    let mut change: Option<Change> = None;
+    let mut is_too_large = false;
+    let mut answers = Vec::new();
+    for job in jobs {
+        let held = match change {
+            None => value.value(),
+            Some(_) => current.as_deref(),
+        };
+        let outcome = match job.operation.apply(&[held], limit) {
+            Ok(outcome) => outcome,
+            Err(ApplyError::Server(error)) => {
+                answers.push(ComputedAnswer::Reply(Reply::Error(error)));
+                continue;
+            }
+            Err(ApplyError::TooLarge { .. }) => {
+                is_too_large = true;
+                let answer = answers::computed_too_large(job.command, limit);
+                answers.push(ComputedAnswer::Error(answer));
+                continue;
+            }
+        };
+        answers.push(ComputedAnswer::Reply(outcome.reply));
+        match outcome.write {
+            Write::Keep => {}
+            Write::Put(new) => {
+                current = Some(new);
+                change = Some(Change::Put(following(change, job.operation.expiry())));
+            }
+            Write::Delete => {
+                current = None;
+                change = Some(Change::Delete);
+            }
+        }
+    }
+    let StoredValue { stored, opened } = value;
+    Computed {
+        answers,
+        before: stored,
+        opened,
+        value: current,
+        change,
+        stored: None,
+        is_too_large,
+    }
+}
+
+/// The time to live that a write leaves after another change.
+fn following(change: Option<Change>, expiry: Expiry) -> Expiry {
+    match (change, expiry) {
+        (Some(Change::Put(before)), Expiry::Keep) => before,
+        // A record that was deleted is created without one.
+        (Some(Change::Delete), Expiry::Keep) => Expiry::Clear,
+        (_, expiry) => expiry,
+    }
+}
+
+impl Computed {
+    /// The same, after these bytes were sent.
+    pub(super) fn sent(mut self, stored: Option<Vec<u8>>) -> Self {
+        self.stored = stored;
+        self
+    }
+
+    /// The value that the commands were computed from.
+    pub(super) fn into_before(self) -> StoredValue {
+        StoredValue {
+            stored: self.before,
+            opened: self.opened,
+        }
+    }
+
+    /// Appends the request that writes these bytes if those that were read are still stored.
+    pub(super) fn write(
+        &self,
+        location: BorrowedLocation<'_>,
+        stored: Option<&[u8]>,
+        dialect: Dialect,
+        upstream: &mut Vec<u8>,
+    ) {
+        let exists: &[u8] = if self.before.is_some() { b"1" } else { b"0" };
+        let before = self.before.as_deref().unwrap_or_default();
+        let new = stored.unwrap_or_default();
+        if let Some(field) = location.field {
+            let arguments = [field, exists, before, new, has_field_lifetimes(dialect)];
+            return write_eval(upstream, REPLACE_FIELD, &[location.name], &arguments);
+        }
+        let number;
+        let (mode, time): (&str, &[u8]) = match self.change {
+            None | Some(Change::Put(Expiry::Keep)) => ("KEEPTTL", b""),
+            Some(Change::Put(Expiry::Clear)) => ("NONE", b""),
+            Some(Change::Put(Expiry::Set(option, time))) => {
+                number = time.to_string();
+                (option.as_str(), number.as_bytes())
+            }
+            Some(Change::Delete) => ("DELETE", b""),
+        };
+        let arguments = [exists, before, new, mode.as_bytes(), time];
+        write_eval(upstream, REPLACE_STRING, &[location.name], &arguments);
+    }
+}
+
+/// `1` for a server whose fields may have lifetimes, else `0`.
+pub(super) fn has_field_lifetimes(dialect: Dialect) -> &'static [u8] {
+    let first = match dialect.product() {
+        Product::Redis => (7, 4),
+        Product::Valkey => (9, 0),
+    };
+    if dialect.version() >= first {
+        b"1"
+    } else {
+        b"0"
+    }
+}
