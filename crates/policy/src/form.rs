@@ -12,6 +12,7 @@ use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
 
+mod channels;
 mod connection;
 mod geo;
 mod groups;
@@ -23,6 +24,7 @@ mod sorted_sets;
 mod streams;
 mod strings;
 
+pub(crate) use channels::seal_message;
 pub(crate) use connection::without_redirect;
 pub use scripts::decide_script;
 

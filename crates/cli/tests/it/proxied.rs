@@ -22,6 +22,7 @@ mod locks;
 mod malformed;
 mod many_arguments;
 mod many_names;
+mod messages;
 mod nesting;
 mod overlaps;
 mod own_records;

@@ -73,6 +73,7 @@ fn rows_that_treat_names_have_names() {
         match row.treatment {
             Treatment::Form(_) | Treatment::Refuse(_) => assert!(!keyless, "{}", row.name),
             Treatment::RefuseAlways(_) => assert!(keyless, "{}", row.name),
+            Treatment::SealMessage => assert_eq!(row.names, Names::None, "{}", row.name),
             Treatment::Pass | Treatment::WithoutRedirect => {}
         }
     }
