@@ -73,6 +73,18 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
+/// The script that gives members the form in which they are written did not run.
+pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
+    let is_about_rights = |words: &[u8]| cause.windows(words.len()).any(|it| it == words);
+    if cause.starts_with(b"-NOPERM") || is_about_rights(b"can't run this command") {
+        let command = display_name(command);
+        return error(&format!(
+            "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
+        ));
+    }
+    cause.to_vec()
+}
+
 /// A known script found another value each time than had been read just before.
 pub(crate) fn script_changed(command: &str) -> Vec<u8> {
     let command = display_name(command);
@@ -92,6 +104,12 @@ pub(crate) fn script_may_not_read(command: &str) -> Vec<u8> {
 /// An error as the server words it.
 pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
     error(&cause.to_string())
+}
+
+/// True for an error about a missing right, of a request or of a command in a script.
+pub(crate) fn is_about_rights(error: &[u8]) -> bool {
+    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
+    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
 }
 
 /// The user may not send what a computed command needs.

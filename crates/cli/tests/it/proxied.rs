@@ -5,6 +5,7 @@
 mod blocking;
 mod certificates;
 mod clients;
+mod computed;
 mod connections;
 mod conversations;
 mod corpus;
@@ -22,6 +23,7 @@ mod locks;
 mod malformed;
 mod many_arguments;
 mod many_names;
+mod members;
 mod messages;
 mod nesting;
 mod overlaps;
