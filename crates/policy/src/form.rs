@@ -218,11 +218,12 @@ impl Form {
                  compares values"
             }
             Self::MoveElement => {
-                "value opened; forwarded only within one record, or within one group that values are bound to"
+                "value opened. Forwarded within one record or one group that values are bound to; else opened, sealed \
+                 for the other record and moved by the proxy, if the command does not wait"
             }
             Self::MoveRecord => {
-                "forwarded within one group that values are bound to; else refused: a sealed value does not open \
-                 under another name"
+                "forwarded within one group that values are bound to; else its values are opened, sealed for the other \
+                 name and moved by the proxy, except to a name that is not protected, to another database, or of a stream"
             }
             Self::GetKeys | Self::DryRun => {
                 "forwarded, unless the request inside holds values or would be refused"
@@ -512,6 +513,7 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
             Action::Forward => true,
             Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
             Action::Compute(call) => call.reads,
+            Action::Move(_) => true,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value

@@ -30,6 +30,10 @@ pub(crate) enum Pending {
     ComputeRead,
     /// The answer to a result that was sent. Not passed on.
     ComputeWrite,
+    /// The values that a command moves. Not passed on.
+    MoveRead,
+    /// The answer to values that were sent to be moved. Not passed on.
+    MoveWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.

@@ -25,6 +25,7 @@ mod many_arguments;
 mod many_names;
 mod members;
 mod messages;
+mod moves;
 mod nesting;
 mod overlaps;
 mod own_records;

@@ -145,6 +145,8 @@ impl ConnectionState {
             | Pending::Script(_)
             | Pending::ComputeRead
             | Pending::ComputeWrite
+            | Pending::MoveRead
+            | Pending::MoveWrite
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {

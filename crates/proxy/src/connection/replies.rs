@@ -286,7 +286,9 @@ impl ConnectionState {
             Pending::ClientList { .. }
             | Pending::ScriptRead(_)
             | Pending::ComputeRead
-            | Pending::ComputeWrite => self.end_await(),
+            | Pending::ComputeWrite
+            | Pending::MoveRead
+            | Pending::MoveWrite => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

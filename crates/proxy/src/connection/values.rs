@@ -46,6 +46,13 @@ impl ConnectionState {
             Some(Pending::ComputeWrite) => {
                 return self.take_computed_write(current.disposition, whole, fetched);
             }
+            Some(Pending::MoveRead) => {
+                return self.take_moved_values(current.disposition, whole, fetched);
+            }
+            Some(Pending::MoveWrite) => {
+                self.take_move(current.disposition, whole)?;
+                return Ok(None);
+            }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
                 return Ok(None);
