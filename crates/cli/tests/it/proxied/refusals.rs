@@ -23,7 +23,7 @@ const PATTERNS: [&str; 3] = ["PHPREDIS_SESSION:*", "rq:job:*", "app:*"];
 
 /// The commands of frameworks on records of the patterns: a session and its lock, a job and what depends on it, a cache with
 /// counters, tags and vectors. The script is not a published one.
-const REQUESTS: [&[&str]; 17] = [
+const REQUESTS: [&[&str]; 18] = [
     &[
         "SET",
         "PHPREDIS_SESSION:k3v9f1_LOCK",
