@@ -37,6 +37,7 @@ mod effects;
 mod errors;
 mod handshake;
 mod keys;
+mod messages;
 mod monitor;
 mod moves;
 mod pairing;

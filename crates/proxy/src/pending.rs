@@ -20,6 +20,8 @@ pub(crate) enum Pending {
     Reply { command: &'static str, shape: Shape },
     /// An answer written here, waiting for its turn.
     Local(Box<[u8]>),
+    /// A message of a subscription, which answers no request and is never in the queue.
+    Message,
     /// The value that a known script compares, which is read before the script runs. Not passed on.
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.

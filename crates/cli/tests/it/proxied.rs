@@ -24,6 +24,7 @@ mod malformed;
 mod many_arguments;
 mod many_names;
 mod members;
+mod messages;
 mod moves;
 mod nesting;
 mod overlaps;

@@ -305,7 +305,7 @@ impl ConnectionState {
     ) {
         let names = self.protection.names();
         let record = call.location.resolve(request.arguments);
-        let locations = match operation.as_ref().map(|operation| operation.names()) {
+        let locations = match operation.as_ref().map(Operation::names) {
             Ok(all) if all.len() > 1 => all
                 .map(|name| {
                     let pattern = names.find(name)?;

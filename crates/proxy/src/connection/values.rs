@@ -34,6 +34,9 @@ impl ConnectionState {
         }
         let is_held = current.disposition == Disposition::Hold;
         let (command, shape) = match &current.answers {
+            Some(Pending::Message) => {
+                return Ok(self.write_message(current.disposition, whole, fetched, client));
+            }
             Some(Pending::ScriptRead(read)) => {
                 return self.take_script_value(read, current.disposition, whole, fetched);
             }
