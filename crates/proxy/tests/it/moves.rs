@@ -43,6 +43,7 @@ fn a_string_is_sealed_for_the_new_name() {
         assert_eq!(pair.got(), format!("{reply}\r\n"), "{line}");
         assert_sent(&pair.sent(), &["PING"]);
         pair.answer("+PONG");
+        assert_eq!(pair.got(), "+PONG\r\n");
         pair.assert_usable();
     }
 }
@@ -125,7 +126,7 @@ fn an_element_is_sealed_for_the_other_list_and_returned() {
 fn what_cannot_be_moved_is_answered_and_nothing_is_sent() {
     for (answer, error) in [
         ("*2 'stream *0", "-SEALREFUSED RENAME: values of strings"),
-        ("*2 'string *1 !wa:1=v", "-SEALBROKEN "),
+        ("*2 'string *1 !wa:1=v", "-SEALNOKEY RENAME: "),
         ("*2 'string *1 @wa:9=v", "-SEALBROKEN "),
         ("-NOPERM~this~user", "-NOPERM RENAME: the values are read"),
         (
