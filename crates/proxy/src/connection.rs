@@ -15,7 +15,7 @@
 //! | `requests`, `streaming`, `effects` | the request direction; requests too large to hold; what requests do to the connection |
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
-//! | `scripts`, `computed` | known scripts; commands that compute on a value |
+//! | `scripts`, `computed`, `replay` | known scripts; commands that compute on a value; the same in transactions |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -41,6 +41,7 @@ mod monitor;
 mod pairing;
 mod queue;
 mod refusals;
+mod replay;
 mod replies;
 mod reply_mode;
 mod requests;
@@ -133,6 +134,7 @@ impl Connection {
             && !self.state.transaction.is_open()
             && self.state.script.is_none()
             && self.state.computed.is_none()
+            && self.state.replay.is_none()
     }
 
     /// True if no reply is expected.
@@ -173,11 +175,13 @@ impl Connection {
             phase,
             affinity,
             transaction,
+            replay,
             pushes,
             ..
         } = &self.state;
         self.has_all_replies()
             && !phase.is_within_request()
+            && replay.is_none()
             && !transaction.is_open()
             && !transaction.has_confirmed_state()
             && *affinity != Affinity::Pinned

@@ -128,6 +128,11 @@ impl ReplyOpener<'_> {
         }
         match shape {
             Shape::Computed(_) => Ok(()),
+            Shape::Fixed(reply) => {
+                start.skip()?;
+                out.extend_from_slice(reply);
+                Ok(())
+            }
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
             Shape::ScriptsExist(identifiable) => match first.kind {
                 Kind::Array(count) if count == identifiable.len() => {

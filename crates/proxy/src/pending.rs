@@ -27,6 +27,8 @@ pub(crate) enum Pending {
     ComputeRead,
     /// The answer to a result that was sent. Not passed on.
     ComputeWrite,
+    /// A reply to a transaction that is sent again.
+    Replay(ReplayStep),
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// `+QUEUED`, or the reply itself if the server did not open the transaction.
@@ -69,6 +71,17 @@ pub(crate) enum Pending {
     Monitor,
     /// From here on the connection is like a new one.
     Reset,
+}
+
+/// A request for a transaction that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplayStep {
+    /// The values are watched.
+    Watch,
+    /// One of them is read.
+    Read(usize),
+    /// It is executed.
+    Exec,
 }
 
 /// A read for a known script.
@@ -155,6 +168,8 @@ pub(crate) enum Shape {
     Values(OwnedShape),
     /// The values that a command computes on which writes nothing.
     Computed(Box<ComputedReply>),
+    /// This, in the place of whatever arrives but an error.
+    Fixed(Box<[u8]>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
 }
@@ -256,6 +271,7 @@ impl Shape {
                 location::retained_bytes(&scan.location).saturating_add(glob)
             }
             Self::Computed(computed) => computed.retained_bytes(),
+            Self::Fixed(reply) => reply.len(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
         }
     }

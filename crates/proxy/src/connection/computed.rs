@@ -46,6 +46,7 @@ use crate::seal::{Request, SealingKeys, seal_value};
 mod batch;
 mod replies;
 
+pub(super) use self::batch::has_field_lifetimes;
 use self::batch::{Computed, compute};
 
 /// The time for which a command is computed again because its value was replaced each time.
@@ -179,7 +180,8 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Step {
         if self.computed.is_none()
-            && let Some(step) = self.begin_computed(request, command, call, upstream, client)
+            && let Some(step) =
+                self.begin_computed(request, (command, call), keys, upstream, client)
         {
             return step;
         }
@@ -211,8 +213,8 @@ impl ConnectionState {
     fn begin_computed(
         &mut self,
         request: &Request<'_>,
-        command: &'static str,
-        call: ComputeCall,
+        (command, call): (&'static str, ComputeCall),
+        keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Option<Step> {
@@ -235,9 +237,8 @@ impl ConnectionState {
             }
         };
         if self.transaction.is_open() {
-            let reason = (Some(command), OwnReason::InTransaction);
-            let answer = answers::refused_in_transaction(command);
-            self.refuse_here(reason, answer, (request, Effect::None), client);
+            let queued = (command, call);
+            self.queue_computed(request, queued, operation, keys, upstream, client);
             return Some(Step::Done);
         }
         if !self.has_all_replies() {
@@ -465,7 +466,7 @@ impl ComputedRun {
 }
 
 /// Appends the request that reads a value.
-fn write_read(name: &[u8], field: Option<&[u8]>, upstream: &mut Vec<u8>) {
+pub(super) fn write_read(name: &[u8], field: Option<&[u8]>, upstream: &mut Vec<u8>) {
     match field {
         None => {
             write_request_head(upstream, 2);

@@ -142,7 +142,8 @@ impl ConnectionState {
             Pending::ScriptRead(_)
             | Pending::Script(_)
             | Pending::ComputeRead
-            | Pending::ComputeWrite => Disposition::Hold,
+            | Pending::ComputeWrite
+            | Pending::Replay(_) => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.

@@ -26,6 +26,7 @@ use waxseal_resp::RequestTail;
 use super::computed::ComputedRun;
 use super::pairing::CurrentReply;
 use super::queue::ReplyQueue;
+use super::replay::Replay;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
 use super::scripts::ScriptRun;
@@ -55,6 +56,10 @@ pub(super) struct ConnectionState {
     pub(super) script: Option<Box<ScriptRun>>,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
+    /// The transaction that is sent again. Its `EXEC` stays among the client's bytes until it has its reply.
+    pub(super) replay: Option<Box<Replay>>,
+    /// The last request that was sent, if it is `CLIENT CACHING`, which applies to a transaction that follows.
+    pub(super) caching: Option<Box<[u8]>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -79,6 +84,8 @@ impl ConnectionState {
             pushes: Pushes::default(),
             script: None,
             computed: None,
+            replay: None,
+            caching: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -115,7 +122,11 @@ impl ConnectionState {
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
         let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
-        let running = script.saturating_add(computed);
+        let replay = self
+            .replay
+            .as_ref()
+            .map_or(0, |replay| replay.retained_bytes());
+        let running = script.saturating_add(computed).saturating_add(replay);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

@@ -18,6 +18,7 @@ mod panics;
 mod properties;
 mod redirections;
 mod refusals;
+mod replayed;
 mod scripts;
 mod silent;
 mod subscriptions;
