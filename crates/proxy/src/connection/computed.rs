@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use waxseal_compute::{Operation, Rejected, Reply, ServerError};
+use waxseal_lua::{READ_TWO, write_eval};
 use waxseal_policy::{ComputeCall, Effect, Location};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -55,7 +56,6 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Reads, as the proxy itself asks.
 const OWN_GET: &[u8] = b"gET";
 const OWN_HGET: &[u8] = b"hGET";
-const OWN_MGET: &[u8] = b"mGET";
 
 /// A command that is being computed.
 pub(super) struct ComputedRun {
@@ -330,13 +330,8 @@ impl ConnectionState {
         }
         match &shape {
             Shape::Computed(computed) if computed.locations.len() > 1 => {
-                write_request_head(upstream, 3);
-                for argument in [OWN_MGET]
-                    .iter()
-                    .chain(request.arguments.get(1..3).unwrap_or_default())
-                {
-                    write_bulk(upstream, argument);
-                }
+                let names = request.arguments.get(1..3).unwrap_or_default();
+                write_eval(upstream, READ_TWO, names, &[]);
             }
             _ => write_read(record.name, record.field, upstream),
         }

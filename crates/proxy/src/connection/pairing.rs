@@ -143,8 +143,16 @@ impl ConnectionState {
             | Pending::Script(_)
             | Pending::ComputeRead
             | Pending::ComputeWrite
-            | Pending::Replay(_) => Disposition::Hold,
-            Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
+            | Pending::Replay(_)
+            | Pending::PreludeScript { .. }
+            | Pending::PreludeQueued => Disposition::Hold,
+            Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
+                Disposition::Drop
+            }
+            Pending::Reply { .. } | Pending::Queued { .. } if self.prelude.is_refused() => {
+                Disposition::Hold
+            }
+            Pending::Preluded(_) => Disposition::Hold,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => {
@@ -248,6 +256,8 @@ impl Pending {
                 | Self::ExecRefused { .. }
                 | Self::Local(_)
                 | Self::MayChangeReplies
+                | Self::PreludeScript { .. }
+                | Self::PreludeQueued
         )
     }
 }

@@ -104,28 +104,35 @@ impl ConnectionState {
         if !self.transaction.is_held() {
             let written = upstream.len();
             let step = self.process_request(request, link, upstream, client);
-            if self.transaction.commands() > before {
-                self.add_to_journal(upstream.get(written..).unwrap_or_default());
+            if let Some(requests) = self.added_since(before) {
+                let sent = upstream.get(written..).unwrap_or_default();
+                self.add_to_journal(sent, requests);
             }
             return step;
         }
         let mut sent = Vec::new();
         let step = self.process_request(request, link, &mut sent, client);
-        if self.transaction.commands() <= before {
-            upstream.extend_from_slice(&sent);
-        } else if self.add_to_journal(&sent) {
-            self.answer(answers::QUEUED, client);
-        } else {
-            self.refuse(&answers::transaction_too_large(), client);
+        match self.added_since(before) {
+            None => upstream.extend_from_slice(&sent),
+            Some(requests) if self.add_to_journal(&sent, requests) => {
+                self.answer(answers::QUEUED, client);
+            }
+            Some(_) => self.refuse(&answers::transaction_too_large(), client),
         }
         step
     }
 
+    /// The number of requests that were queued in the open transaction since it had so many; `None` if none were.
+    fn added_since(&self, before: Option<usize>) -> Option<usize> {
+        let added = self.transaction.commands()?.checked_sub(before?)?;
+        (added > 0).then_some(added)
+    }
+
     /// Remembers a command that was queued. Returns false if that would be too much.
-    fn add_to_journal(&mut self, sent: &[u8]) -> bool {
+    fn add_to_journal(&mut self, sent: &[u8], requests: usize) -> bool {
         let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
         let transaction = self.transaction.open();
-        transaction.is_some_and(|transaction| transaction.journal.push(sent, max))
+        transaction.is_some_and(|transaction| transaction.journal.push((sent, requests), max))
     }
 
     /// Queues a read in the place of a command that computes.
@@ -254,7 +261,7 @@ impl ConnectionState {
         }
         let failure = if transaction.journal.is_incomplete() {
             Some(answers::transaction_too_large())
-        } else if transaction.journal.entries().len() != shapes.len() {
+        } else if transaction.journal.requests() != shapes.len() {
             // The server refused one of them.
             Some(Vec::new())
         } else {
@@ -345,7 +352,7 @@ impl ConnectionState {
         upstream.extend_from_slice(MULTI);
         self.queue.push_internal(false);
         self.write_queue(replay, upstream);
-        for _ in replay.journal.entries() {
+        for _ in 0..replay.journal.requests() {
             self.queue.push_internal(false);
         }
         upstream.extend_from_slice(EXEC);

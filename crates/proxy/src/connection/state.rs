@@ -25,6 +25,7 @@ use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
 use super::pairing::CurrentReply;
+use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
 use super::replay::Replay;
 use super::replies::StalledReply;
@@ -54,6 +55,8 @@ pub(super) struct ConnectionState {
     pub(super) pushes: Pushes,
     /// The known script that is running. Its request stays among the client's bytes until it has its reply.
     pub(super) script: Option<Box<ScriptRun>>,
+    /// What the replies to a prelude have said.
+    pub(super) prelude: PreludeReplies,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
     /// The transaction that is sent again. Its `EXEC` stays among the client's bytes until it has its reply.
@@ -83,6 +86,7 @@ impl ConnectionState {
             transaction: TransactionTracker::default(),
             pushes: Pushes::default(),
             script: None,
+            prelude: PreludeReplies::default(),
             computed: None,
             replay: None,
             caching: None,

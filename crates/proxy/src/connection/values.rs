@@ -53,6 +53,10 @@ impl ConnectionState {
             Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
                 (*command, Some(shape))
             }
+            Some(Pending::Preluded(request)) if is_held => {
+                return self.write_preluded(request, whole, fetched, client);
+            }
+            Some(Pending::Preluded(request)) => (request.command, Some(&request.shape)),
             Some(Pending::Exec) => ("exec", None),
             Some(Pending::ClientList { ids }) if is_held => {
                 self.client_list(whole, ids.as_deref(), client);
@@ -72,6 +76,10 @@ impl ConnectionState {
                 return Ok(None);
             }
             Disposition::Forward | Disposition::Drop => return Ok(None),
+        }
+        if let Some(answer) = self.answer_without_prelude(command, whole) {
+            client.extend_from_slice(&answer);
+            return Ok(None);
         }
         let is_queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
         if is_queued || shape.is_some_and(Shape::is_verbatim) {

@@ -26,6 +26,8 @@ pub(in crate::connection) struct Journal {
 pub(super) struct Entry {
     /// Its end in the bytes.
     end: usize,
+    /// The number of requests that it is, which is larger with a prelude.
+    pub(super) requests: usize,
     /// The command that its read stands for.
     pub(super) computed: Option<Box<ComputedEntry>>,
 }
@@ -48,8 +50,12 @@ impl Journal {
         }
     }
 
-    /// Adds a command that was queued. Returns false if it would become longer than `max`.
-    pub(in crate::connection) fn push(&mut self, sent: &[u8], max: usize) -> bool {
+    /// Adds a command that was queued as so many requests. Returns false if it would become longer than `max`.
+    pub(in crate::connection) fn push(
+        &mut self,
+        (sent, requests): (&[u8], usize),
+        max: usize,
+    ) -> bool {
         let computed = self.next.take();
         if self.is_incomplete || self.bytes.len().saturating_add(sent.len()) > max {
             self.mark_incomplete();
@@ -59,6 +65,7 @@ impl Journal {
         self.bytes.extend_from_slice(sent);
         self.entries.push(Entry {
             end: self.bytes.len(),
+            requests,
             computed,
         });
         true
@@ -92,6 +99,11 @@ impl Journal {
         self.bytes.len()
     }
 
+    /// The number of requests that were queued.
+    pub(super) fn requests(&self) -> usize {
+        self.entries.iter().map(|entry| entry.requests).sum()
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -114,14 +126,20 @@ impl Journal {
     }
 }
 
-/// Calls `with` with the arguments of a request. `None` if these are not the bytes of one.
-pub(super) fn with_arguments<T>(bytes: &[u8], with: impl FnOnce(&[&[u8]]) -> T) -> Option<T> {
-    let mut scanner = RequestScanner::new(RequestLimits {
+/// Calls `with` with the arguments of the last of these requests: others are its prelude. `None` if these are not requests.
+pub(super) fn with_arguments<T>(mut bytes: &[u8], with: impl FnOnce(&[&[u8]]) -> T) -> Option<T> {
+    let limits = RequestLimits {
         held: u64::MAX,
         ..RequestLimits::default()
-    });
-    match scanner.scan(bytes) {
-        Ok(Scan::Complete { len }) if len == bytes.len() => Some(with(&scanner.arguments(bytes))),
-        _ => None,
+    };
+    loop {
+        let mut scanner = RequestScanner::new(limits);
+        let Ok(Scan::Complete { len }) = scanner.scan(bytes) else {
+            return None;
+        };
+        if len == bytes.len() {
+            return Some(with(&scanner.arguments(bytes)));
+        }
+        bytes = bytes.get(len..)?;
     }
 }

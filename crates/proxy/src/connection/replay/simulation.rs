@@ -142,7 +142,10 @@ impl ConnectionState {
         for value in values.iter_mut() {
             value.begin();
         }
-        for ((entry, sent), (_, shape)) in journal.iter().zip(shapes) {
+        let mut at = 0_usize;
+        for (entry, sent) in journal.iter() {
+            let shape = shapes.get_mut(at).map(|(_, shape)| shape);
+            at = at.saturating_add(entry.requests);
             let Some(computed) = &entry.computed else {
                 upstream.extend_from_slice(sent);
                 for value in values.iter_mut() {
@@ -170,7 +173,9 @@ impl ConnectionState {
                     answer
                 }
             };
-            *shape = Shape::Fixed(answer.into());
+            if let Some(shape) = shape {
+                *shape = Shape::Fixed(answer.into());
+            }
         }
     }
 
