@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use waxseal_compute::{Operation, Rejected, Reply, ServerError};
 use waxseal_lua::{READ_TWO, write_eval};
-use waxseal_policy::{ComputeCall, Effect, Location};
+use waxseal_policy::{Addition, ComputeCall, Effect, Location};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::effects::MAX_ON_LANE;
@@ -219,7 +219,16 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Option<Step> {
         let dialect = self.protection.server_limits().dialect();
-        let operation = match Operation::parse(request.arguments, dialect) {
+        let added;
+        let (arguments, needs_value) = match call.adds {
+            None => (request.arguments, false),
+            Some((at, addition)) => {
+                let argument = |at: usize| request.arguments.get(at).copied().unwrap_or_default();
+                added = [b"incrby", argument(call.location.name), argument(at)];
+                (&added[..], addition == Addition::IfPresent)
+            }
+        };
+        let operation = match Operation::parse(arguments, dialect) {
             Ok(operation) if operation.can_write() => operation,
             Ok(operation) => {
                 let computed = Ok(operation);
@@ -238,6 +247,7 @@ impl ConnectionState {
         };
         if self.transaction.is_open() {
             let queued = (command, call);
+            let operation = (operation, needs_value);
             self.queue_computed(request, queued, operation, keys, upstream, client);
             return Some(Step::Done);
         }
@@ -248,6 +258,7 @@ impl ConnectionState {
         let location = owned(call.location.resolve(request.arguments));
         let target: Target = (Box::from(&*location.name), location.field.clone());
         let registration = self.client.registration.as_ref();
+        let operation = (operation, needs_value);
         let job = Job::new(command, operation, registration.map(|it| it.client.clone()));
         // On a connection with state of its own the server may do something else than on the others.
         let turn = match self.affinity {

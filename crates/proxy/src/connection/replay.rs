@@ -22,6 +22,7 @@
 
 use std::time::{Duration, Instant};
 
+use waxseal_compute::Operation;
 use waxseal_policy::{ComputeCall, Effect};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -140,7 +141,7 @@ impl ConnectionState {
         &mut self,
         request: &Request<'_>,
         (command, call): (&'static str, ComputeCall),
-        operation: waxseal_compute::Operation,
+        (operation, needs_value): (Operation, bool),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
@@ -167,6 +168,7 @@ impl ConnectionState {
         transaction.journal.add_computed(ComputedEntry {
             command,
             operation,
+            needs_value,
             location: owned(location),
             key: keys.get(call.location.name).cloned(),
         });

@@ -62,82 +62,94 @@ fn a_pipeline_of_a_counter_and_its_expiry_is_sent_again_with_the_result() {
     pair.assert_usable();
 }
 
+/// Commands; how they are queued; the value that is read; how they are executed, and their replies; the reply to `EXEC`.
+type Followed<'t> = (
+    &'t [&'t str],
+    &'t [&'t str],
+    &'t str,
+    &'t [&'t str],
+    &'t str,
+    &'t str,
+);
+
+const FOLLOWED: &[Followed<'_>] = &[
+    (
+        &["INCR wa:1", "INCRBY wa:1 10", "GET wa:1"],
+        &["gET wa:1", "gET wa:1", "GET wa:1"],
+        "@wa:1=1",
+        &[
+            "sET wa:1 @wa:1=2 KEEPTTL",
+            "sET wa:1 @wa:1=12 KEEPTTL",
+            "GET wa:1",
+        ],
+        "*3 +OK +OK @wa:1=12",
+        "*3\r\n:2\r\n:12\r\n$2\r\n12\r\n",
+    ),
+    (
+        &["SET wa:1 5 EX 9", "INCR wa:1"],
+        &["SET wa:1 @wa:1=5 EX 9", "gET wa:1"],
+        "-WRONGTYPE~no",
+        &["SET wa:1 @wa:1=5 EX 9", "sET wa:1 @wa:1=6 KEEPTTL"],
+        "*2 +OK +OK",
+        "*2\r\n+OK\r\n:6\r\n",
+    ),
+    (
+        &["SET wa:1 5 NX", "INCR wa:1"],
+        &["SET wa:1 @wa:1=5 NX", "gET wa:1"],
+        "@wa:1=7",
+        &["SET wa:1 @wa:1=5 NX", "sET wa:1 @wa:1=8 KEEPTTL"],
+        "*2 $-1 +OK",
+        "*2\r\n$-1\r\n:8\r\n",
+    ),
+    (
+        &["DEL other wa:1", "APPEND wa:1 x"],
+        &["DEL other wa:1", "gET wa:1"],
+        "@wa:1=7",
+        &["DEL other wa:1", "sET wa:1 @wa:1=x KEEPTTL"],
+        "*2 :1 +OK",
+        "*2\r\n:1\r\n:1\r\n",
+    ),
+    (
+        &["MSET wa:2 a wa:1 b", "APPEND wa:1 x"],
+        &["MSET wa:2 @wa:2=a wa:1 @wa:1=b", "gET wa:1"],
+        "$-1",
+        &[
+            "MSET wa:2 @wa:2=a wa:1 @wa:1=b",
+            "sET wa:1 @wa:1=bx KEEPTTL",
+        ],
+        "*2 +OK +OK",
+        "*2\r\n+OK\r\n:2\r\n",
+    ),
+    (
+        &["HSET wa:1 g 1 f 5", "HINCRBY wa:1 f 2"],
+        &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hGET wa:1 f"],
+        "$-1",
+        &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hSET wa:1 f @wa:1/f=7"],
+        "*2 :2 :0",
+        "*2\r\n:2\r\n:7\r\n",
+    ),
+    // Errors, and results that change nothing: the read stays.
+    (
+        &["INCR wa:1", "PING"],
+        &["gET wa:1", "PING"],
+        "@wa:1=x",
+        &["gET wa:1", "PING"],
+        "*2 @wa:1=x +PONG",
+        "*2\r\n-ERR value is not an integer or out of range\r\n+PONG\r\n",
+    ),
+    (
+        &["INCR wa:1", "PING"],
+        &["gET wa:1", "PING"],
+        "-WRONGTYPE~no",
+        &["gET wa:1", "PING"],
+        "*2 -WRONGTYPE~no +PONG",
+        "*2\r\n-WRONGTYPE no\r\n+PONG\r\n",
+    ),
+];
+
 #[test]
 fn values_are_followed_through_the_commands_of_the_queue() {
-    for (lines, queued, read, executed, replies, got) in [
-        (
-            &["INCR wa:1", "INCRBY wa:1 10", "GET wa:1"][..],
-            &["gET wa:1", "gET wa:1", "GET wa:1"][..],
-            "@wa:1=1",
-            &[
-                "sET wa:1 @wa:1=2 KEEPTTL",
-                "sET wa:1 @wa:1=12 KEEPTTL",
-                "GET wa:1",
-            ][..],
-            "*3 +OK +OK @wa:1=12",
-            "*3\r\n:2\r\n:12\r\n$2\r\n12\r\n",
-        ),
-        (
-            &["SET wa:1 5 EX 9", "INCR wa:1"],
-            &["SET wa:1 @wa:1=5 EX 9", "gET wa:1"],
-            "-WRONGTYPE~no",
-            &["SET wa:1 @wa:1=5 EX 9", "sET wa:1 @wa:1=6 KEEPTTL"],
-            "*2 +OK +OK",
-            "*2\r\n+OK\r\n:6\r\n",
-        ),
-        (
-            &["SET wa:1 5 NX", "INCR wa:1"],
-            &["SET wa:1 @wa:1=5 NX", "gET wa:1"],
-            "@wa:1=7",
-            &["SET wa:1 @wa:1=5 NX", "sET wa:1 @wa:1=8 KEEPTTL"],
-            "*2 $-1 +OK",
-            "*2\r\n$-1\r\n:8\r\n",
-        ),
-        (
-            &["DEL other wa:1", "APPEND wa:1 x"],
-            &["DEL other wa:1", "gET wa:1"],
-            "@wa:1=7",
-            &["DEL other wa:1", "sET wa:1 @wa:1=x KEEPTTL"],
-            "*2 :1 +OK",
-            "*2\r\n:1\r\n:1\r\n",
-        ),
-        (
-            &["MSET wa:2 a wa:1 b", "APPEND wa:1 x"],
-            &["MSET wa:2 @wa:2=a wa:1 @wa:1=b", "gET wa:1"],
-            "$-1",
-            &[
-                "MSET wa:2 @wa:2=a wa:1 @wa:1=b",
-                "sET wa:1 @wa:1=bx KEEPTTL",
-            ],
-            "*2 +OK +OK",
-            "*2\r\n+OK\r\n:2\r\n",
-        ),
-        (
-            &["HSET wa:1 g 1 f 5", "HINCRBY wa:1 f 2"],
-            &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hGET wa:1 f"],
-            "$-1",
-            &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hSET wa:1 f @wa:1/f=7"],
-            "*2 :2 :0",
-            "*2\r\n:2\r\n:7\r\n",
-        ),
-        // Errors, and results that change nothing: the read stays.
-        (
-            &["INCR wa:1", "PING"],
-            &["gET wa:1", "PING"],
-            "@wa:1=x",
-            &["gET wa:1", "PING"],
-            "*2 @wa:1=x +PONG",
-            "*2\r\n-ERR value is not an integer or out of range\r\n+PONG\r\n",
-        ),
-        (
-            &["INCR wa:1", "PING"],
-            &["gET wa:1", "PING"],
-            "-WRONGTYPE~no",
-            &["gET wa:1", "PING"],
-            "*2 -WRONGTYPE~no +PONG",
-            "*2\r\n-WRONGTYPE no\r\n+PONG\r\n",
-        ),
-    ] {
+    for (lines, queued, read, executed, replies, got) in FOLLOWED {
         let mut pair = Pair::new();
         queue(&mut pair, lines, queued);
         pair.send(&["EXEC"]);
@@ -151,7 +163,7 @@ fn values_are_followed_through_the_commands_of_the_queue() {
         pair.answer(read);
         assert_executed(&mut pair, executed);
         pair.answer(replies);
-        assert_eq!(pair.got(), got, "{lines:?}");
+        assert_eq!(pair.got(), *got, "{lines:?}");
         pair.assert_usable();
     }
 }
@@ -229,6 +241,7 @@ fn a_client_that_watches_records_itself_is_held_back() {
     // One without computed commands, and one with a refusal.
     pair.exchange("WATCH wa:1", "+OK", "+OK");
     pair.send(&["MULTI", "SET wa:1 v", "EXEC"]);
+    assert_eq!(pair.got(), "+OK\r\n+QUEUED\r\n");
     assert_executed(&mut pair, &["SET wa:1 @wa:1=v"]);
     pair.answer("*1 +OK");
     assert_eq!(pair.got(), "*1\r\n+OK\r\n");

@@ -36,6 +36,8 @@ pub(super) struct Entry {
 pub(super) struct ComputedEntry {
     pub(super) command: &'static str,
     pub(super) operation: Operation,
+    /// Where there is no value it changes nothing, and the answer is null.
+    pub(super) needs_value: bool,
     pub(super) location: OwnedLocation,
     /// The user's key that its value is sealed under.
     pub(super) key: Option<Arc<UserKey>>,

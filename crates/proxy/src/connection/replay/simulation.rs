@@ -223,6 +223,9 @@ impl ConnectionState {
                 return Err(answers::server_error(computed.operation.wrong_type()));
             }
         };
+        if computed.needs_value && held.is_none() {
+            return Err(self.computed_reply(&Reply::Null));
+        }
         let limit = self.limits.value;
         let outcome = match computed.operation.apply(&[held], limit) {
             Ok(outcome) => outcome,
