@@ -1,8 +1,10 @@
 //! The decision for each form of each command that carries values.
 
-use waxseal_policy::{Action, Layout, ReplyShape, RequestChange, decide};
+use waxseal_policy::{
+    Action, Layout, RecordPattern, ReplyShape, RequestChange, decide, decide_early,
+};
 
-use crate::{decided, names, policy, shown};
+use crate::{decided, names, policy, shown, split};
 
 fn assert_decides(cases: &[(&str, &str)]) {
     for (request, expected) in cases {
@@ -82,9 +84,9 @@ fn set_accepts_every_option_in_any_order_and_case() {
 fn set_in_an_unknown_form_is_refused() {
     assert_decides(&[
         ("SET wa:1 v IFEQ w", "compute @1"),
-        ("SET wa:1 v ifne w", "refuse ComparesValue"),
-        ("SET wa:1 v IFDEQ 0123", "refuse ComparesValue"),
-        ("SET wa:1 v EX 60 IFDNE 0123", "refuse ComparesValue"),
+        ("SET wa:1 v ifne w", "compute @1"),
+        ("SET wa:1 v IFDEQ 0123", "compute @1"),
+        ("SET wa:1 v EX 60 IFDNE 0123", "compute @1"),
         ("SET wa:1 v BLESSED", "refuse UnforeseenForm"),
         ("SET wa:1 v EX", "refuse UnforeseenForm"),
         ("SET wa:1 v EX NX", "refuse UnforeseenForm"),
@@ -161,9 +163,18 @@ fn several_names_are_treated_one_by_one() {
         ("MSETEX x wa:1 v", "refuse UnforeseenForm"),
         ("MSETEX 1 wa:1 v EX soon", "refuse UnforeseenForm"),
         ("DEL wa:1 log", "forward"),
-        ("RENAME log wa:1", "refuse MovesValue"),
+        ("RENAME log wa:1", "move Record plain to @2"),
         ("RENAME wa:1 log", "refuse MovesValue"),
-        ("LMOVE log wa:1 LEFT RIGHT", "refuse MovesValue"),
+        (
+            "LMOVE log wa:1 LEFT RIGHT",
+            "move Element { from: Left, to: Right } plain to @2#",
+        ),
+        (
+            "RPOPLPUSH wa:1 wa:2",
+            "move Element { from: Right, to: Left } sealed to @2#",
+        ),
+        ("COPY wa:1 wa:2 REPLACE", "move CopyReplacing sealed to @2"),
+        ("LMOVE wa:1 wa:2 UP DOWN", "refuse UnforeseenForm"),
         ("BITOP AND wa:1 log lag", "refuse NotYetSealed(Bitmaps)"),
         ("SUNIONSTORE log wa:1 lag", "refuse MixesRecords"),
     ]);
@@ -529,4 +540,33 @@ fn commands_on_streams_that_carry_no_values_are_forwarded() {
     ] {
         assert_eq!(decided(request).action, Action::Forward, "{request}");
     }
+}
+
+#[test]
+fn messages_are_sealed_in_protected_channels_only() {
+    let news = RecordPattern::parse("news:*").expect("a pattern");
+    let names = names().channels(vec![news]);
+    for (request, expected) in [
+        ("PUBLISH news:1 hello", "seal 2@1 message -> as it is"),
+        ("spublish news:1 hello", "seal 2@1 message -> as it is"),
+        ("PUBLISH wa:1 hello", "forward"),
+        ("PUBLISH news hello", "forward"),
+        ("PUBLISH news:1", "forward"),
+        ("PUBLISH news:1 hello again", "refuse UnforeseenForm"),
+        ("PUBLISH wa:1 hello again", "forward"),
+        ("SUBSCRIBE news:1", "forward"),
+        ("GET news:1", "forward"),
+    ] {
+        let action = decide(&names, &split(request)).action;
+        assert_eq!(shown(&action), expected, "{request}");
+    }
+    for (so_far, is_certain) in [
+        ("PUBLISH", false),
+        ("PUBLISH other", true),
+        ("PUBLISH news:1", false),
+    ] {
+        let decision = decide_early(&names, &split(so_far), 3);
+        assert_eq!(decision.is_some(), is_certain, "{so_far}");
+    }
+    assert_eq!(decided("PUBLISH news:1 hello").action, Action::Forward);
 }

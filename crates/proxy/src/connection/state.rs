@@ -24,6 +24,7 @@ use std::time::Duration;
 use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
+use super::moves::MoveRun;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
@@ -63,6 +64,8 @@ pub(super) struct ConnectionState {
     pub(super) replay: Option<Box<Replay>>,
     /// The last request that was sent, if it is `CLIENT CACHING`, which applies to a transaction that follows.
     pub(super) caching: Option<Box<[u8]>>,
+    /// The move that is under way. Its request stays among the client's bytes until it has its reply.
+    pub(super) moving: Option<Box<MoveRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -90,6 +93,7 @@ impl ConnectionState {
             computed: None,
             replay: None,
             caching: None,
+            moving: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -130,7 +134,9 @@ impl ConnectionState {
             .replay
             .as_ref()
             .map_or(0, |replay| replay.retained_bytes());
-        let running = script.saturating_add(computed).saturating_add(replay);
+        let moving = self.moving.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = script.saturating_add(computed).saturating_add(moving);
+        let running = running.saturating_add(replay);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

@@ -13,6 +13,8 @@ mod lanes;
 mod lengths;
 mod limits;
 mod members;
+mod messages;
+mod moves;
 mod order;
 mod pair;
 mod panics;
