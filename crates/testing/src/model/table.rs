@@ -47,11 +47,13 @@ pub enum Feature {
     Transactions,
     /// Requests that wait.
     Blocking,
+    /// Messages to subscribers.
+    Messages,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -69,6 +71,7 @@ impl Feature {
         Self::Records,
         Self::Transactions,
         Self::Blocking,
+        Self::Messages,
     ];
 
     /// The name on a command line.
@@ -92,6 +95,7 @@ impl Feature {
             Self::Records => "records",
             Self::Transactions => "transactions",
             Self::Blocking => "blocking",
+            Self::Messages => "messages",
         }
     }
 
@@ -192,7 +196,7 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::RecordMoves => records::RECORD_MOVES,
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
-        Feature::Transactions | Feature::Blocking => &[],
+        Feature::Transactions | Feature::Blocking | Feature::Messages => &[],
     });
     tables
         .flatten()
@@ -200,10 +204,10 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         .collect()
 }
 
-/// The rows that write values in clear, behind the proxy.
-pub(super) fn plain_rows(features: &[Feature]) -> Vec<&'static Row> {
+/// The rows that write values in another form.
+pub(super) fn earlier_rows(features: &[Feature]) -> Vec<&'static Row> {
     let has = |row: &&Row| row.needs.iter().all(|it| features.contains(it));
-    records::PLAIN.iter().filter(has).collect()
+    records::EARLIER.iter().filter(has).collect()
 }
 
 /// Requests that wait, each with one that ends the wait.
