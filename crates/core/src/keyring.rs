@@ -189,7 +189,10 @@ impl Keyring {
         self
     }
 
-    pub(crate) fn is_read_by_old_versions(&self) -> bool {
+    /// True if versions of Waxseal may read it that do not know kinds of values beside those of version 2: then values
+    /// of the others are not sealed under it.
+    #[must_use]
+    pub fn is_read_by_old_versions(&self) -> bool {
         self.read_by_old_versions
     }
 

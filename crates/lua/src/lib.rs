@@ -9,7 +9,9 @@ mod computed;
 mod records;
 
 pub use computed::{REPLACE_FIELD, REPLACE_STRING};
-pub use records::{PROBE, create, delete, swap, swap_element, swap_field, swap_many, transfer};
+pub use records::{
+    PROBE, SWAP_MEMBERS, create, delete, swap, swap_element, swap_field, swap_many, transfer,
+};
 
 /// Appends the request that runs a script by its text. The case of the command's word tells the proxy's own requests from
 /// those of clients, where a server shows them.

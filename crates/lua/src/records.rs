@@ -100,6 +100,43 @@ redis.call('DEL', KEYS[1])
 return 1
 ";
 
+/// Replaces members, each by the one behind it in the arguments. The new one gets the score of the
+/// old one; if the record has it already, it keeps its own. The first of the pairs that are replaced
+/// shows that everything is permitted before anything is changed: the old member is added, which it
+/// is already, and the new one is removed, which it is not.
+pub const SWAP_MEMBERS: &str = "
+local name, kind, done, checked = KEYS[1], redis.call('TYPE', KEYS[1]).ok, {}, false
+for i = 1, #ARGV / 2 do
+  local old, new, score = ARGV[2 * i - 1], ARGV[2 * i], nil
+  done[i] = 0
+  if kind == 'set' and redis.call('SISMEMBER', name, old) == 1 then
+    if redis.call('SISMEMBER', name, new) == 0 then
+      if not checked then
+        redis.call('SADD', name, old)
+        redis.call('SREM', name, new)
+        checked = true
+      end
+      redis.call('SADD', name, new)
+    end
+    if old ~= new then redis.call('SREM', name, old) end
+    done[i] = 1
+  elseif kind == 'zset' then score = redis.call('ZSCORE', name, old) end
+  if score then
+    if not redis.call('ZSCORE', name, new) then
+      if not checked then
+        redis.call('ZADD', name, 'XX', score, old)
+        redis.call('ZREM', name, new)
+        checked = true
+      end
+      redis.call('ZADD', name, score, new)
+    end
+    if old ~= new then redis.call('ZREM', name, old) end
+    done[i] = 1
+  end
+end
+return done
+";
+
 /// Needs only the right to run scripts, and no record.
 pub const PROBE: &str = "return 'waxseal'";
 

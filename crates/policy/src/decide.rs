@@ -74,7 +74,7 @@ fn has_no_value_in_reply(row: &Row, total: usize) -> bool {
         // With more arguments it may have GET.
         "set" => total <= 3,
         "append" | "hmset" | "hset" | "hsetnx" | "lpush" | "lpushx" | "mset" | "msetnx"
-        | "psetex" | "rpush" | "rpushx" | "setex" | "setnx" | "setrange" => true,
+        | "psetex" | "rpush" | "rpushx" | "setex" | "setnx" | "setrange" | "xadd" => true,
         _ => false,
     }
 }

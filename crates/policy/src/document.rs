@@ -57,7 +57,7 @@ or change the state of the connection, or may block it. A command without a row 
 
 ";
 
-const REASONS: [Reason; 20] = [
+const REASONS: [Reason; 19] = [
     Reason::ComputesOnValue,
     Reason::ComparesValue,
     Reason::MovesValue,
@@ -67,7 +67,6 @@ const REASONS: [Reason; 20] = [
     Reason::ScriptNamesSeveral,
     Reason::FieldsNotInRequest,
     Reason::EmbedsRequest,
-    Reason::NotYetSealed(DataKind::Streams),
     Reason::NotYetSealed(DataKind::HyperLogLogs),
     Reason::NotYetSealed(DataKind::Bitmaps),
     Reason::NotYetSealed(DataKind::VectorSets),
@@ -101,7 +100,7 @@ const SECTIONS: [(Group, &str); 17] = [
 ];
 
 /// Notes of sections beside their tables.
-const NOTES: [(Group, &str); 5] = [
+const NOTES: [(Group, &str); 6] = [
     (
         Group::Hashes,
         "The names of fields are not sealed. An envelope is bound to its record and its field.",
@@ -109,6 +108,13 @@ const NOTES: [(Group, &str); 5] = [
     (
         Group::Lists,
         "An element's envelope is bound to its record, not to its place in the list, which changes.",
+    ),
+    (
+        Group::Streams,
+        "Ids, the names of fields, groups and consumers are not sealed. An envelope is bound to its record and its
+field, not to its entry, whose id the server chooses. A value that does not open makes the reply of XRANGE,
+XREVRANGE and XINFO STREAM an error; in the other replies the error replaces only this value, because they
+move the reader's position or make entries pending. XCLAIM and XAUTOCLAIM with JUSTID return ids.",
     ),
     (
         Group::Scripting,

@@ -20,6 +20,7 @@ mod lists;
 mod scripts;
 mod sets;
 mod sorted_sets;
+mod streams;
 mod strings;
 
 pub(crate) use connection::without_redirect;
@@ -150,6 +151,18 @@ pub enum Form {
     GeoRadius,
     /// `GEORADIUSBYMEMBER name member radius unit [options]`, `GEORADIUSBYMEMBER_RO`.
     GeoRadiusByMember,
+    /// `XADD name [options] id field value…`.
+    XAdd,
+    /// `XRANGE name start end [COUNT count]`, `XREVRANGE`.
+    XRange,
+    /// `XREAD [options] STREAMS name… id…`, `XREADGROUP`.
+    XRead,
+    /// `XCLAIM name group consumer time id… [options]`.
+    XClaim,
+    /// `XAUTOCLAIM name group consumer time start [options]`.
+    XAutoClaim,
+    /// `XINFO STREAM name [FULL [COUNT count]]`.
+    XInfoStream,
     /// `COMMAND GETKEYS request…`.
     GetKeys,
     /// `ACL DRYRUN user request…`.
@@ -247,6 +260,12 @@ impl Form {
                 "forwarded, unless the request inside holds values or would be refused"
             }
             Self::PopAny => "values opened, if the name in the reply is protected",
+            Self::XAdd => {
+                "values sealed, field by field. `IDMPAUTO` is refused: it compares the values of entries"
+            }
+            Self::XRange | Self::XClaim | Self::XAutoClaim => "values of entries opened",
+            Self::XRead => "values of entries opened, stream by stream",
+            Self::XInfoStream => "values of the entries that it shows opened",
             Self::Eval => {
                 "known scripts of locks are run on the opened value; others are refused, or forwarded \
                  with `scripts = \"forward\"`"
@@ -334,6 +353,12 @@ impl Form {
             Self::GeoSearchStore => geo::search_store(request),
             Self::GeoRadius => geo::radius(request, false),
             Self::GeoRadiusByMember => geo::radius(request, true),
+            Self::XAdd => streams::add(request),
+            Self::XRange => streams::range(request),
+            Self::XRead => streams::read(request),
+            Self::XClaim => Ok(streams::claim(request)),
+            Self::XAutoClaim => Ok(streams::auto_claim(request)),
+            Self::XInfoStream => Ok(streams::info(request)),
             Self::GetKeys => embedded_request(request, 2),
             Self::DryRun => embedded_request(request, 3),
             Self::Eval => scripts::eval(request),
@@ -376,6 +401,11 @@ impl Request<'_> {
     /// The hash with the name at this argument, if it is protected. Its fields are in the reply.
     fn hash(self, name: usize) -> Option<Location<usize>> {
         self.record(name, Kind::HashField)
+    }
+
+    /// The stream with the name at this argument, if it is protected. Its fields are in the request or the reply.
+    fn stream(self, name: usize) -> Option<Location<usize>> {
+        self.record(name, Kind::StreamField)
     }
 
     /// The record with the name at this argument, if it is protected, and the kind of its values.

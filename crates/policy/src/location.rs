@@ -16,7 +16,7 @@ use waxseal_kinds::Kind;
 
 use crate::protected::PatternId;
 
-/// The location of a value, which the value is bound to: its record, its kind, and its field in a hash.
+/// The location of a value, which the value is bound to: its record, its kind, and its field in a hash or stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location<N, F = N> {
     /// The pattern that matches the record.
@@ -25,7 +25,7 @@ pub struct Location<N, F = N> {
     pub kind: Kind,
     /// The record's name.
     pub name: N,
-    /// The field, in a hash; `None` if the reply names it.
+    /// The field, in a hash or stream; `None` if the reply names it.
     pub field: Option<F>,
 }
 
@@ -70,7 +70,6 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
     #[must_use]
     pub fn with_field<'a>(&'a self, field: &'a [u8]) -> Location<&'a [u8]> {
         Location {
-            kind: Kind::HashField,
             field: Some(field),
             ..self.borrowed()
         }
@@ -96,6 +95,8 @@ pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart
     /// Null, or a name and a value, or a name and an array of values of this kind; members have scores. The name in the
     /// reply decides whether they are protected.
     AnyName(N, Kind),
+    /// Null, or names of streams, each with an array of its entries. Each name decides whether its entries are protected.
+    Streams(N),
     /// One value or null, of which the client wants a part: empty for null.
     Part(P),
     /// A cursor, then an array of members, of which the client wants those that match.
@@ -152,6 +153,12 @@ pub enum Layout {
     Scored,
     /// An array of arrays, each of which begins with a member.
     FirstOfEach,
+    /// An array (or null) of entries of a stream, or of their ids. The fields are in the reply.
+    Entries,
+    /// An id, then entries as in [`Layout::Entries`], then ids of deleted entries.
+    ClaimedEntries,
+    /// The description of a stream, in which some parts are entries.
+    StreamInfo,
 }
 
 impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
@@ -170,6 +177,7 @@ impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
             Self::EachName(all) => ReplyShape::EachName(names(all, NamesUse::Each)),
             Self::EachField(of) => ReplyShape::EachField(fields(of)),
             Self::AnyName(all, kind) => ReplyShape::AnyName(names(all, NamesUse::Any), *kind),
+            Self::Streams(all) => ReplyShape::Streams(names(all, NamesUse::Any)),
             Self::Part(of) => ReplyShape::Part(part(of)),
             Self::Members(of) => ReplyShape::Members(scan(of)),
         }
@@ -187,7 +195,7 @@ impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
 pub enum NamesUse {
     /// Each has its element ([`ReplyShape::EachName`]).
     Each,
-    /// The reply names one of them ([`ReplyShape::AnyName`]).
+    /// The reply names one or more of them ([`ReplyShape::AnyName`], [`ReplyShape::Streams`]).
     Any,
 }
 
@@ -242,6 +250,7 @@ mod tests {
                 Shape::AnyName((), Kind::Member),
                 ReplyShape::AnyName(NamesUse::Any, Kind::Member),
             ),
+            (Shape::Streams(()), ReplyShape::Streams(NamesUse::Any)),
             (Shape::Part(1), ReplyShape::Part(4)),
             (Shape::Members(1), ReplyShape::Members(5)),
             (Shape::Verbatim, ReplyShape::Verbatim),

@@ -61,8 +61,6 @@ pub enum Reason {
 /// A data type whose values are not sealed in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKind {
-    /// Streams.
-    Streams,
     /// HyperLogLogs.
     HyperLogLogs,
     /// Strings of bits.
@@ -188,7 +186,6 @@ impl Reason {
 impl DataKind {
     fn cause(self) -> &'static str {
         match self {
-            Self::Streams => "works on a stream, and the entries of streams are not sealed yet",
             Self::HyperLogLogs => {
                 "works on a HyperLogLog, which only the server can compute on, and which is not sealed"
             }

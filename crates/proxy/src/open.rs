@@ -3,7 +3,8 @@
 //!
 //! A value that does not open makes the whole reply an error, so that no client can take it for a missing value. Two
 //! kinds of replies are exceptions, in which the error replaces only the one value: those of a transaction, where each
-//! reply is separate, and of a command that removes several values from the store, where the others would be lost.
+//! reply is separate, and of a command that does not deliver the others again: it removes several values from the store,
+//! or delivers entries of a stream.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ mod computed;
 mod fields;
 mod members;
 mod part;
+mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
@@ -168,6 +170,7 @@ impl ReplyOpener<'_> {
                 self.each(items, first, locations, out)
             }
             ReplyShape::AnyName(names, kind) => self.popped(items, first, (names, *kind), out),
+            ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
             ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
         }
@@ -199,6 +202,9 @@ impl ReplyOpener<'_> {
             Layout::Length => self.length(first, location, out),
             Layout::Scored => self.scored(items, first, location.borrowed(), out),
             Layout::FirstOfEach => self.first_of_each(items, first, location.borrowed(), out),
+            Layout::Entries => self.entries(items, first, location.borrowed(), out),
+            Layout::ClaimedEntries => self.claimed_entries(items, first, location.borrowed(), out),
+            Layout::StreamInfo => self.stream_info(items, first, location.borrowed(), out),
         }
     }
 
@@ -239,8 +245,8 @@ impl ReplyOpener<'_> {
         Ok(())
     }
 
-    /// Like [`value`](Self::value), but if the command removes values from the store an error replaces only this one:
-    /// the others have left the store and would be lost.
+    /// Like [`value`](Self::value), but if the command delivers values once, an error replaces only this one: the others
+    /// would be lost.
     fn one_of_several(
         &mut self,
         item: Item<'_>,
@@ -249,7 +255,7 @@ impl ReplyOpener<'_> {
     ) -> Result<(), OpenFailure> {
         let before = out.len();
         match self.value(item, location, out) {
-            Err(OpenFailure::Broken(answer)) if removes_values(self.command) => {
+            Err(OpenFailure::Broken(answer)) if delivers_once(self.command) => {
                 out.truncate(before);
                 out.extend_from_slice(&answer);
                 Ok(())
@@ -344,8 +350,9 @@ fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), OpenF
     }
 }
 
-/// True for commands that remove several values from the store at once.
-fn removes_values(command: &str) -> bool {
+/// True for commands that do not deliver the same values again: they remove several from the store, or deliver entries of
+/// streams that are pending from then on, or behind the position of the reader.
+fn delivers_once(command: &str) -> bool {
     matches!(
         command,
         "lpop"
@@ -358,5 +365,9 @@ fn removes_values(command: &str) -> bool {
             | "zpopmax"
             | "zmpop"
             | "bzmpop"
+            | "xread"
+            | "xreadgroup"
+            | "xclaim"
+            | "xautoclaim"
     )
 }

@@ -242,9 +242,11 @@ impl Shape {
         match self {
             Self::Values(ReplyShape::Verbatim) => 0,
             Self::Values(ReplyShape::Record(location, _)) => location::retained_bytes(location),
-            Self::Values(ReplyShape::EachName(names) | ReplyShape::AnyName(names, _)) => {
-                names.retained_bytes()
-            }
+            Self::Values(
+                ReplyShape::EachName(names)
+                | ReplyShape::AnyName(names, _)
+                | ReplyShape::Streams(names),
+            ) => names.retained_bytes(),
             Self::Values(ReplyShape::EachField(of)) => {
                 location::retained_bytes(&of.record).saturating_add(of.fields.retained_bytes())
             }

@@ -12,7 +12,7 @@ use crate::{Failure, now_ms, sample_states};
 
 /// The largest age of the last activity in an invented conversation: 14 days, in milliseconds.
 const MAX_AGE_MS: u64 = 14 * 24 * 3600 * 1000;
-/// Slots of a hash or list that are read.
+/// Slots of a record that are read.
 const MAX_SLOTS: usize = 1000;
 
 /// The content of the record of a decoy.
@@ -40,11 +40,11 @@ pub async fn form(
     let slots = match held.pop().flatten() {
         None => return Ok(Form::Absent),
         Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
-        Some(Record::Hash | Record::List) => {
+        Some(record) if record.has_slots() => {
             let page = store.read_slots(name, &Cursor::start(), MAX_SLOTS).await?;
             page.slots
         }
-        Some(Record::Other(_)) => return Ok(Form::Plain),
+        Some(_) => return Ok(Form::Plain),
     };
     let sealer = keys::record_sealer(
         resources,

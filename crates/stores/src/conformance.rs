@@ -6,10 +6,12 @@
 
 mod conditions;
 mod lifetimes;
+mod members;
 mod moves;
 mod pages;
 mod scans;
 mod sharing;
+mod streams;
 mod values;
 
 use std::sync::Arc;
@@ -19,8 +21,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::generation;
-use crate::record::{Expiry, Lifetime, Record, RecordName, Slot};
+use crate::record::{Cursor, Expiry, Lifetime, Record, RecordName, Slot, StreamEntry};
 use crate::store::RecordStore;
+
+/// More pages than any read here may take.
+const MAX_PAGES: usize = 100_000;
 
 /// A store to be checked, and operations of its own clients that the trait does not have.
 #[async_trait]
@@ -31,16 +36,39 @@ pub trait Subject: Send + Sync {
     /// Creates a list record of these elements, without expiry.
     async fn make_list(&self, name: &RecordName, elements: Vec<Vec<u8>>);
 
-    /// Creates a set record, if the store can hold one. Returns whether it did.
-    async fn make_set(&self, name: &RecordName) -> bool {
-        let _ = name;
+    /// Creates a record of a type that only some stores can hold, without expiry. Returns whether
+    /// it did.
+    async fn make(&self, name: &RecordName, collection: Collection) -> bool {
+        let _ = (name, collection);
         false
+    }
+
+    /// The score of a member of a sorted set record, as the store writes it.
+    async fn score(&self, name: &RecordName, member: &[u8]) -> Option<String> {
+        let _ = (name, member);
+        None
+    }
+
+    /// Lets a record that was made here expire at this time, in milliseconds since the Unix epoch.
+    async fn expire_at(&self, name: &RecordName, time: u64) {
+        let _ = (name, time);
     }
 
     /// Advances the store's clock by this much.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+}
+
+/// A record of a type that only some stores can hold.
+#[derive(Clone, Debug)]
+pub enum Collection {
+    /// A set of these members.
+    Set(Vec<Vec<u8>>),
+    /// A sorted set of these members and their scores.
+    SortedSet(Vec<(Vec<u8>, String)>),
+    /// A stream of these entries.
+    Stream(Vec<StreamEntry>),
 }
 
 /// One check of the suite.
@@ -134,6 +162,16 @@ checks! {
         three_thousand_fields_come_in_pages
         three_thousand_elements_come_in_pages
         pages_of_other_records;
+    members:
+        members_come_in_pages_and_one_by_one
+        a_member_is_replaced_only_if_it_is_there
+        a_replaced_member_keeps_its_score_and_the_record_its_expiry
+        a_member_that_is_there_in_both_forms_is_left_in_the_new_one
+        a_thousand_members_are_judged_individually
+        a_member_is_not_written_in_its_place;
+    streams:
+        values_of_a_stream_come_in_pages_and_one_by_one
+        values_of_a_stream_are_not_written;
     sharing:
         concurrent_increments_lose_none
         one_of_many_moves_wins
@@ -167,6 +205,27 @@ impl Bench<'_> {
             Ok(()),
             "a field can be put where there is a hash record, or none"
         );
+    }
+
+    /// Creates a set record, if the store can hold one. Returns whether it did.
+    async fn make_set(&self, name: &RecordName) -> bool {
+        let set = Collection::Set(vec![b"member".to_vec()]);
+        self.subject.make(name, set).await
+    }
+
+    /// The slots of a record and their values, read in pages of about this many.
+    async fn slots(&self, name: &RecordName, count: usize) -> Vec<(Slot, Vec<u8>)> {
+        let (mut all, mut cursor) = (Vec::new(), Cursor::start());
+        for _ in 0..MAX_PAGES {
+            let page = self.store.read_slots(name, &cursor, count).await;
+            let page = page.unwrap_or_else(|error| panic!("a page of slots can be read: {error}"));
+            all.extend(page.slots);
+            match page.next {
+                Some(next) => cursor = Cursor::from_text(next.as_str().to_owned()),
+                None => return all,
+            }
+        }
+        panic!("reading slots ends");
     }
 
     async fn get(&self, name: &RecordName) -> Option<Vec<u8>> {

@@ -75,6 +75,9 @@ impl Contents {
             Slot::Whole => Ok(Self::String(value)),
             Slot::Field(field) => Ok(Self::Hash(BTreeMap::from([(field.clone(), value)]))),
             Slot::Element(_) => Err(no_such_element()),
+            Slot::Member(_) | Slot::StreamField(_) => Err(StoreError::Unsupported {
+                what: "hold sets, sorted sets and streams",
+            }),
         }
     }
 

@@ -70,6 +70,12 @@ pub enum StoreError {
         /// Its name.
         command: &'static str,
     },
+    /// The store has no such operation.
+    #[error("the store cannot {what}")]
+    Unsupported {
+        /// The operation.
+        what: &'static str,
+    },
     /// The record is of another type than the slot asked for.
     #[error("the record is of another type than requested")]
     WrongType,
@@ -168,6 +174,9 @@ impl StoreError {
                  waxseal doctor lists all that is missing"
             }
             Self::Full { .. } => "make room (or raise maxmemory), then run the same command again",
+            Self::Unsupported { .. } => {
+                "records of these types are kept in Redis: give the URL of a server"
+            }
             Self::InUse { .. } => "stop the other process, or wait for it",
             Self::Damaged { .. } => "restore the file from a backup, or give another path",
             Self::Other { code } => match code.as_str() {

@@ -27,7 +27,9 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use neighbors::{Matches, Neighbor, Neighbors};
 pub use pattern::{PatternError, RecordPattern};
-pub use record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+pub use record::{
+    Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage, StreamEntry, StreamField,
+};
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
 pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};

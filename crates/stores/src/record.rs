@@ -41,15 +41,46 @@ pub enum Slot {
     Field(Vec<u8>),
     /// One element of a list record, counted from its head.
     Element(u64),
+    /// One member of a set or sorted set record, by its stored bytes. They are its value as well.
+    Member(Vec<u8>),
+    /// One value in an entry of a stream record.
+    StreamField(StreamField),
+}
+
+/// The location of one value in a stream record.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StreamField {
+    /// The id of the entry, as the store writes it.
+    pub entry: String,
+    /// The number of the field in its entry, counted from 0: fields may have the same name.
+    pub index: usize,
+    /// The name of the field.
+    pub field: Vec<u8>,
+}
+
+/// An entry of a stream record.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamEntry {
+    /// Its id, as the store writes it.
+    pub id: String,
+    /// Its fields, each with its value.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for StreamEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamEntry({}, {} fields)", self.id, self.fields.len())
+    }
 }
 
 impl Slot {
-    /// The name of the field, if the slot is one of a hash.
+    /// The name of the field, if the slot is one of a hash or of a stream entry.
     #[must_use]
     pub fn field(&self) -> Option<&[u8]> {
         match self {
             Self::Field(field) => Some(field),
-            Self::Whole | Self::Element(_) => None,
+            Self::StreamField(at) => Some(&at.field),
+            Self::Whole | Self::Element(_) | Self::Member(_) => None,
         }
     }
 
@@ -60,6 +91,8 @@ impl Slot {
             Self::Whole => Kind::String,
             Self::Field(_) => Kind::HashField,
             Self::Element(_) => Kind::ListElement,
+            Self::Member(_) => Kind::Member,
+            Self::StreamField(_) => Kind::StreamField,
         }
     }
 }
@@ -70,6 +103,10 @@ impl fmt::Debug for Slot {
             Self::Whole => f.write_str("Whole"),
             Self::Field(name) => write!(f, "Field({} bytes)", name.len()),
             Self::Element(index) => write!(f, "Element({index})"),
+            Self::Member(member) => write!(f, "Member({} bytes)", member.len()),
+            Self::StreamField(at) => {
+                write!(f, "StreamField({}, field {})", at.entry, at.index)
+            }
         }
     }
 }
@@ -83,12 +120,27 @@ pub enum Record {
     Hash,
     /// A list record; its elements are read in pages.
     List,
-    /// A record of a type whose values cannot be sealed, named as Redis names it (`set`, `zset`,
-    /// `stream`, …).
+    /// A set record; its members are read in pages.
+    Set,
+    /// A sorted set or geo record; its members are read in pages.
+    SortedSet,
+    /// A stream record; its entries are read in pages.
+    Stream,
+    /// A record of a type whose values cannot be sealed, named as Redis names it (`vectorset`,
+    /// `ReJSON-RL`, …).
     Other(String),
 }
 
 impl Record {
+    /// True if it holds values in slots, which are read in pages.
+    #[must_use]
+    pub fn has_slots(&self) -> bool {
+        match self {
+            Self::Hash | Self::List | Self::Set | Self::SortedSet | Self::Stream => true,
+            Self::String(_) | Self::Other(_) => false,
+        }
+    }
+
     /// The record's type as Redis names it.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -96,6 +148,9 @@ impl Record {
             Self::String(_) => "string",
             Self::Hash => "hash",
             Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "zset",
+            Self::Stream => "stream",
             Self::Other(kind) => kind,
         }
     }
@@ -174,9 +229,9 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// One page of the slots of a hash or list record.
+/// One page of the slots of a record that is not a string.
 pub struct SlotPage {
-    /// Slots and their values. Fields of a hash may be repeated over a whole scan.
+    /// Slots and their values. Fields of a hash and members may be repeated over a whole scan.
     pub slots: Vec<(Slot, Vec<u8>)>,
     /// Where to resume; `None` at the end.
     pub next: Option<Cursor>,

@@ -17,6 +17,7 @@ mod reading;
 mod reply;
 mod scripts;
 mod server_error;
+mod slots;
 mod transactions;
 mod wire;
 
@@ -66,7 +67,7 @@ pub struct RedisStore {
     has_pexpiretime: AtomicBool,
     /// True if the server has `STRLEN` and the user may send it: assumed until it says otherwise.
     reports_size: AtomicBool,
-    /// The same for `LLEN` and `HLEN`.
+    /// The same for the commands that count the slots of a record.
     reports_count: AtomicBool,
     /// True if the server has `MGET`: assumed until it says otherwise.
     has_mget: AtomicBool,
@@ -112,60 +113,6 @@ impl RedisStore {
         })
     }
 
-    async fn hash_page(
-        &self,
-        name: &RecordName,
-        at: &str,
-        count: usize,
-    ) -> Result<SlotPage, StoreError> {
-        let mut scan = cmd("HSCAN");
-        scan.arg(name.as_bytes())
-            .arg(at)
-            .arg("COUNT")
-            .arg(count.max(1));
-        let (next, items) = reply::page(self.link.send(&scan).await?)?;
-        let mut slots = Vec::with_capacity(items.len() / 2);
-        let mut items = items.into_iter();
-        while let (Some(field), Some(value)) = (items.next(), items.next()) {
-            let field = reply::bytes(field)?.ok_or_else(unexpected)?;
-            slots.push((
-                Slot::Field(field),
-                reply::bytes(value)?.ok_or_else(unexpected)?,
-            ));
-        }
-        let next = (next != "0").then(|| Cursor::from_text(format!("hash {next}")));
-        Ok(SlotPage { slots, next })
-    }
-
-    async fn list_page(
-        &self,
-        name: &RecordName,
-        at: u64,
-        count: usize,
-    ) -> Result<SlotPage, StoreError> {
-        let after = at.saturating_add(u64::try_from(count.max(1)).unwrap_or(u64::MAX));
-        let mut range = cmd("LRANGE");
-        range
-            .arg(name.as_bytes())
-            .arg(at)
-            .arg(after.saturating_sub(1));
-        let items = reply::array(self.link.send(&range).await?)?;
-        let full = items.len() >= count.max(1);
-        let mut slots = Vec::with_capacity(items.len());
-        for (index, item) in (at..).zip(items) {
-            slots.push((
-                Slot::Element(index),
-                reply::bytes(item)?.ok_or_else(unexpected)?,
-            ));
-        }
-        Ok(SlotPage {
-            slots,
-            next: full.then(|| Cursor::from_text(format!("list {after}"))),
-        })
-    }
-}
-
-impl RedisStore {
     /// The generation where the server does not report its own: a new one after each reconnection,
     /// since a restart cannot be told from it.
     fn fallback_generation(&self) -> String {
@@ -317,36 +264,11 @@ impl RecordStore for RedisStore {
         cursor: &Cursor,
         count: usize,
     ) -> Result<SlotPage, StoreError> {
-        if let Some((kind, at)) = cursor.as_str().split_once(' ') {
-            return match kind {
-                "hash" => self.hash_page(name, at, count).await,
-                _ => {
-                    self.list_page(name, at.parse().map_err(|_| unexpected())?, count)
-                        .await
-                }
-            };
-        }
-        let kind = self.link.send(cmd("TYPE").arg(name.as_bytes())).await?;
-        match reply::text(kind)?.as_str() {
-            "hash" => self.hash_page(name, "0", count).await,
-            "list" => self.list_page(name, 0, count).await,
-            "none" => Ok(SlotPage {
-                slots: Vec::new(),
-                next: None,
-            }),
-            _ => Err(StoreError::WrongType),
-        }
+        self.slot_page(name, cursor, count).await
     }
 
     async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError> {
-        let command = match slot {
-            Slot::Whole => command("GET", &[name.as_bytes()]),
-            Slot::Field(field) => command("HGET", &[name.as_bytes(), field]),
-            Slot::Element(index) => {
-                command("LINDEX", &[name.as_bytes(), index.to_string().as_bytes()])
-            }
-        };
-        reply::bytes(self.link.send(&command).await?)
+        self.get_slot(name, slot).await
     }
 
     async fn put(
@@ -368,6 +290,7 @@ impl RecordStore for RedisStore {
                 "LSET",
                 &[name.as_bytes(), index.to_string().as_bytes(), value],
             ),
+            Slot::Member(_) | Slot::StreamField(_) => return Err(slots::not_written()),
         };
         self.link.send(&command).await.map(drop)
     }

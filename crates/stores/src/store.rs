@@ -100,13 +100,15 @@ pub trait RecordStore: Send + Sync {
         Ok(record.flatten().map(|record| record.kind().to_owned()))
     }
 
-    /// The number of slots of a hash or list record; `None` where the store does not report it.
+    /// The number of slots of a record that is not a string, or of entries of a stream record;
+    /// `None` where the store does not report it.
     async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
         let _ = name;
         Ok(None)
     }
 
-    /// Returns one page of about `count` slots of a hash or list record. An absent record has none.
+    /// Returns one page of about `count` slots of a record that is not a string. An absent record
+    /// has none.
     async fn read_slots(
         &self,
         name: &RecordName,
@@ -114,12 +116,14 @@ pub trait RecordStore: Send + Sync {
         count: usize,
     ) -> Result<SlotPage, StoreError>;
 
-    /// The value of one slot. [`StoreError::WrongType`] where the record is of another type.
+    /// The value of one slot; the value of a member is the member, where the record has it.
+    /// [`StoreError::WrongType`] where the record is of another type.
     async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Writes one slot unconditionally. [`Slot::Whole`] replaces a record of any type. A field or
     /// an element needs a hash or list record (a field creates one if absent); an element must
-    /// exist. Neither changes the record's expiry, whatever `expiry` says.
+    /// exist. Neither changes the record's expiry, whatever `expiry` says. Members and values of
+    /// streams are not written this way ([`StoreError::Unsupported`]).
     async fn put(
         &self,
         name: &RecordName,
@@ -129,6 +133,10 @@ pub trait RecordStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Writes each slot that still holds the expected bytes, and returns the outcome of each.
+    ///
+    /// A member is replaced by the new one, which gets its score; where the record has that one
+    /// already, it keeps its own, and the old one is removed. Values of streams cannot be replaced
+    /// ([`StoreError::Unsupported`]).
     async fn replace_if_unchanged(
         &self,
         changes: &[Change<'_>],
@@ -189,7 +197,7 @@ pub struct Change<'a> {
     pub expected: Option<&'a [u8]>,
     /// The new value.
     pub value: &'a [u8],
-    /// The record's new expiry. For a field or an element always [`Expiry::Keep`].
+    /// The record's new expiry. Always [`Expiry::Keep`] unless the slot is the whole record.
     pub expiry: Expiry,
 }
 

@@ -11,11 +11,11 @@ use waxseal_stores::{
     Change, Expiry, Record, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
 
-use crate::keys::{Keys, PageKeys, Purpose};
+use crate::keys::{Keys, PageKeys, Purpose, ValueToKey};
 use crate::requests::{Answer, Requests};
 use crate::sweep::SweepError;
 use crate::tally::{Class, Finding, Tally, ValueLocation};
-use crate::task::{Scope, Task, Value, Verdict};
+use crate::task::{Scope, Task, Value, Verdict, is_value};
 
 /// The context that all batches of a sweep share.
 pub(crate) struct BatchContext {
@@ -42,6 +42,7 @@ struct StoredValue {
     name: RecordName,
     slot: Slot,
     bytes: Vec<u8>,
+    location: ValueLocation,
 }
 
 /// A value to be replaced.
@@ -94,7 +95,7 @@ impl BatchContext {
         self.pattern.is_excepted(name.as_bytes())
     }
 
-    /// Works on records that were read: strings first, all at once; then hashes and lists, one by one.
+    /// Works on records that were read: strings first, all at once; then the others, one by one.
     async fn page(
         &self,
         records: impl Iterator<Item = (RecordName, Answer<Option<Record>>)>,
@@ -110,16 +111,14 @@ impl BatchContext {
                     name,
                     slot: Slot::Whole,
                     bytes,
+                    location: ValueLocation::String,
                 }),
-                Answer::Served(Some(Record::Hash | Record::List)) => with_slots.push(name),
-                Answer::Served(Some(Record::Other(_))) if self.is_excepted(&name) => {
-                    outcome.tally.excepted.other_types += 1;
-                }
-                Answer::Served(Some(other @ Record::Other(_))) => {
-                    outcome.tally.skip(&other);
-                    let cause = format!("a {} cannot be sealed: skipped", other.kind());
-                    self.report(&name, &cause, outcome);
-                }
+                Answer::Served(Some(record)) => match ValueLocation::of(&record) {
+                    Some(location) if self.can_process(location) => {
+                        with_slots.push((name, location));
+                    }
+                    location => self.skip(&name, &record, location, outcome),
+                },
                 Answer::Abandoned(error) => {
                     outcome.tally.miss();
                     self.report(&name, &read_failure(&error), outcome);
@@ -129,10 +128,36 @@ impl BatchContext {
         let pending = self.judge_page(strings, Visit::First, outcome).await?;
         self.replace(pending, outcome).await?;
         self.fetch_expiries(outcome).await?;
-        for name in with_slots {
-            self.slots(&name, outcome).await?;
+        for (name, location) in with_slots {
+            self.slots(&name, location, outcome).await?;
         }
         Ok(())
+    }
+
+    /// True if the task can process values in records of this type.
+    fn can_process(&self, location: ValueLocation) -> bool {
+        !self.task.seals() || self.task.can_seal(location.kind_of_value())
+    }
+
+    /// Counts a record whose values cannot be sealed, or not yet.
+    fn skip(
+        &self,
+        name: &RecordName,
+        record: &Record,
+        location: Option<ValueLocation>,
+        outcome: &mut BatchOutcome,
+    ) {
+        if self.is_excepted(name) {
+            outcome.tally.excepted.other_types += 1;
+            return;
+        }
+        outcome.tally.skip(record);
+        let when = match location {
+            Some(_) => " before the keyring is of document format 2",
+            None => "",
+        };
+        let cause = format!("a {} cannot be sealed{when}: skipped", record.kind());
+        self.report(name, &cause, outcome);
     }
 
     /// Judges the values of a page, and returns those to be replaced.
@@ -179,15 +204,18 @@ impl BatchContext {
             }
         }
         tally.total += 1;
-        tally.group(class, &value.slot, &value.bytes);
+        tally.group(class, value.location, &value.bytes);
         if self.task.needs_expiry(class) {
-            let location = ValueLocation::of(&value.slot);
-            outcome.expiring.push((value.name.clone(), class, location));
+            let expiring = (value.name.clone(), class, value.location);
+            outcome.expiring.push(expiring);
         }
         match verdict {
             Verdict::Keep(Class::Empty) => tally.empty += 1,
             Verdict::Keep(Class::Erased) => tally.erased += 1,
             Verdict::Keep(_) => tally.already += 1,
+            Verdict::Replace(..) if matches!(value.slot, Slot::StreamField(_)) => {
+                tally.streams += 1;
+            }
             Verdict::Replace(_, new) => return Ok(Some(Replacement { old: value, new })),
             Verdict::Fault(class, error) => {
                 tally.failed += 1;
@@ -201,7 +229,9 @@ impl BatchContext {
     }
 
     fn verdict(&self, value: &StoredValue, keys: &PageKeys) -> Result<Verdict, SealError> {
-        let StoredValue { name, slot, bytes } = value;
+        let StoredValue {
+            name, slot, bytes, ..
+        } = value;
         let user = self.pattern.user(name.as_bytes());
         let value = Value {
             name,
@@ -227,7 +257,12 @@ impl BatchContext {
             (true, false) => Purpose::Seal,
             (true, true) => Purpose::DryRun,
         };
-        let values: Vec<_> = values.iter().map(|v| (&v.name, &*v.bytes)).collect();
+        let values = values.iter().map(|value| ValueToKey {
+            name: &value.name,
+            stored: &value.bytes,
+            is_value: is_value(&value.slot, &value.bytes),
+        });
+        let values: Vec<_> = values.collect();
         self.keys
             .look_up_page(&self.pattern, purpose, &values)
             .await

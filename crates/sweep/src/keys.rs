@@ -47,6 +47,16 @@ enum PageKey {
     Damaged(OpenError),
 }
 
+/// One value of a page that keys are looked up for.
+pub(crate) struct ValueToKey<'a> {
+    /// The record.
+    pub(crate) name: &'a RecordName,
+    /// The stored bytes.
+    pub(crate) stored: &'a [u8],
+    /// False for empty bytes that mean no value.
+    pub(crate) is_value: bool,
+}
+
 /// One value of a page, as far as keys matter.
 struct KeyedValue<'a> {
     user: &'a [u8],
@@ -55,12 +65,12 @@ struct KeyedValue<'a> {
 }
 
 impl Keys {
-    /// Looks up the keys for these values, each with the name of its record.
+    /// Looks up the keys for these values.
     pub(crate) async fn look_up_page(
         &self,
         pattern: &RecordPattern,
         purpose: Purpose,
-        values: &[(&RecordName, &[u8])],
+        values: &[ValueToKey<'_>],
     ) -> Result<PageKeys, SweepError> {
         if let Some(ring) = &self.ring {
             learn_all(ring, values).await;
@@ -147,11 +157,11 @@ impl PageKeys {
 }
 
 /// Learns keys of the ring that values name and that this process has not seen yet.
-async fn learn_all(ring: &LiveRing, values: &[(&RecordName, &[u8])]) {
+async fn learn_all(ring: &LiveRing, values: &[ValueToKey<'_>]) {
     let known = ring.keyring().current();
     let unknown: BTreeSet<KeyId> = values
         .iter()
-        .filter_map(|(_, stored)| Shape::of_header(stored))
+        .filter_map(|value| Shape::of_header(value.stored))
         .filter(|header| !header.flags.per_user_key() && known.role(header.key).is_none())
         .map(|header| header.key)
         .collect();
@@ -165,12 +175,12 @@ async fn look_up_users(
     users: &UserKeys,
     pattern: &RecordPattern,
     purpose: Purpose,
-    values: &[(&RecordName, &[u8])],
+    values: &[ValueToKey<'_>],
 ) -> Result<PageKeys, SweepError> {
     let values: Vec<KeyedValue<'_>> = values
         .iter()
-        .filter(|(_, stored)| !stored.is_empty())
-        .filter_map(|(name, stored)| KeyedValue::new(pattern, name, stored))
+        .filter(|value| value.is_value)
+        .filter_map(|value| KeyedValue::new(pattern, value.name, value.stored))
         .filter(|value| value.under.is_some() || purpose != Purpose::Open)
         .collect();
     let mut page = PageKeys::default();

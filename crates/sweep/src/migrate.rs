@@ -3,10 +3,10 @@
 //! resealed in that. Other envelopes under older keys of the ring are not changed: that is rotation.
 //! Records with excepted names are skipped.
 
-use waxseal_core::{Format, SealError, Sealer, Shape};
+use waxseal_core::{Format, Kind, SealError, Sealer, Shape};
 
 use crate::tally::Class;
-use crate::task::{Scope, Task, Value, Verdict};
+use crate::task::{Scope, Task, Value, Verdict, can_seal};
 
 /// Seals plain values.
 pub struct Migrate(Sealer);
@@ -54,6 +54,10 @@ impl Task for Migrate {
 
     fn seals(&self) -> bool {
         true
+    }
+
+    fn can_seal(&self, kind: Kind) -> bool {
+        can_seal(&self.0, kind)
     }
 
     fn scope(&self) -> Scope {

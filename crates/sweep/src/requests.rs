@@ -20,7 +20,7 @@ use waxseal_stores::{
 use crate::options::BATCH_BYTES;
 use parts::{MAX_ATTEMPTS, Parts, RETRY_DELAY, Step};
 
-/// Slots of a hash or list record that are read at a time at most.
+/// Slots of a record that are read at a time at most.
 const MAX_SLOTS: usize = 500;
 /// Slots that are read first, before anything is known about their size.
 const FIRST_SLOTS: usize = 32;
@@ -250,7 +250,7 @@ impl Requests {
         })
     }
 
-    /// Reads one page of the slots of a hash or list record.
+    /// Reads one page of the slots of a record that is not a string.
     pub(crate) async fn slots(
         &self,
         name: &RecordName,

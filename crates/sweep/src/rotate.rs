@@ -3,10 +3,10 @@
 //! sealed ones are resealed like all others: a rotation never writes a sealed value in clear, and leaves nothing under a
 //! key that is destroyed after it.
 
-use waxseal_core::{ResealError, ResealOutcome, SealError, Sealer, Shape};
+use waxseal_core::{Kind, ResealError, ResealOutcome, SealError, Sealer, Shape};
 
 use crate::tally::Class;
-use crate::task::{Task, Value, Verdict};
+use crate::task::{Task, Value, Verdict, can_seal};
 
 /// Reseals everything under the sealing key.
 pub struct Rotate(Sealer);
@@ -29,6 +29,9 @@ impl Task for Rotate {
         if value.is_plain_as_excepted(&sealer) {
             return Ok(Verdict::Keep(Class::Plain));
         }
+        if value.stored.is_empty() && value.is_value() {
+            return value.reseal(&sealer, Class::Plain);
+        }
         match sealer.reseal(value.stored, value.binding()) {
             Ok(ResealOutcome::Current) => Ok(Verdict::Keep(self.current_class(value))),
             Ok(ResealOutcome::Replaced(envelope)) => {
@@ -41,6 +44,10 @@ impl Task for Rotate {
 
     fn seals(&self) -> bool {
         true
+    }
+
+    fn can_seal(&self, kind: Kind) -> bool {
+        can_seal(&self.0, kind)
     }
 }
 

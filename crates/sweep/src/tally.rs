@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use waxseal_core::{EnvelopeVersion, Form, Header, KeyId, Shape};
-use waxseal_stores::{Lifetime, Record, Slot};
+use waxseal_core::{EnvelopeVersion, Form, Header, KeyId, Kind, Shape};
+use waxseal_stores::{Lifetime, Record};
 
 use crate::expiries::Expiries;
 
@@ -117,25 +117,43 @@ pub enum ValueLocation {
     HashField,
     /// An element of a list record.
     ListElement,
+    /// A member of a set record.
+    SetMember,
+    /// A member of a sorted set or geo record.
+    SortedSetMember,
+    /// A value in an entry of a stream record.
+    StreamField,
 }
 
 impl ValueLocation {
-    pub(crate) fn of(slot: &Slot) -> Self {
-        match slot {
-            Slot::Whole => Self::String,
-            Slot::Field(_) => Self::HashField,
-            Slot::Element(_) => Self::ListElement,
+    /// The location of the values of this record; `None` if they cannot be sealed.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        match record {
+            Record::String(_) => Some(Self::String),
+            Record::Hash => Some(Self::HashField),
+            Record::List => Some(Self::ListElement),
+            Record::Set => Some(Self::SetMember),
+            Record::SortedSet => Some(Self::SortedSetMember),
+            Record::Stream => Some(Self::StreamField),
+            Record::Other(_) => None,
         }
     }
 
-    /// The kind of value, which the value is bound to from version 3 of the sealed format on.
+    /// The kind of value.
+    pub(crate) fn kind_of_value(self) -> Kind {
+        match self {
+            Self::String => Kind::String,
+            Self::HashField => Kind::HashField,
+            Self::ListElement => Kind::ListElement,
+            Self::SetMember | Self::SortedSetMember => Kind::Member,
+            Self::StreamField => Kind::StreamField,
+        }
+    }
+
+    /// The kind of value in words, which the value is bound to from version 3 of the sealed format on.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::HashField => "hash field",
-            Self::ListElement => "list element",
-        }
+        self.kind_of_value().as_str()
     }
 
     /// The type of record as Redis names it.
@@ -145,6 +163,9 @@ impl ValueLocation {
             Self::String => "string",
             Self::HashField => "hash",
             Self::ListElement => "list",
+            Self::SetMember => "set",
+            Self::SortedSetMember => "zset",
+            Self::StreamField => "stream",
         }
     }
 }
@@ -244,6 +265,9 @@ pub struct Tally {
     pub raced: u64,
     /// Values that were skipped because something is wrong with them.
     pub failed: u64,
+    /// Values of streams that were to be replaced: their entries cannot be rewritten.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub streams: u64,
     /// Records among these that could not be read or written, or that grow faster than they can be read. Each stands for
     /// all values of the record.
     #[serde(skip)]
@@ -265,6 +289,11 @@ pub struct Tally {
     /// The expiries of the values under each key, as far as they were read.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Tally {
@@ -307,11 +336,8 @@ impl Tally {
     }
 
     /// Counts a stored value in its group and by its version.
-    pub(crate) fn group(&mut self, class: Class, slot: &Slot, stored: &[u8]) {
-        let group = self
-            .groups
-            .entry((class, ValueLocation::of(slot)))
-            .or_default();
+    pub(crate) fn group(&mut self, class: Class, location: ValueLocation, stored: &[u8]) {
+        let group = self.groups.entry((class, location)).or_default();
         group.values += 1;
         group.bytes += u64::try_from(stored.len()).unwrap_or(u64::MAX);
         if let Some(version) = StoredVersion::of(class, stored) {
@@ -358,6 +384,7 @@ impl Tally {
         self.erased += other.erased;
         self.raced += other.raced;
         self.failed += other.failed;
+        self.streams += other.streams;
         self.unseen += other.unseen;
         self.excepted.add(other.excepted);
         for (kind, records) in other.skipped {

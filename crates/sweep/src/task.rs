@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Form, OldFormat, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape,
-    UserKey,
+    Binding, Form, Keyring, Kind, OldFormat, OpenError, ResealError, ResealOutcome, SealError,
+    Sealer, Shape, UserKey,
 };
 use waxseal_stores::{RecordName, Slot};
 
@@ -25,6 +25,11 @@ pub trait Task: Send + Sync {
     /// True if it seals values: then users without a key get one.
     fn seals(&self) -> bool {
         false
+    }
+
+    /// True if it can seal values of this kind. Records of other kinds are skipped, if it seals.
+    fn can_seal(&self, _kind: Kind) -> bool {
+        true
     }
 
     /// The records that it judges.
@@ -125,6 +130,11 @@ impl Value<'_> {
         Verdict::Fault(class, error)
     }
 
+    /// True if the stored bytes are a value: empty ones mean the same as no value, unless they are a member.
+    pub(crate) fn is_value(&self) -> bool {
+        is_value(self.slot, self.stored)
+    }
+
     /// Opens the value with its sealer. The error is the verdict on it.
     pub(crate) fn open<'s>(&'s self, sealer: &Sealer) -> Result<(Cow<'s, [u8]>, Class), Verdict> {
         match sealer.open(self.stored, self.binding()) {
@@ -135,6 +145,7 @@ impl Value<'_> {
                 };
                 Ok((opened.value, class))
             }
+            Ok(None) if self.is_value() => Ok((Cow::Borrowed(self.stored), Class::Plain)),
             Ok(None) => Err(Verdict::Keep(Class::Empty)),
             Err(error) => Err(self.fault(error)),
         }
@@ -142,6 +153,12 @@ impl Value<'_> {
 
     /// Reseals a value of this class with its sealer, unless it is as the sealer would write it.
     pub(crate) fn reseal(&self, sealer: &Sealer, class: Class) -> Result<Verdict, SealError> {
+        if self.stored.is_empty() && self.is_value() {
+            return match sealer.seal(self.stored, self.binding()) {
+                Ok(envelope) => Ok(Verdict::Replace(class, envelope)),
+                Err(error) => self.seal_failure(class, error),
+            };
+        }
         match sealer.reseal(self.stored, self.binding()) {
             Ok(ResealOutcome::Current) => Ok(Verdict::Keep(class)),
             Ok(ResealOutcome::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
@@ -166,6 +183,17 @@ impl Value<'_> {
     pub(crate) fn is_under_user_key(&self) -> bool {
         Shape::of_header(self.stored).is_some_and(|header| header.flags.per_user_key())
     }
+}
+
+/// True if this sealer can seal values of this kind: all versions of Waxseal that may read its keyring know them.
+pub(crate) fn can_seal(sealer: &Sealer, kind: Kind) -> bool {
+    let keyring = sealer.keyring();
+    kind.is_in_version_2() || !keyring.is_some_and(|it| Keyring::is_read_by_old_versions(&it))
+}
+
+/// True if stored bytes are a value: empty ones mean the same as no value, unless they are a member.
+pub(crate) fn is_value(slot: &Slot, stored: &[u8]) -> bool {
+    !stored.is_empty() || matches!(slot, Slot::Member(_))
 }
 
 impl Verdict {

@@ -10,7 +10,7 @@ use waxseal_stores::{Cursor, Lifetime, Record, RecordName, Slot};
 use crate::args::{InspectArgs, to_hex};
 use crate::output;
 
-/// The largest number of slots of a hash or list that are shown.
+/// The largest number of slots of a record that are shown.
 const MAX_SHOWN: usize = 100;
 
 #[derive(Serialize)]
@@ -23,6 +23,9 @@ struct Report {
     excepted_from: Option<String>,
     values: Vec<ValueReport>,
     more_values: bool,
+    /// True if the record is of a type that holds several values.
+    #[serde(skip)]
+    has_slots: bool,
 }
 
 #[derive(Serialize)]
@@ -55,14 +58,14 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         return Err(Failure::absent("there is no such record"));
     };
     let lifetime = store.lifetimes(std::slice::from_ref(&name)).await?.pop();
-    let kind = held.kind().to_owned();
+    let (kind, has_slots) = (held.kind().to_owned(), held.has_slots());
     let (slots, more_values) = match held {
         Record::String(stored) => (vec![(Slot::Whole, stored)], false),
-        Record::Hash | Record::List => {
+        record if record.has_slots() => {
             let page = store.read_slots(&name, &Cursor::start(), MAX_SHOWN).await?;
             (page.slots, page.next.is_some())
         }
-        Record::Other(_) => (Vec::new(), false),
+        _ => (Vec::new(), false),
     };
     let expires = match lifetime {
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),
@@ -90,6 +93,7 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         excepted_from: is_excepted.then(|| protected.pattern.shown().to_owned()),
         values,
         more_values,
+        has_slots,
     };
     if output::is_json() {
         output::json(&report)?;
@@ -112,15 +116,7 @@ fn inspect(
         Binding::of_value(slot.kind(), name.as_bytes(), slot.field()),
     );
     ValueReport {
-        place: match slot {
-            Slot::Whole => None,
-            Slot::Field(field) => Some(match std::str::from_utf8(field) {
-                Ok(field) => format!("field {field}"),
-                // As it can be passed to a command.
-                Err(_) => format!("field --field-hex {}", to_hex(field)),
-            }),
-            Slot::Element(index) => Some(format!("element {index}")),
-        },
+        place: place(resources, slot),
         format: inspection.format.to_string(),
         armored: inspection.format == StoredFormat::Sealed { armored: true },
         key: inspection.key.map(|(id, _)| id.to_string()),
@@ -138,6 +134,25 @@ fn inspect(
         size: inspection.size,
         opens: inspection.opened.is_ok(),
         answer: inspection.describe_result(),
+    }
+}
+
+/// Describes where a value is in its record. A member is its own value, so a keyed hash tells it from others.
+fn place(resources: &Resources, slot: &Slot) -> Option<String> {
+    // As it can be passed to a command.
+    let field = |field: &[u8]| match std::str::from_utf8(field) {
+        Ok(field) => format!("field {field}"),
+        Err(_) => format!("field --field-hex {}", to_hex(field)),
+    };
+    match slot {
+        Slot::Whole => None,
+        Slot::Field(name) => Some(field(name)),
+        Slot::Element(index) => Some(format!("element {index}")),
+        Slot::Member(member) => {
+            let shown = keys::name_mask(resources).show("", member);
+            Some(format!("member {shown}"))
+        }
+        Slot::StreamField(at) => Some(format!("entry {}, {}", at.entry, field(&at.field))),
     }
 }
 
@@ -196,7 +211,7 @@ fn print(report: &Report) -> Result<(), Failure> {
             report.values.len()
         ))?;
     }
-    if report.values.is_empty() {
+    if !report.has_slots && report.values.is_empty() {
         output::line("opening  values of this type cannot be sealed")?;
     }
     Ok(())

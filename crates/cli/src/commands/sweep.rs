@@ -295,12 +295,15 @@ impl<'a> SweepCommand<'a> {
         }
         unmatched::print(survey, "warning");
         self.warn_of_other_types(&totals);
+        self.warn_of_streams(&totals);
         self.hint_at_excepted(&totals);
         let hint = match &self.args.checkpoint {
             Some(_) => "what was done stays; continue with the same command and --resume",
             None => "what was done stays; run the same command again",
         };
         match self.run.finish() {
+            // What stays sealed needs its key.
+            Ok(()) if self.texts.task == DECRYPT.task && totals.streams > 0 => Ok(Ended::Findings),
             Ok(()) if failed == 0 => Ok(Ended::Done),
             Ok(()) => Ok(Ended::Findings),
             Err(error @ RunError::Stopped) => Err(Failure::from(error).hint(hint)),
@@ -326,7 +329,26 @@ impl<'a> SweepCommand<'a> {
             ),
         });
         output::hint(
-            "keep such data in strings, hashes or lists, or under names that no pattern protects",
+            "keep such data in records of other types, or under names that no pattern protects; sets, sorted sets and \
+             streams need a keyring document of format 2",
+        );
+    }
+
+    /// Entries of streams cannot be rewritten, so that their values stay as they are.
+    fn warn_of_streams(&self, all: &Tally) {
+        if all.streams == 0 {
+            return;
+        }
+        output::warn(&match all.streams {
+            1 => "1 value in a stream was left as it is: entries of streams cannot be rewritten"
+                .to_owned(),
+            values => format!(
+                "{} values in streams were left as they are: entries of streams cannot be rewritten",
+                thousands(values)
+            ),
+        });
+        output::hint(
+            "new entries are written as configured; old ones go when the stream is trimmed",
         );
     }
 

@@ -145,15 +145,34 @@ fn require_clean_fails_on_one_plain_value_and_passes_without() {
 }
 
 #[test]
-fn require_clean_fails_on_a_type_that_cannot_be_sealed() {
+fn plain_members_and_values_of_streams_are_plaintext() {
     let server = RedisServer::start();
-    server.cli(&["SADD", "wa:set", "a"]);
+    server.cli(&["SADD", "wa:set", "a", "b"]);
+    server.cli(&["ZADD", "wa:zset", "1", "a"]);
+    server.cli(&["XADD", "wa:stream", "*", "name", "a", "age", "7"]);
     let program = Program::at(&server);
-    let output = program.run(&["audit", "--require-clean"]).with_status(1);
-    let told = "  1 records of type set: their values cannot be sealed\n";
-    assert!(output.text().contains(told), "{}", output.text());
+    let audit = ["audit", "--require-clean"];
+    program
+        .run(&audit)
+        .failed(1, "there is plaintext under a protected pattern");
     let report = program.run(&["audit", "--json"]).done().json();
-    assert_eq!(report["patterns"][0]["other_types"]["set"], 1);
+    let kinds = serde_json::json!({"member": 3, "stream field": 2});
+    assert_eq!(report["patterns"][0]["kinds"], kinds);
+    let groups = report["patterns"][0]["groups"].as_array().unwrap();
+    let types: Vec<_> = groups
+        .iter()
+        .map(|it| (&it["kind"], &it["values"]))
+        .collect();
+    let expected = [("set", 2), ("zset", 1), ("stream", 2)];
+    let expected = expected.map(|(kind, values)| (kind.into(), values.into()));
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(kind, values)| (kind, values))
+        .collect();
+    assert_eq!(types, expected);
+    program.run(&["migrate"]).done();
+    server.cli(&["DEL", "wa:stream"]);
+    program.run(&audit).done();
 }
 
 #[test]

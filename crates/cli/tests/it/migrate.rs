@@ -1,12 +1,12 @@
 //! `migrate`: seals plain values, with the output of the operator's guide.
 
-use waxseal_core::Format;
+use waxseal_core::{Binding, Format};
 use waxseal_testing::node::{self, ClassicSeal};
 use waxseal_testing::{RedisServer, state_json, state_name};
 
 use crate::program::{KEY, OLD_KEY, Program};
 use crate::records::{
-    NAME, STATE, assert_states_sealed, expiries, get, key_bytes, opened, put, sealed,
+    NAME, STATE, assert_states_sealed, expiries, get, key_bytes, opened, put, sealed, sealer,
     server_with_states, stored_states,
 };
 
@@ -96,11 +96,11 @@ fn the_json_report_is_all_that_is_on_stdout() {
     assert_eq!(pattern["complete"], true);
     assert_eq!(
         (&pattern["done"], &pattern["total"]),
-        (&42.into(), &42.into())
+        (&43.into(), &43.into())
     );
-    assert_eq!(pattern["skipped"]["set"], 1);
+    assert_eq!(pattern["skipped"], serde_json::json!({}));
     let report = program.run(&["migrate", "--json"]).done().json();
-    assert_eq!(report["patterns"][0]["already"], 42);
+    assert_eq!(report["patterns"][0]["already"], 43);
 }
 
 #[test]
@@ -226,23 +226,36 @@ fn fields_of_hashes_and_elements_of_lists_are_sealed_one_by_one() {
 }
 
 #[test]
-fn records_of_other_types_are_reported_and_skipped() {
+fn members_are_sealed_and_values_of_streams_are_reported() {
     let server = server_with_states(42);
-    server.cli(&["SADD", "wa:set", "a"]);
-    server.cli(&["ZADD", "wa:zset", "1", "a"]);
-    server.cli(&["XADD", "wa:stream", "*", "a", "b"]);
-    let others = |name: &[u8]| [&b"wa:set"[..], b"wa:zset", b"wa:stream"].contains(&name);
-    let before = server.snapshot().only(others);
-    assert_eq!(before.len(), 3);
-    let output = Program::at(&server).run(&["migrate"]).done();
-    let counts = "{ migrated: 42, failed: 0, total: 42, skippedTypes: 3 }";
+    server.cli(&["SADD", "wa:set", "maria", "juan"]);
+    server.cli(&["ZADD", "wa:zset", "1.5", "maria"]);
+    server.cli(&["XADD", "wa:stream", "*", "name", "maria"]);
+    let is_stream = |name: &[u8]| name == b"wa:stream";
+    let stream = server.snapshot().only(is_stream);
+    let program = Program::at(&server);
+    let output = program.run(&["migrate"]).done();
+    let counts = "{ migrated: 45, failed: 0, total: 46, streams: 1 }";
     assert!(output.text().contains(counts), "{}", output.text());
-    for kind in ["set", "zset", "stream"] {
-        let told = format!("a {kind} cannot be sealed: skipped");
-        assert!(output.stderr.contains(&told), "{}", output.stderr);
-    }
-    assert_eq!(server.snapshot().only(others), before);
+    let told = "warning: 1 value in a stream was left as it is";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
+    assert_eq!(server.snapshot().only(is_stream), stream);
     assert_states_sealed(&server, 42, KEY, Format::Classic);
+    let plain = server.client().cmd(&["SISMEMBER", "wa:set", "maria"]);
+    assert_eq!(plain.int(), 0);
+    let plain = server.client().cmd(&["ZSCORE", "wa:zset", "maria"]);
+    assert_eq!(plain.bytes(), None);
+    let output = program.run(&["decrypt", "--yes"]).done();
+    assert!(output.text().contains("totalDecrypted: 45"));
+    let score = server.client().cmd(&["ZSCORE", "wa:zset", "maria"]).bytes();
+    assert_eq!(score.as_deref(), Some(&b"1.5"[..]));
+    // With a sealed value in a stream the key is still needed.
+    let place = Binding::stream_field(b"wa:stream", b"name");
+    let sealed = sealer(KEY, Format::Sealed).seal(b"juan", place).unwrap();
+    let add = [&b"XADD"[..], b"wa:stream", b"*", b"name", &sealed];
+    assert_eq!(server.client().cmd(&add).error(), None);
+    let output = program.run(&["decrypt", "--yes"]).with_status(1);
+    assert!(output.stderr.contains(told), "{}", output.stderr);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod server_limits;
 mod servers;
 mod slow_servers;
 mod sockets;
+mod streams;
 mod values;
 mod wire;
 mod words;

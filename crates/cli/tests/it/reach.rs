@@ -209,29 +209,6 @@ fn doctor_finds_a_few_records_among_many_others_and_looks_into_hashes_and_lists(
 }
 
 #[test]
-fn records_of_types_that_cannot_be_sealed_are_neither_plaintext_nor_clean() {
-    let server = RedisServer::start();
-    server.cli(&["XADD", "wa:stream", "*", "f", "v"]);
-    server.cli(&["ZADD", "wa:zset", "1", "a"]);
-    server.cli(&["ZADD", "wa:zset2", "1", "a"]);
-    let program = Program::at(&server);
-    let output = program.run(&["audit", "--require-clean"]).with_status(1);
-    let told = "error: 3 records (stream 1, zset 2) cannot be sealed";
-    assert!(output.stderr.contains(told), "{}", output.stderr);
-    for wrong in ["plaintext", "no record matches"] {
-        assert!(!output.stderr.contains(wrong), "{}", output.stderr);
-    }
-    let output = program.run(&["migrate"]).done();
-    let told = "3 records (stream 1, zset 2) are of types whose values cannot be sealed";
-    assert!(output.stderr.contains(told), "{}", output.stderr);
-    let (grade, said) = doctor(&program, 0, "records");
-    assert!(
-        grade == "warning" && said.contains("3 of another type"),
-        "{grade} {said}"
-    );
-}
-
-#[test]
 fn a_deep_audit_with_values_that_do_not_open_fails() {
     let server = server_with_states(3);
     let program = Program::at(&server);

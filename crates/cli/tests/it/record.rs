@@ -291,11 +291,12 @@ fn inspect_shows_for_every_form_whether_and_why_it_does_not_open() {
 }
 
 #[test]
-fn inspect_shows_fields_elements_and_types_that_cannot_be_sealed() {
+fn inspect_shows_fields_elements_members_and_entries() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:hash", "email", "a@b"]);
     server.cli(&["RPUSH", "wa:list", "[1]", "[2]"]);
     server.cli(&["SADD", "wa:set", "a"]);
+    server.cli(&["XADD", "wa:stream", "1-1", "name", "a"]);
     let program = Program::at(&server);
     program.run(&["migrate", "--format", "sealed"]).done();
     let text = |name| program.run(&["inspect", name]).done().text();
@@ -310,7 +311,16 @@ fn inspect_shows_fields_elements_and_types_that_cannot_be_sealed() {
         list.contains("element 0\n") && list.contains("element 1\n"),
         "{list}"
     );
-    assert!(text("wa:set").contains("opening  values of this type cannot be sealed\n"));
+    let set = text("wa:set");
+    assert!(
+        set.contains("type     set\n") && set.contains("member #"),
+        "{set}"
+    );
+    assert!(set.contains("sealed, version 3, deterministic\n"), "{set}");
+    assert!(!set.contains("member a"), "{set}");
+    let stream = program.run(&["inspect", "wa:stream"]).done().text();
+    assert!(stream.contains("entry 1-1, field name\n"), "{stream}");
+    assert!(stream.contains("format   plain\n"), "{stream}");
     program
         .run(&["inspect", NAME])
         .failed(1, "there is no such record");

@@ -31,7 +31,7 @@ pub(crate) fn sealed(key: &str, format: Format, name: &str, value: &[u8]) -> Vec
     sealer(key, format).seal(value, binding).unwrap()
 }
 
-fn sealer(key: &str, format: Format) -> Sealer {
+pub(crate) fn sealer(key: &str, format: Format) -> Sealer {
     let keyring = Arc::new(Keyring::from_hex(key, "").unwrap());
     Sealer::new(keyring, Mode::On, format)
 }

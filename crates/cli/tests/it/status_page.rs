@@ -151,10 +151,7 @@ fn compare_with_audit(page: &Page, counted: &Exposition, program: &Program) {
         (told("sealed"), told("classic"))
     );
     assert_eq!(of("other"), told("empty") + told("erased"));
-    assert_eq!(
-        of("other_types"),
-        audited["other_types"]["set"].as_f64().unwrap()
-    );
+    assert_eq!(audited["other_types"], serde_json::json!({}));
     assert_eq!(
         [
             "sealed",
@@ -165,7 +162,7 @@ fn compare_with_audit(page: &Page, counted: &Exposition, program: &Program) {
             "other_types"
         ]
         .map(of),
-        [27.0, 5.0, 4.0, 1.0, 1.0, 1.0]
+        [27.0, 5.0, 5.0, 1.0, 1.0, 0.0]
     );
 }
 

@@ -14,7 +14,7 @@ use crate::index_key::KeyUse;
 use crate::key::KeyId;
 use crate::keyring::{Keyring, SharedKeyring};
 use crate::options::Mode;
-use crate::plain;
+use crate::plain::{self, Expected};
 use crate::sealed;
 use crate::user_key::{UserKey, UserKeyState};
 use crate::version::{EnvelopeVersion, OldFormat};
@@ -39,6 +39,10 @@ impl Sealer {
             let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
             return self.open_sealed(ring, &bytes, true, &binding).map(Some);
         }
+        if !binding.kind().is_in_version_2() {
+            // The classic format never had such values.
+            return self.accept_plain(stored, Expected::Anything).map(Some);
+        }
         let keys = ring.into_iter().flat_map(Keyring::keys);
         match classic::open(stored, keys, DataKey::classic) {
             // Only a key that opens it shows that it is classic.
@@ -55,7 +59,9 @@ impl Sealer {
             ClassicValue::Refused if let Some(id) = compromised(ring, stored) => {
                 Err(OpenError::Compromised { id })
             }
-            ClassicValue::Refused | ClassicValue::OtherForm => self.accept_plain(stored).map(Some),
+            ClassicValue::Refused | ClassicValue::OtherForm => {
+                self.accept_plain(stored, self.expected()).map(Some)
+            }
         }
     }
 
@@ -127,8 +133,12 @@ impl Sealer {
             || self.user.as_ref().and_then(|user| user.id()) == Some(id)
     }
 
-    fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<OpenedValue<'s>, OpenError> {
-        plain::classify(stored, self.expected(), |id| self.knows(id))?;
+    fn accept_plain<'s>(
+        &self,
+        stored: &'s [u8],
+        expected: Expected,
+    ) -> Result<OpenedValue<'s>, OpenError> {
+        plain::classify(stored, expected, |id| self.knows(id))?;
         if self.mode == Mode::Required {
             return Err(OpenError::Plaintext);
         }

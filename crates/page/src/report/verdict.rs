@@ -120,7 +120,7 @@ fn items(report: &Report) -> Vec<Item> {
                 "critical",
                 format!("{}.", records(total.other_type_records())),
                 "",
-                "Keep their data in strings, hashes or lists, or under names that no pattern protects.",
+                "Keep their data in records of other types, or under names that no pattern protects.",
             ),
         ),
         (

@@ -1,48 +1,45 @@
-//! Streams: their entries are not sealed yet. Refused on protected names, their groups included.
+//! Streams: the values of entries are sealed. Ids, field names, groups and consumers are not.
 
-use super::{EffectRule, Row, container, keyless, refuse};
+use super::{EffectRule, Form, Row, container, form, keyless, pass};
 use crate::names::{FIRST, Names, SECOND};
-use crate::refusal::{DataKind, Reason};
-
-const STREAMS: Reason = Reason::NotYetSealed(DataKind::Streams);
 
 /// They wait only if the request has `BLOCK`.
 const fn may_wait(name: &'static str) -> Row {
     Row {
         effect: EffectRule::BlockingWithBlock,
-        ..refuse(name, Names::Streams, STREAMS)
+        ..form(name, Names::Streams, Form::XRead)
     }
 }
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("xack", FIRST, STREAMS),
-    refuse("xackdel", FIRST, STREAMS),
-    refuse("xadd", FIRST, STREAMS),
-    refuse("xautoclaim", FIRST, STREAMS),
-    refuse("xcfgset", FIRST, STREAMS),
-    refuse("xclaim", FIRST, STREAMS),
-    refuse("xdel", FIRST, STREAMS),
-    refuse("xdelex", FIRST, STREAMS),
-    refuse("xidmprecord", FIRST, STREAMS),
-    refuse("xlen", FIRST, STREAMS).reads(),
-    refuse("xnack", FIRST, STREAMS),
-    refuse("xpending", FIRST, STREAMS).reads(),
-    refuse("xrange", FIRST, STREAMS).reads(),
-    refuse("xrevrange", FIRST, STREAMS).reads(),
-    refuse("xsetid", FIRST, STREAMS),
-    refuse("xtrim", FIRST, STREAMS),
+    pass("xack", FIRST),
+    pass("xackdel", FIRST),
+    form("xadd", FIRST, Form::XAdd),
+    form("xautoclaim", FIRST, Form::XAutoClaim),
+    pass("xcfgset", FIRST),
+    form("xclaim", FIRST, Form::XClaim),
+    pass("xdel", FIRST),
+    pass("xdelex", FIRST),
+    pass("xidmprecord", FIRST),
+    pass("xlen", FIRST).reads(),
+    pass("xnack", FIRST),
+    pass("xpending", FIRST).reads(),
+    form("xrange", FIRST, Form::XRange).reads(),
+    form("xrevrange", FIRST, Form::XRange).reads(),
+    pass("xsetid", FIRST),
+    pass("xtrim", FIRST),
     may_wait("xread").reads(),
     may_wait("xreadgroup"),
     container("xgroup"),
-    refuse("xgroup|create", SECOND, STREAMS),
-    refuse("xgroup|createconsumer", SECOND, STREAMS),
-    refuse("xgroup|delconsumer", SECOND, STREAMS),
-    refuse("xgroup|destroy", SECOND, STREAMS),
-    refuse("xgroup|setid", SECOND, STREAMS),
+    pass("xgroup|create", SECOND),
+    pass("xgroup|createconsumer", SECOND),
+    pass("xgroup|delconsumer", SECOND),
+    pass("xgroup|destroy", SECOND),
+    pass("xgroup|setid", SECOND),
     keyless("xgroup|help"),
     container("xinfo"),
-    refuse("xinfo|consumers", SECOND, STREAMS).reads(),
-    refuse("xinfo|groups", SECOND, STREAMS).reads(),
-    refuse("xinfo|stream", SECOND, STREAMS).reads(),
+    pass("xinfo|consumers", SECOND).reads(),
+    pass("xinfo|groups", SECOND).reads(),
+    form("xinfo|stream", SECOND, Form::XInfoStream).reads(),
     keyless("xinfo|help"),
 ];

@@ -436,3 +436,97 @@ fn a_request_inside_a_request_must_not_hold_a_value() {
         "refuse EmbedsRequest"
     );
 }
+
+#[test]
+fn entries_of_streams_are_sealed_field_by_field() {
+    assert_decides(&[
+        ("XADD wa:1 * f v", "seal 4@1:3 -> as it is"),
+        ("XADD wa:1 * f v g w", "seal 4@1:3 6@1:5 -> as it is"),
+        ("XADD wa:1 5-* f v", "seal 4@1:3 -> as it is"),
+        ("xadd wa:1 nomkstream 1-2 f v", "seal 5@1:4 -> as it is"),
+        ("XADD wa:1 MAXLEN 9 * f v", "seal 6@1:5 -> as it is"),
+        ("XADD wa:1 MAXLEN = 9 * f v", "seal 7@1:6 -> as it is"),
+        (
+            "XADD wa:1 MINID ~ 9-1 LIMIT 5 * f v",
+            "seal 9@1:8 -> as it is",
+        ),
+        ("XADD wa:1 KEEPREF * f v", "seal 5@1:4 -> as it is"),
+        (
+            "XADD wa:1 DELREF MAXLEN ~ 9 IDMP p * 7 f v",
+            "seal 11@1:10 -> as it is",
+        ),
+        // The server answers with its errors.
+        ("XADD wa:1 MAXLEN ~ x 7 f v", "seal 7@1:6 -> as it is"),
+        ("XADD wa:1 - f v", "seal 4@1:3 -> as it is"),
+        ("XADD wa:1", "forward"),
+    ]);
+    // Anything else could be a value, or move the values of the entry.
+    assert_decides(&[
+        ("XADD wa:1 *", "refuse UnforeseenForm"),
+        ("XADD wa:1 * f", "refuse UnforeseenForm"),
+        ("XADD wa:1 * f v g", "refuse UnforeseenForm"),
+        ("XADD wa:1 NEW * f v", "refuse UnforeseenForm"),
+        ("XADD wa:1 1x f v", "refuse UnforeseenForm"),
+        ("XADD wa:1 IDMP * f v", "refuse UnforeseenForm"),
+        ("XADD wa:1 MAXLEN * f v", "refuse UnforeseenForm"),
+        ("XADD wa:1 NOMKSTREAM f v", "refuse UnforeseenForm"),
+        ("XADD wa:1 idmpauto p * f v", "refuse ComparesValue"),
+        ("XADD log idmpauto p * f v", "forward"),
+    ]);
+}
+
+#[test]
+fn entries_of_streams_are_opened() {
+    assert_decides(&[
+        ("XRANGE wa:1 - +", "as it is -> entries @1:"),
+        ("XREVRANGE wa:1 + - COUNT 2", "as it is -> entries @1:"),
+        ("XRANGE wa:1 - + LIMIT 2", "refuse UnforeseenForm"),
+        ("XRANGE wa:1 -", "forward"),
+        ("XREAD STREAMS wa:1 0", "as it is -> streams"),
+        (
+            "XREAD COUNT 2 BLOCK 0 STREAMS log wa:1 0 $",
+            "as it is -> streams",
+        ),
+        ("XREAD STREAMS log lag 0 0", "forward"),
+        (
+            "XREADGROUP GROUP STREAMS c NOACK STREAMS wa:1 >",
+            "as it is -> streams",
+        ),
+        (
+            "XREADGROUP GROUP g c CLAIM 5 STREAMS wa:1 >",
+            "as it is -> streams",
+        ),
+        ("XREAD STREAMS wa:1 log 0", "as it is -> streams"),
+        ("XCLAIM wa:1 g c 0 1-1", "as it is -> entries @1:"),
+        ("XCLAIM wa:1 g c 0 1-1 justid", "as it is -> entries @1:"),
+        (
+            "XAUTOCLAIM wa:1 g c 0 0 COUNT 5",
+            "as it is -> claimed entries @1:",
+        ),
+        ("XINFO STREAM wa:1", "as it is -> stream info @2:"),
+        ("XINFO STREAM wa:1 FULL", "as it is -> stream info @2:"),
+    ]);
+}
+
+#[test]
+fn commands_on_streams_that_carry_no_values_are_forwarded() {
+    for request in [
+        "XACK wa:1 g 1-1",
+        "XACKDEL wa:1 g KEEPREF IDS 1 1-1",
+        "XCFGSET wa:1 IDMP-DURATION 5",
+        "XDEL wa:1 1-1",
+        "XDELEX wa:1 ACKED IDS 1 1-1",
+        "XGROUP CREATE wa:1 g $ MKSTREAM",
+        "XGROUP DELCONSUMER wa:1 g c",
+        "XIDMPRECORD wa:1 p i 1-1",
+        "XINFO GROUPS wa:1",
+        "XINFO CONSUMERS wa:1 g",
+        "XLEN wa:1",
+        "XNACK wa:1 g FAIL IDS 1 1-1",
+        "XPENDING wa:1 g - + 5",
+        "XSETID wa:1 9-9",
+        "XTRIM wa:1 MAXLEN ~ 5",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+}

@@ -7,7 +7,7 @@ use waxseal_testing::{Flavor, RedisServer};
 use crate::{names, split};
 
 /// The beginning of a request, and words that may follow it in any order, up to three of them.
-const FAMILIES: [(&str, &[&str]); 17] = [
+const FAMILIES: [(&str, &[&str]); 20] = [
     (
         "SET wa:s v",
         &[
@@ -100,6 +100,33 @@ const FAMILIES: [(&str, &[&str]); 17] = [
     ("LPUSH wa:l", &["v", "w", "60"]),
     ("LSET wa:l", &["0", "v", "-1"]),
     ("LMPOP 2 wa:l wa:m", &["LEFT", "RIGHT", "COUNT 1"]),
+    (
+        "XADD wa:x",
+        &[
+            "NOMKSTREAM",
+            "KEEPREF",
+            "ACKED",
+            "IDMP p 1-1",
+            "IDMPAUTO p",
+            "MAXLEN 9",
+            "MAXLEN ~ 9 LIMIT 5",
+            "MINID = 1",
+            "* f v",
+            "* f v g w",
+            "99999999999999-* f v",
+            "099999999999999 f v",
+        ],
+    ),
+    ("XRANGE wa:x - +", &["COUNT 1", "COUNT 2", "x"]),
+    (
+        "XREAD",
+        &[
+            "COUNT 1",
+            "BLOCK 1",
+            "STREAMS wa:x 0",
+            "STREAMS wa:x log 0 $",
+        ],
+    ),
 ];
 
 #[test]
@@ -113,6 +140,8 @@ fn every_form_that_a_server_accepts_is_known() {
                 // Restores what an earlier request removed.
                 client.cmd(&["HSET", "wa:h", "f", "v", "g", "w"]);
                 client.cmd(&["RPUSH", "wa:l", "v", "w"]);
+                client.cmd(&["DEL", "wa:x"]);
+                client.cmd(&["XADD", "wa:x", "1-1", "f", "v"]);
                 let arguments = split(&request);
                 if client.cmd(&arguments).error().is_some() {
                     continue;

@@ -95,6 +95,9 @@ fn reply(shape: &ReplyShape) -> String {
                 Layout::Length => format!("length {at}"),
                 Layout::Scored => format!("scored {at}"),
                 Layout::FirstOfEach => format!("first of each {at}"),
+                Layout::Entries => format!("entries {at}"),
+                Layout::ClaimedEntries => format!("claimed entries {at}"),
+                Layout::StreamInfo => format!("stream info {at}"),
             }
         }
         ReplyShape::EachName(()) => "each name".to_owned(),
@@ -105,6 +108,7 @@ fn reply(shape: &ReplyShape) -> String {
             })
         }
         ReplyShape::AnyName((), kind) => format!("popped {kind:?}"),
+        ReplyShape::Streams(()) => "streams".to_owned(),
         ReplyShape::Part(part) => {
             let (start, end) = (part.start, part.end);
             format!("range {start}..={end} {}", at(part.location))
@@ -120,11 +124,14 @@ fn reply(shape: &ReplyShape) -> String {
 }
 
 /// `@1`: the string named by argument 1; `@1#`: elements of that list; `@1/2`: the field of that hash named by
-/// argument 2; `@1/`: all its fields; `@1*`: members of that set.
+/// argument 2; `@1/`: all its fields; `@1*`: members of that set; `@1:2`, `@1:`: fields of that stream. Other kinds
+/// follow in words: `@1 message`.
 fn at(location: Location<usize>) -> String {
     match (location.kind, location.field) {
         (Kind::HashField, Some(field)) => format!("@{}/{field}", location.name),
         (Kind::HashField, None) => format!("@{}/", location.name),
+        (Kind::StreamField, Some(field)) => format!("@{}:{field}", location.name),
+        (Kind::StreamField, None) => format!("@{}:", location.name),
         (Kind::ListElement, None) => format!("@{}#", location.name),
         (Kind::Member, None) => format!("@{}*", location.name),
         (Kind::String, None) => format!("@{}", location.name),

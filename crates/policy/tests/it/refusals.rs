@@ -27,18 +27,9 @@ fn every_kind_of_refusal_has_its_reason() {
         ("ZUNIONSTORE wa:1 1 log", "MixesRecords"),
         ("ZUNIONSTORE log 2 lag wa:1", "MixesRecords"),
         ("ZRANGEBYLEX wa:1 - +", "SortsMembers"),
-        ("XADD wa:1 * f v", "NotYetSealed(Streams)"),
-        (
-            "XREAD COUNT 2 STREAMS log wa:1 0 0",
-            "NotYetSealed(Streams)",
-        ),
-        (
-            "XREADGROUP GROUP STREAMS c STREAMS wa:1 >",
-            "NotYetSealed(Streams)",
-        ),
-        ("XREAD NEW STREAMS wa:1 0", "NotYetSealed(Streams)"),
-        ("XGROUP CREATE wa:1 g 0", "NotYetSealed(Streams)"),
         ("GEORADIUS log 1 2 3 km STOREDIST wa:1", "MixesRecords"),
+        ("XADD wa:1 IDMPAUTO p * f v", "ComparesValue"),
+        ("XREAD NEW STREAMS wa:1 0", "UnforeseenForm"),
         ("PFADD wa:1 v", "NotYetSealed(HyperLogLogs)"),
         ("BITOP NOT log wa:1", "NotYetSealed(Bitmaps)"),
         ("VADD wa:1 VALUES 1 1 v", "NotYetSealed(VectorSets)"),
@@ -103,13 +94,13 @@ fn an_unknown_subcommand_of_client_is_refused_whatever_it_names() {
 
 #[test]
 fn a_refusal_names_the_command_the_cause_and_a_remedy() {
-    let Action::Refuse(refusal) = decided("xgroup create wa:5215512345678 g 0").action else {
+    let Action::Refuse(refusal) = decided("himport set wa:5215512345678 fields v").action else {
         panic!("refused");
     };
     assert_eq!(
         refusal.to_string(),
-        "XGROUP CREATE works on a stream, and the entries of streams are not sealed yet: \
-         keep it under a name that matches no protected pattern, or in a string, hash or list"
+        "HIMPORT SET carries values without their fields, and a value is sealed together with its field: \
+         use HSET, in a pipeline if there are many"
     );
     let Action::Refuse(refusal) = decided("json.set wa:5215512345678 $ v").action else {
         panic!("refused");
@@ -129,7 +120,7 @@ fn a_refusal_has_the_name_and_pattern_that_are_the_cause() {
         ("INCREX wa:1", Some(1), Some(0)),
         ("SUNION log sess:1 wa:1", Some(2), Some(1)),
         ("EVAL code 2 log wa:1 argument", Some(4), Some(0)),
-        ("XREAD BLOCK 0 STREAMS log sess:1 0 0", Some(5), Some(1)),
+        ("XREAD NEW 0 STREAMS log sess:1 0 0", Some(5), Some(1)),
         ("JSON.SET log sess:1", Some(2), Some(1)),
         // A glob that may match a name of either pattern.
         ("SORT log GET *", Some(3), None),

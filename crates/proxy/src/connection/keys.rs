@@ -323,7 +323,7 @@ impl<'a> Search<'_, 'a> {
                     }
                 }
             }
-            ReplyShape::AnyName((), _) => {
+            ReplyShape::AnyName((), _) | ReplyShape::Streams(()) => {
                 for name in names_of(self.arguments) {
                     if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)

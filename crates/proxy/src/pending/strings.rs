@@ -86,6 +86,11 @@ impl RequestNames {
         names.map(|(name, pattern)| pattern.map(|pattern| (pattern, name)))
     }
 
+    /// Each name.
+    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.names.iter()
+    }
+
     /// True if this is one of the names.
     pub(crate) fn contains(&self, name: &[u8]) -> bool {
         self.names.iter().any(|other| other == name)

@@ -40,6 +40,14 @@ fn one_broken_value_makes_the_whole_reply_an_error() {
             ("LRANGE wa:1 0 -1", format!("*2 @wa:1=good {bad}")),
             ("LPOP wa:1", bad.to_owned()),
             ("BLPOP wa:1 0", format!("*2 'wa:1 {bad}")),
+            (
+                "XRANGE wa:x - +",
+                format!("*2 *2 '1-1 *2 'f @wa:x>f=good *2 '1-2 *2 'f {bad}"),
+            ),
+            (
+                "XINFO STREAM wa:x",
+                format!("*4 'length :1 'first-entry *2 '1-1 *2 'f {bad}"),
+            ),
         ] {
             let whole = from_server(&reply);
             for size in [1, 10, whole.len()] {
@@ -81,6 +89,84 @@ fn popped_values_are_not_lost_because_one_of_them_is_broken() {
 }
 
 #[test]
+fn delivered_entries_are_not_lost_because_a_value_is_broken() {
+    for (bad, word) in BAD {
+        for (line, head) in [
+            ("XREAD STREAMS wa:x 0", "*1 *2 'wa:x *1 *2 '1-1"),
+            (
+                "XREADGROUP GROUP g c STREAMS wa:x >",
+                "*1 *2 'wa:x *1 *2 '1-1",
+            ),
+            ("XCLAIM wa:x g c 0 1-1", "*1 *2 '1-1"),
+        ] {
+            let mut pair = Pair::new();
+            pair.send(&[line]);
+            pair.sent();
+            pair.answer(&format!(
+                "{head} *6 'f @wa:x>f=good 'g {bad} 'h @wa:x>h=good"
+            ));
+            let got = pair.got();
+            let before = to_client(&format!("{head} *6 'f @wa:x>f=good 'g"));
+            let rest = got.strip_prefix(&before).unwrap();
+            let error = rest.strip_suffix(&to_client("'h @wa:x>h=good")).unwrap();
+            assert_error(error, word, line);
+            pair.assert_usable();
+        }
+    }
+}
+
+#[test]
+fn a_value_of_a_stream_is_bound_to_its_record_its_kind_and_its_field() {
+    for planted in [
+        "@wa:y>f=stolen",
+        "@wa:x>g=stolen",
+        "@wa:x/f=stolen",
+        "@wa:x=stolen",
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&["XRANGE wa:x - +"]);
+        pair.sent();
+        pair.answer(&format!("*1 *2 '1-1 *2 'f {planted}"));
+        assert_error(&pair.got(), "-SEALBROKEN ", planted);
+        pair.assert_usable();
+    }
+    // An envelope of a stream does not open elsewhere, either.
+    let mut pair = Pair::new();
+    pair.send(&["HGET wa:x f"]);
+    pair.sent();
+    pair.answer("@wa:x>f=stolen");
+    assert_error(&pair.got(), "-SEALBROKEN ", "HGET");
+}
+
+#[test]
+fn nothing_passes_in_place_of_an_entry() {
+    use waxseal_proxy::UnexpectedReply;
+    for (line, reply) in [
+        ("XRANGE wa:x - +", "*1 'stolen"),
+        ("XRANGE wa:x - +", "*1 *2 'stolen *2 'f @wa:x>f=v"),
+        ("XRANGE wa:x - +", "*1 *2 '1-1 'stolen"),
+        ("XRANGE wa:x - +", "*1 *2 '1-1 *1 'stolen"),
+        ("XRANGE wa:x - +", "*1 *2 '1-1 *2 'f +stolen"),
+        ("XRANGE wa:x - +", "*1 *3 '1-1 *2 'f @wa:x>f=v 'stolen"),
+        ("XRANGE wa:x - +", "'stolen"),
+        ("XCLAIM wa:x g c 0 1-1 JUSTID", "*1 '1-1-1"),
+        (
+            "XREAD STREAMS wa:x 0",
+            "*1 *2 'other *1 *2 '1-1 *2 'f 'stolen",
+        ),
+        ("XAUTOCLAIM wa:x g c 0 0", "*3 '0-0 *0 *1 'stolen"),
+        ("XAUTOCLAIM wa:x g c 0 0", "*2 'stolen *0"),
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&[line]);
+        pair.sent();
+        let ended = pair.answer_bytes(&from_server(reply));
+        assert_eq!(ended, Err(UnexpectedReply::Pairing), "{line} {reply}");
+        assert_eq!(pair.got(), "", "{line} {reply}");
+    }
+}
+
+#[test]
 fn a_value_with_any_byte_changed_does_not_open() {
     let whole = envelope("wa:1=stolen", KEY);
     for at in 0..whole.len() {
@@ -117,6 +203,7 @@ fn plaintext_is_refused_in_mode_required_in_any_notation() {
         ("HGETALL wa:h", "*2 'f 'stolen"),
         ("LRANGE wa:1 0 -1", "*1 +stolen"),
         ("BLPOP wa:1 0", "*2 'wa:1 +stolen"),
+        ("XRANGE wa:x - +", "*1 *2 '1-1 *2 'f 'stolen"),
     ] {
         let mut pair = required();
         pair.send(&[line]);

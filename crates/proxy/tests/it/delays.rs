@@ -13,9 +13,10 @@ fn a_refusal_is_delayed_for_as_long_as_the_request_would_wait() {
         ("BZPOPMIN wa:1 wa:2 0", 1000),
         ("BZPOPMAX wa:1 0.01", 100),
         ("BZMPOP 30 1 wa:1 MIN", 1000),
-        ("XREAD BLOCK 400 STREAMS wa:1 $", 400),
-        ("XREAD COUNT 1 block 0 STREAMS wa:1 $", 1000),
-        ("XREADGROUP GROUP g c BLOCK 1 STREAMS wa:1 >", 100),
+        // With an option that is not known.
+        ("XREAD BLOCK 400 NEW 1 STREAMS wa:1 $", 400),
+        ("XREAD NEW 1 block 0 STREAMS wa:1 $", 1000),
+        ("XREADGROUP GROUP g c BLOCK 1 NEW 1 STREAMS wa:1 >", 100),
     ] {
         let mut pair = Pair::new();
         pair.send(&["GET wa:1", line, "GET wa:2"]);
@@ -56,8 +57,8 @@ fn requests_that_do_not_block_are_refused_at_once() {
     for line in [
         // Servers answer these at once, with an error.
         "BZPOPMIN wa:1 -1",
-        "XREAD BLOCK x STREAMS wa:1 $",
-        "XREAD STREAMS wa:1 0",
+        "XREAD BLOCK x NEW 1 STREAMS wa:1 $",
+        "XREAD NEW 1 STREAMS wa:1 0",
         "ZADD wa:1 1 a",
         "VADD wa:1 CAS x",
         "LMOVE wa:1 a LEFT LEFT",
@@ -68,7 +69,7 @@ fn requests_that_do_not_block_are_refused_at_once() {
         pair.assert_usable();
     }
     // In a transaction nothing blocks on the server; a client that retries at once is delayed nevertheless.
-    for line in ["BZPOPMIN wa:1 0", "XREAD BLOCK 5000 STREAMS wa:1 $"] {
+    for line in ["BZPOPMIN wa:1 0", "XREAD BLOCK 5000 NEW 1 STREAMS wa:1 $"] {
         let mut pair = Pair::new();
         pair.send(&["MULTI", line, "EXEC"]);
         assert_eq!(pair.connection.delay(), Some(Duration::from_millis(100)));

@@ -1,6 +1,6 @@
 //! A scripted conversation: what the client sends, and what the server answers. Words
-//! that begin with `@` are protected values: `@name=value` or `@name/field=value` is the envelope on
-//! the server's side and the plain value on the client's.
+//! that begin with `@` are protected values: `@name=value`, `@name/field=value` or in a stream
+//! `@name>field=value` is the envelope on the server's side and the plain value on the client's.
 
 use std::sync::Arc;
 
@@ -25,16 +25,23 @@ pub(crate) enum Side {
     Server,
 }
 
-/// `name=value` or `name/field=value`.
+/// `name=value`, `name/field=value` or `name>field=value`.
 pub(crate) fn envelope(location: &str, key: [u8; 32]) -> Vec<u8> {
     let (location, value) = location.split_once('=').unwrap();
-    let binding = match location.split_once('/') {
+    sealer(key, Mode::On)
+        .seal(value.as_bytes(), binding(location))
+        .unwrap()
+}
+
+/// The binding of a value at `name`, `name/field` or `name>field`.
+fn binding(location: &str) -> Binding<'_> {
+    if let Some((name, field)) = location.split_once('>') {
+        return Binding::stream_field(name.as_bytes(), field.as_bytes());
+    }
+    match location.split_once('/') {
         Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
         None => Binding::record(location.as_bytes()),
-    };
-    sealer(key, Mode::On)
-        .seal(value.as_bytes(), binding)
-        .unwrap()
+    }
 }
 
 /// Encodes a request of these words, as the client sends it.
@@ -123,11 +130,8 @@ pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
                 continue;
             };
             let (location, value) = location.split_once('=').unwrap();
-            let binding = match location.split_once('/') {
-                Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
-                None => Binding::record(location.as_bytes()),
-            };
-            let opened = sealer(KEY, Mode::Required).open(actual, binding).unwrap();
+            let sealer = sealer(KEY, Mode::Required);
+            let opened = sealer.open(actual, binding(location)).unwrap();
             assert_eq!(text(&opened.unwrap().value), value, "{line}");
         }
     }

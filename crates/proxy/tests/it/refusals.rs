@@ -347,7 +347,7 @@ fn a_transaction_is_aborted_with_its_first_reason() {
     for line in [
         "INCREX app:1:hits",
         "EVAL code 1 app:1:lock",
-        "XREAD BLOCK 0 STREAMS app:1 $",
+        "XREAD NEW 0 STREAMS app:1 $",
         "BZPOPMIN app:1 0",
         "RENAME app:1 app:2",
         "JSON.SET app:1 v",

@@ -88,6 +88,73 @@ const BOTH: &[(&str, &[&str])] = &[
         "BLMPOP 0 1 wa:l LEFT",
         &["*2 'wa:l *2 @wa:l=v @wa:l=w", "_"],
     ),
+    (
+        "XADD wa:x * f @wa:x>f=v g @wa:x>g=w",
+        &["'1-1", "$-1", "-ERR~x"],
+    ),
+    ("XADD wa:x MAXLEN ~ 9 5-* f @wa:x>f=v", &["'5-1"]),
+    (
+        "XRANGE wa:x - +",
+        &[
+            "*2 *2 '1-1 *4 'f @wa:x>f=v 'g @wa:x>g=w *2 '1-2 *2 'f @wa:x>f=",
+            "*0",
+            "*-1",
+            "_",
+            "-WRONGTYPE~x",
+        ],
+    ),
+    (
+        "XREVRANGE wa:x + - COUNT 1",
+        &["*1 *2 '1-1 *2 'f @wa:x>f=v"],
+    ),
+    (
+        "XREAD COUNT 1 STREAMS wa:x other wa:y 0 0 $",
+        &[
+            "*2 *2 'wa:x *1 *2 '1-1 *2 'f @wa:x>f=v *2 'other *1 *2 '2-1 *2 'f 'clear",
+            "*1 *2 'wa:y *1 *2 '1-1 *2 'f @wa:y>f=v",
+            "*-1",
+            "_",
+        ],
+    ),
+    (
+        "XREADGROUP GROUP g c STREAMS wa:x 0",
+        &[
+            "*1 *2 'wa:x *2 *2 '1-1 *2 'f @wa:x>f=v *2 '1-2 $-1",
+            "*1 *2 'wa:x *2 *2 '1-1 *2 'f @wa:x>f=v *2 '1-2 *-1",
+            "*1 *2 'wa:x *0",
+        ],
+    ),
+    (
+        "XREADGROUP GROUP g c BLOCK 5 CLAIM 9 STREAMS wa:x >",
+        &["*1 *2 'wa:x *1 *4 '1-1 *2 'f @wa:x>f=v :1000 :2"],
+    ),
+    (
+        "XCLAIM wa:x g c 0 1-1 1-2",
+        &["*2 *2 '1-1 *2 'f @wa:x>f=v $-1", "*0"],
+    ),
+    ("XCLAIM wa:x g c 0 1-1 1-2 JUSTID", &["*2 '1-1 '1-2"]),
+    (
+        "XAUTOCLAIM wa:x g c 0 0",
+        &[
+            "*2 '0-0 *2 *2 '1-1 *2 'f @wa:x>f=v $-1",
+            "*3 '1-3 *1 *2 '1-1 *2 'f @wa:x>f=v *1 '1-2",
+            "*3 '0-0 *0 *0",
+        ],
+    ),
+    ("XAUTOCLAIM wa:x g c 0 0 JUSTID", &["*3 '0-0 *1 '1-1 *0"]),
+    (
+        "XINFO STREAM wa:x",
+        &[
+            "*6 'length :2 'first-entry *2 '1-1 *2 'f @wa:x>f=v 'last-entry *2 '1-2 *2 'f @wa:x>f=w",
+            "*4 'first-entry $-1 'last-entry $-1",
+        ],
+    ),
+    (
+        "XINFO STREAM wa:x FULL",
+        &["*4 'entries *1 *2 '1-1 *2 'f @wa:x>f=v 'groups *1 *2 'name 'g"],
+    ),
+    ("XGROUP CREATE wa:x g 0", &["+OK"]),
+    ("XPENDING wa:x g", &["*4 :1 '1-1 '1-1 *1 *2 'c '1"]),
 ];
 
 /// Replies that only RESP3 has.
@@ -98,6 +165,14 @@ const THREE: &[(&str, &[&str])] = &[
         &["*2 *2 'f @wa:h/f=v *2 'g @wa:h/g=w", "*0"],
     ),
     ("MGET wa:1 wa:2", &["*2 @wa:1=v _"]),
+    (
+        "XREAD STREAMS wa:x other 0 0",
+        &["%2 'wa:x *1 *2 '1-1 *2 'f @wa:x>f=v 'other *1 *2 '2-1 *2 'f 'clear"],
+    ),
+    (
+        "XINFO STREAM wa:x",
+        &["%2 'length :1 'first-entry *2 '1-1 *2 'f @wa:x>f=v"],
+    ),
     ("GET wa:1", &["|1 +key-popularity %1 'a ,0.19 @wa:1=v"]),
 ];
 

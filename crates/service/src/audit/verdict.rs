@@ -47,8 +47,8 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
     if requirements.clean && !total.other_types.is_empty() {
         add(
             format!("{} cannot be sealed", text::other_types(total)),
-            "their values are stored unchanged: keep such data in strings, hashes or lists, or under names that \
-             no pattern protects",
+            "their values are stored unchanged: keep such data in records of other types, or under names that no \
+             pattern protects",
         );
     }
     if requirements.clean && total.outdated > 0 {

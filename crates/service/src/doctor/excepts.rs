@@ -122,8 +122,8 @@ async fn sealed(
     for (name, held) in names.iter().zip(store.read_sample(names).await?) {
         let values = match held {
             Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Record::Hash | Record::List) => reach::some_slots(store, name).await?,
-            Some(Record::Other(_)) | None => continue,
+            Some(record) if record.has_slots() => reach::some_slots(store, name).await?,
+            Some(_) | None => continue,
         };
         let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;

@@ -15,7 +15,7 @@ use crate::unmatched::{self, Survey};
 const MAX_PAGES: usize = 200;
 /// Records that one request reads.
 const PAGE: usize = 500;
-/// Fields or elements of one record in a sample.
+/// Slots of one record in a sample.
 const MAX_SLOTS: usize = 5;
 
 /// The hint where a sample does not suffice.
@@ -57,7 +57,7 @@ pub(super) async fn sample(
     })
 }
 
-/// Returns some values of a hash or list record; none if it was deleted or changed its type.
+/// Returns some values of a record that is not a string; none if it was deleted or changed its type.
 pub(super) async fn some_slots(
     store: &dyn RecordStore,
     name: &RecordName,

@@ -299,8 +299,8 @@ async fn check_sample(
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
         let values = match held {
             Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Record::Hash | Record::List) => reach::some_slots(&**store, name).await?,
-            Some(Record::Other(_)) => {
+            Some(record) if record.has_slots() => reach::some_slots(&**store, name).await?,
+            Some(_) => {
                 counts.other += 1;
                 continue;
             }
@@ -372,8 +372,8 @@ fn report_sample(
     } else if plain > 0 && !resources.configuration.is_trial() {
         findings.warn("records", found, "waxseal migrate seals what is plain");
     } else if other > 0 {
-        let advice = "values of other types cannot be sealed: keep such data in strings, hashes or \
-                      lists, or under names that no pattern protects";
+        let advice = "values of other types cannot be sealed: keep such data in records of types that can be, \
+                      or under names that no pattern protects";
         findings.warn("records", found, advice);
     } else {
         findings.ok("records", found);

@@ -23,7 +23,7 @@ const MAX_EMPTY_GROUP: usize = 128;
 const MAX_USERS_GROUP: usize = 32;
 /// Names read for each value of the bounds: not every record holds a value.
 const NAMES_PER_VALUE: usize = 4;
-/// Slots that are read of a hash or list.
+/// Slots that are read of a record that is not a string.
 const MAX_SLOTS: usize = 5;
 /// Sealed values of one pattern that are enough, if one of them opened.
 pub(super) const MAX_SEALED: usize = 20;
@@ -181,7 +181,7 @@ impl Sampler<'_> {
         for (name, content) in names.iter().zip(self.store.read_sample(names).await?) {
             let slots = match content {
                 Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
-                Some(Record::Hash | Record::List) => {
+                Some(record) if record.has_slots() => {
                     let start = Cursor::start();
                     match self.store.read_slots(name, &start, MAX_SLOTS).await {
                         Ok(page) => page.slots,
@@ -191,7 +191,7 @@ impl Sampler<'_> {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Some(Record::Other(_)) | None => continue,
+                Some(_) | None => continue,
             };
             // A small hash is returned whole, whatever was requested.
             for (slot, stored) in slots.iter().take(MAX_SLOTS) {

@@ -73,7 +73,7 @@ pub(super) async fn a_change_needs_the_expected_bytes(bench: &Bench<'_>) {
     let hash = bench.name("hash");
     bench.put_field(&hash, b"field", b"old").await;
     let set = bench.name("set");
-    let others = if bench.subject.make_set(&set).await {
+    let others = if bench.make_set(&set).await {
         vec![&hash, &set]
     } else {
         vec![&hash]

@@ -178,7 +178,7 @@ pub(super) async fn a_whole_value_replaces_a_record_of_any_type(bench: &Bench<'_
         .subject
         .make_list(&names[1], vec![b"value".to_vec()])
         .await;
-    bench.subject.make_set(&names[2]).await;
+    bench.make_set(&names[2]).await;
     for name in &names {
         bench.put(name, b"a string now", Expiry::Keep).await;
         let now = bench.get(name).await;
@@ -213,7 +213,7 @@ pub(super) async fn slots_of_another_type_are_refused(bench: &Bench<'_>) {
         (&list, &field),
     ];
     let set = bench.name("set");
-    if bench.subject.make_set(&set).await {
+    if bench.make_set(&set).await {
         wrong.extend([(&set, &Slot::Whole), (&set, &field), (&set, &element)]);
     }
     for (name, slot) in wrong {
@@ -284,7 +284,7 @@ pub(super) async fn deleting_removes_a_record_of_any_type_and_returns_whether_it
         .subject
         .make_list(&names[2], vec![b"value".to_vec()])
         .await;
-    let count = if bench.subject.make_set(&names[3]).await {
+    let count = if bench.make_set(&names[3]).await {
         4
     } else {
         3

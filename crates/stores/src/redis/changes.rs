@@ -7,6 +7,7 @@ use redis::{Cmd, Value, cmd};
 
 use super::reply::unexpected;
 use super::scripts::Script;
+use super::slots::not_written;
 use super::{RedisStore, milliseconds, reply};
 use crate::error::StoreError;
 use crate::record::{Expiry, RecordName, Slot};
@@ -78,18 +79,40 @@ impl RedisStore {
     }
 
     async fn replace_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
-        if changes.iter().all(is_plain_swap) {
-            return self.swap_by_script(changes).await;
+        let calls = self.swap_calls(changes)?;
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for answer in self.run(&calls).await? {
+            match answer {
+                Value::Array(items) => {
+                    for done in items {
+                        outcomes.push(outcome(reply::number(&done)?));
+                    }
+                }
+                done => outcomes.push(outcome(reply::number(&done)?)),
+            }
         }
-        let calls: Vec<_> = changes
-            .iter()
-            .map(|change| self.swap_call(change))
-            .collect();
-        self.run(&calls)
-            .await?
-            .iter()
-            .map(|done| reply::number(done).map(outcome))
-            .collect()
+        Ok(outcomes)
+    }
+
+    /// The script calls for these changes, in their order.
+    fn swap_calls<'a>(&'a self, changes: &'a [Change<'a>]) -> Result<Vec<Call<'a>>, StoreError> {
+        if changes.iter().all(is_plain_swap) {
+            let batches = batches(changes).into_iter();
+            return Ok(batches.map(|batch| self.swap_many(batch)).collect());
+        }
+        let mut calls = Vec::with_capacity(changes.len());
+        for part in changes.chunk_by(|a, b| is_member_swap(a, b)) {
+            match part {
+                [change] if !matches!(change.slot, Slot::Member(_)) => {
+                    calls.push(self.swap_call(change)?);
+                }
+                members => {
+                    let batches = batches(members).into_iter();
+                    calls.extend(batches.map(|batch| self.swap_members(batch)));
+                }
+            }
+        }
+        Ok(calls)
     }
 
     pub(super) async fn delete_unchanged(
@@ -225,20 +248,6 @@ impl RedisStore {
         answers.into_iter().map(outcome_of).collect()
     }
 
-    async fn swap_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
-        let calls: Vec<_> = batches(changes)
-            .into_iter()
-            .map(|batch| self.swap_many(batch))
-            .collect();
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for answer in self.run(&calls).await? {
-            for done in reply::array(answer)? {
-                outcomes.push(outcome(reply::number(&done)?));
-            }
-        }
-        Ok(outcomes)
-    }
-
     fn swap_many<'a>(&'a self, batch: &[Change<'a>]) -> Call<'a> {
         let pair = |change: &Change<'a>| {
             [change.expected.unwrap_or_default(), change.value].map(Argument::Bytes)
@@ -250,7 +259,20 @@ impl RedisStore {
         }
     }
 
-    fn swap_call<'a>(&'a self, change: &Change<'a>) -> Call<'a> {
+    /// The replacement of several members of one record.
+    fn swap_members<'a>(&'a self, batch: &[Change<'a>]) -> Call<'a> {
+        let pair = |change: &Change<'a>| {
+            [change.expected.unwrap_or_default(), change.value].map(Argument::Bytes)
+        };
+        let name = batch.first().map(|change| change.name.as_bytes());
+        Call {
+            script: &self.scripts.swap_members,
+            names: Vec::from_iter(name),
+            arguments: batch.iter().flat_map(pair).collect(),
+        }
+    }
+
+    fn swap_call<'a>(&'a self, change: &Change<'a>) -> Result<Call<'a>, StoreError> {
         let value = Argument::Bytes(change.value);
         let (script, arguments) = match (change.slot, change.expected) {
             (Slot::Whole, None) => {
@@ -277,12 +299,14 @@ impl RedisStore {
                     vec![Argument::Number(*index), expected, value],
                 )
             }
+            (Slot::Member(_), _) => return Ok(self.swap_members(&[*change])),
+            (Slot::StreamField(_), _) => return Err(not_written()),
         };
-        Call {
+        Ok(Call {
             script,
             names: vec![change.name.as_bytes()],
             arguments,
-        }
+        })
     }
 
     async fn run_one(&self, call: Call<'_>) -> Result<i64, StoreError> {
@@ -376,6 +400,12 @@ pub(super) fn batches<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]
 /// True for the change that sweeps make by the thousand: a whole record, its expiry kept.
 pub(super) fn is_plain_swap(change: &Change<'_>) -> bool {
     *change.slot == Slot::Whole && change.expected.is_some() && change.expiry == Expiry::Keep
+}
+
+/// True if both replace members of one record: then they go out together.
+fn is_member_swap(first: &Change<'_>, second: &Change<'_>) -> bool {
+    let is_member = |change: &Change<'_>| matches!(change.slot, Slot::Member(_));
+    is_member(first) && is_member(second) && first.name == second.name
 }
 
 fn expiry_arguments(expiry: Expiry) -> [Argument<'static>; 2] {

@@ -13,12 +13,13 @@ use crate::generation;
 
 /// All commands that are sent, by scripts and connections as well: no other word of a server's text
 /// is repeated.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 50] = [
     "AUTH",
     "CLIENT",
     "CONFIG",
     "DBSIZE",
     "DEL",
+    "DISCARD",
     "EVAL",
     "EVALSHA",
     "EXEC",
@@ -42,16 +43,27 @@ const COMMANDS: [&str; 38] = [
     "PEXPIRETIME",
     "PING",
     "PTTL",
+    "SADD",
     "SCAN",
+    "SCARD",
     "SELECT",
     "SET",
+    "SISMEMBER",
+    "SREM",
+    "SSCAN",
     "STRLEN",
     "TIME",
     "TYPE",
     "UNWATCH",
     "WAIT",
     "WATCH",
-    "DISCARD",
+    "XLEN",
+    "XRANGE",
+    "ZADD",
+    "ZCARD",
+    "ZREM",
+    "ZSCAN",
+    "ZSCORE",
 ];
 
 /// Used instead of the name when a script calls a command that the server lacks: the error does not
@@ -113,14 +125,23 @@ const OPTIONAL: [(&str, &[&str], &str); 4] = [
 ];
 
 /// Required for such records; a user without the right may have none of them.
-const SLOT_COMMANDS: [(&str, &[&str], &str); 6] = [
+const SLOT_COMMANDS: [(&str, &[&str], &str); 15] = [
     ("HGET", &["field"], "values in hash records"),
     ("HSCAN", &["0"], "values in hash records"),
-    // Detects an unknown command without writing.
+    // Without arguments an unknown command is detected, and nothing is written.
     ("HSET", &[], "values in hash records"),
     ("LINDEX", &["0"], "values in list records"),
     ("LRANGE", &["0", "0"], "values in list records"),
     ("LSET", &["0", ""], "values in list records"),
+    ("SSCAN", &["0"], "members of set records"),
+    ("SISMEMBER", &[""], "members of set records"),
+    ("SADD", &[], "members of set records"),
+    ("SREM", &[""], "members of set records"),
+    ("ZSCAN", &["0"], "members of sorted set records"),
+    ("ZSCORE", &[""], "members of sorted set records"),
+    ("ZADD", &[], "members of sorted set records"),
+    ("ZREM", &[""], "members of sorted set records"),
+    ("XRANGE", &["-", "+"], "values in stream records"),
 ];
 
 const SCRIPTING: [(&str, &[&str]); 2] = [

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use redis::{RedisError, Value, cmd};
+use redis::{Value, cmd};
 
 use super::commands::are_all_text;
 use super::{RedisStore, command, reply};
@@ -185,6 +185,9 @@ impl RedisStore {
                 "none" => None,
                 "hash" => Some(Record::Hash),
                 "list" => Some(Record::List),
+                "set" => Some(Record::Set),
+                "zset" => Some(Record::SortedSet),
+                "stream" => Some(Record::Stream),
                 // It became a string meanwhile.
                 "string" => match self.read_string(name).await {
                     Ok(bytes) => bytes.map(Record::String),
@@ -201,28 +204,33 @@ impl RedisStore {
         reply::bytes(self.link.send(&command("GET", &[name.as_bytes()])).await?)
     }
 
-    /// The number of elements or fields of a record; `None` where the server does not report it.
+    /// The number of slots of a record, of entries of a stream; `None` where the server does not report it.
     pub(super) async fn count_slots(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
         if !self.reports_count.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        for count in ["LLEN", "HLEN"] {
-            if self.lacks(count, are_all_text([name.as_bytes()])).await? {
-                return Ok(None);
-            }
-        }
-        let ask = ["LLEN", "HLEN"].map(|count| command(count, &[name.as_bytes()]));
-        let answers = self.link.send_all(ask.into()).await?;
-        let is_refused = |answer: &Result<Value, RedisError>| {
-            let error = answer.as_ref().err().map(|error| self.link.explain(error));
-            error.is_some_and(|error| error != StoreError::WrongType)
+        let kind = self.link.send(cmd("TYPE").arg(name.as_bytes())).await?;
+        let count = match reply::text(kind)?.as_str() {
+            "list" => "LLEN",
+            "hash" => "HLEN",
+            "set" => "SCARD",
+            "zset" => "ZCARD",
+            "stream" => "XLEN",
+            _ => return Ok(None),
         };
-        if answers.iter().all(is_refused) {
-            self.reports_count.store(false, Ordering::Relaxed);
+        if self.lacks(count, are_all_text([name.as_bytes()])).await? {
+            return Ok(None);
         }
-        let counts = answers.into_iter().filter_map(Result::ok);
-        let counts = counts.filter_map(|count| reply::number(&count).ok());
-        Ok(counts.filter_map(|count| u64::try_from(count).ok()).max())
+        match self.link.send(&command(count, &[name.as_bytes()])).await {
+            Ok(count) => Ok(u64::try_from(reply::number(&count)?).ok()),
+            // Of another type since.
+            Err(StoreError::WrongType) => Ok(None),
+            Err(error) if error.is_missing_command() => {
+                self.reports_count.store(false, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Scripts {
     pub(crate) create: Script,
     pub(crate) swap_field: Script,
     pub(crate) swap_element: Script,
+    pub(crate) swap_members: Script,
     pub(crate) delete: Script,
     pub(crate) transfer: Script,
 }
@@ -50,6 +51,7 @@ impl Scripts {
             create: Script::new(waxseal_lua::create()),
             swap_field: Script::new(waxseal_lua::swap_field()),
             swap_element: Script::new(waxseal_lua::swap_element()),
+            swap_members: Script::new(waxseal_lua::SWAP_MEMBERS.to_owned()),
             delete: Script::new(waxseal_lua::delete()),
             transfer: Script::new(waxseal_lua::transfer()),
         }

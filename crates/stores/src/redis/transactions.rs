@@ -14,6 +14,7 @@ use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 use super::changes::{batches, is_plain_swap};
 use super::commands::are_all_text;
 use super::reply::{self, unexpected};
+use super::slots::not_written;
 use super::wire::Session;
 use super::{RedisStore, command};
 use crate::error::StoreError;
@@ -98,6 +99,8 @@ impl RedisStore {
             Slot::Whole => command("GET", &[name]),
             Slot::Field(field) => command("HGET", &[name, field]),
             Slot::Element(index) => command("LINDEX", &[name, index.to_string().as_bytes()]),
+            Slot::Member(_) => return self.swap_member_watched(change).await,
+            Slot::StreamField(_) => return Err(not_written()),
         }];
         match change.slot {
             Slot::Whole if change.expected.is_none() => ask = vec![command("EXISTS", &[name])],
@@ -130,6 +133,47 @@ impl RedisStore {
             Ok(Step::Write(writes(change, expires_at), Outcome::Done))
         };
         let bytes = change.expected.map_or(0, <[u8]>::len) + change.value.len();
+        self.watched(&[name], ask, bytes, Outcome::Changed, decide)
+            .await
+    }
+
+    /// Replaces a member of a set or sorted set: which of them it is, the replies show.
+    async fn swap_member_watched(&self, change: &Change<'_>) -> Result<Outcome, StoreError> {
+        let (name, new) = (change.name.as_bytes(), change.value);
+        let Some(old) = change.expected else {
+            return Ok(Outcome::Changed);
+        };
+        let ask = vec![
+            command("SISMEMBER", &[name, old]),
+            command("ZSCORE", &[name, old]),
+        ];
+        let decide = |answers: Answers| {
+            let mut answers = answers.into_iter();
+            let is_member = self.read_reply(answers.next())?;
+            let score = self.read_reply(answers.next())?;
+            let writes = match (is_member, score) {
+                (Some(Value::Int(1)), _) => {
+                    [command("SADD", &[name, new]), command("SREM", &[name, old])]
+                }
+                (_, Some(score)) if score != Value::Nil => {
+                    let score = score_argument(score)?;
+                    [
+                        command("ZADD", &[name, b"NX", &score, new]),
+                        command("ZREM", &[name, old]),
+                    ]
+                }
+                _ => return Ok(Step::Keep(Outcome::Changed)),
+            };
+            Ok(Step::Write(writes.into(), Outcome::Done))
+        };
+        if old == new {
+            let has_member = self.get_slot(change.name, change.slot).await?;
+            return Ok(match has_member {
+                Some(_) => Outcome::Done,
+                None => Outcome::Changed,
+            });
+        }
+        let bytes = old.len() + new.len();
         self.watched(&[name], ask, bytes, Outcome::Changed, decide)
             .await
     }
@@ -354,6 +398,15 @@ impl RedisStore {
     }
 }
 
+/// A score as it is sent back.
+fn score_argument(score: Value) -> Result<Vec<u8>, StoreError> {
+    match score {
+        // Rust writes as many digits as tell a number from all others.
+        Value::Double(score) => Ok(score.to_string().into_bytes()),
+        score => reply::bytes(score)?.ok_or_else(unexpected),
+    }
+}
+
 /// The commands of a change whose condition holds.
 fn writes(change: &Change<'_>, expires_at: Option<i64>) -> Vec<Cmd> {
     let name = change.name.as_bytes();
@@ -369,6 +422,8 @@ fn writes(change: &Change<'_>, expires_at: Option<i64>) -> Vec<Cmd> {
                 &[name, index.to_string().as_bytes(), change.value],
             )]
         }
+        // Not replaced in their place.
+        Slot::Member(_) | Slot::StreamField(_) => Vec::new(),
         Slot::Field(field) => {
             let mut writes = vec![command("HSET", &[name, field, change.value])];
             // Writing a field removes its own expiry.

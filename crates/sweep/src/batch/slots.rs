@@ -1,14 +1,18 @@
-//! Hash and list records, which are read in pages of slots, so that a large one is never held in memory whole.
+//! Records that are not strings, which are read in pages of slots, so that a large one is never held in memory whole.
 //!
 //! Elements of a list move: a queue is consumed at its head and filled at its tail, so an element may move from a
 //! page that was not read yet to one that was. A list is therefore read in rounds, until a round finds nothing that
-//! may have moved.
+//! may have moved. Members that are replaced come once more in later pages, and are left out there.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use waxseal_stores::{Cursor, RecordName, RecordStore, Slot, StoreError};
 
-use super::{BatchContext, BatchOutcome, StoredValue, Visit, count, read_failure};
+use super::{BatchContext, BatchOutcome, Replacement, StoredValue, Visit, count, read_failure};
 use crate::requests::Answer;
 use crate::sweep::SweepError;
+use crate::tally::ValueLocation;
 
 /// The number of rounds through a list whose elements move. Each round leaves a fraction of what the round before it
 /// left.
@@ -20,7 +24,10 @@ const UNKNOWN_SLOTS: u64 = 1_000_000;
 /// The finding about a record that is written faster than it is read.
 const GROWS: &str = "it grows faster than it can be read: some of its values were not checked";
 
-/// The result of reading a hash or list record once.
+/// The members written to one record that are remembered: of larger records some are counted twice.
+const MAX_WRITTEN: usize = 1 << 20;
+
+/// The result of reading a record once.
 enum Round {
     /// Every value was judged.
     Complete,
@@ -58,20 +65,58 @@ impl SlotLimit {
     }
 }
 
+/// Hashes of the members that were written to one record, which are found again in later pages.
+#[derive(Default)]
+struct WrittenMembers {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl WrittenMembers {
+    fn add(&mut self, replacements: &[Replacement]) {
+        for replacement in replacements {
+            if matches!(replacement.old.slot, Slot::Member(_)) && self.hashes.len() < MAX_WRITTEN {
+                self.hashes.insert(self.hasher.hash_one(&replacement.new));
+            }
+        }
+    }
+
+    fn contains(&self, slot: &Slot) -> bool {
+        let Slot::Member(member) = slot else {
+            return false;
+        };
+        self.hashes.contains(&self.hasher.hash_one(member))
+    }
+}
+
+/// A record that is read in pages.
+struct PagedRecord<'a> {
+    name: &'a RecordName,
+    location: ValueLocation,
+    limit: SlotLimit,
+    written: WrittenMembers,
+}
+
 impl BatchContext {
-    /// Reads a hash or list record in rounds.
+    /// Reads a record that is not a string in rounds.
     pub(super) async fn slots(
         &self,
         name: &RecordName,
+        location: ValueLocation,
         outcome: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
-        let mut limit = SlotLimit::default();
+        let mut record = PagedRecord {
+            name,
+            location,
+            limit: SlotLimit::default(),
+            written: WrittenMembers::default(),
+        };
         for round in 0..MAX_ROUNDS {
             let visit = match round {
                 0 => Visit::First,
                 _ => Visit::Repeated,
             };
-            match self.round(name, visit, &mut limit, outcome).await? {
+            match self.round(&mut record, visit, outcome).await? {
                 Round::Complete => return Ok(()),
                 Round::Abandoned(cause) => {
                     outcome.tally.miss();
@@ -86,11 +131,16 @@ impl BatchContext {
 
     async fn round(
         &self,
-        name: &RecordName,
+        record: &mut PagedRecord<'_>,
         visit: Visit,
-        limit: &mut SlotLimit,
         outcome: &mut BatchOutcome,
     ) -> Result<Round, SweepError> {
+        let PagedRecord {
+            name,
+            location,
+            limit,
+            written,
+        } = record;
         let mut cursor = Cursor::start();
         let mut is_complete = true;
         loop {
@@ -103,14 +153,18 @@ impl BatchContext {
             };
             limit.read += count(page.slots.len());
             let is_whole_record = cursor.is_start() && page.next.is_none();
-            let values = page.slots.into_iter().map(|(slot, bytes)| StoredValue {
-                name: name.clone(),
+            let slots = page.slots.into_iter();
+            let slots = slots.filter(|(slot, _)| !written.contains(slot));
+            let values = slots.map(|(slot, bytes)| StoredValue {
+                name: (*name).clone(),
                 slot,
                 bytes,
+                location: *location,
             });
             let pending = self.judge_page(values.collect(), visit, outcome).await?;
             let first = pending.first().map(|value| &value.old.slot);
             let is_list = matches!(first, Some(Slot::Element(_)));
+            written.add(&pending);
             let has_moved = self.replace_slots(pending, outcome).await?;
             self.fetch_expiries(outcome).await?;
             is_complete &= !is_list || (is_whole_record && !has_moved);

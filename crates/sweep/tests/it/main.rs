@@ -41,6 +41,12 @@ fn sealer(format: Format) -> Sealer {
     Sealer::new(Arc::new(keyring), Mode::On, format).classifying_as(Mode::On, Format::Classic)
 }
 
+/// A sealer whose sealing key is B, and which also opens what is under A.
+fn rotated() -> Sealer {
+    let keyring = Keyring::from_hex(B, A).expect("a keyring");
+    Sealer::new(Arc::new(keyring), Mode::On, Format::Sealed)
+}
+
 /// An envelope under this key.
 fn envelope(key: &str, format: Format, value: &[u8], place: Binding<'_>) -> Vec<u8> {
     let keyring = Keyring::from_hex(key, "").expect("a keyring");
@@ -100,6 +106,7 @@ fn assert_adds_up(tally: &Tally) {
         tally.erased,
         tally.raced,
         tally.failed,
+        tally.streams,
     ];
     assert_eq!(parts.iter().sum::<u64>(), tally.total, "{tally:?}");
 }

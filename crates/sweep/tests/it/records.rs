@@ -107,6 +107,7 @@ pub(super) async fn contents(store: &MemoryStore) -> Contents {
                 Slot::Whole => "whole".to_owned(),
                 Slot::Field(field) => format!("field {}", field.escape_ascii()),
                 Slot::Element(index) => format!("element {index}"),
+                Slot::Member(_) | Slot::StreamField(_) => panic!("the store holds none"),
             };
             found.insert((name.as_bytes().to_vec(), slot), (value, lifetime));
         }

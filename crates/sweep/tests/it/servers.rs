@@ -4,8 +4,10 @@
 mod kept;
 mod large;
 mod live;
+mod members;
 mod refused;
 mod scans;
+mod streams;
 mod users;
 
 use std::sync::Arc;

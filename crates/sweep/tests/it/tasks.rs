@@ -26,6 +26,7 @@ pub(super) fn binding<'a>(name: &'a RecordName, slot: &'a Slot) -> Binding<'a> {
     match slot {
         Slot::Field(field) => Binding::field(name.as_bytes(), field),
         Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
+        Slot::Member(_) | Slot::StreamField(_) => panic!("of version 3 only"),
     }
 }
 

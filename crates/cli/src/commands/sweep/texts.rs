@@ -67,6 +67,7 @@ impl Texts {
             ("raced", counts.raced),
             ("empty", counts.empty),
             ("erased", counts.erased),
+            ("streams", counts.streams),
             ("skippedTypes", counts.skipped()),
             ("excepted", counts.excepted.unsealed()),
         ];

@@ -144,18 +144,15 @@ fn a_report_tells_what_is_stored_by_pattern_key_and_end() {
         let status = world.status();
         assert_eq!(audit["keyring"]["ring"], status["ring"]);
         assert_eq!(audit["keyring"]["version"], status["version"]);
-        counts(&audit["total"], [13, 6, 2, 6, 1, 2]);
+        counts(&audit["total"], [15, 6, 2, 8, 1, 0]);
         let patterns = audit["patterns"].as_array().unwrap();
         assert_eq!(patterns[0]["name"], "Conversations <&>");
         assert_eq!(patterns[0]["records"], "wa:*");
-        counts(&patterns[0], [12, 5, 2, 6, 1, 2]);
+        counts(&patterns[0], [14, 5, 2, 8, 1, 0]);
         counts(&patterns[1], [1, 1, 0, 0, 0, 0]);
-        assert_eq!(patterns[0]["percent"]["plain"], 50.0);
-        assert_eq!(patterns[0]["percent"]["sealed"], 41.67);
-        assert_eq!(
-            patterns[0]["other_types"],
-            serde_json::json!({"set": 1, "zset": 1})
-        );
+        assert_eq!(patterns[0]["percent"]["plain"], 57.14);
+        assert_eq!(patterns[0]["percent"]["sealed"], 35.71);
+        assert_eq!(patterns[0]["kinds"]["member"], 2);
         keys(&world, audit);
         // The same for programs, except for the times.
         let mut printed = world.run(&["audit", "--json"]).done().json();

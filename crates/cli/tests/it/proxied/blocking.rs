@@ -54,29 +54,16 @@ const READS: [&[&str]; 7] = [
 ];
 
 /// Requests that would wait without end on a protected name, and are refused.
-const ENDLESS: [&[&str]; 6] = [
+const ENDLESS: [&[&str]; 4] = [
     &["BZPOPMIN", "wa:z", "0"],
     &["BZMPOP", "0", "1", "wa:z", "MIN"],
-    &["XREAD", "BLOCK", "0", "STREAMS", "wa:s", "$"],
-    &[
-        "XREADGROUP",
-        "GROUP",
-        "g",
-        "c",
-        "BLOCK",
-        "0",
-        "STREAMS",
-        "wa:s",
-        ">",
-    ],
     &["BLMOVE", "wa:a", "open:b", "LEFT", "LEFT", "0"],
     &["BRPOPLPUSH", "wa:a", "wa:b", "0"],
 ];
 /// Those that would wait for a moment.
-const SHORT: [&[&str]; 5] = [
+const SHORT: [&[&str]; 4] = [
     &["BZPOPMAX", "wa:z", "0.01"],
     &["BZMPOP", "0.05", "1", "wa:z", "MAX"],
-    &["XREAD", "BLOCK", "1", "STREAMS", "wa:s", "$"],
     &["BLMOVE", "wa:a", "wa:b", "LEFT", "LEFT", "0.05"],
     &["BRPOPLPUSH", "open:a", "wa:b", "0.01"],
 ];

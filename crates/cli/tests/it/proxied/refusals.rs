@@ -22,7 +22,7 @@ const TRIED: &str = "waxseal_trial_refusals_total";
 const PATTERNS: [&str; 3] = ["PHPREDIS_SESSION:*", "rq:job:*", "app:*"];
 
 /// The commands of frameworks on records of the patterns: a session and its lock, a job and what depends on it, a cache with
-/// counters, tags and a stream. The script is not a published one.
+/// counters, tags and vectors. The script is not a published one.
 const REQUESTS: [&[&str]; 17] = [
     &[
         "SET",
@@ -54,8 +54,8 @@ const REQUESTS: [&[&str]; 17] = [
     &["INCR", "app:1:hits:5215587654321"],
     &["ZADD", "app:1:ratelimit", "1", "ana"],
     &["APPEND", "app:1:log", "x"],
-    &["XADD", "app:events", "*", "f", "v"],
-    &["XREAD", "BLOCK", "50", "STREAMS", "app:events", "0"],
+    &["VADD", "app:events", "VALUES", "1", "1", "v"],
+    &["BLMOVE", "app:events", "app:queue", "LEFT", "LEFT", "0.05"],
     &["RENAME", "app:1:log", "app:2:log"],
     &["GET", "app:1:session:ana"],
     &["FCALL", "f", "1", "app:{7}:lock"],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use waxseal_stores::{
     Change, Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName,
-    RecordPattern, RecordStore, Slot, StoreError,
+    RecordPattern, RecordStore, RedisStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
@@ -28,6 +28,12 @@ const EXPIRING_FIELDS: &str = "+hsetex";
 /// Needed in addition for values in list records.
 const LISTS: &str = "+lindex +lset +lrange";
 
+/// Needed in addition for set and sorted set records.
+const MEMBERS: &str = "+sscan +sismember +sadd +srem +zscan +zscore +zadd +zrem";
+
+/// Needed in addition for stream records.
+const STREAMS: &str = "+xrange";
+
 /// The rights for string records.
 fn rights(flavor: Flavor) -> String {
     match flavor {
@@ -42,7 +48,8 @@ pub(super) fn all_rights(flavor: Flavor) -> String {
         Flavor::Redis80 | Flavor::Valkey => EXPIRING_FIELDS,
         Flavor::System | Flavor::Redis62 => "",
     };
-    format!("{} {HASHES} {LISTS} {fields}", rights(flavor))
+    let rights = rights(flavor);
+    format!("{rights} {HASHES} {LISTS} {MEMBERS} {STREAMS} {fields}")
 }
 
 fn without(rights: &str, taken: &[&str]) -> String {
@@ -192,11 +199,48 @@ async fn work_with_slots(server: &RedisServer) -> Result<(), StoreError> {
         assert_eq!(store.get(name, slot).await?, Some(b"b".to_vec()));
         store.put(name, slot, b"c", Expiry::Keep).await?;
     }
+    work_with_members(server, &store).await
+}
+
+/// The other operations on set, sorted set and stream records. Ends at the first refusal, before
+/// anything is changed.
+async fn work_with_members(server: &RedisServer, store: &RedisStore) -> Result<(), StoreError> {
+    server.cli(&["SADD", "wa:set", "a"]);
+    server.cli(&["ZADD", "wa:zset", "1", "a"]);
+    server.cli(&["XADD", "wa:stream", "*", "field", "a"]);
+    for name in ["wa:set", "wa:zset"].map(RecordName::from) {
+        let before = server.snapshot();
+        let slot = Slot::Member(b"a".to_vec());
+        let page = store.read_slots(&name, &Cursor::start(), 10).await?;
+        assert!(page.slots == [(slot.clone(), b"a".to_vec())]);
+        assert_eq!(store.get(&name, &slot).await?, Some(b"a".to_vec()));
+        let change = Change {
+            name: &name,
+            slot: &slot,
+            expected: Some(b"a"),
+            value: b"b",
+            expiry: Expiry::Keep,
+        };
+        match store.replace_if_unchanged(&[change]).await {
+            Ok(outcomes) => assert_eq!(outcomes, [Outcome::Done]),
+            Err(error) => {
+                assert_eq!(server.snapshot(), before, "{error}");
+                return Err(error);
+            }
+        }
+    }
+    let stream = RecordName::from("wa:stream");
+    let page = store.read_slots(&stream, &Cursor::start(), 10).await?;
+    let [(slot, value)] = &page.slots[..] else {
+        panic!("the stream has one value");
+    };
+    assert_eq!(value, b"a");
+    assert_eq!(store.get(&stream, slot).await?, Some(b"a".to_vec()));
     Ok(())
 }
 
 #[tokio::test]
-async fn hash_and_list_records_need_the_additional_documented_rights() {
+async fn records_of_other_types_need_the_additional_documented_rights() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
         let all = all_rights(flavor);

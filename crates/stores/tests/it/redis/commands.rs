@@ -143,7 +143,7 @@ async fn missing_commands_are_replaced_whatever_bytes_names_contain() {
         let lifetimes = store.lifetimes(&[name]).await;
         assert_eq!(lifetimes, Ok(vec![Lifetime::Persistent]), "{flavor:?}");
 
-        let missing = ["MGET", "STRLEN", "LLEN", "EVAL", "EVALSHA"];
+        let missing = ["MGET", "STRLEN", "HLEN", "EVAL", "EVALSHA"];
         let server = without(flavor, &missing);
         let store = connect(&server).await;
         let names = [&b"wa:\xff"[..], b"wa:hash\xff"].map(RecordName::from);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use waxseal_stores::conformance::{self, Subject};
+use waxseal_stores::conformance::{self, Collection, Subject};
 use waxseal_stores::{RecordName, RecordStore, RedisOptions, RedisStore};
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -35,9 +35,47 @@ impl Subject for Subjected<'_> {
         assert_eq!(self.client().cmd(&push).error(), None);
     }
 
-    async fn make_set(&self, name: &RecordName) -> bool {
-        let add = [&b"SADD"[..], name.as_bytes(), b"member"];
-        self.client().cmd(&add).int() == 1
+    async fn make(&self, name: &RecordName, collection: Collection) -> bool {
+        let mut client = self.client();
+        let name = name.as_bytes().to_vec();
+        match collection {
+            Collection::Set(members) => {
+                let mut add = vec![b"SADD".to_vec(), name];
+                add.extend(members);
+                assert_eq!(client.cmd(&add).error(), None);
+            }
+            Collection::SortedSet(members) => {
+                let mut add = vec![b"ZADD".to_vec(), name];
+                let pairs = members.into_iter();
+                add.extend(pairs.flat_map(|(member, score)| [score.into_bytes(), member]));
+                assert_eq!(client.cmd(&add).error(), None);
+            }
+            Collection::Stream(entries) => {
+                for entry in entries {
+                    let mut add = vec![b"XADD".to_vec(), name.clone(), entry.id.into_bytes()];
+                    add.extend(
+                        entry
+                            .fields
+                            .into_iter()
+                            .flat_map(|(field, value)| [field, value]),
+                    );
+                    assert_eq!(client.cmd(&add).error(), None);
+                }
+            }
+        }
+        true
+    }
+
+    async fn score(&self, name: &RecordName, member: &[u8]) -> Option<String> {
+        let score = [&b"ZSCORE"[..], name.as_bytes(), member];
+        let score = self.client().cmd(&score).bytes();
+        score.map(|score| String::from_utf8_lossy(&score).into_owned())
+    }
+
+    async fn expire_at(&self, name: &RecordName, time: u64) {
+        let time = time.to_string();
+        let expire = [&b"PEXPIREAT"[..], name.as_bytes(), time.as_bytes()];
+        assert_eq!(self.client().cmd(&expire).int(), 1);
     }
 }
 
@@ -128,7 +166,9 @@ async fn passes_as_a_user_with_the_documented_rights() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_on_a_server_without_scripts_and_optional_commands() {
-    let lacks = ["EVAL", "EVALSHA", "MGET", "STRLEN", "CONFIG", "LLEN"];
+    let lacks = [
+        "EVAL", "EVALSHA", "MGET", "STRLEN", "CONFIG", "LLEN", "SCARD",
+    ];
     let server = RedisServer::builder().without(&lacks).start();
     passes(&server, &server.url(), 0).await;
 }

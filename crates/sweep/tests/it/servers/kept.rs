@@ -1,15 +1,14 @@
-//! The parts that a sweep must not change: expiries of records and fields to the millisecond, and records
-//! whose values cannot be sealed.
+//! The parts that a sweep must not change: expiries of records and fields to the millisecond.
 
 use std::sync::Arc;
 
 use waxseal_core::Format;
-use waxseal_sweep::{Decrypt, Event, Position, Rotate, SweepOptions, Task};
+use waxseal_sweep::{Decrypt, Rotate, SweepOptions, Task};
 use waxseal_testing::{Flavor, RedisServer, Reply};
 
 use super::super::records::FAR;
-use super::super::{batches_of, migrate, run, sealer, sweep, whole};
-use super::{connect, fill, send, server};
+use super::super::{batches_of, migrate, sealer, sweep, whole};
+use super::{connect, send, server};
 
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
@@ -128,43 +127,4 @@ async fn strings_that_are_no_text_are_sealed_and_come_back_byte_for_byte() {
     .await;
     assert_eq!((tally.total, tally.done, tally.failed), (2, 2, 0));
     assert_eq!(before.changed_names(&server.snapshot()).len(), 0);
-}
-
-#[tokio::test]
-async fn records_of_other_types_are_counted_and_left_as_they_are() {
-    for flavor in Flavor::ALL {
-        let server = server(flavor);
-        fill(&server, 10);
-        send(
-            &server,
-            &[
-                words("SADD wa:set a b c"),
-                words("SADD wa:numbers 1 2 3"),
-                words("ZADD wa:zset 1 a 2 b"),
-                words("XADD wa:stream 1-1 field {}"),
-                words("GEOADD wa:geo 13.36 38.11 a"),
-            ],
-        );
-        let is_other = |name: &[u8]| !name[3..].iter().all(u8::is_ascii_digit);
-        let before = server.snapshot().only(is_other);
-        assert_eq!(before.len(), 5);
-        let mut findings = Vec::new();
-        let sweep = sweep(connect(&server).await, migrate(), batches_of(3));
-        let mut watch = |event: Event<'_>| {
-            if let Event::Finding(finding) = event {
-                findings.push(finding.cause.clone());
-            }
-        };
-        let report = run(&sweep, Position::default(), &mut watch).await;
-        let tally = report.position.counts();
-        assert_eq!((tally.total, tally.done, tally.failed), (10, 10, 0));
-        let skipped = [("set", 2), ("zset", 2), ("stream", 1)];
-        let skipped = skipped.map(|(kind, count)| (kind.to_owned(), count));
-        assert_eq!((tally.skipped(), tally.skipped), (5, skipped.into()));
-        let zset = "a zset cannot be sealed: skipped";
-        assert_eq!(findings.len(), 5);
-        assert_eq!(findings.iter().filter(|cause| *cause == zset).count(), 2);
-        let changed = before.changed_names(&server.snapshot().only(is_other));
-        assert_eq!(changed.len(), 0);
-    }
 }
