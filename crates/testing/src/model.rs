@@ -122,6 +122,8 @@ pub struct Figures {
     pub episodes: u64,
     /// Transactions that were carried out.
     pub transactions: usize,
+    /// Requests that the server itself answered with an error.
+    pub errors: usize,
     /// How long it took.
     pub duration: Duration,
 }
@@ -178,6 +180,7 @@ pub fn run(model: &Model) -> Result<Figures, Box<Finding>> {
         let outcome = player.play(&history);
         figures.requests += player.requests();
         figures.transactions += player.transactions();
+        figures.errors += player.errors();
         figures.episodes += 1;
         if let Err(difference) = outcome {
             drop(player);

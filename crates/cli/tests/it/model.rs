@@ -102,6 +102,10 @@ fn compare(setting: &Setting) {
         Ok(figures) => {
             show(&format!("model, setting {}: {figures:?}", setting.number));
             assert!(figures.transactions > 0, "no transaction was carried out");
+            assert!(
+                figures.errors * 4 < figures.requests,
+                "most requests must be valid"
+            );
         }
         Err(finding) => panic!("setting {}, {finding}\n{}", setting.number, proxy.said()),
     }

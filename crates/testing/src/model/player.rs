@@ -47,6 +47,7 @@ pub(super) struct Player<'a> {
     queued: Vec<Option<Vec<Comparison>>>,
     requests: usize,
     transactions: usize,
+    errors: usize,
 }
 
 type Outcome = Result<(), (String, String, String)>;
@@ -59,6 +60,7 @@ impl<'a> Player<'a> {
             queued: vec![None; CLIENTS],
             requests: 0,
             transactions: 0,
+            errors: 0,
         }
     }
 
@@ -68,6 +70,10 @@ impl<'a> Player<'a> {
 
     pub(super) fn transactions(&self) -> usize {
         self.transactions
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     pub(super) fn play(&mut self, history: &[Step]) -> Result<(), Difference> {
@@ -155,6 +161,7 @@ impl<'a> Player<'a> {
         let (Ok(through), Ok(direct)) = (through, direct) else {
             return Err(shown);
         };
+        self.errors += usize::from(direct.is_error());
         let command = request.command();
         let queued = &mut self.queued[client];
         let same = match (command.as_str(), queued.as_ref()) {
