@@ -53,7 +53,7 @@ format = "sealed"
 write_version = 3
 group = "all"
 bind = "group"
-members = "deterministic"
+
 plain_values = "any"
 scripts = "forward"
 "#;

@@ -20,13 +20,8 @@ const REQUESTS: usize = 35_000;
 
 /// What is not asked for: the proxy refuses it.
 const WITHOUT: &[Feature] = &[
-    Feature::Computed,
-    Feature::ComputedFields,
+    Feature::ComputedInTransactions,
     Feature::ListValues,
-    Feature::Sets,
-    Feature::SortedSets,
-    Feature::Geo,
-    Feature::Streams,
     Feature::GroupMoves,
     Feature::RecordMoves,
     Feature::Messages,

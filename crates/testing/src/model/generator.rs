@@ -38,6 +38,7 @@ const MEMBERS: [&[u8]; 10] = [
 struct Form {
     row: &'static Row,
     parts: Vec<Part>,
+    is_computed: bool,
 }
 
 impl Form {
@@ -45,6 +46,7 @@ impl Form {
         Self {
             row,
             parts: parse(row.line),
+            is_computed: table::is_computed(row),
         }
     }
 }
@@ -58,6 +60,8 @@ pub(super) struct Generator {
     kinds: Vec<&'static str>,
     scopes: Vec<Scope>,
     transactions: bool,
+    /// Computed requests may be within them.
+    computes_in_transactions: bool,
     messages: bool,
     /// Clients that are within a transaction, as far as is known here.
     queueing: [bool; CLIENTS],
@@ -110,6 +114,7 @@ impl Generator {
             kinds: kinds.iter().filter(|it| it.1).map(|it| it.0).collect(),
             scopes: model.scopes.clone(),
             transactions: has(Feature::Transactions),
+            computes_in_transactions: has(Feature::ComputedInTransactions),
             messages: has(Feature::Messages),
             queueing: [false; CLIENTS],
             next_id: 0,
@@ -230,6 +235,21 @@ impl Generator {
                 return Request::exact(&[word]);
             }
         }
+        let form = loop {
+            let form = self.form();
+            let is_queued = self.queueing[client];
+            if !(is_queued && self.forms[form].is_computed) || self.computes_in_transactions {
+                break form;
+            }
+        };
+        let forms = std::mem::take(&mut self.forms);
+        let request = self.fill(&forms[form]);
+        self.forms = forms;
+        request
+    }
+
+    /// The number of a form, by its weight.
+    fn form(&mut self) -> usize {
         let total: usize = self.forms.iter().map(|form| form.row.weight).sum();
         let mut at = self.chance.below(total);
         let mut form = 0;
@@ -237,10 +257,7 @@ impl Generator {
             at -= self.forms[form].row.weight;
             form += 1;
         }
-        let forms = std::mem::take(&mut self.forms);
-        let request = self.fill(&forms[form]);
-        self.forms = forms;
-        request
+        form
     }
 
     fn fill(&mut self, form: &Form) -> Request {

@@ -49,11 +49,13 @@ pub enum Feature {
     Blocking,
     /// Messages to subscribers.
     Messages,
+    /// What the server computes within transactions.
+    ComputedInTransactions,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -72,6 +74,7 @@ impl Feature {
         Self::Transactions,
         Self::Blocking,
         Self::Messages,
+        Self::ComputedInTransactions,
     ];
 
     /// The name on a command line.
@@ -96,6 +99,7 @@ impl Feature {
             Self::Transactions => "transactions",
             Self::Blocking => "blocking",
             Self::Messages => "messages",
+            Self::ComputedInTransactions => "computed-in-transactions",
         }
     }
 
@@ -196,12 +200,22 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::RecordMoves => records::RECORD_MOVES,
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
-        Feature::Transactions | Feature::Blocking | Feature::Messages => &[],
+        Feature::Transactions
+        | Feature::Blocking
+        | Feature::Messages
+        | Feature::ComputedInTransactions => &[],
     });
     tables
         .flatten()
         .filter(|row| row.needs.iter().all(|it| features.contains(it)))
+        .filter(|row| row.reach != Reach::Group || features.contains(&Feature::GroupMoves))
         .collect()
+}
+
+/// True if the server computes with the value of a record.
+pub(super) fn is_computed(row: &Row) -> bool {
+    let mut rows = strings::COMPUTED.iter().chain(hashes::COMPUTED);
+    rows.any(|it| it.line == row.line)
 }
 
 /// The rows that write values in another form.
