@@ -94,6 +94,12 @@ pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
     error(&cause.to_string())
 }
 
+/// True for an error about a missing right, of a request or of a command in a script.
+pub(crate) fn is_about_rights(error: &[u8]) -> bool {
+    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
+    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
+}
+
 /// The user may not send what a computed command needs.
 pub(crate) fn computed_not_permitted(command: &str, is_field: bool) -> Vec<u8> {
     let command = display_name(command);

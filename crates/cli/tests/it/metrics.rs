@@ -149,7 +149,7 @@ const OF_THE_LOAD: [(&str, Selected, f64); 29] = [
     ("plain_values_total", &[], 3.0),
     (
         "refused_commands_total",
-        &[("command", "append"), ("reason", "computes_on_value")],
+        &[("command", "increx"), ("reason", "computes_on_value")],
         2.0,
     ),
     (
@@ -195,8 +195,8 @@ fn load(client: &mut Counting, redis: &RedisServer) {
     assert_eq!(client.cmd(&["GET", "open:1"]), value);
     assert_eq!(client.cmd(&["GET", "wa:nothing"]), "");
     for _ in 0..2 {
-        let refused = client.cmd(&["APPEND", "wa:521550001", "x"]);
-        assert!(refused.starts_with("SEALREFUSED APPEND"), "{refused}");
+        let refused = client.cmd(&["INCREX", "wa:521550001"]);
+        assert!(refused.starts_with("SEALREFUSED INCREX"), "{refused}");
     }
     let refused = client.cmd(&["MODULE.WORD", "wa:521550001"]);
     assert!(refused.starts_with("SEALREFUSED"), "{refused}");

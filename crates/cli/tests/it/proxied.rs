@@ -5,6 +5,7 @@
 mod blocking;
 mod certificates;
 mod clients;
+mod computed;
 mod connections;
 mod conversations;
 mod corpus;

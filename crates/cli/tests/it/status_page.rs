@@ -189,7 +189,7 @@ fn the_figures_of_the_page_are_those_of_the_metrics_and_of_the_audit() {
     }
     client.cmd(&["GET", "wa:521550020"]);
     client.cmd(&["GET", "wa:moved"]);
-    client.cmd(&["APPEND", "wa:521550020", "x"]);
+    client.cmd(&["INCREX", "wa:521550020"]);
     let port = proxy.admin_port();
     wait_until(|| {
         let page = Page::of(port);
@@ -211,7 +211,7 @@ fn the_figures_of_the_page_are_those_of_the_metrics_and_of_the_audit() {
         (page.figure("sealed"), page.figure("not_opened")),
         (20.0, 1.0)
     );
-    assert!(page.has("APPEND") && page.has("computes on value"));
+    assert!(page.has("INCREX") && page.has("computes on value"));
 
     compare_with_audit(&page, &counted, &program);
     let key = format!("data-key=\"{}\"", own_id());

@@ -86,6 +86,8 @@ struct StoredValue {
     stored: Option<Vec<u8>>,
     /// The value, if it is not what is stored.
     opened: Option<Vec<u8>>,
+    /// It was stored a moment ago, and may have been replaced since.
+    is_guess: bool,
 }
 
 impl StoredValue {
@@ -363,6 +365,11 @@ impl ConnectionState {
         };
         turn.admit();
         let computed = compute(turn.jobs().map(|job| &**job), value, self.limits.value);
+        if computed.change.is_none() && computed.is_guess {
+            // Only a write tells whether it is still there.
+            self.read_for_computed(run, upstream);
+            return Step::Retry(Next::Replies);
+        }
         if computed.is_too_large {
             let reason = OwnReason::TooLarge;
             let command = run.job().map(|job| job.command);
@@ -420,6 +427,7 @@ impl ConnectionState {
         Some(StoredValue {
             stored: Some(stored),
             opened,
+            is_guess: true,
         })
     }
 }

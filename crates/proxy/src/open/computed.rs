@@ -33,7 +33,7 @@ impl ComputedReply {
     /// The server's error about the read, as one about the command that the client sent.
     fn error(&self, command: &'static str, error: &[u8]) -> Vec<u8> {
         let is_field = self.locations.iter().flatten().any(|it| it.field.is_some());
-        if error.starts_with(b"-NOPERM") {
+        if answers::is_about_rights(error) {
             return answers::computed_not_permitted(command, is_field);
         }
         match (&self.operation, error.starts_with(b"-WRONGTYPE")) {

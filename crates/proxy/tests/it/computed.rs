@@ -124,6 +124,28 @@ fn a_value_that_was_just_written_is_not_read_again() {
     assert_eq!(opened("wa:1", &second.new), "2");
     pair.answer(":1");
     assert_eq!(pair.got(), ":2\r\n");
+    // Where nothing is written, nothing would tell that it has been replaced: it is read.
+    pair.send(&["DECRBY wa:1 9223372036854775807"]);
+    let write = written(&mut pair);
+    pair.answer("*1 'x");
+    assert!(pair.got().starts_with("-ERR value is not an integer"));
+    drop(write);
+    pair.send(&["SET wa:1 x"]);
+    pair.sent();
+    pair.answer("+OK");
+    pair.got();
+    pair.send(&["APPEND wa:2 x"]);
+    pair.sent();
+    pair.answer("$-1");
+    pair.sent();
+    pair.answer(":1");
+    pair.got();
+    pair.send(&["INCR wa:2"]);
+    assert_sent(&pair.sent(), &["gET wa:2"]);
+    pair.answer("'5");
+    pair.sent();
+    pair.answer(":1");
+    assert_eq!(pair.got(), ":6\r\n");
     // A field is not its record.
     pair.send(&["HINCRBY wa:1 f 5"]);
     assert_sent(&pair.sent(), &["hGET wa:1 f"]);
@@ -310,7 +332,7 @@ fn a_result_that_is_too_large_is_refused_before_it_is_computed() {
         ..Limits::default()
     };
     let mut pair = Pair::with(Mode::On, limits);
-    for line in ["SETRANGE wa:1 999999999 x", "SETBIT wa:1 4000000000 1"] {
+    for line in ["SETRANGE wa:1 99999999 x", "SETBIT wa:1 400000000 1"] {
         pair.send(&[line]);
         pair.answer("$-1");
         let got = pair.got();

@@ -86,7 +86,7 @@ fn protected() -> impl Strategy<Value = Step> {
             }
             10 => step(&format!("GET {name}"), Out::Unchanged, "$-1", "$-1"),
             _ => Step {
-                request: request(&format!("APPEND {name} {CANARY}{tail}")),
+                request: request(&format!("PFADD {name} {CANARY}{tail}")),
                 goes_out: Out::Not,
                 answered: Vec::new(),
                 got: Got::Refusal,

@@ -205,7 +205,10 @@ fn misuse(server: &RedisServer, port: u16) {
     let mut client = Client::connect(port).unwrap();
     let mut direct = server.client();
     client.cmd(&["SET", "s:home", "{}"]);
-    for refused in [&["APPEND", "s:home", "x"][..], &["INCRBY", "s:home", "1"]] {
+    for refused in [
+        &["INCREX", "s:home"][..],
+        &["BITOP", "NOT", "s:home", "s:home"],
+    ] {
         assert!(client.cmd(refused).error().is_some(), "{refused:?}");
     }
     client.cmd(&["EVAL", "return 1", "0"]);

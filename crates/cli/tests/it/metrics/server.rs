@@ -51,7 +51,7 @@ fn a_full_store_shows_as_errors_of_the_server() {
     assert!(counted.sum(ERRORS, &[("kind", "other")]) >= 1.0);
     // An error of the proxy's own is none of the server.
     let before = counted.sum(ERRORS, &[]);
-    assert!(client.cmd(&["APPEND", "wa:1", "x"]).error().is_some());
+    assert!(client.cmd(&["INCREX", "wa:1"]).error().is_some());
     assert_eq!(metrics(proxy.admin_port()).sum(ERRORS, &[]), before);
     proxy.stop();
 }

@@ -45,7 +45,7 @@ fn the_proxy_lets_locks_and_counters_work_beside_sealed_values() {
         assert_eq!(wire.ask(&["INCR", "sess:count:1"]), ":1\r\n");
         assert_eq!(wire.ask(&["DEL", "sess:count:1"]), ":1\r\n");
         assert_eq!(wire.ask(&["GET", "sess:old_LOCK"]), *bulk("token").as_str());
-        assert!(wire.ask(&["INCR", "sess:n"]).starts_with("-SEALREFUSED "));
+        assert!(wire.ask(&["INCREX", "sess:n"]).starts_with("-SEALREFUSED "));
         proxy.stop();
     }
 }

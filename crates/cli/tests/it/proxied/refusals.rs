@@ -50,10 +50,10 @@ const REQUESTS: [&[&str]; 17] = [
         "rq:job:77aa-12bc:dependents",
     ],
     &["SET", "app:1:session:ana", "{\"v\":1}"],
-    &["INCR", "app:1:hits:5215512345678"],
-    &["INCR", "app:1:hits:5215587654321"],
+    &["INCREX", "app:1:hits:5215512345678"],
+    &["INCREX", "app:1:hits:5215587654321"],
     &["ZADD", "app:1:ratelimit", "1", "ana"],
-    &["APPEND", "app:1:log", "x"],
+    &["PFADD", "app:1:log", "x"],
     &["VADD", "app:events", "VALUES", "1", "1", "v"],
     &["BLMOVE", "app:events", "app:queue", "LEFT", "LEFT", "0.05"],
     &["RENAME", "app:1:log", "app:2:log"],
@@ -101,7 +101,7 @@ fn every_refusal_is_reported_with_a_remedy_that_makes_the_program_work() {
     }
     let counted = metrics(proxy.admin_port());
     let sum = |labels: &[(&str, &str)]| counted.sum(REFUSED, labels);
-    assert_eq!(sum(&[("pattern", "app:*"), ("command", "incr")]), 2.0);
+    assert_eq!(sum(&[("pattern", "app:*"), ("command", "increx")]), 2.0);
     assert_eq!(sum(&[("pattern", "rq:job:*")]), 3.0);
     assert_eq!((sum(&[]), sum(&[("pattern", "none")])), (13.0, 1.0));
     let page = Page::of(proxy.admin_port());
@@ -116,7 +116,7 @@ fn every_refusal_is_reported_with_a_remedy_that_makes_the_program_work() {
             .filter(|line| line.contains("refused on "))
             .count()
     };
-    // One for each command, pattern and reason; the second INCR is counted.
+    // One for each command, pattern and reason; the second INCREX is counted.
     wait_until(|| lines(&proxy.said()) == 11);
     let log = proxy.stop().stderr;
     assert!(!log.contains("unknown_subcommand"), "{log}");
@@ -124,7 +124,7 @@ fn every_refusal_is_reported_with_a_remedy_that_makes_the_program_work() {
         .lines()
         .find(|line| line.contains("refused 1 time in the last "));
     assert!(
-        of_the_end.is_some_and(|line| line.contains("INCR")),
+        of_the_end.is_some_and(|line| line.contains("INCREX")),
         "{log}"
     );
     for line in log.lines().filter(|line| line.contains("refused ")) {
@@ -270,7 +270,7 @@ fn a_trial_forwards_everything_and_its_configuration_makes_the_program_work() {
     assert_eq!(counted.sum("waxseal_mode", &[("mode", "trial")]), 1.0);
     assert_eq!(counted.sum("waxseal_mode", &[("mode", "off")]), 0.0);
     assert_eq!(
-        counted.sum(TRIED, &[("command", "incr"), ("pattern", "app:*")]),
+        counted.sum(TRIED, &[("command", "increx"), ("pattern", "app:*")]),
         2.0
     );
     assert_eq!(counted.sum(REFUSED, &[]), 1.0);
@@ -286,12 +286,12 @@ fn a_trial_forwards_everything_and_its_configuration_makes_the_program_work() {
     assert!(
         output
             .stderr
-            .contains("would be refused without --trial on app:*: INCR")
+            .contains("would be refused without --trial on app:*: INCREX")
     );
     let report = output.text();
     for told in [
         "of which 15 would be refused",
-        "  INCR on app:*: makes the server compute on a sealed value",
+        "  INCREX on app:*: makes the server compute on a sealed value",
         "Refused in this trial as well:\n          1  SYNC:",
         "Work unchanged:\n",
         "  GET on app:*",
@@ -315,7 +315,7 @@ fn a_trial_forwards_everything_and_its_configuration_makes_the_program_work() {
 fn a_trial_that_is_ended_at_once_prints_its_report() {
     let redis = RedisServer::start();
     let proxy = trial(&redis, &[]);
-    proxy.client().cmd(&["INCR", "app:1:hits"]);
+    proxy.client().cmd(&["INCREX", "app:1:hits"]);
     let mut waiting = Wire::tcp(proxy.port());
     waiting.send(&request(&["BLPOP", "app:queue", "0"]));
     wait_until(|| blocked_clients(&redis) == 1);
@@ -345,7 +345,7 @@ fn a_trial_proposes_the_settings_of_flags_for_the_records_that_they_are_about() 
     let proxy = Proxy::start_configured(&program, &flags.split(' ').collect::<Vec<_>>());
     let mut client = proxy.client();
     client.cmd(&["EVAL", "return 1", "1", "app:1"]);
-    client.cmd(&["INCR", "app:1:hits"]);
+    client.cmd(&["INCREX", "app:1:hits"]);
     let value = sealed(KEY, Format::Sealed, "app:ana", b"{}");
     put(&redis, "app:ana", &value);
     client.cmd(&["GET", "app:ana"]);
@@ -374,12 +374,12 @@ fn a_trial_says_when_it_says_nothing_and_does_not_start_before_sealed_values() {
 
     let proxy = trial(&redis, &["--show-names", "--json"]);
     proxy.client().cmd(&["SET", "app:ana", "x"]);
-    proxy.client().cmd(&["INCR", "app:ana"]);
+    proxy.client().cmd(&["INCREX", "app:ana"]);
     let report = proxy.stop().json();
     let row = &report["would_be_refused"][0];
     assert_eq!(
         (&row["command"], &row["names"][0]),
-        (&"incr".into(), &"app:ana".into())
+        (&"increx".into(), &"app:ana".into())
     );
     assert_eq!(report["fine"][0]["count"], 1);
     // Nothing lets it pass: no block is to be pasted.

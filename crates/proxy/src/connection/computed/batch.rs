@@ -16,6 +16,8 @@ pub(super) struct Computed {
     pub(super) before: Option<Vec<u8>>,
     /// The value that `before` was opened to, if it is another one.
     opened: Option<Vec<u8>>,
+    /// `before` may have been replaced since.
+    pub(super) is_guess: bool,
     /// The value after the last one.
     pub(super) value: Option<Vec<u8>>,
     /// What is written; none if nothing has to be.
@@ -75,11 +77,16 @@ pub(super) fn compute<'j>(
             }
         }
     }
-    let StoredValue { stored, opened } = value;
+    let StoredValue {
+        stored,
+        opened,
+        is_guess,
+    } = value;
     Computed {
         answers,
         before: stored,
         opened,
+        is_guess,
         value: current,
         change,
         stored: None,
@@ -109,6 +116,7 @@ impl Computed {
         StoredValue {
             stored: self.before,
             opened: self.opened,
+            is_guess: self.is_guess,
         }
     }
 

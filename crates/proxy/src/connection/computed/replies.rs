@@ -151,6 +151,7 @@ impl ConnectionState {
                     Cow::Borrowed(_) => None,
                     Cow::Owned(value) => Some(value),
                 },
+                is_guess: false,
             }),
         })
     }
@@ -159,7 +160,7 @@ impl ConnectionState {
     fn computed_error(&self, command: &'static str, error: &[u8]) -> Vec<u8> {
         let run = self.computed.as_ref();
         let is_field = run.is_some_and(|run| run.location.field.is_some());
-        if error.starts_with(b"-NOPERM") {
+        if answers::is_about_rights(error) {
             return answers::computed_not_permitted(command, is_field);
         }
         let job = run.and_then(|run| run.job());

@@ -83,7 +83,8 @@ impl Client {
         }
     }
 
-    /// Passes bytes to the conversation. Returns true if any were taken.
+    /// Passes bytes to the conversation. Returns true if any were taken, or if something was sent: a command that waited for
+    /// others goes on without taking any.
     fn take(&mut self, received: &[u8]) -> bool {
         let state = &mut *self.shared.state.borrow_mut();
         let (connection, client) = (&mut state.connection, state.output.end());
@@ -108,6 +109,6 @@ impl Client {
         if sent > 0 {
             self.partial_request = None;
         }
-        used > 0
+        used > 0 || sent > 0
     }
 }
