@@ -13,6 +13,7 @@ use crate::user_key::UserKey;
 use crate::version::{EnvelopeRules, EnvelopeVersion};
 
 mod opening;
+mod other_forms;
 mod resealing;
 mod sealing;
 
@@ -195,6 +196,12 @@ impl Sealer {
     pub fn deterministic_elements(mut self, deterministic: bool) -> Self {
         self.deterministic_elements = deterministic;
         self
+    }
+
+    /// True if elements of lists are sealed deterministically.
+    #[must_use]
+    pub fn has_deterministic_elements(&self) -> bool {
+        self.deterministic_elements
     }
 
     /// The group that its records belong to.

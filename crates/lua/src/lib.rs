@@ -6,9 +6,11 @@
 use waxseal_resp::{write_bulk, write_request_head};
 
 mod computed;
+mod members;
 mod records;
 
 pub use computed::{REPLACE_FIELD, REPLACE_STRING};
+pub use members::GIVE_FORM;
 pub use records::{
     PROBE, SWAP_MEMBERS, create, delete, swap, swap_element, swap_field, swap_many, transfer,
 };

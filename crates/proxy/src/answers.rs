@@ -73,6 +73,18 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
+/// The script that gives members the form in which they are written did not run.
+pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
+    let is_about_rights = |words: &[u8]| cause.windows(words.len()).any(|it| it == words);
+    if cause.starts_with(b"-NOPERM") || is_about_rights(b"can't run this command") {
+        let command = display_name(command);
+        return error(&format!(
+            "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
+        ));
+    }
+    cause.to_vec()
+}
+
 /// A known script found another value each time than had been read just before.
 pub(crate) fn script_changed(command: &str) -> Vec<u8> {
     let command = display_name(command);

@@ -39,6 +39,7 @@ mod handshake;
 mod keys;
 mod monitor;
 mod pairing;
+mod prelude;
 mod queue;
 mod refusals;
 mod replies;
@@ -53,6 +54,7 @@ mod window;
 
 pub use handshake::Handshake;
 pub(crate) use handshake::{HELLO_3, OWN_PING};
+pub(crate) use prelude::PreludedRequest;
 pub use replies::{ReplyProgress, UnexpectedReply};
 pub use requests::{Next, RequestProgress};
 

@@ -9,8 +9,9 @@
 use std::borrow::Cow;
 
 use waxseal_policy::{Layout, ReplyShape};
-use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk, write_integer};
+use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
 
+use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::{OwnedShape, Shape};
 
@@ -101,11 +102,24 @@ impl ReplyOpener<'_> {
             }
             _ => return Err(OpenFailure::Unexpected),
         }
-        out.extend_from_slice(head.raw);
+        let is_dropped = |(_, shape): &&(_, Shape)| matches!(shape, Shape::Dropped);
+        match queued.iter().filter(is_dropped).count() {
+            0 => out.extend_from_slice(head.raw),
+            dropped => write_array_head(out, queued.len().saturating_sub(dropped)),
+        }
+        // The error of the prelude before a command.
+        let mut failed = None;
         for (command, shape) in queued {
             self.command = command;
             let reply = items.skip()?;
-            self.reply(reply, shape, out)?;
+            if matches!(shape, Shape::Dropped) {
+                failed = matches!(reply.first(), Some(b'-' | b'!')).then_some(reply);
+                continue;
+            }
+            match failed.take() {
+                Some(error) => out.extend_from_slice(&answers::prelude_failed(command, error)),
+                None => self.reply(reply, shape, out)?,
+            }
         }
         Ok(())
     }
@@ -129,6 +143,8 @@ impl ReplyOpener<'_> {
         match shape {
             Shape::Computed(_) => Ok(()),
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
+            // Left out by the caller.
+            Shape::Dropped => Ok(()),
             Shape::ScriptsExist(identifiable) => match first.kind {
                 Kind::Array(count) if count == identifiable.len() => {
                     scripts_exist(items, first, identifiable, out)

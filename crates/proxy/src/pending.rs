@@ -7,6 +7,7 @@ use waxseal_policy::{
 
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
+use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
 use crate::open::ComputedReply;
 
@@ -29,6 +30,12 @@ pub(crate) enum Pending {
     ComputeWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
+    /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.
+    PreludeScript { in_transaction: bool },
+    /// `+QUEUED` for a request behind its prelude, or the reply itself. Not passed on.
+    PreludeQueued,
+    /// The reply to `EXEC` of a prelude, which holds that of the request.
+    Preluded(Box<PreludedRequest>),
     /// `+QUEUED`, or the reply itself if the server did not open the transaction.
     Queued { command: &'static str, shape: Shape },
     /// Begins this transaction, unless an error arrives.
@@ -157,6 +164,8 @@ pub(crate) enum Shape {
     Computed(Box<ComputedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
+    /// The reply to a prelude in a transaction, which the client does not get.
+    Dropped,
 }
 
 impl Pending {
@@ -186,6 +195,7 @@ impl Pending {
             Self::ClientList { ids } => ids.as_ref().map_or(0, |ids| size_of_val(&**ids)),
             Self::Kill(kill) => kill.retained_bytes(),
             Self::ScriptRead(read) => location::retained_bytes(&read.location),
+            Self::Preluded(request) => request.shape.retained_bytes(),
             _ => 0,
         }
     }
@@ -257,6 +267,7 @@ impl Shape {
             }
             Self::Computed(computed) => computed.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
+            Self::Dropped => 0,
         }
     }
 

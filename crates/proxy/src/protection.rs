@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use waxseal_core::{NameMask, Sealer};
+use waxseal_core::{Group, NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
-use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
+use waxseal_policy::{PatternId, ProtectedNames, RecordPattern, Scope};
 
 use crate::computations::Computations;
 use crate::decoys::{Alarm, Decoys};
@@ -59,7 +59,7 @@ impl Protection {
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
         let misplaced = MisplacedValues::new(patterns.len());
-        Self {
+        let protection = Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
             excepted: sealers
@@ -80,7 +80,28 @@ impl Protection {
             refusals: Arc::default(),
             is_typed: false,
             trial: None,
-        }
+        };
+        protection.with_scopes()
+    }
+
+    /// The same with the scopes of the patterns as their sealers and users' keys have them.
+    fn with_scopes(mut self) -> Self {
+        let groups: Vec<Option<Group>> = self.sealers.iter().map(sealing_group).collect();
+        let scope = |index: usize| {
+            let group = groups.get(index).cloned().flatten();
+            // The index of the first pattern of the group is its number.
+            let first = groups.iter().position(|other| *other == group);
+            Scope {
+                group: group.and_then(|_| u32::try_from(first?).ok()),
+                per_user: self.per_user.get(index).copied().unwrap_or_default(),
+                deterministic_elements: self
+                    .sealers
+                    .get(index)
+                    .is_some_and(Sealer::has_deterministic_elements),
+            }
+        };
+        self.names = std::mem::take(&mut self.names).with_scopes(scope);
+        self
     }
 
     /// The same, recording refused requests there. With `is_typed` the patterns are flags of the command line, and remedies
@@ -139,7 +160,7 @@ impl Protection {
             }
         }
         self.users = Some(users);
-        Ok(self)
+        Ok(self.with_scopes())
     }
 
     /// The same with these records as decoys, by their whole names: `alarm` is called when the value of one is opened for a
@@ -309,4 +330,9 @@ impl Protection {
     pub(crate) fn show(&self, pattern: PatternId, name: &[u8]) -> String {
         self.mask.show(self.names.pattern(pattern).prefix(), name)
     }
+}
+
+/// The group that a pattern's values are bound to in place of their record.
+fn sealing_group(sealer: &Sealer) -> Option<Group> {
+    sealer.group().filter(|group| group.seals()).cloned()
 }

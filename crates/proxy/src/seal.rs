@@ -15,6 +15,10 @@ use crate::location::{BorrowedLocation, binding};
 use crate::protection::Protection;
 use crate::server_limits::MaxValue;
 
+mod prelude;
+
+pub(crate) use prelude::are_compared;
+
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with a million fields
 /// reads it a million times.
 const MAX_NAME_LEN: usize = 64 * 1024;

@@ -23,6 +23,7 @@ mod locks;
 mod malformed;
 mod many_arguments;
 mod many_names;
+mod members;
 mod nesting;
 mod overlaps;
 mod own_records;

@@ -1,12 +1,13 @@
 //! Deterministic envelopes: equal where everything is equal, under index keys, derived keys and keys of users.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use waxseal_core::{
-    Binding, DataKey, Defect, EnvelopeRules, EnvelopeVersion, Form, Format, IndexKey, IndexKeyRole,
-    KeyId, KeyRole, Keyring, Kind, Mode, NameMask, OpenError, ResealOutcome, SealError, Sealer,
-    SecretKey, Shape, UserKey,
+    Binding, DataKey, Defect, EnvelopeRules, EnvelopeVersion, Form, Format, Group, IndexKey,
+    IndexKeyRole, KeyId, KeyRole, Keyring, Kind, Mode, NameMask, OpenError, ResealOutcome,
+    SealError, Sealer, SecretKey, Shape, UserKey,
 };
 
 use crate::{KEY, OLD_KEY, OTHER_KEY};
@@ -395,4 +396,36 @@ proptest! {
         headed.extend(&stored);
         prop_assert!(sealer.open(&headed, member()).is_err());
     }
+}
+
+#[test]
+fn the_other_forms_are_all_in_which_a_member_may_be_stored_but_the_written_one() {
+    let of = |mode, previous: &str| {
+        Sealer::new(Arc::new(environment(KEY, previous)), mode, Format::Sealed)
+    };
+    let forms = |sealer: &Sealer| -> Vec<Vec<u8>> {
+        let forms = sealer.other_forms(MEMBER, member()).unwrap();
+        forms.into_iter().map(Cow::into_owned).collect()
+    };
+    let under = |key: &str| {
+        let sealer = sealer(environment(key, ""));
+        sealer.seal(MEMBER, member()).unwrap()
+    };
+    for (mode, previous, expected) in [
+        (Mode::Required, "", vec![]),
+        (Mode::Required, OLD_KEY, vec![under(OLD_KEY)]),
+        (Mode::On, "", vec![MEMBER.to_vec()]),
+        (Mode::On, OLD_KEY, vec![under(OLD_KEY), MEMBER.to_vec()]),
+        (Mode::Off, OLD_KEY, vec![under(KEY), under(OLD_KEY)]),
+    ] {
+        let sealer = of(mode, previous);
+        assert_eq!(sealer.has_other_forms(), !expected.is_empty(), "{mode:?}");
+        assert_eq!(forms(&sealer), expected, "{mode:?} {previous}");
+    }
+    // Bound to the record, before values were bound to the group.
+    let grouped = of(Mode::Required, "").in_group(Some(Group::new(b"tags", true)));
+    assert!(grouped.has_other_forms());
+    assert_eq!(forms(&grouped), [under(KEY)]);
+    let without = Sealer::without_keys();
+    assert!(!without.has_other_forms() && forms(&without).is_empty());
 }

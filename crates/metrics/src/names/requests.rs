@@ -16,6 +16,8 @@ const REFUSAL_REASON: Label = Label {
         "computes_on_value",
         "compares_value",
         "moves_value",
+        "mixes_records",
+        "sorts_members",
         "runs_code",
         "script_names_several",
         "script_changed",

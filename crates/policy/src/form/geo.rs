@@ -55,7 +55,8 @@ pub(super) fn search_store(request: Request<'_>) -> Result<Action, Reason> {
 /// `GEORADIUSBYMEMBER name member radius unit [options]`.
 pub(super) fn radius(request: Request<'_>, by_member: bool) -> Result<Action, Reason> {
     let Some(location) = request.member(1) else {
-        return Ok(Action::Forward);
+        // The record where the result is stored is the protected one.
+        return Err(Reason::MixesRecords);
     };
     if request.len() <= 2 {
         return Ok(Action::Forward);

@@ -142,8 +142,16 @@ impl ConnectionState {
             Pending::ScriptRead(_)
             | Pending::Script(_)
             | Pending::ComputeRead
-            | Pending::ComputeWrite => Disposition::Hold,
-            Pending::Reply { .. } | Pending::Exec if is_muted => Disposition::Drop,
+            | Pending::ComputeWrite
+            | Pending::PreludeScript { .. }
+            | Pending::PreludeQueued => Disposition::Hold,
+            Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
+                Disposition::Drop
+            }
+            Pending::Reply { .. } | Pending::Queued { .. } if self.prelude.is_refused() => {
+                Disposition::Hold
+            }
+            Pending::Preluded(_) => Disposition::Hold,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => {
@@ -247,6 +255,8 @@ impl Pending {
                 | Self::ExecRefused { .. }
                 | Self::Local(_)
                 | Self::MayChangeReplies
+                | Self::PreludeScript { .. }
+                | Self::PreludeQueued
         )
     }
 }

@@ -62,6 +62,12 @@ impl ReplyQueue {
         self.entries.push_back(Pending::Internal { fatal });
     }
 
+    /// Adds the reply to a request of the proxy's own that goes with one of the client's.
+    pub(super) fn push_uncounted(&mut self, pending: Pending) {
+        self.entry_bytes = self.entry_bytes.saturating_add(pending.retained_bytes());
+        self.entries.push_back(pending);
+    }
+
     /// Adds an entry in front: replies to a handshake, and further acknowledgements.
     pub(super) fn push_front(&mut self, pending: Pending) {
         self.entry_bytes = self.entry_bytes.saturating_add(pending.retained_bytes());

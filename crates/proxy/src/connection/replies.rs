@@ -231,7 +231,7 @@ impl ConnectionState {
     ) -> Result<bool, UnexpectedReply> {
         match &current.answers {
             // Most replies change nothing.
-            Some(Pending::Reply { .. }) => Ok(true),
+            Some(Pending::Reply { .. }) if !self.prelude.is_refused() => Ok(true),
             _ => self.end_with_effect(current, whole, client),
         }
     }
@@ -263,8 +263,19 @@ impl ConnectionState {
             aborts,
             is_muted,
         };
+        if self.prelude.is_refused() && matches!(pending, Pending::Queued { .. }) {
+            self.end_prelude();
+        }
         match pending {
-            Pending::Reply { .. } => {}
+            Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),
+            Pending::PreludeScript { in_transaction } => {
+                self.prelude_script_reply(in_transaction, &reply);
+                return Ok(false);
+            }
+            Pending::PreludeQueued => {
+                self.prelude_queued_reply(whole, disposition == Disposition::TooLarge);
+                return Ok(false);
+            }
             Pending::ClientList { .. }
             | Pending::ScriptRead(_)
             | Pending::ComputeRead

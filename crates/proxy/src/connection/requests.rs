@@ -277,6 +277,9 @@ impl ConnectionState {
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(refusal, request, effect, client),
+            Action::Transform(transform) if self.must_wait_for_prelude(name, transform) => {
+                return Step::Retry(Next::Replies);
+            }
             Action::Transform(transform) => {
                 let decided = (transform, effect);
                 self.transform(request, name, decided, &keys, upstream, client);
@@ -336,13 +339,12 @@ impl ConnectionState {
             let answer = answers::transaction_too_large();
             return self.refuse_here(reason, answer, (request, effect), client);
         }
-        match request.send(&transform.request, &self.protection, keys, upstream) {
+        match self.send_transformed(request, name, (transform, shape), keys, upstream) {
             Ok(()) => {
                 if effect == Effect::Connection {
                     self.affinity.pin();
                 }
                 self.mark_blocking(effect);
-                self.sent(name, shape);
             }
             Err(error) => {
                 let answer = self.record_send_error(name, request.arguments, &error);

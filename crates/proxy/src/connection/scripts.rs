@@ -46,7 +46,7 @@ const MAX_ATTEMPTS: usize = 16;
 /// `GET`, as the proxy itself asks.
 const OWN_GET: &[u8] = b"gET";
 /// `ASKING`, as the proxy itself repeats it.
-const OWN_ASKING: &[u8] = b"*1\r\n$6\r\naSKING\r\n";
+pub(super) const OWN_ASKING: &[u8] = b"*1\r\n$6\r\naSKING\r\n";
 
 /// A known script that is running.
 pub(super) struct ScriptRun {

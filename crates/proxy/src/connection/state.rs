@@ -25,6 +25,7 @@ use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
 use super::pairing::CurrentReply;
+use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
@@ -53,6 +54,8 @@ pub(super) struct ConnectionState {
     pub(super) pushes: Pushes,
     /// The known script that is running. Its request stays among the client's bytes until it has its reply.
     pub(super) script: Option<Box<ScriptRun>>,
+    /// What the replies to a prelude have said.
+    pub(super) prelude: PreludeReplies,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
@@ -78,6 +81,7 @@ impl ConnectionState {
             transaction: TransactionTracker::default(),
             pushes: Pushes::default(),
             script: None,
+            prelude: PreludeReplies::default(),
             computed: None,
             asking: false,
             window: Window::new(limits.unread),

@@ -32,6 +32,8 @@ pub(super) struct TransactionTracker {
     requested: Option<Transaction>,
     /// The number of transactions that were begun.
     begun: u64,
+    /// Records may be watched: WATCH was sent, and no reply has said otherwise.
+    may_watch: bool,
     confirmed: Confirmed,
     /// The replies of the confirmed transaction's `EXEC`: one for each `+QUEUED` that arrived.
     queued: Vec<(&'static str, Shape)>,
@@ -104,9 +106,32 @@ impl TransactionTracker {
         true
     }
 
+    /// True if a transaction was ever begun on this connection.
+    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun > 0
+    }
+
+    /// True if records may be watched.
+    #[inline]
+    pub(super) fn may_watch(&self) -> bool {
+        self.may_watch
+    }
+
+    /// Counts the prelude of a command. Returns false outside a transaction.
+    pub(super) fn add_prelude(&mut self) -> bool {
+        self.add_command(&Shape::Dropped)
+    }
+
+    /// The server has queued a prelude.
+    pub(super) fn confirm_prelude(&mut self) {
+        self.confirm_queued("eval", Shape::Dropped);
+    }
+
     /// Forgets everything: the connection was reset.
     pub(super) fn reset(&mut self) {
         self.requested = None;
+        self.may_watch = false;
         self.confirm_end();
     }
 
@@ -141,6 +166,7 @@ impl TransactionTracker {
             self.requested = None;
             self.queued.clear();
         }
+        self.may_watch = self.confirmed.watching;
     }
 }
 
@@ -188,7 +214,10 @@ impl ConnectionState {
                 tracker.requested.get_or_insert_default().number = number;
                 self.expect(Pending::Multi { number });
             }
-            Effect::Watch => self.expect(Pending::Watch),
+            Effect::Watch => {
+                self.transaction.may_watch = true;
+                self.expect(Pending::Watch);
+            }
             Effect::Unwatch if !is_open => self.expect(Pending::Unwatch),
             Effect::Unwatch => self.sent(command, Shape::VERBATIM),
             // An error outside a transaction, unless the server disagrees.

@@ -50,6 +50,10 @@ impl ConnectionState {
             Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
                 (*command, Some(shape))
             }
+            Some(Pending::Preluded(request)) if is_held => {
+                return self.write_preluded(request, whole, fetched, client);
+            }
+            Some(Pending::Preluded(request)) => (request.command, Some(&request.shape)),
             Some(Pending::Exec) => ("exec", None),
             Some(Pending::ClientList { ids }) if is_held => {
                 self.client_list(whole, ids.as_deref(), client);
@@ -70,6 +74,10 @@ impl ConnectionState {
             }
             Disposition::Forward | Disposition::Drop => return Ok(None),
         }
+        if let Some(answer) = self.answer_without_prelude(command, whole) {
+            client.extend_from_slice(&answer);
+            return Ok(None);
+        }
         let is_queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
         if is_queued || shape.is_some_and(Shape::is_verbatim) {
             client.extend_from_slice(whole);
@@ -79,7 +87,7 @@ impl ConnectionState {
     }
 
     /// Writes a reply with its values opened: one of this shape, or the replies of a transaction.
-    fn open_reply(
+    pub(super) fn open_reply(
         &self,
         command: &'static str,
         shape: Option<&Shape>,

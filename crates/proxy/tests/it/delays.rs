@@ -10,9 +10,9 @@ fn a_refusal_is_delayed_for_as_long_as_the_request_would_wait() {
     for (line, milliseconds) in [
         ("BLMOVE wa:1 wa:2 LEFT LEFT 0.25", 250),
         ("BRPOPLPUSH wa:1 wa:2 0", 1000),
-        ("BZPOPMIN wa:1 wa:2 0", 1000),
-        ("BZPOPMAX wa:1 0.01", 100),
-        ("BZMPOP 30 1 wa:1 MIN", 1000),
+        ("BLMOVE wa:1 wa:2 LEFT LEFT 0", 1000),
+        ("BLMOVEM wa:1 wa:2 LEFT LEFT 0.01", 100),
+        ("BRPOPLPUSH wa:1 wa:2 30", 1000),
         // With an option that is not known.
         ("XREAD BLOCK 400 NEW 1 STREAMS wa:1 $", 400),
         ("XREAD NEW 1 block 0 STREAMS wa:1 $", 1000),
@@ -39,15 +39,12 @@ fn a_refusal_is_delayed_for_as_long_as_the_request_would_wait() {
 #[test]
 fn a_delayed_refusal_keeps_its_turn() {
     let mut pair = Pair::new();
-    pair.send(&["GET wa:1", "BZPOPMIN wa:1 0"]);
+    pair.send(&["GET wa:1", "BLMOVE wa:1 wa:2 LEFT LEFT 0"]);
     pair.end_delay();
     assert_eq!(pair.got(), "");
     pair.answer("@wa:1=a");
     let got = pair.got();
-    assert!(
-        got.starts_with("$1\r\na\r\n-SEALREFUSED BZPOPMIN "),
-        "{got}"
-    );
+    assert!(got.starts_with("$1\r\na\r\n-SEALREFUSED BLMOVE "), "{got}");
     pair.sent();
     pair.assert_usable();
 }
@@ -56,10 +53,10 @@ fn a_delayed_refusal_keeps_its_turn() {
 fn requests_that_do_not_block_are_refused_at_once() {
     for line in [
         // Servers answer these at once, with an error.
-        "BZPOPMIN wa:1 -1",
+        "BLMOVE wa:1 wa:2 LEFT LEFT -1",
         "XREAD BLOCK x NEW 1 STREAMS wa:1 $",
         "XREAD NEW 1 STREAMS wa:1 0",
-        "ZADD wa:1 1 a",
+        "PFADD wa:1 a",
         "VADD wa:1 CAS x",
         "LMOVE wa:1 a LEFT LEFT",
     ] {
@@ -69,7 +66,10 @@ fn requests_that_do_not_block_are_refused_at_once() {
         pair.assert_usable();
     }
     // In a transaction nothing blocks on the server; a client that retries at once is delayed nevertheless.
-    for line in ["BZPOPMIN wa:1 0", "XREAD BLOCK 5000 NEW 1 STREAMS wa:1 $"] {
+    for line in [
+        "BLMOVE wa:1 wa:2 LEFT LEFT 0",
+        "XREAD BLOCK 5000 NEW 1 STREAMS wa:1 $",
+    ] {
         let mut pair = Pair::new();
         pair.send(&["MULTI", line, "EXEC"]);
         assert_eq!(pair.connection.delay(), Some(Duration::from_millis(100)));

@@ -12,6 +12,7 @@ mod keys;
 mod lanes;
 mod lengths;
 mod limits;
+mod members;
 mod order;
 mod pair;
 mod panics;

@@ -12,7 +12,7 @@ fn answers_of_the_proxy_wait_for_the_replies_before_them() {
         "INCREX wa:1",
         "GET other",
         "RENAME wa:1 x",
-        "SADD wa:1 m",
+        "PFADD wa:1 m",
     ]);
     assert_eq!(pair.got(), "");
     pair.answer("@wa:1=v");
@@ -22,7 +22,7 @@ fn answers_of_the_proxy_wait_for_the_replies_before_them() {
     pair.answer("'x");
     let got = pair.got();
     assert!(got.starts_with("$1\r\nx\r\n-SEALREFUSED RENAME "), "{got}");
-    assert!(got.contains("\r\n-SEALREFUSED SADD "), "{got}");
+    assert!(got.contains("\r\n-SEALREFUSED PFADD "), "{got}");
 }
 
 /// A request that is refused during a reply, at every position in it.

@@ -47,7 +47,7 @@ fn the_clients_error_has_the_setting_that_would_accept_its_request() {
             "; or set except = [\"app:tags:*\", \"app:*:tags\"] in the",
         ),
         (
-            "SADD app:{tags}:7 v",
+            "PFADD app:{tags}:7 v",
             "; or set except = ['app:\\{tags\\}*'] in the",
         ),
         (
@@ -67,7 +67,7 @@ fn the_clients_error_has_the_setting_that_would_accept_its_request() {
         // One of two names has no glob.
         (
             "SMOVE app:7:lock wa:1 v",
-            "or in a string, hash or list\r\n",
+            "or read and compare in the application\r\n",
         ),
     ] {
         let (protection, _) = protected();
@@ -348,7 +348,7 @@ fn a_transaction_is_aborted_with_its_first_reason() {
         "INCREX app:1:hits",
         "EVAL code 1 app:1:lock",
         "XREAD NEW 0 STREAMS app:1 $",
-        "BZPOPMIN app:1 0",
+        "BLMOVE app:1 app:2 LEFT LEFT 0",
         "RENAME app:1 app:2",
         "JSON.SET app:1 v",
         "DEL waxseal:canary",
@@ -366,7 +366,7 @@ fn a_transaction_is_aborted_with_its_first_reason() {
         let mut pair = Pair::over(protection, limits);
         pair.send(&["MULTI", line]);
         pair.end_delay();
-        pair.send(&["SADD app:2 second", "EXEC"]);
+        pair.send(&["PFADD app:2 second", "EXEC"]);
         assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
         pair.answer("+OK +OK");
         let got = pair.got();

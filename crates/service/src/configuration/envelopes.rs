@@ -18,6 +18,7 @@ pub(super) fn apply(
 ) -> Result<(), Failure> {
     protected.rules = rules(protected, settings, has_ring)?;
     protected.group = group(protected, settings, has_ring)?;
+    protected.deterministic_elements = deterministic_elements(protected, settings, has_ring)?;
     Ok(())
 }
 
@@ -126,6 +127,30 @@ fn group(
     Ok(Some(Group::new(id.as_bytes(), seals)))
 }
 
+/// True if equal elements of one list are sealed alike.
+fn deterministic_elements(
+    protected: &Protected,
+    settings: &Protect,
+    has_ring: bool,
+) -> Result<bool, Failure> {
+    let refused = |why, hint| Err(refused(protected, "members", why, hint));
+    match settings.members.as_deref() {
+        None | Some("random") => Ok(false),
+        // With a keyring that is checked for each value: its versions can change.
+        Some("deterministic") if !has_ring && protected.rules.write < EnvelopeVersion::V3 => {
+            refused(
+                "only version 3 of the sealed format is deterministic",
+                "write_version = 3",
+            )
+        }
+        Some("deterministic") => Ok(true),
+        Some(_) => refused(
+            "it is one of random, deterministic",
+            "random is the default",
+        ),
+    }
+}
+
 /// The domain that a process without a keyring uses: values of version 3 are bound to it.
 pub(super) fn domain(file: &ConfigurationFile, has_ring: bool) -> Result<&str, Failure> {
     let Some(domain) = file.domain.as_deref() else {
@@ -176,6 +201,29 @@ mod tests {
         let newest = read(newest, false).unwrap();
         let v3 = EnvelopeVersion::V3;
         assert_eq!((newest.rules.write, newest.rules.accept), (v3, v3));
+    }
+
+    #[test]
+    fn elements_are_deterministic_only_in_version_3() {
+        let v3 = "format = \"sealed\"\nwrite_version = 3\n";
+        for (members, expected) in [("", false), ("random", false), ("deterministic", true)] {
+            let setting = match members {
+                "" => String::new(),
+                members => format!("members = \"{members}\""),
+            };
+            let protected = read(&format!("{v3}{setting}"), false).unwrap();
+            assert_eq!(protected.deterministic_elements, expected, "{members}");
+        }
+        let deterministic = "members = \"deterministic\"";
+        assert!(read(deterministic, true).unwrap().deterministic_elements);
+        assert_eq!(
+            refusal(deterministic, false),
+            "members of \"wa:*\": only version 3 of the sealed format is deterministic"
+        );
+        assert_eq!(
+            refusal("members = \"yes\"", true),
+            "members of \"wa:*\": it is one of random, deterministic"
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ const KEYS: [&str; 14] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 12] = [
+const PROTECT_KEYS: [&str; 13] = [
     "name",
     "records",
     "except",
@@ -40,6 +40,7 @@ const PROTECT_KEYS: [&str; 12] = [
     "accept_version",
     "group",
     "bind",
+    "members",
     "per_user_keys",
     "refused",
     "plain_values",
@@ -105,6 +106,8 @@ pub struct Protect {
     pub group: Option<String>,
     /// What new values are bound to: `record` or `group`.
     pub bind: Option<String>,
+    /// How elements of lists are sealed: `random` or `deterministic`.
+    pub members: Option<String>,
     /// True if the values of each user are under a key of their own.
     #[serde(default)]
     pub per_user_keys: bool,

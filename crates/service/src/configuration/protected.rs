@@ -32,6 +32,8 @@ pub struct Protected {
     pub rules: EnvelopeRules,
     /// The group that the records belong to.
     pub group: Option<Group>,
+    /// True if equal elements of one list are sealed alike.
+    pub deterministic_elements: bool,
     /// The form of plain values.
     pub plain: PlainValues,
     /// True if the values of each user are under a key of their own.
@@ -237,6 +239,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         of_applications: DEFAULT_FORMAT,
         rules: EnvelopeRules::default(),
         group: None,
+        deterministic_elements: false,
         per_user: false,
         forwards_scripts: false,
         pattern,

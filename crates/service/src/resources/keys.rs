@@ -46,7 +46,8 @@ pub fn sealer(resources: &Resources, protected: &Protected, mode: Mode) -> Seale
     let sealer = bare_sealer(resources, mode, protected.format)
         .plain_values(protected.plain)
         .classifying_as(judging, protected.of_applications)
-        .in_group(protected.group.clone());
+        .in_group(protected.group.clone())
+        .deterministic_elements(protected.deterministic_elements);
     match resources.configuration.has_keyring() {
         true => sealer,
         false => sealer.rules(protected.rules),

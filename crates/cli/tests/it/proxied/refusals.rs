@@ -41,8 +41,8 @@ const REQUESTS: [&[&str]; 17] = [
         "t0k",
     ],
     &["HSET", "rq:job:9f12-41c7", "status", "queued"],
-    &["SADD", "rq:job:9f12-41c7:dependents", "77aa-12bc"],
-    &["SMEMBERS", "rq:job:9f12-41c7:dependents"],
+    &["PFADD", "rq:job:9f12-41c7:dependents", "77aa-12bc"],
+    &["PFCOUNT", "rq:job:9f12-41c7:dependents"],
     &[
         "SUNIONSTORE",
         "rq:job:all:tags",

@@ -191,7 +191,8 @@ fn no_protected_value_goes_towards_the_server_in_clear() {
                 &value,
             ],
             &["APPEND", "wa:1", &value],
-            &["SADD", "wa:6", &value],
+            // Members may be stored plain in this mode, so that they are sent (see `members`).
+            &["PFADD", "wa:6", &value],
             &["NOSUCHCOMMAND", "wa:1", &value],
             &["SET", "wa:7", &value, "NOSUCHOPTION"],
             &["SET", "wa:7", &value, "EX"],

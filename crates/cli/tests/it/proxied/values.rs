@@ -123,7 +123,7 @@ fn commands_that_would_need_the_value_are_refused_and_change_nothing() {
             &["RENAME", "wa:1", "wa:2"],
             &["COPY", "open:1", "wa:1"],
             &["SORT", "wa:1"],
-            &["SADD", "wa:s", "x"],
+            &["PFADD", "wa:s", "x"],
             &["LMOVE", "wa:l", "open:l", "LEFT", "LEFT"],
             &["SYNC"],
             &["PSYNC", "?", "-1"],

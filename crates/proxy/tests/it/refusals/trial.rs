@@ -30,7 +30,7 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
         ("STRLEN app:1", ":1"),
         ("INCREX app:1:hits", ":1"),
         ("EVAL code 1 app:1:lock", ":1"),
-        ("BZPOPMIN app:z 0", "*-1"),
+        ("BLMOVE app:z wa:z LEFT LEFT 0", "*-1"),
         ("JSON.SET app:1 v", "+OK"),
         ("RENAME app:1 wa:1", "+OK"),
     ] {
@@ -50,7 +50,7 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
         .collect();
     let expected = [
         ("increx", 2),
-        ("bzpopmin", 1),
+        ("blmove", 1),
         ("eval", 1),
         ("other", 1),
         ("rename", 1),

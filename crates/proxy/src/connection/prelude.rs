@@ -1,0 +1,211 @@
+//! The prelude of requests that name members ([`seal`](crate::seal)): a script that gives these members the form in
+//! which they are written, directly before the request, so that no other client comes in between.
+//!
+//! ```text
+//! client            proxy                                 server
+//! SADD wa:s ana ──▶ one write:                       ──▶  MULTI; EVAL …; SADD wa:s <envelope>; EXEC
+//!                   +OK, +QUEUED, +QUEUED: dropped   ◀──  +OK +QUEUED +QUEUED *2 :0 :1
+//! :1            ◀── the second element is the reply
+//! ```
+//!
+//! In a transaction of the client's the script is one more command of it, whose reply is left out. Where EXEC would end
+//! what the client watches, and after `ASKING`, which is said for each request, both are sent without a transaction.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use waxseal_policy::{RequestChange, Transform};
+use waxseal_resp::{Items, Kind};
+
+use super::UnexpectedReply;
+use super::scripts::OWN_ASKING;
+use super::state::{Affinity, ConnectionState};
+use super::transaction::Reply;
+use super::values::is_queued;
+use crate::answers;
+use crate::keys::{KeyRequest, Lookup};
+use crate::pending::{Pending, Shape};
+use crate::seal::{Request, SealingKeys, SendError, are_compared};
+
+const OWN_MULTI: &[u8] = b"*1\r\n$5\r\nmULTI\r\n";
+const OWN_EXEC: &[u8] = b"*1\r\n$4\r\neXEC\r\n";
+
+/// What the replies to a prelude have said before the one that the client gets.
+#[derive(Default)]
+pub(super) struct PreludeReplies {
+    /// The error of the script.
+    refused: Option<Box<[u8]>>,
+    /// The reply of the command, if it was not queued.
+    direct: Option<Box<[u8]>>,
+}
+
+impl PreludeReplies {
+    /// True if the script failed, so that the reply to the command behind it is read.
+    #[inline]
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+}
+
+/// A request behind its prelude, in a transaction of the proxy's own.
+pub(crate) struct PreludedRequest {
+    pub(crate) command: &'static str,
+    pub(crate) shape: Shape,
+}
+
+impl ConnectionState {
+    /// True if a request with a prelude must wait: on whether a transaction is open.
+    pub(super) fn must_wait_for_prelude(&self, name: &str, transform: &Transform) -> bool {
+        let RequestChange::Seal(slots) = &transform.request else {
+            return false;
+        };
+        self.transaction.has_begun()
+            && !self.transaction.is_open()
+            && are_compared(name, slots)
+            && self.may_be_in_transaction()
+    }
+
+    /// Sends a request, behind its prelude if it needs one. On an error nothing was sent.
+    pub(super) fn send_transformed(
+        &mut self,
+        request: &Request<'_>,
+        name: &'static str,
+        (transform, shape): (&Transform, Shape),
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        let protection = self.protection.clone();
+        let start = upstream.len();
+        let is_alone = !self.transaction.is_open();
+        let is_wrapped = is_alone && !self.asking && !self.transaction.may_watch();
+        if let RequestChange::Seal(slots) = &transform.request
+            && are_compared(name, slots)
+        {
+            if is_wrapped {
+                upstream.extend_from_slice(OWN_MULTI);
+            }
+            let with_prelude = request.send_prelude(slots, &protection, keys, upstream);
+            if let Ok(true) = with_prelude {
+                if is_alone && self.asking {
+                    upstream.extend_from_slice(OWN_ASKING);
+                }
+                let sent = request.send(&transform.request, &protection, keys, upstream);
+                if sent.is_err() {
+                    upstream.truncate(start);
+                    return sent;
+                }
+                if is_wrapped {
+                    upstream.extend_from_slice(OWN_EXEC);
+                }
+                self.expect_behind_prelude(name, shape, is_wrapped);
+                return Ok(());
+            }
+            upstream.truncate(start);
+            with_prelude?;
+        }
+        request.send(&transform.request, &protection, keys, upstream)?;
+        self.sent(name, shape);
+        Ok(())
+    }
+
+    /// Queues the replies to a prelude and to the request behind it. Only the last one is an answer.
+    fn expect_behind_prelude(&mut self, command: &'static str, shape: Shape, is_wrapped: bool) {
+        if !is_wrapped {
+            let in_transaction = self.transaction.add_prelude();
+            self.queue
+                .push_uncounted(Pending::PreludeScript { in_transaction });
+            if self.asking && !in_transaction {
+                self.queue.push_internal(false);
+            }
+            return self.sent(command, shape);
+        }
+        self.queue.push_internal(false);
+        self.queue.push_uncounted(Pending::PreludeScript {
+            in_transaction: false,
+        });
+        self.queue.push_uncounted(Pending::PreludeQueued);
+        self.asking = false;
+        let request = Box::new(PreludedRequest { command, shape });
+        self.expect(Pending::Preluded(request));
+        debug_assert!(
+            self.affinity != Affinity::Shared || !self.transaction.is_open(),
+            "a lane has no transaction of a client's"
+        );
+    }
+
+    /// The reply to the script of a prelude.
+    pub(super) fn prelude_script_reply(&mut self, in_transaction: bool, reply: &Reply<'_>) {
+        if reply.is_queued && in_transaction {
+            self.transaction.confirm_prelude();
+        } else if !reply.is_ok {
+            self.prelude.refused = Some(reply.whole.into());
+        }
+    }
+
+    /// The reply to a request behind its prelude, before `EXEC`.
+    pub(super) fn prelude_queued_reply(&mut self, whole: &[u8], is_too_large: bool) {
+        if is_too_large {
+            self.prelude.direct = Some(self.too_large_reply("the request").into());
+        } else if !is_queued(whole) {
+            self.prelude.direct = Some(whole.into());
+        }
+    }
+
+    /// The answer that was expected behind a prelude has ended.
+    pub(super) fn end_prelude(&mut self) {
+        self.prelude = PreludeReplies::default();
+    }
+
+    /// The answer in place of one to a command whose prelude failed, unless that is an error itself.
+    pub(super) fn answer_without_prelude(&self, command: &str, whole: &[u8]) -> Option<Vec<u8>> {
+        let refused = self.prelude.refused.as_deref()?;
+        let is_error = matches!(whole.first(), Some(b'-' | b'!'));
+        (!is_error).then(|| answers::prelude_failed(command, refused))
+    }
+
+    /// Writes the reply to a request behind its prelude, which is in the reply to `EXEC`.
+    pub(super) fn write_preluded(
+        &self,
+        request: &PreludedRequest,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        let reply = self.reply_behind_prelude(request.command, whole)?;
+        let is_error = matches!(reply.first(), Some(b'-' | b'!'));
+        if is_error || request.shape.is_verbatim() {
+            client.extend_from_slice(&reply);
+            return Ok(None);
+        }
+        self.open_reply(
+            request.command,
+            Some(&request.shape),
+            &reply,
+            fetched,
+            client,
+        )
+    }
+
+    fn reply_behind_prelude<'r>(
+        &'r self,
+        command: &str,
+        whole: &'r [u8],
+    ) -> Result<Cow<'r, [u8]>, UnexpectedReply> {
+        if let Some(direct) = self.prelude.direct.as_deref() {
+            return Ok(Cow::Borrowed(direct));
+        }
+        if let Some(refused) = self.prelude.refused.as_deref() {
+            return Ok(Cow::Owned(answers::prelude_failed(command, refused)));
+        }
+        let mut items = Items::of(whole);
+        let head = items.next()?.ok_or(UnexpectedReply::Pairing)?;
+        if head.kind != Kind::Array(2) {
+            return Ok(Cow::Borrowed(whole));
+        }
+        let script = items.skip()?;
+        match script.first() {
+            Some(b'-' | b'!') => Ok(Cow::Owned(answers::prelude_failed(command, script))),
+            _ => Ok(Cow::Borrowed(items.skip()?)),
+        }
+    }
+}

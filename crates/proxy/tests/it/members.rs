@@ -1,0 +1,187 @@
+//! Requests that name members, and the prelude before them: what is sent, and which of the replies the client gets.
+
+use waxseal_core::Mode;
+use waxseal_proxy::Limits;
+
+use crate::pair::{Pair, arguments, protection};
+
+fn pair(mode: Mode) -> Pair {
+    Pair::over(protection(mode), Limits::default())
+}
+
+/// The commands that were sent.
+fn commands(pair: &mut Pair) -> Vec<String> {
+    let requests = arguments(&pair.sent());
+    let command = |request: &Vec<Vec<u8>>| String::from_utf8_lossy(&request[0]).to_uppercase();
+    requests.iter().map(command).collect()
+}
+
+const WRAPPED: [&str; 4] = ["MULTI", "EVAL", "SADD", "EXEC"];
+
+#[test]
+fn the_client_gets_the_reply_to_its_request() {
+    for (replies, expected) in [
+        ("+OK +QUEUED +QUEUED *2 :0 :1", ":1\r\n"),
+        // Refused when it was queued.
+        (
+            "+OK +QUEUED -MOVED~1~host -EXECABORT~x",
+            "-MOVED 1 host\r\n",
+        ),
+        // The script is refused, and with it the transaction.
+        ("+OK -ERR~eval +QUEUED -EXECABORT~x", "-ERR eval\r\n"),
+        // The script fails when it runs.
+        ("+OK +QUEUED +QUEUED *2 -OOM~x :1", "-OOM x\r\n"),
+        // There is no transaction: both were carried out at once.
+        ("-NOPERM~multi :0 :1 -ERR~exec", ":1\r\n"),
+        (
+            "-LOADING~a -LOADING~b -LOADING~c -LOADING~d",
+            "-LOADING c\r\n",
+        ),
+    ] {
+        let mut pair = pair(Mode::On);
+        pair.send(&["SADD wa:s v", "GET other"]);
+        assert_eq!(
+            commands(&mut pair),
+            [&WRAPPED[..], &["GET"]].concat(),
+            "{replies}"
+        );
+        pair.answer(replies);
+        assert_eq!(pair.got(), expected, "{replies}");
+        pair.answer("'x");
+        assert_eq!(pair.got(), "$1\r\nx\r\n", "{replies}");
+        pair.assert_usable();
+    }
+}
+
+#[test]
+fn a_missing_right_is_told_with_what_to_allow() {
+    for replies in [
+        "+OK -NOPERM~x +QUEUED -EXECABORT~x",
+        "+OK +QUEUED +QUEUED *2 -ERR~The~user~executing~the~script~can't~run~this~command :1",
+    ] {
+        let mut pair = pair(Mode::On);
+        pair.send(&["ZADD wa:z 1 v"]);
+        pair.answer(replies);
+        let got = pair.got();
+        assert!(got.starts_with("-NOPERM ZADD: members may"), "{got}");
+        assert!(got.contains("allow EVAL, TYPE,"), "{got}");
+    }
+}
+
+#[test]
+fn replies_are_cut_anywhere() {
+    let replies = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:0\r\n:1\r\n";
+    for cut in 1..replies.len() {
+        let mut pair = pair(Mode::On);
+        pair.send(&["SADD wa:s v"]);
+        pair.answer_bytes(&replies[..cut]).unwrap();
+        assert_eq!(pair.got(), "", "{cut}");
+        pair.answer_bytes(&replies[cut..]).unwrap();
+        assert_eq!(pair.got(), ":1\r\n", "{cut}");
+        assert!(pair.connection.has_all_replies());
+    }
+}
+
+#[test]
+fn in_a_transaction_the_script_is_one_more_command() {
+    let mut pair = pair(Mode::On);
+    pair.send(&["MULTI", "SADD wa:s v", "PING", "SREM wa:s w", "EXEC"]);
+    let sent = ["MULTI", "EVAL", "SADD", "PING", "EVAL", "SREM", "EXEC"];
+    assert_eq!(commands(&mut pair), sent);
+    pair.answer("+OK +QUEUED +QUEUED +QUEUED +QUEUED +QUEUED");
+    pair.answer("*5 :0 :1 +PONG :0 :2");
+    let queued = "+QUEUED\r\n".repeat(3);
+    assert_eq!(
+        pair.got(),
+        format!("+OK\r\n{queued}*3\r\n:1\r\n+PONG\r\n:2\r\n")
+    );
+    // It is refused: so is the command, in the client's eyes.
+    pair.send(&["MULTI", "SADD wa:s v", "EXEC"]);
+    pair.answer("+OK -NOPERM~x +QUEUED -EXECABORT~x");
+    let got = pair.got();
+    assert!(
+        got.starts_with("+OK\r\n-NOPERM SADD: ") && got.ends_with("-EXECABORT x\r\n"),
+        "{got}"
+    );
+    // It fails when it runs: the command is not believed.
+    pair.send(&["MULTI", "SADD wa:s v", "EXEC"]);
+    pair.answer("+OK +QUEUED +QUEUED *2 -OOM~x :1");
+    assert_eq!(pair.got(), "+OK\r\n+QUEUED\r\n*1\r\n-OOM x\r\n");
+    pair.sent();
+    pair.assert_usable();
+}
+
+#[test]
+fn what_the_client_watches_outlives_a_prelude() {
+    let mut pair = pair(Mode::On);
+    pair.send(&["WATCH a", "SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), ["WATCH", "EVAL", "SADD"]);
+    pair.answer("+OK :0 :1");
+    assert_eq!(pair.got(), "+OK\r\n:1\r\n");
+    pair.send(&["SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), ["EVAL", "SADD"]);
+    pair.answer("-NOPERM~x :1");
+    assert!(pair.got().starts_with("-NOPERM SADD: "));
+    pair.send(&["UNWATCH"]);
+    pair.sent();
+    pair.answer("+OK");
+    pair.got();
+    pair.send(&["SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), WRAPPED);
+}
+
+#[test]
+fn asking_is_said_for_each_request() {
+    let mut pair = pair(Mode::On);
+    pair.send(&["ASKING", "SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), ["ASKING", "EVAL", "ASKING", "SADD"]);
+    pair.answer("+OK :0 +OK :1");
+    assert_eq!(pair.got(), "+OK\r\n:1\r\n");
+    pair.assert_usable();
+}
+
+#[test]
+fn without_another_form_there_is_no_prelude() {
+    for (mode, line) in [
+        (Mode::Required, "SADD wa:s v"),
+        (Mode::On, "SMEMBERS wa:s"),
+        (Mode::On, "RPUSH wa:l v"),
+        (Mode::On, "SADD other v"),
+    ] {
+        let mut pair = pair(mode);
+        pair.send(&[line]);
+        assert_eq!(commands(&mut pair).len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn a_request_waits_until_it_is_known_whether_a_transaction_is_open() {
+    let mut pair = pair(Mode::On);
+    pair.send(&["MULTI", "EXEC", "SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), ["MULTI", "EXEC"]);
+    pair.answer("+OK *0");
+    assert_eq!(commands(&mut pair), WRAPPED);
+}
+
+#[test]
+fn the_server_gets_members_sealed_alike_and_scans_without_their_glob() {
+    let mut pair = pair(Mode::Required);
+    pair.send(&["SADD wa:s v w", "SISMEMBER wa:s v", "SISMEMBER wa:t v"]);
+    let sent = arguments(&pair.sent());
+    assert_eq!(sent[0][2], sent[1][2]);
+    assert_ne!(sent[0][2], sent[0][3]);
+    assert_ne!(sent[1][2], sent[2][2]);
+    pair.answer(":2 :1 :0");
+    pair.got();
+    pair.send(&["SSCAN wa:s 0 MATCH w* COUNT 5"]);
+    let scan: Vec<Vec<u8>> = ["SSCAN", "wa:s", "0", "COUNT", "5"].map(Vec::from).to_vec();
+    assert_eq!(arguments(&pair.sent()), [scan]);
+    let mut page = b"*2\r\n$1\r\n0\r\n*2\r\n".to_vec();
+    for member in &sent[0][2..] {
+        page.extend(format!("${}\r\n", member.len()).bytes());
+        page.extend(member);
+        page.extend(b"\r\n");
+    }
+    pair.answer_bytes(&page).unwrap();
+    assert_eq!(pair.got(), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nw\r\n");
+}
