@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Failure;
+use crate::install;
 use crate::install::apt::{Apt, mirror};
 use crate::run::{cargo, command, run, tools_directory, workspace_root};
 
@@ -53,7 +54,7 @@ format = "sealed"
 write_version = 3
 group = "all"
 bind = "group"
-
+members = "deterministic"
 plain_values = "any"
 scripts = "forward"
 "#;
@@ -64,6 +65,7 @@ pub(crate) fn tcl(arguments: &[String]) -> Result<(), Failure> {
         [] => UNITS.to_vec(),
         names => chosen(names)?,
     };
+    install::for_tcl()?;
     let tests = provide_tests()?;
     run(cargo(&["build", "-p", "waxseal-cli", "--all-features"]))?;
     let directory = tools_directory().join("redis-tests-run");
