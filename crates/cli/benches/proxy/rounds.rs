@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waxseal_testing::{Client, RedisServer};
 
-use crate::cells::Cell;
+use crate::cells::{Cell, Operation};
 use crate::load::{self, Latency};
 use crate::options::Options;
 use crate::process::cpu_seconds;
@@ -98,8 +98,12 @@ pub(crate) fn measure(
     options: &Options,
 ) -> Outcome {
     let mut redis_client = redis.client();
-    let knows =
-        |side: &&Running| side.side != Side::Twemproxy || cell.operation.is_known_to_twemproxy();
+    let is_string = matches!(cell.operation, Operation::Set | Operation::Get);
+    let knows = |running: &&Running| match running.side {
+        Side::Twemproxy => cell.operation.is_known_to_twemproxy(),
+        Side::EnvoyRedis => is_string,
+        _ => true,
+    };
     let sides: Vec<&Running> = sides.iter().filter(knows).collect();
     let requests: Vec<u64> = sides
         .iter()
