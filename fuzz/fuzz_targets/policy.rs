@@ -7,14 +7,15 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use waxseal_policy::{
-    Action, Location, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
+    Action, Kind, Location, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
     UnknownDigest, decide, decide_early,
 };
 
 static NAMES: LazyLock<ProtectedNames> = LazyLock::new(|| {
     let patterns =
         ["wa:{user}", "sess:*:v2", "one"].map(|text| RecordPattern::parse(text).unwrap());
-    ProtectedNames::new(patterns.into())
+    let channels = vec![RecordPattern::parse("news:*").unwrap()];
+    ProtectedNames::new(patterns.into()).channels(channels)
 });
 
 // One argument in each line.
@@ -102,6 +103,11 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
 }
 
 fn check_location(arguments: &[&[u8]], location: Location<usize>) {
-    assert_eq!(NAMES.find(arguments[location.name]), Some(location.pattern));
+    let name = arguments[location.name];
+    let pattern = match location.kind {
+        Kind::Message => NAMES.find_channel(name),
+        _ => NAMES.find(name),
+    };
+    assert_eq!(pattern, Some(location.pattern));
     assert!(location.field.is_none_or(|field| field < arguments.len()));
 }

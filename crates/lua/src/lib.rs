@@ -7,10 +7,12 @@ use waxseal_resp::{write_bulk, write_request_head};
 
 mod computed;
 mod members;
+mod moves;
 mod records;
 
 pub use computed::{REPLACE_FIELD, REPLACE_STRING};
 pub use members::GIVE_FORM;
+pub use moves::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{
     PROBE, SWAP_MEMBERS, create, delete, swap, swap_element, swap_field, swap_many, transfer,
 };

@@ -9,9 +9,9 @@ use metrics::{Counter, Gauge};
 use crate::handles::{counter, gauge};
 use crate::names::{
     CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
-    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
-    REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
-    TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
+    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, MESSAGES_DROPPED, READY, RECEIVED_BYTES,
+    REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES,
+    SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
     UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
@@ -177,6 +177,8 @@ pub struct TrafficMetrics {
     /// Created on first use: refusals are rare, and there are thousands of combinations.
     refused: Mutex<HashMap<RefusalCounter, Counter>>,
     scripts: [(&'static str, Counter); 6],
+    /// By pattern and reason; created on first use.
+    messages_dropped: Mutex<HashMap<(String, &'static str), Counter>>,
     ready: Gauge,
     suspects: Gauge,
     switches: Counter,
@@ -205,6 +207,7 @@ impl TrafficMetrics {
             refused: Mutex::default(),
             scripts: SCRIPT_COMMANDS
                 .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
+            messages_dropped: Mutex::default(),
             ready: gauge(&READY, &[]),
             switches: counter(&UPSTREAM_SWITCHES, &[]),
             suspects: gauge(&UPSTREAM_CONNECTIONS_SUSPECT, &[]),
@@ -283,6 +286,15 @@ impl TrafficMetrics {
         if let Some((_, counter)) = self.scripts.iter().find(|(it, _)| *it == command) {
             counter.increment(1);
         }
+    }
+
+    /// Counts a message in a channel of the pattern with this configured name that was not delivered.
+    pub fn message_dropped(&self, pattern: &str, reason: &'static str) {
+        let dropped = self.messages_dropped.lock();
+        let mut dropped = dropped.unwrap_or_else(PoisonError::into_inner);
+        let new = || counter(&MESSAGES_DROPPED, &[pattern, reason]);
+        let entry = dropped.entry((pattern.to_owned(), reason));
+        entry.or_insert_with(new).increment(1);
     }
 
     /// Sets the number of shared connections to the server on which a reply is late.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::argument::c_string;
 use crate::decision::{Action, Decision, Effect};
-use crate::form::without_redirect;
+use crate::form::{seal_message, without_redirect};
 use crate::names::{ArgumentKind, Names};
 use crate::protected::{PatternId, ProtectedNames};
 use crate::refusal::{Reason, Refusal};
@@ -47,6 +47,16 @@ pub fn decide_early(
     }
     let row = find(arguments_so_far)?;
     let effect = row.effect.early(total)?;
+    if row.treatment == Treatment::SealMessage {
+        let channel = arguments_so_far.get(1);
+        let is_open = |channel: &&[u8]| names.find_channel(channel).is_none();
+        let is_certain = !names.has_channels() || channel.is_some_and(is_open);
+        return is_certain.then_some(Decision {
+            command: Some(row.name),
+            action: Action::Forward,
+            effect,
+        });
+    }
     let depends_on_names = matches!(
         row.treatment,
         Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_)
@@ -99,6 +109,9 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
     match row.treatment {
         Treatment::RefuseAlways(reason) => return refuse(reason, None),
         Treatment::WithoutRedirect => return without_redirect(arguments),
+        Treatment::SealMessage => {
+            return seal_message(names, arguments).unwrap_or_else(|reason| refuse(reason, None));
+        }
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
     let name = match find_relevant_name(row, names, arguments, arguments.len()) {
@@ -112,7 +125,7 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         false => refuse(reason, Some(name)),
     };
     match row.treatment {
-        Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
+        Treatment::Pass | Treatment::WithoutRedirect | Treatment::SealMessage => Action::Forward,
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
         Treatment::Form(form) => form.apply(names, arguments, name).unwrap_or_else(refuse),
     }

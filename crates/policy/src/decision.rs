@@ -6,6 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::location::{Location, ReplyShape};
+use crate::protected::PatternId;
 use crate::refusal::Refusal;
 use crate::scripts::KnownScript;
 
@@ -33,6 +34,9 @@ pub enum Action {
     Script(ScriptCall),
     /// The value is read and opened, the command computed on it, and the result sealed and written back.
     Compute(ComputeCall),
+    /// The values are read and opened, sealed for the name that they move to, and written there in the step in which the
+    /// server moves them.
+    Move(MoveCall),
     /// The action depends on the text of the script, which the policy does not know by this digest
     /// ([`decide_script`](crate::decide_script)).
     ScriptDigest(UnknownDigest),
@@ -58,6 +62,59 @@ pub struct ComputeCall {
     pub location: Location<usize>,
     /// True if the command never writes.
     pub reads: bool,
+}
+
+/// A command that moves values to a record which they are not bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveCall {
+    /// The argument that names the record which they come from.
+    pub source: usize,
+    /// Its pattern; `None` if it is not protected, so that its values are plain.
+    pub pattern: Option<PatternId>,
+    /// The record that they move to, with the kind of the values of a string where they may be of any.
+    pub destination: Location<usize>,
+    /// What moves.
+    pub moved: Moved,
+}
+
+/// What a command moves or copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The record: `RENAME`.
+    Record,
+    /// The record, if there is none under the new name: `RENAMENX`.
+    RecordToFreeName,
+    /// A copy of the record, if there is none under the new name: `COPY`.
+    Copy,
+    /// A copy of the record: `COPY … REPLACE`.
+    CopyReplacing,
+    /// An element from an end of a list to an end of another one.
+    Element {
+        /// The end that it is taken from.
+        from: End,
+        /// The end that it is put to.
+        to: End,
+    },
+}
+
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The head.
+    Left,
+    /// The tail.
+    Right,
+}
+
+impl End {
+    /// The word for it in commands.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::Right => "RIGHT",
+        }
+    }
 }
 
 /// The action on a script with an unknown digest, unless its text is that of a known script.

@@ -125,7 +125,9 @@ known, by their text or their digest: see [the proxy](../proxy/proxy.md#scripts)
     ),
     (
         Group::PubSub,
-        "Messages are not stored, and not sealed.",
+        "The names of channels are not sealed. Messages are sealed in channels that a pattern protects
+(`channels` in [`[[protect]]`](../operate/operations.md#configuration)), and opened where they are delivered: see
+[the proxy](../proxy/proxy.md#messages).",
     ),
     (
         Group::Server,
@@ -166,7 +168,7 @@ fn line(text: &mut String, cells: &[String]) {
 /// The order of lines: sealed, forwarded, refused, without record names.
 fn rank(row: &Row) -> u8 {
     match (row.treatment, row.names) {
-        (Treatment::Form(_), _) => 0,
+        (Treatment::Form(_) | Treatment::SealMessage, _) => 0,
         (Treatment::Pass | Treatment::WithoutRedirect, Names::None) => 3,
         (Treatment::Pass | Treatment::WithoutRedirect, _) => 1,
         (Treatment::Refuse(_) | Treatment::RefuseAlways(_), _) => 2,
@@ -178,6 +180,10 @@ fn treatment(row: &Row) -> String {
         (Treatment::Form(form), _) => form.description().to_owned(),
         (Treatment::WithoutRedirect, _) => {
             "forwarded without `redirect`, which would lead the client past the proxy".to_owned()
+        }
+        (Treatment::SealMessage, _) => {
+            "forwarded: names no record; the message is sealed if its channel is protected"
+                .to_owned()
         }
         (Treatment::Pass, Names::None) => "forwarded: names no record".to_owned(),
         (Treatment::Pass, _) => "forwarded".to_owned(),

@@ -12,6 +12,7 @@ use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
 
+mod channels;
 mod connection;
 mod geo;
 mod groups;
@@ -23,6 +24,7 @@ mod sorted_sets;
 mod streams;
 mod strings;
 
+pub(crate) use channels::seal_message;
 pub(crate) use connection::without_redirect;
 pub use scripts::decide_script;
 
@@ -216,12 +218,33 @@ impl Form {
                  compares values"
             }
             Self::MoveElement => {
-                "value opened; forwarded only within one record, or within one group that values are bound to"
+                "value opened. Forwarded within one record or one group that values are bound to; else opened, sealed \
+                 for the other record and moved by the proxy, if the command does not wait"
             }
             Self::MoveRecord => {
-                "forwarded within one group that values are bound to; else refused: a sealed value does not open \
-                 under another name"
+                "forwarded within one group that values are bound to; else its values are opened, sealed for the other \
+                 name and moved by the proxy, except to a name that is not protected, to another database, or of a stream"
             }
+            Self::GetKeys | Self::DryRun => {
+                "forwarded, unless the request inside holds values or would be refused"
+            }
+            Self::PopAny => "values opened, if the name in the reply is protected",
+            Self::Eval => {
+                "known scripts of locks are run on the opened value; others are refused, or forwarded \
+                 with `scripts = \"forward\"`"
+            }
+            Self::EvalSha | Self::EvalShaRo => {
+                "as the script's text, if it is known; else answered with `NOSCRIPT`, so that the client \
+                 sends it"
+            }
+            Self::Function => "refused, or forwarded with `scripts = \"forward\"`",
+            other => other.description_of_collection(),
+        }
+    }
+
+    /// The same for forms of sets, sorted sets and streams.
+    fn description_of_collection(self) -> &'static str {
+        match self {
             Self::Members
             | Self::ZAdd
             | Self::ZIncrBy
@@ -256,25 +279,13 @@ impl Form {
                  that values are bound to"
             }
             Self::GeoSearchStore => "member sealed; only within one group that values are bound to",
-            Self::GetKeys | Self::DryRun => {
-                "forwarded, unless the request inside holds values or would be refused"
-            }
-            Self::PopAny => "values opened, if the name in the reply is protected",
             Self::XAdd => {
                 "values sealed, field by field. `IDMPAUTO` is refused: it compares the values of entries"
             }
             Self::XRange | Self::XClaim | Self::XAutoClaim => "values of entries opened",
             Self::XRead => "values of entries opened, stream by stream",
             Self::XInfoStream => "values of the entries that it shows opened",
-            Self::Eval => {
-                "known scripts of locks are run on the opened value; others are refused, or forwarded \
-                 with `scripts = \"forward\"`"
-            }
-            Self::EvalSha | Self::EvalShaRo => {
-                "as the script's text, if it is known; else answered with `NOSCRIPT`, so that the client \
-                 sends it"
-            }
-            Self::Function => "refused, or forwarded with `scripts = \"forward\"`",
+            _ => "",
         }
     }
 
@@ -331,6 +342,19 @@ impl Form {
             Self::MoveElement => groups::move_element(request),
             Self::MoveRecord => groups::move_record(request),
             Self::WithinGroup => groups::within(request),
+            Self::GetKeys => embedded_request(request, 2),
+            Self::DryRun => embedded_request(request, 3),
+            Self::Eval => scripts::eval(request),
+            Self::EvalSha => scripts::eval_sha(request, "evalsha"),
+            Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
+            Self::Function => scripts::unknown(request),
+            other => other.apply_to_collection(request),
+        }
+    }
+
+    /// The same for forms of sets, sorted sets and streams.
+    fn apply_to_collection(self, request: Request<'_>) -> Result<Action, Reason> {
+        match self {
             Self::Members => Ok(sets::members(request)),
             Self::SMove => sets::s_move(request),
             Self::AllMembers => Ok(sets::all(request)),
@@ -359,12 +383,7 @@ impl Form {
             Self::XClaim => Ok(streams::claim(request)),
             Self::XAutoClaim => Ok(streams::auto_claim(request)),
             Self::XInfoStream => Ok(streams::info(request)),
-            Self::GetKeys => embedded_request(request, 2),
-            Self::DryRun => embedded_request(request, 3),
-            Self::Eval => scripts::eval(request),
-            Self::EvalSha => scripts::eval_sha(request, "evalsha"),
-            Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
-            Self::Function => scripts::unknown(request),
+            _ => Err(Reason::UnforeseenForm),
         }
     }
 }
@@ -494,6 +513,7 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
             Action::Forward => true,
             Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
             Action::Compute(call) => call.reads,
+            Action::Move(_) => true,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value

@@ -1,4 +1,5 @@
-//! The protected names: all patterns of one policy, and the one that a name belongs to.
+//! The protected names: all patterns of one policy, and the one that a name belongs to. Channels have patterns of their
+//! own: a pattern of records matches no channel.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -45,6 +46,10 @@ pub struct ProtectedNames {
     forwards_scripts: Vec<bool>,
     /// For each pattern, how its values are sealed, as far as the server depends on it.
     scopes: Vec<Scope>,
+    /// The patterns of protected channels. Their ids follow those of the records.
+    channels: Vec<RecordPattern>,
+    /// Those of channels, the most specific first.
+    channel_order: Vec<Candidate>,
 }
 
 /// What the values of a pattern have in common with those of other records.
@@ -57,6 +62,15 @@ pub struct Scope {
     /// Elements of lists are sealed deterministically: equal ones have equal bytes.
     pub deterministic_elements: bool,
 }
+
+/// The beginnings of channels on which servers publish messages of their own.
+const SERVER_CHANNELS: [&[u8]; 5] = [
+    b"__keyspace@",
+    b"__keyevent@",
+    b"__subkey",
+    b"__redis__:",
+    b"__sentinel__:",
+];
 
 /// A pattern with what rules it out for most names: their first bytes, and bytes that they lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,18 +112,47 @@ impl ProtectedNames {
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
         let patterns = RecordPattern::resolve(patterns);
-        let mut order: Vec<_> = ids().zip(&patterns).collect();
-        order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
         Self {
-            order: order
-                .into_iter()
-                .map(|(id, pattern)| Candidate::new(id, pattern))
-                .collect(),
+            order: by_specificity(ids().zip(&patterns)),
             patterns,
             own_writable: false,
             forwards_scripts: Vec::new(),
+            channels: Vec::new(),
+            channel_order: Vec::new(),
             scopes: Vec::new(),
         }
+    }
+
+    /// The same patterns of records, and these of channels, whose messages are protected. The id of the first follows that
+    /// of the last pattern of records.
+    #[must_use]
+    pub fn channels(mut self, patterns: Vec<RecordPattern>) -> Self {
+        let patterns = RecordPattern::resolve(patterns);
+        let ids = ids().skip(self.patterns.len());
+        self.channel_order = by_specificity(ids.zip(&patterns));
+        self.channels = patterns;
+        self
+    }
+
+    /// True if messages of some channels are protected.
+    #[inline]
+    #[must_use]
+    pub fn has_channels(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// The pattern that this channel belongs to, if its messages are protected. Channels on which servers publish messages
+    /// of their own, such as notifications about records, belong to none.
+    #[must_use]
+    pub fn find_channel(&self, channel: &[u8]) -> Option<PatternId> {
+        let is_server = || {
+            let mut beginnings = SERVER_CHANNELS.iter();
+            beginnings.any(|start| channel.starts_with(start))
+        };
+        if self.channels.is_empty() || is_server() {
+            return None;
+        }
+        self.find_among(&self.channel_order, channel)
     }
 
     /// The same patterns, each with the scope that this returns for its index.
@@ -180,10 +223,15 @@ impl ProtectedNames {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
+        self.find_among(&self.order, name)
+    }
+
+    #[inline]
+    fn find_among(&self, order: &[Candidate], name: &[u8]) -> Option<PatternId> {
         let start = start(name);
         // Computed once for all patterns, and not needed by most.
         let mut name_filter = None;
-        self.order.iter().find_map(|candidate| {
+        order.iter().find_map(|candidate| {
             if start & candidate.mask != candidate.start {
                 return None;
             }
@@ -193,7 +241,7 @@ impl ProtectedNames {
                     return None;
                 }
             }
-            let pattern = self.patterns.get(candidate.id.index())?;
+            let pattern = self.get(candidate.id)?;
             let is_match = pattern.matches_form(name);
             is_match.then(|| candidate.id.with_excepted(pattern.is_excepted(name)))
         })
@@ -212,11 +260,20 @@ impl ProtectedNames {
     /// If the id comes from a policy with more patterns than this one.
     #[must_use]
     #[expect(
-        clippy::indexing_slicing,
-        reason = "only `find` and `iter` of these patterns create ids"
+        clippy::expect_used,
+        reason = "only `find`, `find_channel` and `iter` of these patterns create ids"
     )]
     pub fn pattern(&self, id: PatternId) -> &RecordPattern {
-        &self.patterns[id.index()]
+        self.get(id).expect("an id of these patterns")
+    }
+
+    #[inline]
+    fn get(&self, id: PatternId) -> Option<&RecordPattern> {
+        let of_records = self.patterns.get(id.index());
+        of_records.or_else(|| {
+            let index = id.index().checked_sub(self.patterns.len())?;
+            self.channels.get(index)
+        })
     }
 
     /// The same patterns, with these names excepted as well; `None` if one of these globs cannot be an `except` of
@@ -266,10 +323,21 @@ impl ProtectedNames {
         false
     }
 
-    /// All patterns with their ids, in the order of the configuration.
+    /// All patterns of records with their ids, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
         ids().zip(&self.patterns)
     }
+}
+
+/// Patterns with their ids, the most specific first.
+fn by_specificity<'p>(
+    patterns: impl Iterator<Item = (PatternId, &'p RecordPattern)>,
+) -> Vec<Candidate> {
+    let mut order: Vec<_> = patterns.collect();
+    order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
+    let candidates = order.into_iter();
+    let candidates = candidates.map(|(id, pattern)| Candidate::new(id, pattern));
+    candidates.collect()
 }
 
 fn ids() -> impl Iterator<Item = PatternId> {
@@ -294,6 +362,37 @@ mod tests {
             assert_eq!(found(b"waxseal:canary"), None);
             assert_eq!(found(b"wa:1"), Some("wa:{user}"));
         }
+    }
+
+    #[test]
+    fn channels_have_patterns_of_their_own() {
+        let parse = |text| RecordPattern::parse(text).unwrap();
+        let names = ProtectedNames::new(vec![parse("*")]);
+        assert!(!names.has_channels() && names.find_channel(b"news:1").is_none());
+        let names = ProtectedNames::new(vec![parse("wa:*"), parse("app:*")]).channels(vec![
+            parse("news:*"),
+            parse("news:local:*"),
+            parse("*"),
+        ]);
+        let found = |channel: &[u8]| {
+            let id = names.find_channel(channel)?;
+            Some((id.index(), names.pattern(id).as_str()))
+        };
+        assert_eq!(found(b"news:1"), Some((2, "news:*")));
+        assert_eq!(found(b"news:local:1"), Some((3, "news:local:*")));
+        assert_eq!(found(b"wa:1"), Some((4, "*")));
+        for server in [
+            "__keyspace@0__:wa:1",
+            "__keyevent@0__:set",
+            "__redis__:invalidate",
+            "__sentinel__:hello",
+        ] {
+            assert_eq!(found(server.as_bytes()), None, "{server}");
+        }
+        // A record of that name belongs to the patterns of records alone.
+        assert_eq!(names.find(b"news:1"), None);
+        assert_eq!(names.find(b"wa:1").map(PatternId::index), Some(0));
+        assert_eq!(names.iter().count(), 2);
     }
 
     #[test]

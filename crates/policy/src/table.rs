@@ -101,6 +101,8 @@ pub enum Treatment {
     Refuse(Reason),
     /// It is forwarded without the capability to be redirected.
     WithoutRedirect,
+    /// It publishes a message, which is sealed if its channel is protected.
+    SealMessage,
     /// It is refused, whatever it names.
     RefuseAlways(Reason),
 }

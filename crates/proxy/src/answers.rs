@@ -148,6 +148,38 @@ pub(crate) fn computed_unknown(command: &str) -> Vec<u8> {
     ))
 }
 
+/// A move reads the values first, and in a transaction nothing is read before EXEC.
+pub(crate) fn move_in_transaction(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: values that move to another record are read and sealed again, which is not done inside a transaction: send it outside MULTI and EXEC, or give both records one group with bind = \"group\""
+    ))
+}
+
+/// What was to be moved was changed each time between reading and moving it.
+pub(crate) fn move_changed(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: the record was changed each time between reading and moving it, nothing was moved: try again"
+    ))
+}
+
+/// The record is of a type whose values cannot be sealed again.
+pub(crate) fn move_of_other_type(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: values of strings, hashes, lists, sets and sorted sets are sealed again for the other name, and the record is of another type: give both records one group with bind = \"group\""
+    ))
+}
+
+/// The user may not send what a move needs.
+pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL, HGET, HLEN and HSET, LINDEX, LLEN, LRANGE and LSET, SMEMBERS, SCARD, SISMEMBER, SADD and SREM, or ZRANGE, ZCARD, ZSCORE, ZADD and ZREM, and TYPE and EXISTS"
+    ))
+}
+
 /// While MONITOR is on, replies cannot be distinguished from its reports.
 pub(crate) fn refused_while_monitoring() -> Vec<u8> {
     error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")

@@ -15,7 +15,7 @@
 //! | `requests`, `streaming`, `effects` | the request direction; requests too large to hold; what requests do to the connection |
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
-//! | `scripts`, `computed` | known scripts; commands that compute on a value |
+//! | `scripts`, `computed`, `moves` | known scripts; commands that compute on a value, or move one to another record |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -37,7 +37,9 @@ mod effects;
 mod errors;
 mod handshake;
 mod keys;
+mod messages;
 mod monitor;
+mod moves;
 mod pairing;
 mod prelude;
 mod queue;
@@ -135,6 +137,7 @@ impl Connection {
             && !self.state.transaction.is_open()
             && self.state.script.is_none()
             && self.state.computed.is_none()
+            && self.state.moving.is_none()
     }
 
     /// True if no reply is expected.

@@ -11,6 +11,7 @@ mod clients;
 mod computations;
 mod connection;
 mod decoys;
+mod dropped;
 mod keys;
 mod limits;
 mod location;

@@ -10,6 +10,8 @@ use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;
 
+use crate::dropped::DropReason;
+
 /// The meters of one proxy.
 pub struct Meters {
     pub(crate) values: ValueMetrics,
@@ -50,6 +52,13 @@ impl Meters {
         let index = pattern.map(PatternId::index);
         let named = index.and_then(|index| Some((index, self.patterns.get(index)?.as_str())));
         self.traffic.refused(command, reason, named, is_forwarded);
+    }
+
+    /// Counts a message in a channel of this pattern that a client did not get.
+    pub(crate) fn message_dropped(&self, pattern: PatternId, reason: DropReason) {
+        if let Some(name) = self.patterns.get(pattern.index()) {
+            self.traffic.message_dropped(name, reason.as_str());
+        }
     }
 }
 

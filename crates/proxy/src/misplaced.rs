@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use waxseal_core::Shape;
+use waxseal_core::{Kind, Shape};
 use waxseal_log_limit::Intervals;
 use waxseal_policy::{PatternId, ProtectedNames};
 
@@ -82,9 +82,17 @@ impl MisplacedValues {
         self.scripts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A plain value was read from a record of this pattern.
-    pub(crate) fn warn_of_plain(&self, pattern: PatternId, names: &ProtectedNames) {
+    /// A plain value of this kind was read from a record or channel of this pattern.
+    pub(crate) fn warn_of_plain(&self, pattern: PatternId, kind: Kind, names: &ProtectedNames) {
         if !self.plain.claim(pattern.index(), INTERVAL) {
+            return;
+        }
+        if kind == Kind::Message {
+            let pattern = names.pattern(pattern).shown();
+            tracing::warn!(
+                "a plain message was delivered in a channel of {pattern}: it was published past the proxy, or by a \
+                 script; in mode required such messages are not delivered"
+            );
             return;
         }
         let then = match names.forwards_scripts(pattern) {

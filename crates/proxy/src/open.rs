@@ -18,11 +18,13 @@ use crate::pending::{OwnedShape, Shape};
 mod computed;
 mod fields;
 mod members;
+mod messages;
 mod part;
 mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
+pub(crate) use messages::{Message, channel};
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.

@@ -20,6 +20,8 @@ pub(crate) enum Pending {
     Reply { command: &'static str, shape: Shape },
     /// An answer written here, waiting for its turn.
     Local(Box<[u8]>),
+    /// A message of a subscription, which answers no request and is never in the queue.
+    Message,
     /// The value that a known script compares, which is read before the script runs. Not passed on.
     ScriptRead(Box<ScriptRead>),
     /// The reply of a known script.
@@ -28,6 +30,10 @@ pub(crate) enum Pending {
     ComputeRead,
     /// The answer to a result that was sent. Not passed on.
     ComputeWrite,
+    /// The values that a command moves. Not passed on.
+    MoveRead,
+    /// The answer to values that were sent to be moved. Not passed on.
+    MoveWrite,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use waxseal_core::{Group, NameMask, Sealer};
+use waxseal_core::{Group, Kind, NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern, Scope};
 
 use crate::computations::Computations;
 use crate::decoys::{Alarm, Decoys};
+use crate::dropped::{DropReason, DroppedMessages};
 use crate::keys::RejectedKeys;
 use crate::meters::Meters;
 use crate::misplaced::MisplacedValues;
-use crate::refusals::{Refusals, RefusedRequest};
+use crate::refusals::{ClientLabel, Refusals, RefusedRequest};
 use crate::scripts::ScriptCache;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
@@ -30,6 +31,7 @@ pub struct Protection {
     rejected_keys: RejectedKeys,
     decoys: Option<Decoys>,
     misplaced: MisplacedValues,
+    dropped: DroppedMessages,
     scripts: ScriptCache,
     computations: Arc<Computations>,
     meters: Option<Arc<Meters>>,
@@ -73,6 +75,7 @@ impl Protection {
             rejected_keys: RejectedKeys::default(),
             decoys: None,
             misplaced,
+            dropped: DroppedMessages::new(0),
             scripts: ScriptCache::default(),
             computations: Arc::default(),
             meters: None,
@@ -124,6 +127,21 @@ impl Protection {
     #[must_use]
     pub fn allow_own_writes(mut self, allow: bool) -> Self {
         self.names = self.names.allow_own_writes(allow);
+        self
+    }
+
+    /// The same with the messages in these channels protected: patterns, each with the sealer of its messages, whose group
+    /// they are bound to. Their indexes follow those of the records.
+    #[must_use]
+    pub fn channels(mut self, protected: Vec<(RecordPattern, Sealer)>) -> Self {
+        let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
+        self.names = self.names.channels(patterns);
+        self.per_user.extend(sealers.iter().map(|_| false));
+        let excepted = sealers.iter().map(|sealer| sealer.clone().writing_plain());
+        self.excepted.extend(excepted);
+        self.sealers.extend(sealers);
+        self.misplaced = MisplacedValues::new(self.sealers.len());
+        self.dropped = DroppedMessages::new(self.sealers.len());
         self
     }
 
@@ -206,9 +224,26 @@ impl Protection {
         self.decoys.as_ref()
     }
 
-    /// Warns that a plain value was read from a record of this pattern, whose values are sealed.
-    pub(crate) fn plain_value_read(&self, pattern: PatternId) {
-        self.misplaced.warn_of_plain(pattern, &self.names);
+    /// Warns that a plain value of this kind was read from a record or channel of this pattern, whose values are sealed.
+    pub(crate) fn plain_value_read(&self, pattern: PatternId, kind: Kind) {
+        self.misplaced.warn_of_plain(pattern, kind, &self.names);
+    }
+
+    /// Counts and logs a message that a client does not get.
+    pub(crate) fn message_dropped(
+        &self,
+        pattern: PatternId,
+        channel: &[u8],
+        reason: DropReason,
+        client: &ClientLabel,
+    ) {
+        if let Some(meters) = self.metered() {
+            meters.message_dropped(pattern, reason);
+        }
+        let shown = self.names.pattern(pattern).shown();
+        let channel = || self.show(pattern, channel);
+        self.dropped
+            .record((pattern.index(), shown), channel, reason, client);
     }
 
     /// Warns if a value that a client writes to a record of this pattern is an envelope already. `opens` tries our keys on

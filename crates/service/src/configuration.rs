@@ -11,6 +11,7 @@ use waxseal_stores::StoreUrl;
 use crate::environment::Environment;
 use crate::{Failure, notice};
 
+mod channels;
 pub mod decoys;
 mod envelopes;
 pub mod file;
@@ -90,6 +91,8 @@ pub struct Configuration {
     pub protected: Vec<Protected>,
     /// Records that the file protects and flags do not name.
     pub others: Vec<Protected>,
+    /// The channels whose messages are protected. They hold no records.
+    pub channels: Vec<Protected>,
     /// Records that no application reads.
     pub decoys: Vec<Decoy>,
 }
@@ -118,7 +121,9 @@ impl Configuration {
         }
         let has_ring = matches!(keys, KeySettings::Ring(_));
         let selection = select(&flags.protect, &flags.except, &file, has_ring)?;
+        let channels = channels::read(&file)?;
         let mut configuration = Self {
+            channels,
             environment: Arc::new(environment),
             file,
             store,

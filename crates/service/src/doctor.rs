@@ -2,6 +2,7 @@
 //! about it. Nothing is written to the store, and a problem does not end the checks that are still possible.
 
 mod certificates;
+mod channels;
 pub mod excepts;
 mod format;
 mod guard;
@@ -157,6 +158,7 @@ async fn check_configured(
     format::check(resources, findings);
     versions::check(resources, findings).await;
     scripts::check(resources, findings);
+    channels::check(resources, findings);
     certificates::check(resources, findings);
     store::check(resources, commands, findings).await;
 }

@@ -16,6 +16,7 @@ pub use upkeep::UpkeepTask;
 
 use crate::Failure;
 use crate::audit_log::ServiceStart;
+use crate::configuration::protected::Protected;
 use crate::failure::{neither_key_nor_mode, no_key};
 use crate::resources::{Resources, guard, keys, trial};
 
@@ -80,8 +81,12 @@ async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure>
 /// Returns counts by pattern, under the patterns' configured names.
 #[must_use]
 pub fn meters(resources: &Resources) -> Arc<Meters> {
-    let protected = resources.configuration.protected.iter();
-    Arc::new(Meters::new(protected.map(|it| it.name.as_str())))
+    let configuration = &resources.configuration;
+    let all = configuration
+        .protected
+        .iter()
+        .chain(&configuration.channels);
+    Arc::new(Meters::new(all.map(|it| it.name.as_str())))
 }
 
 /// Returns the protection of the configured records, with the keys that are open.
@@ -91,14 +96,17 @@ pub fn protection(
     meters: Option<Arc<Meters>>,
 ) -> Result<Protection, Failure> {
     let configuration = &resources.configuration;
-    let sealers = configuration.protected.iter().map(|protected| {
+    let with_sealer = |protected: &Protected| {
         let sealer = keys::sealer(resources, protected, configuration.mode);
         (protected.pattern.clone(), sealer)
-    });
+    };
+    let sealers = configuration.protected.iter().map(with_sealer);
+    let channels = configuration.channels.iter().map(with_sealer);
     let decoys = configuration.decoys.iter();
     let decoys = decoys.map(|it| it.name.as_bytes().to_vec());
     let protected = |index: usize| configuration.protected.get(index);
     let mut protection = Protection::new(sealers.collect(), keys::name_mask(resources))
+        .channels(channels.collect())
         .allow_own_writes(allow_own_writes)
         .forward_scripts(|index| protected(index).is_some_and(|it| it.forwards_scripts))
         .decoys(decoys, reports::alarm());

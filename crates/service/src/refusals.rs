@@ -200,7 +200,8 @@ impl Trial {
     fn begin(configuration: &Configuration, options: TrialOptions) -> Self {
         let block = |protected: &Protected, is_tried| {
             let mut configured = configuration.file.protect.iter();
-            let configured = configured.find(|it| it.records == protected.pattern.as_str());
+            let configured =
+                configured.find(|it| it.records.as_deref() == Some(protected.pattern.as_str()));
             // Flags concern the records that are tried.
             let format = options.format.filter(|_| is_tried);
             let mut block = Block::new(protected, configured, format);

@@ -24,6 +24,7 @@
 #[cfg(feature = "actix-session")]
 mod actix;
 mod canary;
+mod collections;
 mod decoys;
 mod error;
 mod inspection;
@@ -41,6 +42,7 @@ mod window;
 #[cfg(feature = "actix-session")]
 pub use actix::ActixSessionStore;
 pub use canary::{Canary, CanaryState, GuardedRecords, Sample, SealedUnder};
+pub use collections::SealedCollections;
 pub use error::{GuardError, Mismatch, StateError};
 pub use inspection::{InspectedKey, Inspection, StoredFormat};
 pub use manager::StateManager;

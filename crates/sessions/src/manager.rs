@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use waxseal_core::Sealer;
 use waxseal_stores::{Expiry, RecordName, RecordStore};
 
+use crate::collections::SealedCollections;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
 use crate::records::{SealedRecords, StoredState};
@@ -85,6 +86,11 @@ impl StateManager {
     /// Deletes the state of a user. Returns true if there was one.
     pub async fn clear(&self, user: &str) -> Result<bool, StateError> {
         self.records.delete(&self.records.name(user)).await
+    }
+
+    /// Returns the sets, sorted sets and streams beside the states, or an error if the store cannot hold them.
+    pub fn collections(&self) -> Result<SealedCollections<'_>, StateError> {
+        SealedCollections::of(&self.records)
     }
 
     /// Returns true if a user has a state, even one that does not open.

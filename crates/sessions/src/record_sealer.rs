@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
+use waxseal_core::{Binding, KeyId, Kind, Mode, OpenError, SealError, Sealer, Shape, UserKey};
 use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, instrumented};
 use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
@@ -21,6 +21,62 @@ pub(crate) struct RecordSealer {
     /// Tells the user of a record, if users have keys.
     pattern: RecordPattern,
     counted: ValueMetrics,
+}
+
+/// The place of a value: its record, its kind there and, where values of the kind have one, its field.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) name: &'a RecordName,
+    pub(crate) kind: Kind,
+    pub(crate) field: Option<&'a [u8]>,
+}
+
+impl<'a> Place<'a> {
+    /// The whole of a string record.
+    fn whole(name: &'a RecordName) -> Self {
+        Self {
+            name,
+            kind: Kind::String,
+            field: None,
+        }
+    }
+
+    /// A member of a set or sorted set record.
+    pub(crate) fn member(name: &'a RecordName) -> Self {
+        Self {
+            kind: Kind::Member,
+            ..Self::whole(name)
+        }
+    }
+
+    /// The value of a field in an entry of a stream record.
+    pub(crate) fn stream_field(name: &'a RecordName, field: &'a [u8]) -> Self {
+        Self {
+            name,
+            kind: Kind::StreamField,
+            field: Some(field),
+        }
+    }
+
+    fn binding(&self) -> Binding<'a> {
+        Binding::of_value(self.kind, self.name.as_bytes(), self.field)
+    }
+}
+
+/// The forms in which a member may be stored.
+pub(crate) struct MemberForms {
+    /// The form that is written.
+    pub(crate) written: Vec<u8>,
+    /// All others.
+    pub(crate) others: Vec<Vec<u8>>,
+}
+
+impl MemberForms {
+    /// All forms, the one that is written first.
+    pub(crate) fn all(&self) -> Vec<&[u8]> {
+        let others = self.others.iter().map(Vec::as_slice);
+        std::iter::once(&*self.written).chain(others).collect()
+    }
 }
 
 /// The result of opening stored bytes.
@@ -63,7 +119,16 @@ impl RecordSealer {
         name: &RecordName,
         value: &'v [u8],
     ) -> Result<Cow<'v, [u8]>, StateError> {
-        if self.is_excepted(name) {
+        self.to_store_at(Place::whole(name), value).await
+    }
+
+    /// Returns the bytes to store for a value in this place.
+    pub(crate) async fn to_store_at<'v>(
+        &self,
+        place: Place<'_>,
+        value: &'v [u8],
+    ) -> Result<Cow<'v, [u8]>, StateError> {
+        if self.is_excepted(place.name) {
             return Ok(Cow::Borrowed(value));
         }
         if !self.sealer.mode().seals() {
@@ -75,15 +140,8 @@ impl RecordSealer {
         {
             ring.confirm().await?;
         }
-        let binding = Binding::record(name.as_bytes());
-        let of_user = match self.user(name) {
-            Some((users, user)) => {
-                let key = users.read_or_create(&[user]).await?.pop();
-                let key = key.ok_or(SealError::NoKey)?;
-                Some(self.sealer.clone().for_user(key))
-            }
-            None => None,
-        };
+        let binding = place.binding();
+        let of_user = self.sealer_of_user(place.name).await?;
         let since = self.counted.start_seal_timer();
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
@@ -93,15 +151,64 @@ impl RecordSealer {
         Ok(sealed?)
     }
 
+    /// The sealer under the key of the record's user, which is created if there is none.
+    async fn sealer_of_user(&self, name: &RecordName) -> Result<Option<Sealer>, StateError> {
+        let Some((users, user)) = self.user(name) else {
+            return Ok(None);
+        };
+        let key = users.read_or_create(&[user]).await?.pop();
+        let key = key.ok_or(SealError::NoKey)?;
+        Ok(Some(self.sealer.clone().for_user(key)))
+    }
+
+    /// Returns the forms in which a member may be stored: as it is written, plain unless plain values are refused, and
+    /// under every other key that opens.
+    pub(crate) async fn member_forms(
+        &self,
+        name: &RecordName,
+        member: &[u8],
+    ) -> Result<MemberForms, StateError> {
+        let place = Place::member(name);
+        let written = self.to_store_at(place, member).await?.into_owned();
+        let mut others = Vec::new();
+        let writes_plain = self.is_excepted(name) || !self.sealer.mode().seals();
+        if !writes_plain && self.sealer.mode() != Mode::Required {
+            others.push(member.to_vec());
+        }
+        let of_user = match writes_plain {
+            true => None,
+            false => self.sealer_of_user(name).await?,
+        };
+        let sealer = of_user.as_ref().unwrap_or(&self.sealer);
+        match sealer.deterministic_forms(member, place.binding()) {
+            Ok(forms) => others.extend(forms),
+            // Nothing can be sealed so, and nothing was.
+            Err(_) if writes_plain => {}
+            Err(error) => return Err(error.into()),
+        }
+        others.retain(|form| *form != written);
+        Ok(MemberForms { written, others })
+    }
+
     /// Opens stored bytes. An error means that the key could not be looked up.
     pub(crate) async fn open(
         &self,
         name: &RecordName,
         stored: &[u8],
     ) -> Result<Opened, StateError> {
-        let attempt = self.attempt(name, stored).await?;
+        self.open_at(Place::whole(name), stored).await
+    }
+
+    /// Opens the stored bytes of a value in this place. An error means that the key could not be looked up.
+    pub(crate) async fn open_at(
+        &self,
+        place: Place<'_>,
+        stored: &[u8],
+    ) -> Result<Opened, StateError> {
+        let attempt = self.attempt(place, stored).await?;
         // Under an excepted name a plain value is expected, and not counted.
-        let is_expected = |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(name);
+        let is_expected =
+            |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(place.name);
         if let Some(outcome) = attempt.outcome.filter(|it| !is_expected(it)) {
             self.counted.opened(outcome, 0, 1);
         }
@@ -109,8 +216,9 @@ impl RecordSealer {
     }
 
     /// Returns the last of the attempts that a value takes: at most one more after its key was looked up.
-    async fn attempt(&self, name: &RecordName, stored: &[u8]) -> Result<Attempt, StateError> {
+    async fn attempt(&self, place: Place<'_>, stored: &[u8]) -> Result<Attempt, StateError> {
         let header = Shape::of_header(stored);
+        let name = place.name;
         let sealer = if self.is_excepted(name) {
             &self.plain
         } else {
@@ -120,9 +228,9 @@ impl RecordSealer {
         if let (Some(header), Some((users, user))) = (of_user, self.user(name)) {
             let key = find_key(users, user, header.key).await?;
             let for_user = key.map(|key| sealer.clone().for_user(key));
-            return Ok(self.once(for_user.as_ref().unwrap_or(sealer), name, stored));
+            return Ok(self.once(for_user.as_ref().unwrap_or(sealer), place, stored));
         }
-        let opened = self.once(sealer, name, stored);
+        let opened = self.once(sealer, place, stored);
         let (Some(ring), Opened::Failed(error)) = (&self.ring, &opened.result) else {
             return Ok(opened);
         };
@@ -137,14 +245,14 @@ impl RecordSealer {
             _ => false,
         };
         if has_learned {
-            return Ok(self.once(sealer, name, stored));
+            return Ok(self.once(sealer, place, stored));
         }
         Ok(opened)
     }
 
-    fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
+    fn once(&self, sealer: &Sealer, place: Place<'_>, stored: &[u8]) -> Attempt {
         let since = self.counted.start_open_timer();
-        let opened = sealer.open(stored, Binding::record(name.as_bytes()));
+        let opened = sealer.open(stored, place.binding());
         self.counted.record_open_duration(since);
         Attempt {
             outcome: instrumented::open_outcome(stored, &opened),

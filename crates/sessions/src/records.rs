@@ -131,6 +131,10 @@ impl SealedRecords {
         &self.store
     }
 
+    pub(crate) fn sealer(&self) -> &RecordSealer {
+        &self.sealer
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }

@@ -5,6 +5,7 @@
 
 mod changes;
 mod clock;
+mod collections;
 mod commands;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -21,6 +22,7 @@ mod store;
 mod url;
 
 pub use clock::Clock;
+pub use collections::{Collections, StreamRewrite, StreamRewriter};
 pub use commands::{Effect, MissingCommand};
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;

@@ -6,6 +6,7 @@
 
 mod acl;
 mod changes;
+mod collections;
 mod commands;
 mod connection;
 mod fault;
@@ -18,6 +19,7 @@ mod reply;
 mod scripts;
 mod server_error;
 mod slots;
+mod streams;
 mod transactions;
 mod wire;
 
@@ -36,6 +38,7 @@ use self::limits::KnownLimits;
 use self::reading::FIRST_RECORDS;
 use self::reply::unexpected;
 use self::scripts::Scripts;
+use crate::collections::Collections;
 use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::generation;
@@ -325,6 +328,10 @@ impl RecordStore for RedisStore {
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
         self.fetch_expiries(names).await
+    }
+
+    fn collections(&self) -> Option<&dyn Collections> {
+        Some(self)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::collections::Collections;
 use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
@@ -170,6 +171,11 @@ pub trait RecordStore: Send + Sync {
 
     /// The lifetime of each of these records, in their order.
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError>;
+
+    /// Its operations on sets, sorted sets and streams; `None` if it cannot hold them.
+    fn collections(&self) -> Option<&dyn Collections> {
+        None
+    }
 }
 
 /// Facts about a store as a whole.

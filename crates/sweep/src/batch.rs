@@ -3,6 +3,7 @@
 
 mod replace;
 mod slots;
+mod streams;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(crate) struct BatchContext {
     pub(crate) pattern: RecordPattern,
     pub(crate) mask: NameMask,
     pub(crate) dry_run: bool,
+    pub(crate) rewrite_streams: bool,
 }
 
 /// The counts and findings of a batch.
@@ -129,7 +131,12 @@ impl BatchContext {
         self.replace(pending, outcome).await?;
         self.fetch_expiries(outcome).await?;
         for (name, location) in with_slots {
+            let streams = outcome.tally.streams;
             self.slots(&name, location, outcome).await?;
+            let found = outcome.tally.streams.saturating_sub(streams);
+            if found > 0 && self.rewrite_streams && !self.dry_run {
+                self.rewrite_stream(&name, found, outcome).await?;
+            }
         }
         Ok(())
     }

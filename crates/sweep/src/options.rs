@@ -19,6 +19,8 @@ pub struct SweepOptions {
     pub max_latency: Option<Duration>,
     /// The number of records read at a time, about. Memory grows with it.
     pub batch: usize,
+    /// Rewrite streams with values that are to be replaced, as copies.
+    pub rewrite_streams: bool,
     /// The time to wait for a store that cannot be reached or fails at every attempt.
     pub reconnect_timeout: Duration,
 }
@@ -43,13 +45,14 @@ impl SweepOptions {
 }
 
 impl Default for SweepOptions {
-    /// No limit on the rate, 50 ms of latency, batches of 500, one minute to reconnect.
+    /// No limit on the rate, 50 ms of latency, batches of 500, streams left as they are, one minute to reconnect.
     fn default() -> Self {
         Self {
             dry_run: false,
             max_rate: None,
             max_latency: Some(Duration::from_millis(50)),
             batch: 500,
+            rewrite_streams: false,
             reconnect_timeout: Duration::from_secs(60),
         }
     }

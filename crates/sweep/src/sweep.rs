@@ -350,6 +350,7 @@ impl Sweep {
             pattern: self.pattern.clone(),
             mask: self.mask.clone(),
             dry_run: self.options.dry_run,
+            rewrite_streams: self.options.rewrite_streams,
         };
         RunningBatch(tokio::spawn(async move {
             let names = count(page.names.len());

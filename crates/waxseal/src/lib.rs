@@ -136,12 +136,12 @@ pub use waxseal_sessions::ActixSessionStore;
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
     Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
-    SealedRecords, SealedUnder, StateError, StateManager, quarantine,
+    SealedCollections, SealedRecords, SealedUnder, StateError, StateManager, quarantine,
 };
 pub use waxseal_stores::{
     Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore,
     Neighbor, Neighbors, RecordName, RecordPattern, RecordStore, RedisOptions, RedisStore, Slot,
-    StoreError, StoreUrl, UrlError,
+    StoreError, StoreUrl, StreamEntry, UrlError,
 };
 /// Passes over all records: migrate, rotate, decrypt, audit.
 pub use waxseal_sweep as sweep;

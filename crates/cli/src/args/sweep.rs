@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::FormatArg;
 
@@ -21,12 +21,23 @@ pub(crate) struct SweepArgs {
     /// Wait this long for a store that cannot be reached
     #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
     pub(crate) reconnect_timeout: u64,
+    /// What to do with values in streams, whose entries a server cannot rewrite: count them, or replace streams that have
+    /// no groups of consumers by copies
+    #[arg(long, value_enum, default_value = "keep")]
+    pub(crate) streams: StreamsArg,
     /// Save the progress in this file
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Continue from the checkpoint
     #[arg(long, requires = "checkpoint")]
     pub(crate) resume: bool,
+}
+
+/// What a sweep does with values in streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamsArg {
+    Keep,
+    Rewrite,
 }
 
 #[derive(Args)]

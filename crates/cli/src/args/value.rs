@@ -91,6 +91,12 @@ pub(crate) struct GetArgs {
     /// One element of a list record, counted from 0
     #[arg(long, value_name = "N", conflicts_with_all = ["field", "field_hex"])]
     pub(crate) element: Option<u64>,
+    /// All members of a set or sorted set record, one per line
+    #[arg(long, conflicts_with_all = ["field", "field_hex", "element"])]
+    pub(crate) members: bool,
+    /// The entry of a stream record that holds the field, by its id
+    #[arg(long, value_name = "ID", conflicts_with_all = ["element", "members"])]
+    pub(crate) entry: Option<String>,
 }
 
 #[derive(Args)]

@@ -19,7 +19,7 @@ use waxseal_sweep::{
     SweepOptions, Tally, Task,
 };
 
-use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
+use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, StreamsArg, SweepArgs};
 use crate::commands::canary;
 use crate::commands::unmatched;
 use crate::output::{self, thousands};
@@ -347,9 +347,16 @@ impl<'a> SweepCommand<'a> {
                 thousands(values)
             ),
         });
-        output::hint(
-            "new entries are written as configured; old ones go when the stream is trimmed",
-        );
+        output::hint(match self.args.streams {
+            StreamsArg::Keep => {
+                "--streams rewrite replaces a stream that has no groups of consumers by a copy; elsewhere new entries are \
+                 written as configured, and old ones go when the stream is trimmed"
+            }
+            StreamsArg::Rewrite => {
+                "a stream that has groups of consumers, or that others keep writing, is not copied: new entries are \
+                 written as configured, and old ones go when the stream is trimmed"
+            }
+        });
     }
 
     /// A rotation reseals values under excepted names, and does not decrypt them.
@@ -410,6 +417,7 @@ fn options(args: &SweepArgs) -> SweepOptions {
         dry_run: args.dry_run,
         max_rate: args.max_rate,
         max_latency: latency(args.max_latency),
+        rewrite_streams: args.streams == StreamsArg::Rewrite,
         reconnect_timeout: Duration::from_secs(args.reconnect_timeout),
         ..SweepOptions::default()
     }

@@ -19,11 +19,7 @@ const SEED: u64 = 1;
 const REQUESTS: usize = 35_000;
 
 /// What is not asked for: the proxy refuses it.
-const WITHOUT: &[Feature] = &[
-    Feature::ComputedInTransactions,
-    Feature::RecordMoves,
-    Feature::Messages,
-];
+const WITHOUT: &[Feature] = &[Feature::ComputedInTransactions];
 
 /// Values that are bound to their record, and values that are bound to a group.
 const CONFIGURATION: &str = r#"
@@ -42,6 +38,14 @@ group = "model"
 bind = "group"
 members = "deterministic"
 plain_values = "any"
+
+[[protect]]
+channels = "r:*"
+group = "model"
+
+[[protect]]
+channels = "g:*"
+group = "model"
 "#;
 
 /// One run.

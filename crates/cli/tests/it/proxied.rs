@@ -24,6 +24,8 @@ mod malformed;
 mod many_arguments;
 mod many_names;
 mod members;
+mod messages;
+mod moves;
 mod nesting;
 mod overlaps;
 mod own_records;

@@ -1,11 +1,11 @@
 //! `get`, `put` and `inspect`: one record of a store.
 
-use waxseal_core::Format;
+use waxseal_core::{Binding, Format};
 use waxseal_testing::RedisServer;
 
 use crate::program::{KEY, OLD_KEY, OTHER_KEY, Program};
 use crate::proxied::relay::{Manner, Relay};
-use crate::records::{NAME, STATE, get, opened, put, sealed};
+use crate::records::{NAME, STATE, get, opened, put, sealed, sealer};
 
 fn server_with(value: &[u8]) -> RedisServer {
     let server = RedisServer::start();
@@ -288,6 +288,50 @@ fn inspect_shows_for_every_form_whether_and_why_it_does_not_open() {
             assert!(text.contains(line), "no «{line}» in {text}");
         }
     }
+}
+
+#[test]
+fn get_opens_members_and_values_of_streams() {
+    let server = RedisServer::start();
+    server.cli(&["SADD", "wa:set", "maria", "juan"]);
+    server.cli(&["ZADD", "wa:zset", "2", "maria", "1", "juan"]);
+    let sealer = sealer(KEY, Format::Sealed);
+    let place = Binding::stream_field(b"wa:stream", b"name");
+    let value = sealer.seal(b"maria", place).unwrap();
+    let add = [
+        &b"XADD"[..],
+        b"wa:stream",
+        b"1-1",
+        b"n",
+        b"1",
+        b"name",
+        &value,
+    ];
+    assert_eq!(server.client().cmd(&add).error(), None);
+    let program = Program::at(&server);
+    program.run(&["migrate"]).done();
+    for name in ["wa:set", "wa:zset"] {
+        let text = program.run(&["get", name, "--members"]).done().text();
+        assert_eq!(text, "juan\nmaria\n", "{name}");
+    }
+    let entry = ["get", "wa:stream", "--entry", "1-1"];
+    let named = |field| [&entry[..], &["--field", field]].concat();
+    assert_eq!(program.run(&named("name")).done().text(), "maria");
+    let absent = "there is no such record or field";
+    program.run(&named("none")).failed(1, absent);
+    program
+        .run(&["get", "wa:none", "--members"])
+        .failed(1, absent);
+    let told = "--entry needs the field whose value is meant";
+    program.run(&entry).failed(64, told);
+    for name in ["wa:set", "wa:stream"] {
+        let told = "the record is of another type\nhint: ";
+        program.run(&["get", name]).failed(2, told);
+    }
+    let told = "the record is of another type";
+    program
+        .run(&["get", "wa:stream", "--members"])
+        .failed(2, told);
 }
 
 #[test]

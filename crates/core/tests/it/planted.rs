@@ -91,6 +91,24 @@ fn a_list_element_of_version_2_opens_as_a_string() {
 }
 
 #[test]
+fn values_of_old_forms_do_not_open_as_kinds_that_only_version_3_has() {
+    let ring = Arc::new(Keyring::from_hex(KEY, "").unwrap());
+    for format in [Format::Classic, Format::Sealed] {
+        let sealer = Sealer::new(ring.clone(), Mode::On, format);
+        let stored = sealer.seal(STATE, Binding::record(NAME)).unwrap();
+        for to in bindings(false) {
+            let opened = sealer.open(&stored, to);
+            let what = format!("{format:?} as {}", to.kind());
+            if !to.kind().is_in_version_2() {
+                assert_eq!(opened.err(), Some(OpenError::Refused), "{what}");
+            } else if format == Format::Classic {
+                assert_eq!(&*opened.unwrap().unwrap().value, STATE, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_value_of_version_3_does_not_open_in_another_environment() {
     let here = sealer(EnvelopeVersion::V3);
     let old = sealer(EnvelopeVersion::V2);

@@ -66,6 +66,29 @@ pub static TRIAL_REFUSALS: Metric = Metric {
     ..NONE
 };
 
+pub static MESSAGES_DROPPED: Metric = Metric {
+    name: "waxseal_messages_dropped_total",
+    unit: "messages",
+    help: "Messages in protected channels that the proxy did not deliver to a subscriber, counted for each subscriber.",
+    question: "Do messages get lost because they are published in plaintext, or under a key that this proxy does not have?",
+    labels: &[
+        Label {
+            name: "pattern",
+            values: LabelValues::Bounded(
+                "the configured name of the protected channels, or their pattern",
+            ),
+        },
+        Label {
+            name: "reason",
+            values: LabelValues::OneOf(&DROP_REASONS),
+        },
+    ],
+    ..NONE
+};
+
+/// The reasons why messages are not delivered.
+pub(crate) const DROP_REASONS: [&str; 4] = ["plaintext", "not_opened", "too_large", "malformed"];
+
 pub static SCRIPTS_FORWARDED: Metric = Metric {
     name: "waxseal_scripts_forwarded_total",
     unit: "requests",

@@ -3,8 +3,9 @@
 
 use waxseal_kinds::Kind;
 
-use super::{Request, reply, seal};
-use crate::decision::{Action, ValueSlot};
+use super::{Request, reply, seal, unexpected_form};
+use crate::argument::is;
+use crate::decision::{Action, End, MoveCall, Moved, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
 use crate::table::find;
@@ -33,18 +34,61 @@ pub(super) fn within(request: Request<'_>) -> Result<Action, Reason> {
     one_scope(request).map(|_| Action::Forward)
 }
 
-/// `RENAME name name`, `RENAMENX`, `COPY`: values of any kind move.
+/// `RENAME name name`, `RENAMENX`, `COPY name name [DB number] [REPLACE]`: values of any kind move.
 pub(super) fn move_record(request: Request<'_>) -> Result<Action, Reason> {
-    let is_shared = shared(request, Kind::String).is_some();
-    is_shared
-        .then_some(Action::Forward)
-        .ok_or(Reason::MovesValue)
+    if request.len() < 3 || shared(request, Kind::String).is_some() {
+        return Ok(Action::Forward);
+    }
+    let arguments = request.arguments;
+    let is_command = |word: &str| is(arguments, 0, word);
+    let moved = match arguments.len() {
+        3 if is_command("RENAME") => Moved::Record,
+        3 if is_command("RENAMENX") => Moved::RecordToFreeName,
+        3 if is_command("COPY") => Moved::Copy,
+        4 if is_command("COPY") && is(arguments, 3, "REPLACE") => Moved::CopyReplacing,
+        // To another database, or a form that servers refuse.
+        _ => return Err(Reason::MovesValue),
+    };
+    resealed(request, moved, Kind::String)
 }
 
-/// `LMOVE source destination …`, `RPOPLPUSH`, `BLMOVE`, `BRPOPLPUSH`: one element moves, and is returned.
+/// `LMOVE source destination from to`, `RPOPLPUSH source destination`: one element moves, and is returned.
 pub(super) fn move_element(request: Request<'_>) -> Result<Action, Reason> {
-    let location = shared(request, Kind::ListElement).ok_or(Reason::MovesValue)?;
-    Ok(reply(ReplyShape::Record(location, Layout::Value)))
+    if let Some(location) = shared(request, Kind::ListElement) {
+        return Ok(reply(ReplyShape::Record(location, Layout::Value)));
+    }
+    let end = |at: usize| match (
+        is(request.arguments, at, "LEFT"),
+        is(request.arguments, at, "RIGHT"),
+    ) {
+        (true, _) => Some(End::Left),
+        (_, true) => Some(End::Right),
+        _ => None,
+    };
+    let (from, to) = match request.len() {
+        3 if is(request.arguments, 0, "RPOPLPUSH") => (End::Right, End::Left),
+        5 if is(request.arguments, 0, "LMOVE") => match (end(3), end(4)) {
+            (Some(from), Some(to)) => (from, to),
+            _ => return unexpected_form(request),
+        },
+        0..=2 => return Ok(Action::Forward),
+        // One that waits would have to be read when it ends.
+        _ => return Err(Reason::MovesValue),
+    };
+    resealed(request, Moved::Element { from, to }, Kind::ListElement)
+}
+
+/// Values that are sealed again for the record that they move to. `Err` if that record's are in clear.
+fn resealed(request: Request<'_>, moved: Moved, kind: Kind) -> Result<Action, Reason> {
+    let destination = request.record(2, kind);
+    let destination = destination.filter(|location| !location.pattern.is_excepted());
+    let destination = destination.ok_or(Reason::MovesValue)?;
+    Ok(Action::Move(MoveCall {
+        source: 1,
+        pattern: request.record(1, kind).map(|location| location.pattern),
+        destination,
+        moved,
+    }))
 }
 
 /// One member at this argument, of all records that the request names.

@@ -1,11 +1,11 @@
-//! Channels. Their names are not record names, and messages are not stored: they are forwarded in plaintext.
+//! Channels. Their names are not record names, and are in clear. Messages of protected channels are sealed.
 
-use super::{Row, container, keyless};
+use super::{Names, Row, Treatment, container, keyless, row};
 use crate::decision::{Channels, Effect};
 
 pub(super) const ROWS: &[Row] = &[
-    keyless("publish"),
-    keyless("spublish"),
+    row("publish", Names::None, Treatment::SealMessage),
+    row("spublish", Names::None, Treatment::SealMessage),
     keyless("subscribe").at_least(Effect::Subscribe(Channels::Plain), 2),
     keyless("psubscribe").at_least(Effect::Subscribe(Channels::Patterns), 2),
     keyless("ssubscribe").at_least(Effect::Subscribe(Channels::Shards), 2),

@@ -1,8 +1,10 @@
 //! The decision for each form of each command that carries values.
 
-use waxseal_policy::{Action, Layout, ReplyShape, RequestChange, decide};
+use waxseal_policy::{
+    Action, Layout, RecordPattern, ReplyShape, RequestChange, decide, decide_early,
+};
 
-use crate::{decided, names, policy, shown};
+use crate::{decided, names, policy, shown, split};
 
 fn assert_decides(cases: &[(&str, &str)]) {
     for (request, expected) in cases {
@@ -529,4 +531,33 @@ fn commands_on_streams_that_carry_no_values_are_forwarded() {
     ] {
         assert_eq!(decided(request).action, Action::Forward, "{request}");
     }
+}
+
+#[test]
+fn messages_are_sealed_in_protected_channels_only() {
+    let news = RecordPattern::parse("news:*").expect("a pattern");
+    let names = names().channels(vec![news]);
+    for (request, expected) in [
+        ("PUBLISH news:1 hello", "seal 2@1 message -> as it is"),
+        ("spublish news:1 hello", "seal 2@1 message -> as it is"),
+        ("PUBLISH wa:1 hello", "forward"),
+        ("PUBLISH news hello", "forward"),
+        ("PUBLISH news:1", "forward"),
+        ("PUBLISH news:1 hello again", "refuse UnforeseenForm"),
+        ("PUBLISH wa:1 hello again", "forward"),
+        ("SUBSCRIBE news:1", "forward"),
+        ("GET news:1", "forward"),
+    ] {
+        let action = decide(&names, &split(request)).action;
+        assert_eq!(shown(&action), expected, "{request}");
+    }
+    for (so_far, is_certain) in [
+        ("PUBLISH", false),
+        ("PUBLISH other", true),
+        ("PUBLISH news:1", false),
+    ] {
+        let decision = decide_early(&names, &split(so_far), 3);
+        assert_eq!(decision.is_some(), is_certain, "{so_far}");
+    }
+    assert_eq!(decided("PUBLISH news:1 hello").action, Action::Forward);
 }

@@ -51,6 +51,10 @@ fn shown(action: &Action) -> String {
             let stored = call.stored.map(|slot| slot.argument);
             format!("script {} {stored:?} {}", call.compared, at(call.location))
         }
+        Action::Move(call) => {
+            let from = call.pattern.map_or("plain", |_| "sealed");
+            format!("move {:?} {from} to {}", call.moved, at(call.destination))
+        }
         Action::Compute(call) => {
             let how = if call.reads {
                 "read and compute"

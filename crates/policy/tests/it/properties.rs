@@ -128,7 +128,9 @@ fn values_in_clear(
             }
         },
         Action::Forward => Default::default(),
-        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) => return Ok(Vec::new()),
+        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) | Action::Move(_) => {
+            return Ok(Vec::new());
+        }
     };
     for slot in &sealed {
         prop_assert_eq!(slot.location.name, record_of(slot.argument));
@@ -265,6 +267,9 @@ proptest! {
             }
             Action::ScriptDigest(_) => {}
             Action::Compute(call) => prop_assert!(call.location.name < request.len()),
+            Action::Move(call) => {
+                prop_assert!(call.source.max(call.destination.name) < request.len());
+            }
             Action::Transform(transform) => match transform.request {
                 RequestChange::None => {}
                 RequestChange::Seal(slots) => {

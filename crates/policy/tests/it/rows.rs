@@ -71,8 +71,13 @@ fn rows_that_treat_names_have_names() {
     for row in rows() {
         let keyless = matches!(row.names, Names::None | Names::Subcommands);
         match row.treatment {
-            Treatment::Form(_) | Treatment::Refuse(_) => assert!(!keyless, "{}", row.name),
+            Treatment::Form(form) => {
+                assert!(!keyless, "{}", row.name);
+                assert!(!form.description().is_empty(), "{}", row.name);
+            }
+            Treatment::Refuse(_) => assert!(!keyless, "{}", row.name),
             Treatment::RefuseAlways(_) => assert!(keyless, "{}", row.name),
+            Treatment::SealMessage => assert_eq!(row.names, Names::None, "{}", row.name),
             Treatment::Pass | Treatment::WithoutRedirect => {}
         }
     }

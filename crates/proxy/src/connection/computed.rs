@@ -46,7 +46,9 @@ use crate::seal::{Request, SealingKeys, seal_value};
 mod batch;
 mod replies;
 
+pub(super) use self::batch::has_field_lifetimes;
 use self::batch::{Computed, compute};
+pub(super) use self::replies::first_item;
 
 /// The time for which a command is computed again because its value was replaced each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -303,7 +305,7 @@ impl ConnectionState {
     ) {
         let names = self.protection.names();
         let record = call.location.resolve(request.arguments);
-        let locations = match operation.as_ref().map(|operation| operation.names()) {
+        let locations = match operation.as_ref().map(Operation::names) {
             Ok(all) if all.len() > 1 => all
                 .map(|name| {
                     let pattern = names.find(name)?;

@@ -170,7 +170,7 @@ impl ConnectionState {
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
         if !matches!(
             action,
-            Action::Transform(_) | Action::Script(_) | Action::Compute(_)
+            Action::Transform(_) | Action::Script(_) | Action::Compute(_) | Action::Move(_)
         ) {
             return Ready::Yes(SealingKeys::default());
         }
@@ -195,6 +195,20 @@ impl ConnectionState {
                     search.sealing(&[slot], &mut keys);
                 }
                 search.opening(&ReplyShape::Record(call.location, Layout::Value));
+            }
+            Action::Move(call) => {
+                let location = call.destination;
+                let argument = location.name;
+                search.sealing(&[ValueSlot { argument, location }], &mut keys);
+                if let Some(pattern) = call.pattern {
+                    let name = call.source;
+                    let source = Location {
+                        pattern,
+                        name,
+                        ..location
+                    };
+                    search.opening(&ReplyShape::Record(source, Layout::Value));
+                }
             }
             Action::Compute(call) => {
                 if !call.reads {

@@ -17,7 +17,7 @@ const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIREC
 /// The reply under way.
 pub(super) struct CurrentReply {
     pub(super) disposition: Disposition,
-    /// The request that it answers; `None` for a message that was not asked for.
+    /// The request that it answers, or [`Pending::Message`]; `None` for anything else that was not asked for.
     pub(super) answers: Option<Pending>,
     /// It is not an error.
     pub(super) is_ok: bool,
@@ -138,11 +138,15 @@ impl ConnectionState {
     ) -> Result<Disposition, UnexpectedReply> {
         let is_ok = !matches!(first, b'-' | b'!');
         Ok(match pending {
-            Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
+            Pending::Local(_) | Pending::Muted(_) | Pending::Message => {
+                return Err(UnexpectedReply::Pairing);
+            }
             Pending::ScriptRead(_)
             | Pending::Script(_)
             | Pending::ComputeRead
             | Pending::ComputeWrite
+            | Pending::MoveRead
+            | Pending::MoveWrite
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
@@ -226,6 +230,12 @@ impl ConnectionState {
         }
         if first == b'>' && redirects_client(word) {
             return Some(CurrentReply::unsolicited(Disposition::Drop));
+        }
+        if is_message(word) && self.opens_messages() {
+            return Some(CurrentReply {
+                answers: Some(Pending::Message),
+                ..CurrentReply::unsolicited(Disposition::Hold)
+            });
         }
         // In RESP3 a pushed message is never a reply.
         let is_message = first == b'>' || is_message(word);

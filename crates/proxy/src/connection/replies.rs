@@ -197,8 +197,9 @@ impl ConnectionState {
             && part.len() <= self.max_held()
     }
 
-    /// Holds the next part of the reply under way. If that is too much, a large plain value under an excepted name is
-    /// forwarded from here on; anything else is dropped, and answered with an error at its end.
+    /// Holds the next part of the reply under way. If that is too much, a large plain value under an excepted name and a
+    /// message in a channel that is not protected are forwarded from here on; anything else is dropped, and answered with
+    /// an error at its end if it is a reply.
     fn hold(&mut self, part: &[u8], client: &mut Vec<u8>) {
         let max = self.max_held();
         let ReplyState::Receiving { current, held } = &mut self.reply else {
@@ -212,12 +213,17 @@ impl ConnectionState {
         let missing = CLASSIFIED_BYTES.saturating_sub(held.len()).min(part.len());
         let start = held.iter().chain(part.get(..missing).unwrap_or_default());
         let start: Vec<u8> = start.copied().take(CLASSIFIED_BYTES).collect();
-        if current.is_excepted_value() && is_plain_value(&start) {
+        let is_open_message = matches!(current.answers, Some(Pending::Message))
+            && Self::is_open_message(self.protection.names(), &start);
+        if (current.is_excepted_value() && is_plain_value(&start)) || is_open_message {
             current.disposition = Disposition::Forward;
             client.extend_from_slice(&held);
             client.extend_from_slice(part);
         } else {
             current.disposition = Disposition::TooLarge;
+            if matches!(current.answers, Some(Pending::Message)) {
+                self.drop_large_message(&start);
+            }
         }
     }
 
@@ -267,6 +273,7 @@ impl ConnectionState {
             self.end_prelude();
         }
         match pending {
+            Pending::Message => return Ok(false),
             Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),
             Pending::PreludeScript { in_transaction } => {
                 self.prelude_script_reply(in_transaction, &reply);
@@ -279,7 +286,9 @@ impl ConnectionState {
             Pending::ClientList { .. }
             | Pending::ScriptRead(_)
             | Pending::ComputeRead
-            | Pending::ComputeWrite => self.end_await(),
+            | Pending::ComputeWrite
+            | Pending::MoveRead
+            | Pending::MoveWrite => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

@@ -197,6 +197,11 @@ impl ConnectionState {
         {
             return step;
         }
+        if self.moving.is_some()
+            && let Some(step) = self.finish_move(client)
+        {
+            return step;
+        }
         if let Link::Lane(identity) = link
             && let Some(next) = self.needs_other_connection(request, effect, identity)
         {
@@ -267,6 +272,9 @@ impl ConnectionState {
         match &decision.action {
             Action::Script(call) => {
                 return self.run_script(request, name, *call, &keys, upstream, client);
+            }
+            Action::Move(call) => {
+                return self.run_move(request, name, *call, &keys, upstream, client);
             }
             Action::Compute(call) => {
                 return self.run_computed(request, name, *call, &keys, upstream, client);

@@ -24,6 +24,7 @@ use std::time::Duration;
 use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
+use super::moves::MoveRun;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
@@ -58,6 +59,8 @@ pub(super) struct ConnectionState {
     pub(super) prelude: PreludeReplies,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
+    /// The move that is under way. Its request stays among the client's bytes until it has its reply.
+    pub(super) moving: Option<Box<MoveRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -83,6 +86,7 @@ impl ConnectionState {
             script: None,
             prelude: PreludeReplies::default(),
             computed: None,
+            moving: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -119,7 +123,8 @@ impl ConnectionState {
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
         let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
-        let running = script.saturating_add(computed);
+        let moving = self.moving.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = script.saturating_add(computed).saturating_add(moving);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

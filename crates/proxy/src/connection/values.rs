@@ -34,6 +34,9 @@ impl ConnectionState {
         }
         let is_held = current.disposition == Disposition::Hold;
         let (command, shape) = match &current.answers {
+            Some(Pending::Message) => {
+                return Ok(self.write_message(current.disposition, whole, fetched, client));
+            }
             Some(Pending::ScriptRead(read)) => {
                 return self.take_script_value(read, current.disposition, whole, fetched);
             }
@@ -42,6 +45,13 @@ impl ConnectionState {
             }
             Some(Pending::ComputeWrite) => {
                 return self.take_computed_write(current.disposition, whole, fetched);
+            }
+            Some(Pending::MoveRead) => {
+                return self.take_moved_values(current.disposition, whole, fetched);
+            }
+            Some(Pending::MoveWrite) => {
+                self.take_move(current.disposition, whole)?;
+                return Ok(None);
             }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);

@@ -117,7 +117,8 @@ impl<'a> ValueOpener<'a> {
         let error = match opened {
             Ok(Some(opened)) => {
                 if opened.form == Form::Plain && sealer.mode().seals() {
-                    self.protection.plain_value_read(location.pattern);
+                    self.protection
+                        .plain_value_read(location.pattern, location.kind);
                 }
                 if let Some(decoys) = self.protection.active_decoys()
                     && decoys.contains(location.name)

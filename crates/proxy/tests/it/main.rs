@@ -13,6 +13,7 @@ mod lanes;
 mod lengths;
 mod limits;
 mod members;
+mod messages;
 mod order;
 mod pair;
 mod panics;

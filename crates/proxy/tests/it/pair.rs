@@ -1,6 +1,7 @@
 //! A scripted conversation: what the client sends, and what the server answers. Words
 //! that begin with `@` are protected values: `@name=value`, `@name/field=value` or in a stream
-//! `@name>field=value` is the envelope on the server's side and the plain value on the client's.
+//! `@name>field=value` is the envelope on the server's side and the plain value on the client's. `@#group=text` is
+//! a message of a group.
 
 use std::sync::Arc;
 
@@ -33,8 +34,11 @@ pub(crate) fn envelope(location: &str, key: [u8; 32]) -> Vec<u8> {
         .unwrap()
 }
 
-/// The binding of a value at `name`, `name/field` or `name>field`.
+/// The binding of a value at `name`, `name/field` or `name>field`, or of a message in `#group`.
 fn binding(location: &str) -> Binding<'_> {
+    if let Some(group) = location.strip_prefix('#') {
+        return Binding::message(group.as_bytes());
+    }
     if let Some((name, field)) = location.split_once('>') {
         return Binding::stream_field(name.as_bytes(), field.as_bytes());
     }

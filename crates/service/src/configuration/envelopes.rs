@@ -171,7 +171,7 @@ pub(super) fn domain(file: &ConfigurationFile, has_ring: bool) -> Result<&str, F
     Ok(domain)
 }
 
-fn is_plain_word(text: &str) -> bool {
+pub(super) fn is_plain_word(text: &str) -> bool {
     (1..=MAX_LEN).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 

@@ -31,9 +31,10 @@ const KEYS: [&str; 14] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 13] = [
+const PROTECT_KEYS: [&str; 14] = [
     "name",
     "records",
+    "channels",
     "except",
     "format",
     "write_version",
@@ -92,7 +93,9 @@ pub struct Protect {
     /// A name for reports.
     pub name: Option<String>,
     /// The pattern of the records' names.
-    pub records: String,
+    pub records: Option<String>,
+    /// The pattern of channels, in a block without records.
+    pub channels: Option<String>,
     /// Patterns of names whose values stay plain.
     #[serde(default)]
     pub except: Vec<String>,
@@ -180,6 +183,13 @@ impl ConfigurationFile {
         for protect in protected {
             let protect = protect.as_table().ok_or("protect is written [[protect]]")?;
             check(protect, &PROTECT, &TOP)?;
+        }
+        let is_nameless = |it: &Value| it.get("records").is_none() && it.get("channels").is_none();
+        if let Some(index) = protected.iter().position(is_nameless) {
+            let number = index + 1;
+            return Err(format!(
+                "[[protect]] number {number} names neither records nor channels"
+            ));
         }
         toml::from_str(text).map_err(|error| place(text, &error))
     }
@@ -325,7 +335,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.mode.as_deref(), Some("on"));
-        assert_eq!(config.protect[0].records, "wa:{user}");
+        assert_eq!(config.protect[0].records.as_deref(), Some("wa:{user}"));
     }
 
     #[test]
@@ -355,6 +365,10 @@ mod tests {
                 "[[protect]]\nrecords = \"wa:*\"\ncustodain = \"env:KEK\"",
                 "unknown key protect.custodain; did you mean custodian? It belongs at the top of the \
                  file, before the first [[protect]]",
+            ),
+            (
+                "[[protect]]\nrecords = \"wa:*\"\n[[protect]]\ngroup = \"g\"",
+                "[[protect]] number 2 names neither records nor channels",
             ),
             (
                 "[protect]\nrecords = \"wa:*\"",

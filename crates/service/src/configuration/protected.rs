@@ -87,7 +87,13 @@ pub(crate) fn select(
         .protect
         .iter()
         .enumerate()
-        .map(|(index, protect)| from_file(protect, (file, index), has_ring))
+        .filter_map(|(index, protect)| {
+            let records = protect
+                .records
+                .as_deref()
+                .filter(|_| protect.channels.is_none())?;
+            Some(from_file(records, protect, (file, index), has_ring))
+        })
         .collect::<Result<_, _>>()?;
     if flags.is_empty() {
         if !excepts.is_empty() {
@@ -95,7 +101,7 @@ pub(crate) fn select(
                 "records of waxseal.toml are excepted by except = [\"…\"] under [[protect]]",
             ));
         }
-        let protected = match configured.is_empty() {
+        let protected = match file.protect.is_empty() {
             true => vec![from_pattern(DEFAULT_RECORDS)?],
             false => configured,
         };
@@ -247,11 +253,12 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
 }
 
 fn from_file(
+    records: &str,
     protect: &Protect,
     (file, index): (&ConfigurationFile, usize),
     has_ring: bool,
 ) -> Result<Protected, Failure> {
-    let mut protected = from_pattern(&protect.records)?;
+    let mut protected = from_pattern(records)?;
     for (number, except) in protect.except.iter().enumerate() {
         let excepted = protected.pattern.except(&[except]);
         protected.pattern = excepted.map_err(|error| {

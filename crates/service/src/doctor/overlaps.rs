@@ -8,7 +8,7 @@ use crate::resources::Resources;
 
 pub(super) fn check(resources: &Resources, findings: &mut Findings) {
     let configured = resources.configuration.file.protect.iter();
-    let parsed = configured.filter_map(|it| RecordPattern::parse(&it.records).ok());
+    let parsed = configured.filter_map(|it| RecordPattern::parse(it.records.as_deref()?).ok());
     for pattern in RecordPattern::resolve(parsed.collect()) {
         let mut stronger = pattern.yields_to();
         if let Some(other) = stronger.find(|other| other.covers(&pattern)) {

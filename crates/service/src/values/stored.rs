@@ -1,10 +1,11 @@
 //! The value of one slot of a record: read and opened, or sealed and written.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::info;
 use waxseal_core::{Binding, Mode, OpenError, Shape};
-use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
+use waxseal_stores::{Cursor, Expiry, RecordName, RecordStore, Slot, StoreError, StreamField};
 use waxseal_units::thousands;
 
 use super::record_opened;
@@ -12,6 +13,9 @@ use crate::audit_log::Operation;
 use crate::configuration::protected::Protected;
 use crate::resources::{Resources, guard, keys, named};
 use crate::{Ended, Failure, notice};
+
+/// Members that are read at a time.
+const PAGE: usize = 500;
 
 /// The destination of a value that is written.
 pub struct Destination {
@@ -25,18 +29,38 @@ pub struct Destination {
     pub ttl: Option<Duration>,
 }
 
-/// Returns the value in a slot of a record, opened. Empty if the stored value is.
+/// The place of a value that is read.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A slot of a record.
+    Slot(Slot),
+    /// The first field of this name in an entry of a stream.
+    Entry {
+        /// The id of the entry.
+        entry: String,
+        /// The name of the field.
+        field: Vec<u8>,
+    },
+}
+
+impl From<Slot> for Place {
+    fn from(slot: Slot) -> Self {
+        Self::Slot(slot)
+    }
+}
+
+/// Returns the value in a place of a record, opened. Empty if the stored value is.
 pub async fn get(
     resources: &Resources,
     name: &RecordName,
-    slot: &Slot,
+    place: &Place,
 ) -> Result<Vec<u8>, Failure> {
     let protected = named::protected_records(resources, name.as_bytes()).await?;
     let store = resources.open_store().await?;
     guard::check_key(resources, &store).await?;
-    let stored = store.get(name, slot).await.map_err(wrong_type_failure)?;
+    let found = find(&*store, name, place).await;
     let shown = keys::name_mask(resources).show(protected.pattern.prefix(), name.as_bytes());
-    let Some(stored) = stored else {
+    let Some((slot, stored)) = found.map_err(wrong_type_failure)? else {
         return Err(Failure::absent(format!(
             "{shown}: there is no such record or field"
         )));
@@ -50,6 +74,71 @@ pub async fn get(
     record_opened(resources, "get", &shown, is_decoy)?;
     info!(record = %shown, "a record was opened for an operator");
     Ok(opened.map_or_else(Vec::new, |opened| opened.value.into_owned()))
+}
+
+/// Returns the members of a set or sorted set, opened, in no order. If one does not open, none is returned.
+pub async fn members(resources: &Resources, name: &RecordName) -> Result<Vec<Vec<u8>>, Failure> {
+    let protected = named::protected_records(resources, name.as_bytes()).await?;
+    let store = resources.open_store().await?;
+    guard::check_key(resources, &store).await?;
+    let shown = keys::name_mask(resources).show(protected.pattern.prefix(), name.as_bytes());
+    let mode = resources.configuration.mode;
+    let sealer = keys::record_sealer(resources, protected, mode, name.as_bytes(), false).await?;
+    let (mut members, mut cursor) = (BTreeSet::new(), Cursor::start());
+    loop {
+        let page = store.read_slots(name, &cursor, PAGE).await;
+        let page = page.map_err(wrong_type_failure)?;
+        for (slot, stored) in page.slots {
+            let Slot::Member(_) = slot else {
+                return Err(wrong_type_failure(StoreError::WrongType));
+            };
+            let opened = sealer.open(&stored, Binding::member(name.as_bytes()));
+            let opened = opened.map_err(|error| open_failure(resources, error, &stored))?;
+            members.insert(opened.map_or_else(Vec::new, |opened| opened.value.into_owned()));
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    if members.is_empty() {
+        return Err(Failure::absent(format!(
+            "{shown}: there is no such record or field"
+        )));
+    }
+    let is_decoy = resources.configuration.is_decoy(name.as_bytes());
+    record_opened(resources, "get", &shown, is_decoy)?;
+    info!(record = %shown, "the members of a record were opened for an operator");
+    Ok(members.into_iter().collect())
+}
+
+/// Finds the stored bytes in a place, and their slot.
+async fn find(
+    store: &dyn RecordStore,
+    name: &RecordName,
+    place: &Place,
+) -> Result<Option<(Slot, Vec<u8>)>, StoreError> {
+    let (entry, field) = match place {
+        Place::Slot(slot) => {
+            let stored = store.get(name, slot).await?;
+            return Ok(stored.map(|stored| (slot.clone(), stored)));
+        }
+        Place::Entry { entry, field } => (entry, field),
+    };
+    let collections = store.collections().ok_or(StoreError::WrongType)?;
+    let Some(found) = collections.entry(name, entry).await? else {
+        return Ok(None);
+    };
+    let mut fields = found.fields.into_iter().enumerate();
+    let found = fields.find(|(_, (name, _))| name == field);
+    Ok(found.map(|(index, (field, stored))| {
+        let at = StreamField {
+            entry: entry.clone(),
+            index,
+            field,
+        };
+        (Slot::StreamField(at), stored)
+    }))
 }
 
 /// Seals a value and writes it. The value is read after the name was checked.
@@ -155,7 +244,10 @@ fn open_failure(resources: &Resources, error: OpenError, stored: &[u8]) -> Failu
 fn wrong_type_failure(error: StoreError) -> Failure {
     match error {
         StoreError::WrongType => Failure::failed("the record is of another type")
-            .hint("waxseal inspect shows its type; a hash needs --field, a list --element"),
+            .hint(
+                "waxseal inspect shows its type; a hash needs --field, a list --element, a set or sorted set --members, a \
+                 stream --entry and --field",
+            ),
         other => other.into(),
     }
 }

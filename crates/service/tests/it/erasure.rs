@@ -40,7 +40,8 @@ async fn write(resources: &Resources, user: &str) {
 
 async fn is_there(resources: &Resources, user: &str) -> bool {
     let name = RecordName::from(format!("wa:{user}"));
-    stored::get(resources, &name, &Slot::Whole).await.is_ok()
+    let place = Slot::Whole.into();
+    stored::get(resources, &name, &place).await.is_ok()
 }
 
 /// The entries about erasures: the outcome and the details.

@@ -58,7 +58,8 @@ async fn put(resources: &Resources, to: &Destination, value: &str) -> Result<(),
 }
 
 async fn get(resources: &Resources, name: &str, slot: &Slot) -> Result<String, Failure> {
-    let value = stored::get(resources, &RecordName::from(name), slot).await?;
+    let place = slot.clone().into();
+    let value = stored::get(resources, &RecordName::from(name), &place).await?;
     Ok(String::from_utf8(value).unwrap())
 }
 

@@ -14,6 +14,7 @@ use waxseal_testing::{Client, RedisServer};
 
 #[cfg(feature = "actix-session")]
 mod actix;
+mod collections;
 mod decoys;
 mod excepts;
 mod guards;

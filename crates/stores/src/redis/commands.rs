@@ -13,7 +13,7 @@ use crate::generation;
 
 /// All commands that are sent, by scripts and connections as well: no other word of a server's text
 /// is repeated.
-const COMMANDS: [&str; 50] = [
+const COMMANDS: [&str; 59] = [
     "AUTH",
     "CLIENT",
     "CONFIG",
@@ -40,9 +40,13 @@ const COMMANDS: [&str; 50] = [
     "LSET",
     "MGET",
     "MULTI",
+    "PERSIST",
+    "PEXPIRE",
+    "PEXPIREAT",
     "PEXPIRETIME",
     "PING",
     "PTTL",
+    "RENAME",
     "SADD",
     "SCAN",
     "SCARD",
@@ -57,10 +61,15 @@ const COMMANDS: [&str; 50] = [
     "UNWATCH",
     "WAIT",
     "WATCH",
+    "XADD",
+    "XDEL",
+    "XINFO",
     "XLEN",
     "XRANGE",
+    "XSETID",
     "ZADD",
     "ZCARD",
+    "ZRANGE",
     "ZREM",
     "ZSCAN",
     "ZSCORE",

@@ -238,7 +238,13 @@ impl Generator {
         let form = loop {
             let form = self.form();
             let is_queued = self.queueing[client];
-            if !(is_queued && self.forms[form].is_computed) || self.computes_in_transactions {
+            let Form {
+                row, is_computed, ..
+            } = &self.forms[form];
+            // What moves between records that values are bound to is not done within transactions.
+            let is_moved = row.reach == Reach::OneScope;
+            let is_possible = !is_computed || self.computes_in_transactions;
+            if !is_queued || !is_moved && is_possible {
                 break form;
             }
         };
@@ -271,7 +277,7 @@ impl Generator {
                 }
             },
         };
-        self.own_kinds = form.row.reach == Reach::Group;
+        self.own_kinds = form.row.reach != Reach::Any;
         let mut words = Vec::new();
         self.parts(&form.parts, &mut words);
         Request {

@@ -227,6 +227,8 @@ fn the_index_key_is_replaced_and_destroyed_by_its_own_commands() {
         sealed
     );
 
+    let add = [&b"SADD"[..], b"wa:1", &sealed];
+    assert_eq!(world.server.client().cmd(&add).int(), 1);
     let said = world.ring(&["rotate-index"]).done().text();
     let pending = index_keys("pending").pop().unwrap();
     assert!(
@@ -251,6 +253,18 @@ fn the_index_key_is_replaced_and_destroyed_by_its_own_commands() {
     world.ring(&["compromise", &first]).failed(2, &marked);
     let writes = format!("index key {pending} writes: another one must write first");
     world.ring(&["destroy", &pending]).failed(2, &writes);
+    // The member in the set is under it.
+    wait_until(|| {
+        let output = world.ring(&["destroy", &first]);
+        assert_eq!(output.status, 2, "{}", output.stderr);
+        let counted = format!("counted 1 value under key {first}");
+        output.stderr.contains(&counted)
+    });
+    world.run(&["rotate"]).done();
+    let members = world.run(&["get", "wa:1", "--members"]).done();
+    assert_eq!(members.text(), "a member\n");
+    let is_old = [&b"SISMEMBER"[..], b"wa:1", &sealed];
+    assert_eq!(world.server.client().cmd(&is_old).int(), 0);
     wait_until(|| {
         let output = world.ring(&["destroy", &first]);
         let waits = output.status == 2 && output.stderr.contains("has to wait");

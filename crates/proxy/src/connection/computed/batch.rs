@@ -151,7 +151,7 @@ impl Computed {
 }
 
 /// `1` for a server whose fields may have lifetimes, else `0`.
-pub(super) fn has_field_lifetimes(dialect: Dialect) -> &'static [u8] {
+pub(in crate::connection) fn has_field_lifetimes(dialect: Dialect) -> &'static [u8] {
     let first = match dialect.product() {
         Product::Redis => (7, 4),
         Product::Valkey => (9, 0),

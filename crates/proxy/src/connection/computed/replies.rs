@@ -174,7 +174,7 @@ impl ConnectionState {
 }
 
 /// The first item of a reply, without attributes.
-fn first_item<'r>(items: &mut Items<'r>) -> Result<Item<'r>, ReplyError> {
+pub(in crate::connection) fn first_item<'r>(items: &mut Items<'r>) -> Result<Item<'r>, ReplyError> {
     let mut item = items.next()?.ok_or(ReplyError::Type)?;
     while let Kind::Attribute(pairs) = item.kind {
         for _ in 0..pairs.saturating_mul(2) {

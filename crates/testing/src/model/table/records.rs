@@ -39,6 +39,21 @@ pub(super) const RECORD_MOVES: &[Row] = &[
     Row::new("(RENAME|RENAMENX) {h} {h}")
         .within(Reach::OneScope)
         .needs(&[Feature::Hashes]),
+    Row::new("(RENAME|RENAMENX) {l} {l}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists]),
+    Row::new("(RENAME|RENAMENX) {t} {t}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Sets]),
+    Row::new("(RENAME|RENAMENX) {z} {z}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::SortedSets]),
+    Row::new("COPY ({t} {t}|{l} {l}) [REPLACE]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Sets, Feature::Lists]),
+    Row::new("COPY {z} {z} [REPLACE]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::SortedSets]),
     Row::new("COPY ({s} {s}|{h} {h}) [REPLACE]")
         .within(Reach::OneScope)
         .needs(&[Feature::Strings, Feature::Hashes]),

@@ -1,0 +1,148 @@
+//! Sets, sorted sets and streams of the library, on a real server.
+
+use waxseal_core::{Binding, Keyring, OpenError, Sealer};
+use waxseal_sessions::StateError;
+use waxseal_stores::{MemoryStore, StoreError};
+use waxseal_testing::{RedisServer, Reply};
+
+use crate::rings::Shared;
+use crate::*;
+
+const MARIA: &[u8] = b"maria@example.com";
+const SEALING: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
+const PREVIOUS: &str = "1c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
+
+/// The stored members of a set.
+fn stored(server: &RedisServer, set: &str) -> Vec<Vec<u8>> {
+    let members = server.client().cmd(&["SMEMBERS", set]).array();
+    members.into_iter().filter_map(Reply::bytes).collect()
+}
+
+/// A sealer under the sealing key that these tests had before.
+fn older() -> Sealer {
+    let keyring = Keyring::from_hex(PREVIOUS, "").unwrap();
+    Sealer::new(Arc::new(keyring), Mode::On, Format::Sealed)
+}
+
+async fn start(server: &RedisServer, mode: Mode) -> StateManager {
+    let keyring = Arc::new(Keyring::from_hex(SEALING, PREVIOUS).unwrap());
+    let sealer = Sealer::new(keyring, mode, Format::Sealed);
+    let states = StateManager::start(connect(server).await, sealer, Options::default());
+    states.await.unwrap()
+}
+
+#[tokio::test]
+async fn members_of_a_set_are_sealed_and_found_in_every_form() {
+    let server = RedisServer::start();
+    let states = start(&server, Mode::On).await;
+    let sets = states.collections().unwrap();
+    // Of an application before Waxseal, and under the key before.
+    server.cli(&["SADD", "wa:online", "maria@example.com"]);
+    let place = Binding::member(b"wa:online");
+    let old = older().seal(b"juan", place).unwrap();
+    let add = [&b"SADD"[..], b"wa:online", &old];
+    assert_eq!(server.client().cmd(&add).int(), 1);
+    for member in [MARIA, b"juan"] {
+        assert!(sets.contains("online", member).await.unwrap());
+        assert!(!sets.add("online", member).await.unwrap());
+    }
+    assert!(sets.add("online", b"").await.unwrap());
+    let all = stored(&server, "wa:online");
+    assert_eq!(all.len(), 3);
+    for member in &all {
+        assert!(member.starts_with(&[0xF5, 0x57]) && *member != old);
+    }
+    let members = sets.members("online").await.unwrap();
+    assert_eq!(members, [&b""[..], b"juan", MARIA]);
+    assert!(sets.remove("online", MARIA).await.unwrap());
+    assert!(!sets.remove("online", MARIA).await.unwrap());
+    assert!(!sets.contains("online", MARIA).await.unwrap());
+}
+
+#[tokio::test]
+async fn members_of_a_sorted_set_have_one_score() {
+    let server = RedisServer::start();
+    let states = start(&server, Mode::On).await;
+    let sets = states.collections().unwrap();
+    server.cli(&["ZADD", "wa:waiting", "7.5", "maria@example.com"]);
+    assert_eq!(sets.score("waiting", MARIA).await.unwrap(), Some(7.5));
+    assert!(!sets.add_scored("waiting", MARIA, 0.1).await.unwrap());
+    assert!(sets.add_scored("waiting", b"juan", -1e300).await.unwrap());
+    assert_eq!(sets.score("waiting", MARIA).await.unwrap(), Some(0.1));
+    assert_eq!(sets.score("waiting", b"nobody").await.unwrap(), None);
+    let range = sets.range("waiting", (0, -1)).await.unwrap();
+    assert_eq!(range, [(b"juan".to_vec(), -1e300), (MARIA.to_vec(), 0.1)]);
+    let plain = server.client().cmd(&["ZSCORE", "wa:waiting", "juan"]);
+    assert_eq!(plain.bytes(), None);
+    assert!(sets.remove_scored("waiting", b"juan").await.unwrap());
+    assert_eq!(sets.members("waiting").await.unwrap(), [MARIA]);
+}
+
+#[tokio::test]
+async fn values_of_a_stream_are_sealed_and_come_back_in_order() {
+    let server = RedisServer::start();
+    let states = start(&server, Mode::Required).await;
+    let streams = states.collections().unwrap();
+    let mut ids = Vec::new();
+    for n in 0..20_u8 {
+        let fields = [(&b"name"[..], MARIA), (b"n", &[n][..])];
+        ids.push(streams.append("events", &fields, Some(100)).await.unwrap());
+    }
+    let dump = server.snapshot().get("wa:events").unwrap().dump.clone();
+    assert!(!dump.windows(MARIA.len()).any(|bytes| bytes == MARIA));
+    let first = streams.entries("events", None, 5).await.unwrap();
+    assert_eq!(first.len(), 5);
+    let after = Some(ids[4].as_str());
+    let others = streams.entries("events", after, 100).await.unwrap();
+    assert_eq!(others.len(), 15);
+    assert_eq!(others[0].id, ids[5]);
+    let fields = [(b"name".to_vec(), MARIA.to_vec()), (b"n".to_vec(), vec![5])];
+    assert_eq!(others[0].fields, fields);
+    assert!(streams.delete_entry("events", &ids[5]).await.unwrap());
+    assert!(!streams.delete_entry("events", &ids[5]).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_open_is_an_error_and_stays() {
+    let server = RedisServer::start();
+    let states = start(&server, Mode::On).await;
+    let sets = states.collections().unwrap();
+    sets.add("one", MARIA).await.unwrap();
+    let moved = stored(&server, "wa:one").remove(0);
+    let add = [&b"SADD"[..], b"wa:other", &moved];
+    assert_eq!(server.client().cmd(&add).int(), 1);
+    let error = sets.members("other").await.unwrap_err();
+    let StateError::Open { record, error } = error else {
+        panic!("not {error}");
+    };
+    assert_eq!(error, OpenError::Refused);
+    assert!(!record.contains("other"), "{record}");
+    assert_eq!(stored(&server, "wa:other"), [moved]);
+}
+
+#[tokio::test]
+async fn members_are_not_sealed_under_a_ring_that_former_versions_read() {
+    let (server, shared) = (RedisServer::start(), Shared::default());
+    let process = shared.first().await;
+    let store = connect(&server).await;
+    let states = process.start(store, process.of_users()).await.unwrap();
+    let sets = states.collections().unwrap();
+    let added = sets.add(USER, MARIA).await;
+    let Err(StateError::Seal(error)) = added else {
+        panic!("a ring of format 1 seals no members");
+    };
+    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(stored(&server, &format!("wa:{USER}")).is_empty());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_hold_them_says_so() {
+    let sealer = usual_sealer();
+    let store = Arc::new(MemoryStore::default());
+    let states = StateManager::start(store, sealer, Options::default());
+    let states = states.await.unwrap();
+    let error = states.collections().err().expect("it cannot");
+    let StateError::Store(StoreError::Unsupported { .. }) = error else {
+        panic!("not {error}");
+    };
+}
