@@ -18,8 +18,12 @@ const SEED: u64 = 1;
 /// Requests of the short form, for each setting.
 const REQUESTS: usize = 35_000;
 
-/// What is not asked for: the proxy refuses it.
-const WITHOUT: &[Feature] = &[Feature::ComputedInTransactions];
+/// What is not asked for yet.
+const WITHOUT: &[Feature] = &[
+    Feature::ComputedInTransactions,
+    Feature::RecordMoves,
+    Feature::Messages,
+];
 
 /// Values that are bound to their record, and values that are bound to a group.
 const CONFIGURATION: &str = r#"
