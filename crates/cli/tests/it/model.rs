@@ -19,11 +19,7 @@ const SEED: u64 = 1;
 const REQUESTS: usize = 35_000;
 
 /// What is not asked for yet.
-const WITHOUT: &[Feature] = &[
-    Feature::ComputedInTransactions,
-    Feature::RecordMoves,
-    Feature::Messages,
-];
+const WITHOUT: &[Feature] = &[Feature::ComputedInTransactions];
 
 /// Values that are bound to their record, and values that are bound to a group.
 const CONFIGURATION: &str = r#"
