@@ -1,5 +1,5 @@
 //! Records of any type. Commands on names and lifetimes are forwarded, and so are those that return sealed bytes;
-//! commands that move a value to another name are refused, because its envelope is bound to the old one.
+//! commands that move a value to another name are carried out by the proxy, because its envelope is bound to the old one.
 
 use super::{Form, Row, Timeout, container, form, keyless, pass, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, SECOND};

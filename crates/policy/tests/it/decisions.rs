@@ -84,9 +84,9 @@ fn set_accepts_every_option_in_any_order_and_case() {
 fn set_in_an_unknown_form_is_refused() {
     assert_decides(&[
         ("SET wa:1 v IFEQ w", "compute @1"),
-        ("SET wa:1 v ifne w", "refuse ComparesValue"),
-        ("SET wa:1 v IFDEQ 0123", "refuse ComparesValue"),
-        ("SET wa:1 v EX 60 IFDNE 0123", "refuse ComparesValue"),
+        ("SET wa:1 v ifne w", "compute @1"),
+        ("SET wa:1 v IFDEQ 0123", "compute @1"),
+        ("SET wa:1 v EX 60 IFDNE 0123", "compute @1"),
         ("SET wa:1 v BLESSED", "refuse UnforeseenForm"),
         ("SET wa:1 v EX", "refuse UnforeseenForm"),
         ("SET wa:1 v EX NX", "refuse UnforeseenForm"),
@@ -163,9 +163,18 @@ fn several_names_are_treated_one_by_one() {
         ("MSETEX x wa:1 v", "refuse UnforeseenForm"),
         ("MSETEX 1 wa:1 v EX soon", "refuse UnforeseenForm"),
         ("DEL wa:1 log", "forward"),
-        ("RENAME log wa:1", "refuse MovesValue"),
+        ("RENAME log wa:1", "move Record plain to @2"),
         ("RENAME wa:1 log", "refuse MovesValue"),
-        ("LMOVE log wa:1 LEFT RIGHT", "refuse MovesValue"),
+        (
+            "LMOVE log wa:1 LEFT RIGHT",
+            "move Element { from: Left, to: Right } plain to @2#",
+        ),
+        (
+            "RPOPLPUSH wa:1 wa:2",
+            "move Element { from: Right, to: Left } sealed to @2#",
+        ),
+        ("COPY wa:1 wa:2 REPLACE", "move CopyReplacing sealed to @2"),
+        ("LMOVE wa:1 wa:2 UP DOWN", "refuse UnforeseenForm"),
         ("BITOP AND wa:1 log lag", "refuse NotYetSealed(Bitmaps)"),
         ("SUNIONSTORE log wa:1 lag", "refuse MixesRecords"),
     ]);

@@ -32,7 +32,7 @@ fn requests_are_not_refused_because_of_an_excepted_name() {
         // Not if another name is protected, in any position.
         ("EVAL script 2 sess:1_LOCK sess:1", "refuse RunsCode"),
         ("EVAL script 2 sess:1 sess:1_LOCK", "refuse RunsCode"),
-        ("RENAME sess:1_LOCK sess:1", "refuse MovesValue"),
+        ("RENAME sess:1_LOCK sess:1", "move Record sealed to @2"),
         ("RENAME wa:1 sess:1_LOCK", "refuse MovesValue"),
         ("SORT sess:count:1 BY sess:*", "refuse NotYetSealed"),
         (

@@ -208,7 +208,7 @@ fn members_of_several_records_are_compared_only_within_a_group() {
         ),
         ("RENAME a:1 b:1", "forward"),
         ("RENAME wa:1 wa:1", "forward"),
-        ("RENAMENX a:1 c:1", "refuse MovesValue"),
+        ("RENAMENX a:1 c:1", "move RecordToFreeName sealed to @2"),
         ("COPY a:1 b:1 REPLACE", "forward"),
         ("COPY a:1 log", "refuse MovesValue"),
         ("LMOVE a:1 b:1 LEFT RIGHT", "as it is -> value @1#"),
@@ -230,7 +230,7 @@ fn records_under_keys_of_users_share_values_with_those_of_the_same_user() {
         // An empty user is none: values are under the ring's key.
         ("SUNION u: w:ana", "as it is -> elements @1*"),
         ("RENAME u:ana v:ana", "forward"),
-        ("RENAME u:ana v:eva", "refuse MovesValue"),
+        ("RENAME u:ana v:eva", "move Record sealed to @2"),
     ] {
         let action = decide(&grouped(), &split(request)).action;
         assert_eq!(shown(&action), expected, "{request}");

@@ -13,7 +13,7 @@ fn every_kind_of_refusal_has_its_reason() {
         ("LPOS wa:1 v", "ComparesValue"),
         ("LINSERT wa:1 BEFORE v w", "ComparesValue"),
         ("COPY wa:1 log", "MovesValue"),
-        ("RENAMENX log wa:1", "MovesValue"),
+        ("COPY wa:1 wa:2 DB 1", "MovesValue"),
         ("RESTORE wa:1 0 v", "MovesValue"),
         ("RPOPLPUSH wa:1 log", "MovesValue"),
         ("BLMOVEM wa:1 log LEFT LEFT 0", "MovesValue"),

@@ -269,11 +269,7 @@ impl ConnectionState {
             aborts,
             is_muted,
         };
-        if self.prelude.is_refused() && matches!(pending, Pending::Queued { .. }) {
-            self.end_prelude();
-        }
         match pending {
-            Pending::Message => return Ok(false),
             Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),
             Pending::PreludeScript { in_transaction } => {
                 self.prelude_script_reply(in_transaction, &reply);
@@ -295,7 +291,7 @@ impl ConnectionState {
             Pending::Internal { fatal: true } if !is_ok => {
                 return Err(UnexpectedReply::Handshake(LoginError::of(whole)));
             }
-            Pending::Internal { .. } => return Ok(false),
+            Pending::Internal { .. } | Pending::Message => return Ok(false),
             Pending::Acknowledged { word, remaining } => {
                 return Ok(self.acknowledgement((word, remaining), &reply, client));
             }

@@ -235,6 +235,9 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Result<(), UnexpectedReply> {
         let is_ok = reply.is_ok;
+        if matches!(pending, Pending::Queued { .. }) {
+            self.end_prelude();
+        }
         let tracker = &mut self.transaction;
         match pending {
             Pending::Queued { command, shape } if reply.is_queued => {

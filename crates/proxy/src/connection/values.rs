@@ -76,6 +76,18 @@ impl ConnectionState {
             }
             _ => return Ok(None),
         };
+        self.write_shaped(current, (command, shape), whole, fetched, client)
+    }
+
+    /// The same for a reply to this command, which has this shape; without one, it is that of a transaction.
+    fn write_shaped(
+        &self,
+        current: &CurrentReply,
+        (command, shape): (&'static str, Option<&Shape>),
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         match current.disposition {
             Disposition::Hold => {}
             Disposition::TooLarge => {

@@ -55,7 +55,7 @@ fn each_value_of_a_request_is_sealed_or_plain_by_its_name() {
     assert_eq!(pair.sent(), request("SET wa:1_LOCK token"));
     pair.answer("+OK");
     pair.got();
-    pair.send(&["EVAL script 2 wa:1_LOCK wa:1", "RENAME wa:1_LOCK wa:1"]);
+    pair.send(&["EVAL script 2 wa:1_LOCK wa:1", "RENAME wa:1 wa:1_LOCK"]);
     assert_eq!(pair.sent(), b"");
     let got = pair.got();
     assert_eq!(got.matches("SEALREFUSED").count(), 2, "{got}");

@@ -14,6 +14,7 @@ mod lengths;
 mod limits;
 mod members;
 mod messages;
+mod moves;
 mod order;
 mod pair;
 mod panics;

@@ -23,7 +23,7 @@ const PATTERNS: [&str; 3] = ["PHPREDIS_SESSION:*", "rq:job:*", "app:*"];
 
 /// The commands of frameworks on records of the patterns: a session and its lock, a job and what depends on it, a cache with
 /// counters, tags and vectors. The script is not a published one.
-const REQUESTS: [&[&str]; 17] = [
+const REQUESTS: [&[&str]; 18] = [
     &[
         "SET",
         "PHPREDIS_SESSION:k3v9f1_LOCK",
@@ -53,10 +53,11 @@ const REQUESTS: [&[&str]; 17] = [
     &["INCREX", "app:1:hits:5215512345678"],
     &["INCREX", "app:1:hits:5215587654321"],
     &["ZADD", "app:1:ratelimit", "1", "ana"],
+    &["ZRANGEBYLEX", "app:1:ratelimit", "-", "+"],
     &["PFADD", "app:1:log", "x"],
     &["VADD", "app:events", "VALUES", "1", "1", "v"],
     &["BLMOVE", "app:events", "app:queue", "LEFT", "LEFT", "0.05"],
-    &["RENAME", "app:1:log", "app:2:log"],
+    &["RESTORE", "app:1:log", "0", "x"],
     &["GET", "app:1:session:ana"],
     &["FCALL", "f", "1", "app:{7}:lock"],
 ];
@@ -290,7 +291,7 @@ fn a_trial_forwards_everything_and_its_configuration_makes_the_program_work() {
     );
     let report = output.text();
     for told in [
-        "of which 15 would be refused",
+        "of which 12 would be refused",
         "  INCREX on app:*: makes the server compute on a sealed value",
         "Refused in this trial as well:\n          1  SYNC:",
         "Work unchanged:\n",

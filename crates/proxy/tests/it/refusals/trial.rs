@@ -32,6 +32,7 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
         ("EVAL code 1 app:1:lock", ":1"),
         ("BLMOVE app:z wa:z LEFT LEFT 0", "*-1"),
         ("JSON.SET app:1 v", "+OK"),
+        ("RENAME app:1 other", "+OK"),
         ("RENAME app:1 wa:1", "+OK"),
     ] {
         pair.exchange(line, reply, reply);
@@ -65,7 +66,12 @@ fn a_trial_forwards_requests_that_would_be_refused_or_changed_unchanged() {
     );
     assert_eq!(
         report.fine,
-        [(0, "get", 1), (0, "set", 1), (0, "strlen", 1)]
+        [
+            (0, "get", 1),
+            (0, "rename", 1),
+            (0, "set", 1),
+            (0, "strlen", 1)
+        ]
     );
 }
 
