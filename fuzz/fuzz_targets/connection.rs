@@ -32,24 +32,51 @@ static REQUESTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         "LSET wa:l 0 @",
         "SET wa:1 @ IFEQ @",
         "APPEND wa:1 @",
-        "SADD wa:s @",
+        "SETRANGE wa:1 3 @",
         "XADD wa:x * f @",
+        "XADD wa:x MAXLEN ~ 5 1-* f @ g @",
         "EVAL return 1 wa:1 @",
         "NOSUCHCOMMAND wa:1 @",
         "COMMAND GETKEYS SET wa:1 @",
     ]
     .iter()
-    .flat_map(|line| {
-        let line = line.replace('@', std::str::from_utf8(MARKER).unwrap());
-        let words: Vec<&str> = line.split(' ').collect();
-        let mut array = format!("*{}\r\n", words.len()).into_bytes();
-        for word in &words {
-            array.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
-        }
-        [array, format!("{line}\r\n").into_bytes()]
-    })
+    .flat_map(|line| both_ways(line))
     .collect()
 });
+
+/// The same for members. In mode `on` members in another form are looked for at the server, in clear.
+static MEMBER_REQUESTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    [
+        "SADD wa:s @ @",
+        "SREM wa:s @",
+        "SMISMEMBER wa:s @ @",
+        "SSCAN wa:s 0 MATCH @ COUNT 5",
+        "ZADD wa:z NX CH 1 @ 2 @",
+        "ZADD wa:z INCR 1 @",
+        "ZINCRBY wa:z 1 @",
+        "ZSCORE wa:z @",
+        "ZREM wa:z @",
+        "GEOADD wa:g 2 41 @",
+        "GEOSEARCH wa:g FROMMEMBER @ BYRADIUS 1 km ASC",
+        "SMOVE wa:s wa:t @",
+        "ZRANGEBYLEX wa:z [@ [@",
+        "LREM wa:l 0 @",
+    ]
+    .iter()
+    .flat_map(|line| both_ways(line))
+    .collect()
+});
+
+/// A line with the marker in place of `@`, as an array and as it is.
+fn both_ways(line: &str) -> [Vec<u8>; 2] {
+    let line = line.replace('@', std::str::from_utf8(MARKER).unwrap());
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut array = format!("*{}\r\n", words.len()).into_bytes();
+    for word in &words {
+        array.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    [array, format!("{line}\r\n").into_bytes()]
+}
 
 /// Whole replies with envelopes that open, and one that does not.
 static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -58,7 +85,10 @@ static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let seal = |binding| bulk(&sealer.seal(b"opened", binding).unwrap());
     let one = seal(Binding::record(b"wa:1"));
     let field = seal(Binding::field(b"wa:h", b"f"));
-    let list = seal(Binding::record(b"wa:l"));
+    let list = seal(Binding::element(b"wa:l"));
+    let member = seal(Binding::member(b"wa:s"));
+    let scored = seal(Binding::member(b"wa:z"));
+    let entry = seal(Binding::stream_field(b"wa:x", b"f"));
     vec![
         one.clone(),
         list.clone(),
@@ -72,6 +102,20 @@ static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         [b"*2\r\n$4\r\nwa:l\r\n*1\r\n", &list[..]].concat(),
         [b"*1\r\n*1\r\n*2\r\n$1\r\nf\r\n", &field[..]].concat(),
         [b"*1\r\n", &one[..]].concat(),
+        [b"*1\r\n", &member[..]].concat(),
+        [b"~1\r\n", &member[..]].concat(),
+        [b"*2\r\n$1\r\n0\r\n*1\r\n", &member[..]].concat(),
+        [b"*2\r\n", &scored[..], b"$1\r\n1\r\n"].concat(),
+        [b"*1\r\n*2\r\n", &scored[..], b",1\r\n"].concat(),
+        [b"*3\r\n$4\r\nwa:z\r\n", &scored[..], b"$1\r\n1\r\n"].concat(),
+        [b"*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n", &entry[..]].concat(),
+        [
+            b"*1\r\n*2\r\n$4\r\nwa:x\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n",
+            &entry[..],
+        ]
+        .concat(),
+        [b"*4\r\n+OK\r\n:1\r\n:1\r\n", &member[..]].concat(),
+        b":1\r\n".to_vec(),
         b"+OK\r\n".to_vec(),
         b"+QUEUED\r\n".to_vec(),
         b"$-1\r\n".to_vec(),
@@ -113,7 +157,7 @@ fuzz_target!(|input: &[u8]| {
         let is_open = match step % 4 {
             0 => pair.client_sends_anything(bytes),
             1 => pair.server_sends(bytes),
-            2 => pair.client_sends_a_value(&REQUESTS[number % REQUESTS.len()]),
+            2 => pair.client_sends_a_value(request(*setup, number)),
             _ => pair.server_sends(&REPLIES[number % REPLIES.len()]),
         };
         if !is_open {
@@ -121,6 +165,20 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// A request with the marker that this setup must seal.
+fn request(setup: u8, number: usize) -> &'static [u8] {
+    let is_required = setup & 1 == 1;
+    let members = MEMBER_REQUESTS.iter().filter(|_| is_required);
+    let all = REQUESTS.len()
+        + if is_required {
+            MEMBER_REQUESTS.len()
+        } else {
+            0
+        };
+    let mut requests = REQUESTS.iter().chain(members);
+    requests.nth(number % all).expect("a request")
+}
 
 struct Pair {
     connection: Connection,

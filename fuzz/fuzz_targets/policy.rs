@@ -76,6 +76,10 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
             arguments: reworded,
             ..
         } => assert!(reworded.iter().all(|at| *at > 0 && *at < arguments.len())),
+        RequestChange::Omit(omitted) => {
+            assert!(omitted.iter().all(|at| *at > 0 && *at < arguments.len()));
+            assert!(omitted.windows(2).all(|pair| pair[0] < pair[1]));
+        }
         RequestChange::Replace {
             arguments: range, ..
         } => assert!(range.start > 0 && range.end <= arguments.len()),
@@ -85,13 +89,16 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
         | ReplyShape::AnyName((), _)
         | ReplyShape::EachName(())
         | ReplyShape::Streams(()) => {}
-        ReplyShape::Members(scan) => check_location(arguments, scan.location),
         ReplyShape::Record(location, _) => check_location(arguments, *location),
         ReplyShape::EachField(of) => {
             assert!(of.fields.start > of.record.name && of.fields.end <= arguments.len());
             check_location(arguments, of.record);
         }
         ReplyShape::Part(part) => check_location(arguments, part.location),
+        ReplyShape::Members(scan) => {
+            check_location(arguments, scan.location);
+            assert!(scan.glob.is_none_or(|glob| glob < arguments.len()));
+        }
     }
 }
 

@@ -19,6 +19,11 @@ pub(crate) fn tools(arguments: &[String]) -> Result<(), Failure> {
     Ok(everything()?)
 }
 
+/// Installs what the tests of Redis' authors need.
+pub(crate) fn for_tcl() -> Result<(), String> {
+    system::provide(&[&system::REDIS, &system::TCLSH])
+}
+
 /// Installs whatever is missing.
 pub(crate) fn everything() -> Result<(), String> {
     let wheels = wheels::missing()?;

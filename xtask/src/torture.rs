@@ -9,8 +9,10 @@ use crate::install;
 use crate::run::{cargo, run};
 
 const DEFAULT_SECONDS: u64 = 600;
-/// Combinations of connections and formats, each a separate test; the model has as many.
+/// Combinations of connections and formats, each a separate test.
 const COMBINATIONS: u64 = 4;
+/// The same of the model.
+const MODEL_COMBINATIONS: u64 = 6;
 
 pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     let options = Options::parse(arguments)?;
@@ -37,7 +39,7 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
 
 fn model(options: &Options) -> Result<(), Failure> {
     let mut command = tests("model::valid");
-    let seconds = options.seconds.div_ceil(COMBINATIONS);
+    let seconds = options.seconds.div_ceil(MODEL_COMBINATIONS);
     command.env("WAXSEAL_MODEL_SECONDS", seconds.to_string());
     command.env("WAXSEAL_MODEL_SEED", options.seed.to_string());
     if let Some(round) = options.round {

@@ -33,8 +33,8 @@ use crate::Chance;
 const EPISODE_STEPS: usize = 250;
 /// Requests in one write.
 const MAX_PIPELINE: usize = 8;
-/// Records that one request of an episode's beginning writes directly, in clear.
-const PLAIN_RECORDS: usize = 12;
+/// Records that are written in another form in the beginning of an episode.
+const EARLIER_RECORDS: usize = 12;
 
 /// The scope that a name's values are bound to, and what the name begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,9 @@ pub struct Model {
     pub through: u16,
     /// The port of the server behind that proxy.
     pub behind: u16,
+    /// Where records are written in the beginning of a history: the server behind the proxy, for values in
+    /// clear, or a proxy before it that seals in another form.
+    pub before: u16,
     /// Equal seeds make equal histories.
     pub seed: u64,
     /// Requests of all episodes together.
@@ -83,8 +86,8 @@ pub struct Model {
     pub features: Vec<Feature>,
     /// Which names there are.
     pub scopes: Vec<Scope>,
-    /// Values are there in clear before the proxy is asked, as in mode `on`.
-    pub plain: bool,
+    /// Values are there in another form before the proxy is asked: see [`Model::before`].
+    pub other_forms: bool,
     /// A history with a difference is replayed to make it shorter.
     pub shrink: bool,
 }
@@ -97,13 +100,14 @@ impl Model {
             direct,
             through,
             behind,
+            before: behind,
             seed: 1,
             requests: 20_000,
             limit: None,
             episode: None,
             features: Feature::ALL.to_vec(),
             scopes: Scope::ALL.to_vec(),
-            plain: false,
+            other_forms: false,
             shrink: true,
         }
     }
@@ -118,6 +122,8 @@ pub struct Figures {
     pub episodes: u64,
     /// Transactions that were carried out.
     pub transactions: usize,
+    /// Requests that the server itself answered with an error.
+    pub errors: usize,
     /// How long it took.
     pub duration: Duration,
 }
@@ -174,6 +180,7 @@ pub fn run(model: &Model) -> Result<Figures, Box<Finding>> {
         let outcome = player.play(&history);
         figures.requests += player.requests();
         figures.transactions += player.transactions();
+        figures.errors += player.errors();
         figures.episodes += 1;
         if let Err(difference) = outcome {
             drop(player);
@@ -192,8 +199,8 @@ fn history(model: &Model, episode: u64) -> Vec<Step> {
     let seed = model.seed.wrapping_mul(1_000_003).wrapping_add(episode);
     let mut generator = Generator::new(Chance::seeded(seed), model);
     let mut history = Vec::new();
-    if model.plain {
-        history.extend((0..PLAIN_RECORDS).map(|_| generator.plain_record()));
+    if model.other_forms {
+        history.extend((0..EARLIER_RECORDS).filter_map(|_| generator.earlier_record()));
     }
     history.extend((0..EPISODE_STEPS).map(|_| generator.step()));
     history

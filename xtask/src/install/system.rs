@@ -116,6 +116,12 @@ pub(super) const IP: SystemTool = SystemTool {
     packages: ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
 };
 
+/// Runs the tests of Redis' authors.
+pub(super) const TCLSH: SystemTool = SystemTool {
+    program: "tclsh",
+    packages: ["tcl", "tcl", "tcl", "tcl", "tcl-tk"],
+};
+
 /// Renders the status page as people see it.
 pub(super) const CHROMIUM: SystemTool = SystemTool {
     program: "chromium",

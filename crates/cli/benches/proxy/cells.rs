@@ -7,6 +7,8 @@ use std::fmt;
 const SIZES: [(usize, &str); 3] = [(64, "64"), (1024, "1k"), (16 * 1024, "16k")];
 const PIPELINES: [u32; 2] = [1, 16];
 const CONNECTIONS: [u32; 2] = [1, 50];
+/// The length of values of other types than strings.
+const OTHER_SIZE: usize = 256;
 
 /// Bytes of values that Redis holds, at most, and names, at most: beyond that a turn would mostly
 /// prepare.
@@ -17,6 +19,19 @@ const MAX_NAMES: usize = 10_000;
 pub(crate) enum Operation {
     Set,
     Get,
+    /// A member of one of many sets.
+    Sadd,
+    Sismember,
+    /// A member of one of many sorted sets, and ten of one.
+    Zadd,
+    Zrange,
+    /// An entry of one of many streams, and ten of one.
+    Xadd,
+    Xread,
+    /// A message to a channel that nobody listens to.
+    Publish,
+    /// One of many counters.
+    Incr,
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +58,16 @@ impl Cell {
                         });
                     }
                 }
+            }
+        }
+        for operation in Operation::OTHERS {
+            for pipeline in PIPELINES {
+                cells.push(Self {
+                    operation,
+                    size: OTHER_SIZE,
+                    pipeline,
+                    connections: 50,
+                });
             }
         }
         cells
@@ -86,7 +111,8 @@ impl Cell {
 /// The cell's name, as `--only` takes it.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = SIZES.iter().find(|(size, _)| *size == self.size);
+        let mut sizes = SIZES.iter().chain(&[(OTHER_SIZE, "256")]);
+        let size = sizes.find(|(size, _)| *size == self.size);
         write!(
             f,
             "{}-{}-p{}-c{}",
@@ -99,19 +125,92 @@ impl fmt::Display for Cell {
 }
 
 impl Operation {
-    /// The name that `redis-benchmark -t` uses.
+    /// Those that are no reads or writes of whole strings.
+    pub(crate) const OTHERS: [Self; 8] = [
+        Self::Sadd,
+        Self::Sismember,
+        Self::Zadd,
+        Self::Zrange,
+        Self::Xadd,
+        Self::Xread,
+        Self::Publish,
+        Self::Incr,
+    ];
+
+    /// The command in small letters, as in the cell's name.
     pub(crate) fn test(self) -> &'static str {
         match self {
             Self::Set => "set",
             Self::Get => "get",
+            Self::Sadd => "sadd",
+            Self::Sismember => "sismember",
+            Self::Zadd => "zadd",
+            Self::Zrange => "zrange",
+            Self::Xadd => "xadd",
+            Self::Xread => "xread",
+            Self::Publish => "publish",
+            Self::Incr => "incr",
         }
     }
 
-    fn command(self) -> &'static str {
+    fn command(self) -> String {
+        self.test().to_uppercase()
+    }
+
+    /// The words of a request, of which each names another record and has another member.
+    pub(crate) fn words(self, size: usize) -> Vec<String> {
+        let value: String = "__rand_int__"
+            .chars()
+            .chain("x".repeat(size).chars())
+            .take(size)
+            .collect();
+        let line = match self {
+            Self::Set => "SET key:__rand_int__ @",
+            Self::Get => "GET key:__rand_int__",
+            Self::Sadd => "SADD key:t:__rand_int__ @",
+            Self::Sismember => "SISMEMBER key:t:__rand_int__ @",
+            Self::Zadd => "ZADD key:z:__rand_int__ 1 @",
+            Self::Zrange => "ZRANGE key:z:__rand_int__ 0 9",
+            Self::Xadd => "XADD key:x:__rand_int__ MAXLEN 20 * field @",
+            Self::Xread => "XREAD COUNT 10 STREAMS key:x:__rand_int__ 0",
+            Self::Publish => "PUBLISH key:channel @",
+            Self::Incr => "INCR key:n:__rand_int__",
+        };
+        line.split(' ')
+            .map(|word| word.replace('@', &value))
+            .collect()
+    }
+
+    /// Requests that write what is read, for the record of this number.
+    pub(crate) fn preparation(self, number: usize, value: &str) -> Vec<Vec<String>> {
+        let ten = |line: &str| {
+            let filled = (0..10).map(|at| {
+                let line = line.replace('#', &format!("{number:012}"));
+                let words = line
+                    .split(' ')
+                    .map(|word| word.replace('@', &format!("{at}{value}")));
+                words
+                    .map(|word| word.replace('%', &at.to_string()))
+                    .collect()
+            });
+            filled.collect()
+        };
         match self {
-            Self::Set => "SET",
-            Self::Get => "GET",
+            Self::Sismember | Self::Sadd => ten("SADD key:t:# @"),
+            Self::Zrange | Self::Zadd => ten("ZADD key:z:# % @"),
+            Self::Xread | Self::Xadd => ten("XADD key:x:# * field @"),
+            Self::Incr => vec![
+                ["SET", &format!("key:n:{number:012}"), "1"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ],
+            Self::Set | Self::Get | Self::Publish => Vec::new(),
         }
+    }
+
+    /// True if twemproxy forwards it.
+    pub(crate) fn is_known_to_twemproxy(self) -> bool {
+        !matches!(self, Self::Xadd | Self::Xread | Self::Publish)
     }
 }
 

@@ -32,9 +32,10 @@ pub(crate) struct Latency {
 
 /// One run of `redis-benchmark`.
 pub(crate) fn run(port: u16, cell: &Cell, requests: u64) -> Run {
-    let output = Command::new(tools::on_path("redis-benchmark"))
+    let mut command = Command::new(tools::on_path("redis-benchmark"));
+    command
         .args(["-h", "127.0.0.1", "-p", &port.to_string()])
-        .args(["-t", cell.operation.test(), "-n", &requests.to_string()])
+        .args(["-n", &requests.to_string()])
         .args([
             "-d",
             &cell.size.to_string(),
@@ -42,9 +43,12 @@ pub(crate) fn run(port: u16, cell: &Cell, requests: u64) -> Run {
             &cell.names().to_string(),
         ])
         .args(["-P", &cell.pipeline.to_string()])
-        .args(["-c", &cell.connections.to_string()])
-        .output()
-        .expect("redis-benchmark starts");
+        .args(["-c", &cell.connections.to_string()]);
+    match cell.operation {
+        Operation::Set | Operation::Get => command.args(["-t", cell.operation.test()]),
+        other => command.args(other.words(cell.size)),
+    };
+    let output = command.output().expect("redis-benchmark starts");
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -89,7 +93,17 @@ fn told(text: &str) -> Option<Run> {
 
 /// Writes every record that the load will go through.
 pub(crate) fn write_records(port: u16, cell: &Cell) {
-    write(port, cell.size, cell.names());
+    if matches!(cell.operation, Operation::Set | Operation::Get) {
+        return write(port, cell.size, cell.names());
+    }
+    let value = "x".repeat(cell.size - 1);
+    let mut client = Client::connect(port).expect("the side accepts connections");
+    let requests: Vec<Vec<String>> = (0..cell.names())
+        .flat_map(|number| cell.operation.preparation(number, &value))
+        .collect();
+    let replies = client.pipeline(&requests);
+    let refused = replies.iter().find(|reply| reply.error().is_some());
+    assert!(refused.is_none(), "a record was not written: {refused:?}");
 }
 
 /// Writes the records that [`probe`] reads.
@@ -187,7 +201,7 @@ impl Exchange {
                 .concat(),
                 reply: b"+OK\r\n".to_vec(),
             },
-            Operation::Get => Self {
+            _ => Self {
                 request: [b"*2\r\n$3\r\nGET\r\n", name_part.as_bytes()].concat(),
                 reply: value_part,
             },

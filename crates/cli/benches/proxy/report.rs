@@ -1,6 +1,6 @@
 //! The tables, and which bars hold. Measures nothing.
 
-use crate::cells::Cell;
+use crate::cells::{Cell, Operation};
 use crate::rounds::{Outcome, Row, Spread};
 use crate::sides::Side;
 
@@ -25,11 +25,21 @@ struct Rule {
     least: f64,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
     Rule {
-        applies: |cell| (cell.pipeline, cell.connections) == (1, 50),
+        applies: |cell| (cell.pipeline, cell.connections) == (1, 50) && is_of_strings(cell),
         peer: Side::Twemproxy,
         least: 1.0,
+    },
+    Rule {
+        applies: |cell| !is_of_strings(cell) && cell.operation.is_known_to_twemproxy(),
+        peer: Side::Twemproxy,
+        least: 0.9,
+    },
+    Rule {
+        applies: |cell| cell.pipeline == 1 && !cell.operation.is_known_to_twemproxy(),
+        peer: Side::NoProxy,
+        least: 0.75,
     },
     Rule {
         applies: Cell::one_at_a_time,
@@ -42,12 +52,12 @@ const RULES: [Rule; 6] = [
         least: 0.9,
     },
     Rule {
-        applies: |cell| (cell.pipeline, cell.connections) == (16, 50),
+        applies: |cell| (cell.pipeline, cell.connections) == (16, 50) && is_of_strings(cell),
         peer: Side::Twemproxy,
         least: 1.0,
     },
     Rule {
-        applies: |cell| (cell.pipeline, cell.connections) == (16, 50),
+        applies: |cell| (cell.pipeline, cell.connections) == (16, 50) && is_of_strings(cell),
         peer: Side::EnvoyRedis,
         least: 1.0,
     },
@@ -57,6 +67,11 @@ const RULES: [Rule; 6] = [
         least: 0.85,
     },
 ];
+
+/// True for the cells of whole strings.
+fn is_of_strings(cell: &Cell) -> bool {
+    matches!(cell.operation, Operation::Set | Operation::Get)
+}
 
 /// The maximum ratio of the latency that Waxseal adds to what HAProxy adds.
 const MAX_ADDED: f64 = 1.1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waxseal_testing::{Client, RedisServer};
 
-use crate::cells::Cell;
+use crate::cells::{Cell, Operation};
 use crate::load::{self, Latency};
 use crate::options::Options;
 use crate::process::cpu_seconds;
@@ -98,6 +98,13 @@ pub(crate) fn measure(
     options: &Options,
 ) -> Outcome {
     let mut redis_client = redis.client();
+    let is_string = matches!(cell.operation, Operation::Set | Operation::Get);
+    let knows = |running: &&Running| match running.side {
+        Side::Twemproxy => cell.operation.is_known_to_twemproxy(),
+        Side::EnvoyRedis => is_string,
+        _ => true,
+    };
+    let sides: Vec<&Running> = sides.iter().filter(knows).collect();
     let requests: Vec<u64> = sides
         .iter()
         .map(|side| {
@@ -119,11 +126,11 @@ pub(crate) fn measure(
             order.reverse();
         }
         for at in order {
-            let turn = take_turn(&cell, &sides[at], redis, requests[at]);
+            let turn = take_turn(&cell, sides[at], redis, requests[at]);
             rows[at].turns.push(turn);
         }
         if cell.one_at_a_time() {
-            let latencies = probe_all(&cell, sides, options.turn);
+            let latencies = probe_all(&cell, &sides, options.turn);
             for (row, latency) in rows.iter_mut().zip(latencies) {
                 let turn = row.turns.last_mut().expect("each side took its turn");
                 turn.latency = latency;
@@ -169,7 +176,7 @@ fn take_turn(cell: &Cell, side: &Running, redis: &RedisServer, requests: u64) ->
 }
 
 /// Times single requests, in short turns of all sides.
-fn probe_all(cell: &Cell, sides: &[Running], turn: Duration) -> Vec<Latency> {
+fn probe_all(cell: &Cell, sides: &[&Running], turn: Duration) -> Vec<Latency> {
     let count = (turn.as_secs_f64() * PROBES_A_SECOND).ceil() as usize;
     let mut probes = vec![Vec::new(); sides.len()];
     for number in 0..count {

@@ -340,10 +340,11 @@ impl<'a> SweepCommand<'a> {
             return;
         }
         output::warn(&match all.streams {
-            1 => "1 value in a stream was left as it is: entries of streams cannot be rewritten"
-                .to_owned(),
+            1 => {
+                "1 value in a stream was skipped: entries of streams cannot be rewritten".to_owned()
+            }
             values => format!(
-                "{} values in streams were left as they are: entries of streams cannot be rewritten",
+                "{} values in streams were skipped: entries of streams cannot be rewritten",
                 thousands(values)
             ),
         });

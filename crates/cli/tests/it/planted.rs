@@ -8,6 +8,7 @@ mod ring;
 pub(crate) mod secrets;
 mod traffic;
 mod typed;
+mod types;
 
 use std::cell::RefCell;
 use std::fs;

@@ -382,7 +382,7 @@ fn put_replaces_no_record_of_another_type_unless_asked_to() {
     for (name, told) in [
         ("wa:1", "error: the record is a hash with 2 values: "),
         ("wa:2", "error: the record is a list with 1 value: "),
-        ("wa:3", "error: the record is a set: "),
+        ("wa:3", "error: the record is a set with 1 value: "),
     ] {
         let output = program.run_with(&["put", name], STATE.as_bytes());
         let output = output.failed(2, told);

@@ -45,10 +45,6 @@ impl Sealer {
         }
         let keys = ring.into_iter().flat_map(Keyring::keys);
         match classic::open(stored, keys, DataKey::classic) {
-            // It was copied from another record: the classic format never had values of this kind.
-            ClassicValue::Opened { .. } if !binding.kind().is_in_version_2() => {
-                Err(OpenError::Refused)
-            }
             // Only a key that opens it shows that it is classic.
             ClassicValue::Opened { key, .. }
                 if self.rules_under(ring).accept == EnvelopeVersion::V3 =>

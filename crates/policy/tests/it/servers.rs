@@ -38,7 +38,7 @@ pub(crate) fn writing() -> Vec<(String, String)> {
         while let Some(entry) = entries.pop() {
             let parts = entry.array();
             if parts[2].to_text().lines().any(|flag| flag == "write") {
-                writing.push((format!("{flavor:?}"), parts[0].to_text()));
+                writing.push((format!("{flavor:?}"), name_of(&parts[0])));
             }
             // Redis 6.2 lists no subcommands.
             entries.extend(
@@ -76,7 +76,7 @@ fn live(flavor: Flavor) -> Commands {
 
 fn read_entry(entry: Reply, positions: &mut BTreeMap<String, NamePositions>) {
     let mut parts = entry.array().into_iter();
-    let name = parts.next().expect("a name").to_text();
+    let name = name_of(&parts.next().expect("a name"));
     let flags = parts.nth(1).expect("flags").to_text();
     let mut number = || parts.next().expect("a number").int();
     let (first, last, step) = (number(), number(), number());
@@ -86,6 +86,11 @@ fn read_entry(entry: Reply, positions: &mut BTreeMap<String, NamePositions>) {
     for subcommand in parts.nth(3).map(Reply::array).into_iter().flatten() {
         read_entry(subcommand, positions);
     }
+}
+
+/// The name of a command. Those of modules are in capital letters.
+fn name_of(reply: &Reply) -> String {
+    reply.to_text().to_ascii_lowercase()
 }
 
 fn read_places(movable: bool, first: i64, last: i64, step: i64) -> NamePositions {

@@ -38,6 +38,7 @@ const MEMBERS: [&[u8]; 10] = [
 struct Form {
     row: &'static Row,
     parts: Vec<Part>,
+    is_computed: bool,
 }
 
 impl Form {
@@ -45,6 +46,7 @@ impl Form {
         Self {
             row,
             parts: parse(row.line),
+            is_computed: table::is_computed(row),
         }
     }
 }
@@ -53,17 +55,24 @@ impl Form {
 pub(super) struct Generator {
     chance: Chance,
     forms: Vec<Form>,
-    plain: Vec<Form>,
+    earlier: Vec<Form>,
     waits: Vec<(Form, Form)>,
     kinds: Vec<&'static str>,
     scopes: Vec<Scope>,
     transactions: bool,
+    /// Computed requests may be within them.
+    computes_in_transactions: bool,
+    messages: bool,
     /// Clients that are within a transaction, as far as is known here.
     queueing: [bool; CLIENTS],
     /// The first part of the next id of a stream.
     next_id: u64,
     /// The scope of the names of the present request, if it must be one.
     scope: Option<Scope>,
+    /// Records that were there in another form.
+    earlier_forms: usize,
+    /// The names of the present request are of the kinds that it expects.
+    own_kinds: bool,
     /// A name of the request that waits.
     woken: Vec<u8>,
 }
@@ -93,7 +102,7 @@ impl Generator {
         Self {
             chance,
             forms: rows.into_iter().filter(possible).map(Form::new).collect(),
-            plain: table::plain_rows(features)
+            earlier: table::earlier_rows(features)
                 .into_iter()
                 .map(Form::new)
                 .collect(),
@@ -105,20 +114,28 @@ impl Generator {
             kinds: kinds.iter().filter(|it| it.1).map(|it| it.0).collect(),
             scopes: model.scopes.clone(),
             transactions: has(Feature::Transactions),
+            computes_in_transactions: has(Feature::ComputedInTransactions),
+            messages: has(Feature::Messages),
             queueing: [false; CLIENTS],
             next_id: 0,
             scope: None,
+            earlier_forms: 0,
+            own_kinds: false,
             woken: Vec::new(),
         }
     }
 
-    /// A record that is written behind the proxy.
-    pub(super) fn plain_record(&mut self) -> Step {
-        let form = self.chance.below(self.plain.len());
-        let forms = std::mem::take(&mut self.plain);
+    /// A record that is written in another form.
+    pub(super) fn earlier_record(&mut self) -> Option<Step> {
+        if self.earlier.is_empty() {
+            return None;
+        }
+        self.earlier_forms += 1;
+        let form = self.chance.below(self.earlier.len());
+        let forms = std::mem::take(&mut self.earlier);
         let request = self.fill(&forms[form]);
-        self.plain = forms;
-        Step::Plain { request }
+        self.earlier = forms;
+        Some(Step::Earlier { request })
     }
 
     pub(super) fn step(&mut self) -> Step {
@@ -129,6 +146,9 @@ impl Generator {
         }
         if !self.waits.is_empty() && self.chance.one_in(40) {
             return self.wait(client);
+        }
+        if self.messages && self.chance.one_in(20) {
+            return self.message(client);
         }
         let mut requests = Vec::new();
         for _ in 0..1 + self.chance.below(MAX_PIPELINE) {
@@ -169,6 +189,28 @@ impl Generator {
         }
     }
 
+    /// A message on a channel of its own, since a server learns later that a subscriber is gone.
+    fn message(&mut self, client: usize) -> Step {
+        self.next_id += 1;
+        let scope = self.chance.pick(&self.scopes).prefix();
+        let channel = format!("{scope}channel{}", self.next_id);
+        let message = self.value();
+        let (subscribe, publish, pattern) = match self.chance.below(3) {
+            0 => ("SUBSCRIBE", "PUBLISH", channel.clone()),
+            1 => ("PSUBSCRIBE", "PUBLISH", format!("{channel}*")),
+            _ => ("SSUBSCRIBE", "SPUBLISH", channel.clone()),
+        };
+        let words = [publish.as_bytes(), channel.as_bytes(), &message];
+        Step::Message {
+            subscription: Request::exact(&[subscribe, &pattern]),
+            client,
+            publication: Request {
+                words: words.map(<[u8]>::to_vec).to_vec(),
+                comparison: Comparison::Exact,
+            },
+        }
+    }
+
     fn request(&mut self, client: usize) -> Request {
         if self.transactions {
             let queues = &mut self.queueing[client];
@@ -177,7 +219,8 @@ impl Generator {
                 0..15 if *queues => ("EXEC", false),
                 15..17 if *queues => ("DISCARD", false),
                 17 => ("UNWATCH", *queues),
-                18..21 if !*queues => {
+                // A read that gives members one form is a change to those who watch.
+                18..21 if !*queues && self.earlier_forms == 0 => {
                     let name = self.name(None);
                     let words = vec![b"WATCH".to_vec(), name];
                     return Request {
@@ -192,6 +235,27 @@ impl Generator {
                 return Request::exact(&[word]);
             }
         }
+        let form = loop {
+            let form = self.form();
+            let is_queued = self.queueing[client];
+            let Form {
+                row, is_computed, ..
+            } = &self.forms[form];
+            // What moves between records that values are bound to is not done within transactions.
+            let is_moved = row.reach == Reach::OneScope;
+            let is_possible = !is_computed || self.computes_in_transactions;
+            if !is_queued || !is_moved && is_possible {
+                break form;
+            }
+        };
+        let forms = std::mem::take(&mut self.forms);
+        let request = self.fill(&forms[form]);
+        self.forms = forms;
+        request
+    }
+
+    /// The number of a form, by its weight.
+    fn form(&mut self) -> usize {
         let total: usize = self.forms.iter().map(|form| form.row.weight).sum();
         let mut at = self.chance.below(total);
         let mut form = 0;
@@ -199,10 +263,7 @@ impl Generator {
             at -= self.forms[form].row.weight;
             form += 1;
         }
-        let forms = std::mem::take(&mut self.forms);
-        let request = self.fill(&forms[form]);
-        self.forms = forms;
-        request
+        form
     }
 
     fn fill(&mut self, form: &Form) -> Request {
@@ -216,6 +277,7 @@ impl Generator {
                 }
             },
         };
+        self.own_kinds = form.row.reach != Reach::Any;
         let mut words = Vec::new();
         self.parts(&form.parts, &mut words);
         Request {
@@ -337,7 +399,9 @@ impl Generator {
         let scope = self.scope;
         let scope = scope.unwrap_or_else(|| self.chance.pick(&self.scopes));
         let kind = match kind {
-            Some(kind) if !self.chance.one_in(OTHER_KIND) => kind,
+            Some(kind) if self.own_kinds || !self.chance.one_in(OTHER_KIND) => kind,
+            // Never a set where a sorted set is expected: as one, its members have equal scores.
+            Some("t") => "s",
             _ => self.chance.pick(&self.kinds),
         };
         let number = self.chance.below(NUMBERS);

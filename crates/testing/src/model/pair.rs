@@ -19,6 +19,8 @@ pub(super) struct Pair {
     pub(super) clients: Vec<ClientPair>,
     /// Straight to the server behind the proxy.
     pub(super) behind: Link,
+    /// To what writes another form.
+    pub(super) before: Link,
     /// A client that is used to look.
     pub(super) observer: ClientPair,
     ports: (u16, u16),
@@ -37,6 +39,7 @@ impl Pair {
         Self {
             clients: (0..CLIENTS).map(|client| connect(ports, client)).collect(),
             behind,
+            before: Link::connect(model.before),
             observer,
             ports,
         }
@@ -45,6 +48,11 @@ impl Pair {
     /// Replaces a client.
     pub(super) fn reconnect(&mut self, client: usize) {
         self.clients[client] = connect(self.ports, client);
+    }
+
+    /// A client of its own, for as long as it is kept.
+    pub(super) fn another(&self) -> ClientPair {
+        connect(self.ports, 0)
     }
 
     /// Clients that wait, on each side.

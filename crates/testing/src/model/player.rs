@@ -47,6 +47,7 @@ pub(super) struct Player<'a> {
     queued: Vec<Option<Vec<Comparison>>>,
     requests: usize,
     transactions: usize,
+    errors: usize,
 }
 
 type Outcome = Result<(), (String, String, String)>;
@@ -59,6 +60,7 @@ impl<'a> Player<'a> {
             queued: vec![None; CLIENTS],
             requests: 0,
             transactions: 0,
+            errors: 0,
         }
     }
 
@@ -68,6 +70,10 @@ impl<'a> Player<'a> {
 
     pub(super) fn transactions(&self) -> usize {
         self.transactions
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     pub(super) fn play(&mut self, history: &[Step]) -> Result<(), Difference> {
@@ -100,11 +106,16 @@ impl<'a> Player<'a> {
                 self.pair.reconnect(*client);
                 Ok(())
             }
-            Step::Plain { request } => {
-                // The replies may differ where another form of a member is there.
+            Step::Message {
+                subscription,
+                client,
+                publication,
+            } => self.message(subscription, *client, publication),
+            Step::Earlier { request } => {
                 let bytes = encode(&request.words);
-                for link in [&mut self.pair.behind, &mut self.pair.observer.direct] {
+                for link in [&mut self.pair.before, &mut self.pair.observer.direct] {
                     link.send(&bytes);
+                    // Refused or not, it is what both sides begin with.
                     let _ = link.reply(REPLY_TIMEOUT);
                 }
                 Ok(())
@@ -150,6 +161,7 @@ impl<'a> Player<'a> {
         let (Ok(through), Ok(direct)) = (through, direct) else {
             return Err(shown);
         };
+        self.errors += usize::from(direct.is_error());
         let command = request.command();
         let queued = &mut self.queued[client];
         let same = match (command.as_str(), queued.as_ref()) {
@@ -302,6 +314,27 @@ impl<'a> Player<'a> {
         self.compare(client, request, through, direct)
     }
 
+    fn message(&mut self, subscription: &Request, client: usize, publication: &Request) -> Outcome {
+        if self.queued[client].is_some() {
+            return Ok(());
+        }
+        let mut subscriber = self.pair.another();
+        let subscribed = [&mut subscriber.through, &mut subscriber.direct]
+            .map(|link| link.ask(&subscription.words));
+        self.exchange(client, std::slice::from_ref(publication))?;
+        let received =
+            [&mut subscriber.through, &mut subscriber.direct].map(|link| link.reply(REPLY_TIMEOUT));
+        let is_same = |[one, other]: &[Result<ReplyTree, Silence>; 2]| one.is_ok() && one == other;
+        if is_same(&subscribed) && is_same(&received) {
+            return Ok(());
+        }
+        Err((
+            format!("a subscriber: {subscription}; client {client}: {publication}"),
+            format!("{:?}, {:?}", subscribed[0], received[0]),
+            format!("{:?}, {:?}", subscribed[1], received[1]),
+        ))
+    }
+
     /// No reply is left over, and both sides hold the same.
     fn finish(&mut self) -> Outcome {
         for client in 0..CLIENTS {
@@ -310,7 +343,7 @@ impl<'a> Player<'a> {
         }
         let names = names(&self.model.scopes);
         stored::compare(&mut self.pair, &names)?;
-        stored::check_sealed(&mut self.pair, &names, self.model.plain)
+        stored::check_sealed(&mut self.pair, &names, self.model.other_forms)
     }
 }
 

@@ -26,8 +26,14 @@ pub(super) enum Step {
     },
     /// A client is replaced by one that has a new connection.
     Reconnect { client: usize },
-    /// A record is written to both servers, behind the proxy.
-    Plain { request: Request },
+    /// A new subscriber gets what a client publishes.
+    Message {
+        subscription: Request,
+        client: usize,
+        publication: Request,
+    },
+    /// A record is written in another form.
+    Earlier { request: Request },
 }
 
 impl Step {
@@ -63,7 +69,15 @@ impl fmt::Display for Step {
                 "client {client} waits: {request}; client {other}: {waking}"
             ),
             Self::Reconnect { client } => write!(f, "client {client} connects again"),
-            Self::Plain { request } => write!(f, "behind the proxy: {request}"),
+            Self::Message {
+                subscription,
+                client,
+                publication,
+            } => write!(
+                f,
+                "a subscriber: {subscription}; client {client}: {publication}"
+            ),
+            Self::Earlier { request } => write!(f, "in another form: {request}"),
         }
     }
 }

@@ -47,11 +47,15 @@ pub enum Feature {
     Transactions,
     /// Requests that wait.
     Blocking,
+    /// Messages to subscribers.
+    Messages,
+    /// What the server computes within transactions.
+    ComputedInTransactions,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -69,6 +73,8 @@ impl Feature {
         Self::Records,
         Self::Transactions,
         Self::Blocking,
+        Self::Messages,
+        Self::ComputedInTransactions,
     ];
 
     /// The name on a command line.
@@ -92,6 +98,8 @@ impl Feature {
             Self::Records => "records",
             Self::Transactions => "transactions",
             Self::Blocking => "blocking",
+            Self::Messages => "messages",
+            Self::ComputedInTransactions => "computed-in-transactions",
         }
     }
 
@@ -192,18 +200,28 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::RecordMoves => records::RECORD_MOVES,
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
-        Feature::Transactions | Feature::Blocking => &[],
+        Feature::Transactions
+        | Feature::Blocking
+        | Feature::Messages
+        | Feature::ComputedInTransactions => &[],
     });
     tables
         .flatten()
         .filter(|row| row.needs.iter().all(|it| features.contains(it)))
+        .filter(|row| row.reach != Reach::Group || features.contains(&Feature::GroupMoves))
         .collect()
 }
 
-/// The rows that write values in clear, behind the proxy.
-pub(super) fn plain_rows(features: &[Feature]) -> Vec<&'static Row> {
+/// True if the server computes with the value of a record.
+pub(super) fn is_computed(row: &Row) -> bool {
+    let mut rows = strings::COMPUTED.iter().chain(hashes::COMPUTED);
+    rows.any(|it| it.line == row.line)
+}
+
+/// The rows that write values in another form.
+pub(super) fn earlier_rows(features: &[Feature]) -> Vec<&'static Row> {
     let has = |row: &&Row| row.needs.iter().all(|it| features.contains(it));
-    records::PLAIN.iter().filter(has).collect()
+    records::EARLIER.iter().filter(has).collect()
 }
 
 /// Requests that wait, each with one that ends the wait.

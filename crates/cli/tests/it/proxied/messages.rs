@@ -8,7 +8,7 @@ use crate::metrics::metrics;
 use crate::program::{Program, wait_until};
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 
-const CONFIGURATION: &str = "[[protect]]\nrecords = \"wa:*\"\n\n[[protect]]\nname = \"News\"\n\
+const CONFIGURATION: &str = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n\n[[protect]]\nname = \"News\"\n\
                              channels = \"news:*\"\ngroup = \"news\"\n";
 
 fn start(redis: &RedisServer, mode: &str) -> Proxy {
@@ -165,5 +165,5 @@ fn a_configuration_of_channels_alone_protects_no_record() {
         Program::at(&redis).file("waxseal.toml", "[[protect]]\nchannels = \"news:*\"\n");
     without_group
         .run(&["proxy", "--listen", "127.0.0.1:0"])
-        .failed(2, "channels \"news:*\": no group is named");
+        .failed(64, "channels \"news:*\": no group is named");
 }

@@ -1,4 +1,4 @@
-//! Records of any type, moves between them, pages, what is there in clear before, and waiting.
+//! Records of any type, moves between them, pages, what is there before, and waiting.
 
 use super::super::comparison::Comparison;
 use super::{Feature, Reach, Row};
@@ -20,8 +20,10 @@ pub(super) const ANY: &[Row] = &[
 ];
 
 pub(super) const GROUP_MOVES: &[Row] = &[
-    Row::new("(RENAME|RENAMENX) {k} {k}").within(Reach::Group),
-    Row::new("COPY {k} {k} [REPLACE]").within(Reach::Group),
+    Row::new("(RENAME|RENAMENX) ({s} {s}|{h} {h}|{l} {l}|{t} {t}|{z} {z}|{x} {x})")
+        .within(Reach::Group),
+    Row::new("COPY ({s} {s}|{h} {h}|{l} {l}|{t} {t}|{z} {z}|{x} {x}) [REPLACE]")
+        .within(Reach::Group),
     Row::new("LMOVE {l} {l} (LEFT|RIGHT) (LEFT|RIGHT)")
         .within(Reach::Group)
         .needs(&[Feature::Lists]),
@@ -78,8 +80,8 @@ pub(super) const SCANS: &[Row] = &[
     Row::new("KEYS {prefix}*").unordered(),
 ];
 
-/// What is written behind the proxy.
-pub(super) const PLAIN: &[Row] = &[
+/// What is written in another form.
+pub(super) const EARLIER: &[Row] = &[
     Row::new("SET {s} ({v}|{int})").needs(&[Feature::Strings]),
     Row::new("HSET {h} <{f} {v}> {f} {int}").needs(&[Feature::Hashes]),
     Row::new("RPUSH {l} <{e}>").needs(&[Feature::Lists]),

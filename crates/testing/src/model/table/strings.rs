@@ -1,6 +1,6 @@
 //! Strings.
 
-use super::Row;
+use super::{Feature, Row};
 
 pub(super) const VALUES: &[Row] = &[
     Row::new("SET {s} {v}").often(),
@@ -35,7 +35,8 @@ pub(super) const COMPUTED: &[Row] = &[
     Row::new("BITFIELD {s} GET u8 {bit} SET i5 {bit} {int} INCRBY u4 {bit} {int}"),
     Row::new("BITFIELD {s} OVERFLOW (WRAP|SAT|FAIL) INCRBY (u3|i8|u16) {bit} {int}"),
     Row::new("BITFIELD_RO {s} GET i16 {bit}"),
-    Row::new("LCS {s} {s} [LEN|IDX|IDX WITHMATCHLEN]"),
+    // Its refusal of other types came with transactions.
+    Row::new("LCS {s} {s} [LEN|IDX|IDX WITHMATCHLEN]").needs(&[Feature::ComputedInTransactions]),
     // A counter as rate limiters keep it, and a wrong number of arguments.
     Row::new("SET {s} {int} [EX {ttl}]").often(),
     Row::new("INCR").seldom(),
