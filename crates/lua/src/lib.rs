@@ -10,7 +10,7 @@ mod members;
 mod moves;
 mod records;
 
-pub use computed::{REPLACE_FIELD, REPLACE_STRING};
+pub use computed::{READ_TWO, REPLACE_FIELD, REPLACE_STRING};
 pub use members::GIVE_FORM;
 pub use moves::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{

@@ -476,7 +476,12 @@ fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
 fn compute(request: Request<'_>, location: Option<Location<usize>>, reads: bool) -> Action {
     match location {
         Some(location) if !is_excepted(request.met) => {
-            Action::Compute(ComputeCall { location, reads })
+            let adds = None;
+            Action::Compute(ComputeCall {
+                location,
+                reads,
+                adds,
+            })
         }
         _ => Action::Forward,
     }
