@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::Sealer;
 use crate::binding::Binding;
 use crate::error::SealError;
+use crate::group::Group;
 use crate::keyring::SharedKeyring;
 use crate::options::Mode;
 
@@ -15,7 +16,7 @@ impl Sealer {
     pub fn has_other_forms(&self) -> bool {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let mut keys = ring.iter().flat_map(|ring| ring.all_deterministic());
-        let is_bound_to_group = self.group.as_ref().is_some_and(|group| group.seals());
+        let is_bound_to_group = self.group.as_ref().is_some_and(Group::seals);
         match self.mode {
             Mode::Off => keys.next().is_some(),
             Mode::On => true,
