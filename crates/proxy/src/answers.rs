@@ -81,14 +81,6 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
-/// True for an error about missing rights, of a command or of one in a script: servers word it in three ways.
-pub(crate) fn is_missing_right(error: &[u8]) -> bool {
-    let contains = |words: &[u8]| error.windows(words.len()).any(|it| it == words);
-    error.starts_with(b"-NOPERM")
-        || contains(b"can't run this command")
-        || contains(b"has no permissions")
-}
-
 /// `MATCH` takes too long on the members of a page.
 pub(crate) fn glob_too_costly(command: &str) -> Vec<u8> {
     let command = display_name(command);
@@ -101,7 +93,7 @@ pub(crate) fn glob_too_costly(command: &str) -> Vec<u8> {
 /// all the same: in a transaction the server goes on.
 pub(crate) fn carried_out_without_prelude(command: &str, cause: &[u8]) -> Vec<u8> {
     let command = display_name(command);
-    let rights = is_missing_right(cause);
+    let rights = is_about_rights(cause);
     let cause = String::from_utf8_lossy(cause.strip_prefix(b"-").unwrap_or(cause));
     let code = match rights {
         true => "NOPERM",
@@ -115,7 +107,7 @@ pub(crate) fn carried_out_without_prelude(command: &str, cause: &[u8]) -> Vec<u8
 
 /// The script that gives members the form in which they are written did not run, and neither did the command.
 pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
-    if is_missing_right(cause) {
+    if is_about_rights(cause) {
         let command = display_name(command);
         return error(&format!(
             "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
@@ -147,8 +139,11 @@ pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
 
 /// True for an error about a missing right, of a request or of a command in a script.
 pub(crate) fn is_about_rights(error: &[u8]) -> bool {
-    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
-    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
+    // Inside scripts servers word it in three ways.
+    let contains = |words: &[u8]| error.windows(words.len()).any(|it| it == words);
+    error.starts_with(b"-NOPERM")
+        || contains(b"The user executing the script can't ")
+        || contains(b"has no permissions")
 }
 
 /// The user may not send what a computed command needs.
