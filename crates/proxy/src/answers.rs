@@ -83,8 +83,7 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
 
 /// The script that gives members the form in which they are written did not run.
 pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
-    let is_about_rights = |words: &[u8]| cause.windows(words.len()).any(|it| it == words);
-    if cause.starts_with(b"-NOPERM") || is_about_rights(b"can't run this command") {
+    if is_about_rights(cause) {
         let command = display_name(command);
         return error(&format!(
             "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
@@ -114,10 +113,15 @@ pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
     error(&cause.to_string())
 }
 
-/// True for an error about a missing right, of a request or of a command in a script.
+/// True for an error about a missing right, of a request or of a command in a script, as any server words it.
 pub(crate) fn is_about_rights(error: &[u8]) -> bool {
-    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
-    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
+    /// Redis 7.0 and Valkey; Redis since 7.2.
+    const IN_SCRIPTS: [&[u8]; 2] = [
+        b"The user executing the script can't ",
+        b"ACL failure in script: ",
+    ];
+    let contains = |words: &[u8]| error.windows(words.len()).any(|it| it == words);
+    error.starts_with(b"-NOPERM") || IN_SCRIPTS.into_iter().any(contains)
 }
 
 /// The user may not send what a computed command needs.
