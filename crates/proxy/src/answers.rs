@@ -128,7 +128,7 @@ pub(crate) fn is_about_rights(error: &[u8]) -> bool {
 pub(crate) fn computed_not_permitted(command: &str, is_field: bool) -> Vec<u8> {
     let command = display_name(command);
     let needed = match is_field {
-        true => "HGET, HSET, HSETEX and EVAL",
+        true => "HGET, HSET, HSETEX (before Redis 8: HPEXPIRETIME and HPEXPIREAT) and EVAL",
         false => "GET, SET, DEL and EVAL",
     };
     error(&format!(
