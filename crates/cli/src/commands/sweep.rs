@@ -350,11 +350,11 @@ impl<'a> SweepCommand<'a> {
         });
         output::hint(match self.args.streams {
             StreamsArg::Keep => {
-                "--streams rewrite replaces a stream that has no groups of consumers by a copy; elsewhere new entries are \
+                "--streams rewrite replaces a stream that has no consumer groups by a copy; elsewhere new entries are \
                  written as configured, and old ones go when the stream is trimmed"
             }
             StreamsArg::Rewrite => {
-                "a stream that has groups of consumers, or that others keep writing, is not copied: new entries are \
+                "a stream that has consumer groups, or that others keep writing, is not copied: new entries are \
                  written as configured, and old ones go when the stream is trimmed"
             }
         });

@@ -1,5 +1,5 @@
 //! The other forms in which a value that is found by its bytes may be stored: plain, under an older key, bound to its
-//! record where new values are bound to its group. Whoever looks such a value up in its own form must know them.
+//! record where new values are bound to its group. A caller that looks such a value up in its own form must know them.
 
 use std::borrow::Cow;
 

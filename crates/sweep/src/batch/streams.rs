@@ -46,7 +46,7 @@ impl BatchContext {
                 }
                 (StreamRewrite::Changed, None) => continue,
                 (StreamRewrite::HasGroups, None) => {
-                    "it has groups of consumers, which a copy would lose: not rewritten"
+                    "it has consumer groups, which a copy would lose: not rewritten"
                 }
                 (StreamRewrite::GivenUp, None) => return Ok(()),
             };

@@ -144,7 +144,7 @@ async fn a_stream_is_rewritten_with_its_ids_and_its_expiry() {
             assert_adds_up(&tally);
             assert_eq!(tally.streams, streams, "{flavor:?}");
             assert_eq!(tally.done, 1 + 3 * 1_299 + 1, "{flavor:?}");
-            let has_group = "it has groups of consumers, which a copy would lose: not rewritten";
+            let has_group = "it has consumer groups, which a copy would lose: not rewritten";
             assert_eq!(causes.contains(&has_group.to_owned()), streams > 0);
             let now = names.map(|name| (opened(&server, name), info(&server, name)));
             assert_eq!(now, before, "{flavor:?}");
