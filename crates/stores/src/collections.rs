@@ -20,7 +20,7 @@ pub enum StreamRewrite {
     Done,
     /// Others wrote the record meanwhile, or it is absent: nothing was changed.
     Changed,
-    /// It has groups of consumers: nothing was changed.
+    /// It has consumer groups: nothing was changed.
     HasGroups,
     /// The rewriter gave up: nothing was changed.
     GivenUp,
@@ -83,7 +83,8 @@ pub trait Collections: Send + Sync {
     async fn entry(&self, name: &RecordName, id: &str) -> Result<Option<StreamEntry>, StoreError>;
 
     /// Replaces a stream record by a copy with other values: its ids, its expiry and the id that follows stay. Nothing is
-    /// changed if others write the record meanwhile, or if it has groups of consumers, which a copy would lose.
+    /// changed if others write the record meanwhile, or if it has consumer groups, which a copy would lose. The
+    /// server must run scripts.
     async fn rewrite_stream(
         &self,
         name: &RecordName,

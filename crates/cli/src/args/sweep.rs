@@ -22,7 +22,7 @@ pub(crate) struct SweepArgs {
     #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
     pub(crate) reconnect_timeout: u64,
     /// What to do with values in streams, whose entries a server cannot rewrite: count them, or replace streams that have
-    /// no groups of consumers by copies
+    /// no consumer groups by copies
     #[arg(long, value_enum, default_value = "keep")]
     pub(crate) streams: StreamsArg,
     /// Save the progress in this file

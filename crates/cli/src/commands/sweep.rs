@@ -302,8 +302,8 @@ impl<'a> SweepCommand<'a> {
             None => "what was done stays; run the same command again",
         };
         match self.run.finish() {
-            // What stays sealed needs its key.
-            Ok(()) if self.texts.task == DECRYPT.task && totals.streams > 0 => Ok(Ended::Findings),
+            // What stays in streams stays in plaintext, or needs its key.
+            Ok(()) if totals.streams > 0 => Ok(Ended::Findings),
             Ok(()) if failed == 0 => Ok(Ended::Done),
             Ok(()) => Ok(Ended::Findings),
             Err(error @ RunError::Stopped) => Err(Failure::from(error).hint(hint)),
@@ -350,11 +350,11 @@ impl<'a> SweepCommand<'a> {
         });
         output::hint(match self.args.streams {
             StreamsArg::Keep => {
-                "--streams rewrite replaces a stream that has no groups of consumers by a copy; elsewhere new entries are \
+                "--streams rewrite replaces a stream that has no consumer groups by a copy; elsewhere new entries are \
                  written as configured, and old ones go when the stream is trimmed"
             }
             StreamsArg::Rewrite => {
-                "a stream that has groups of consumers, or that others keep writing, is not copied: new entries are \
+                "a stream that has consumer groups, or that others keep writing, is not copied: new entries are \
                  written as configured, and old ones go when the stream is trimmed"
             }
         });

@@ -144,7 +144,7 @@ async fn a_stream_is_rewritten_with_its_ids_and_its_expiry() {
             assert_adds_up(&tally);
             assert_eq!(tally.streams, streams, "{flavor:?}");
             assert_eq!(tally.done, 1 + 3 * 1_299 + 1, "{flavor:?}");
-            let has_group = "it has groups of consumers, which a copy would lose: not rewritten";
+            let has_group = "it has consumer groups, which a copy would lose: not rewritten";
             assert_eq!(causes.contains(&has_group.to_owned()), streams > 0);
             let now = names.map(|name| (opened(&server, name), info(&server, name)));
             assert_eq!(now, before, "{flavor:?}");
@@ -180,4 +180,22 @@ async fn no_entry_that_is_added_meanwhile_is_lost() {
     let expected = (1..=3_004).map(|n| (format!("{n}-1"), vec![n.to_string().into_bytes()]));
     assert!(entries.into_iter().eq(expected), "an entry is missing");
     assert_eq!(server.snapshot().len(), 1, "no copy is left");
+}
+
+#[tokio::test]
+async fn entries_of_many_fields_are_read_to_the_end() {
+    const FIELDS: usize = 3_000;
+    let server = server(Flavor::System);
+    let add = |n: usize| {
+        let mut add = words(&format!("XADD wa:stream {n}-1"));
+        add.extend((0..FIELDS).flat_map(|_| ["f".to_owned(), "v".to_owned()]));
+        add
+    };
+    send(&server, &(1..=20).map(add).collect::<Vec<_>>());
+    let sweep = sweep(connect(&server).await, migrate(), rewriting());
+    let tally = whole(&sweep).await;
+    assert_adds_up(&tally);
+    assert_eq!((tally.done, tally.unseen), (20 * FIELDS as u64, 0));
+    let entries = opened(&server, "wa:stream");
+    assert!(entries.iter().all(|(_, values)| values.len() == FIELDS));
 }
