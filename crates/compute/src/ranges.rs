@@ -105,7 +105,7 @@ fn part(value: &[u8], start: i64, end: i64) -> &[u8] {
     value.get(place(first)..=place(last)).unwrap_or_default()
 }
 
-/// The range from `start` to `end`, both included, within `whole` units. Negative ends are counted from behind; what lies
+/// The range from `start` to `end`, both included, within `whole` units. Negative ends are counted from behind; what is
 /// outside is left out. `None` is an empty range.
 pub(crate) fn resolve(start: i64, end: i64, whole: u64) -> Option<(u64, u64)> {
     let absolute = |number: i64| match u64::try_from(number) {

@@ -24,6 +24,13 @@ else done = redis.pcall('SET', KEYS[1], ARGV[3], mode, ARGV[5]) end
 if type(done) == 'table' and done.err then return done end
 return 1";
 
+/// Reads the strings `KEYS[1]` and `KEYS[2]`. The answer is an array of both, or the error of one.
+pub const READ_TWO: &str = "\
+local first, second = redis.pcall('GET', KEYS[1]), redis.pcall('GET', KEYS[2])
+if type(first) == 'table' then return first end
+if type(second) == 'table' then return second end
+return {first, second}";
+
 /// Replaces the value of a field of the hash `KEYS[1]`. The arguments are:
 ///
 /// 1. the field

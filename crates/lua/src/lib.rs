@@ -11,7 +11,7 @@ mod moves;
 mod records;
 mod streams;
 
-pub use computed::{REPLACE_FIELD, REPLACE_STRING};
+pub use computed::{READ_TWO, REPLACE_FIELD, REPLACE_STRING};
 pub use members::GIVE_FORM;
 pub use moves::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::location::{Location, ReplyShape};
 use crate::protected::PatternId;
 use crate::refusal::Refusal;
-use crate::scripts::KnownScript;
+use crate::scripts::{Addition, KnownScript};
 
 /// The decision about one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct ComputeCall {
     pub location: Location<usize>,
     /// True if the command never writes.
     pub reads: bool,
+    /// It is a script that adds to the value: the argument, and what it does where there is none.
+    pub adds: Option<(usize, Addition)>,
 }
 
 /// A command that moves values to a record which they are not bound to.

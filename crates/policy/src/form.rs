@@ -476,7 +476,12 @@ fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
 fn compute(request: Request<'_>, location: Option<Location<usize>>, reads: bool) -> Action {
     match location {
         Some(location) if !is_excepted(request.met) => {
-            Action::Compute(ComputeCall { location, reads })
+            let adds = None;
+            Action::Compute(ComputeCall {
+                location,
+                reads,
+                adds,
+            })
         }
         _ => Action::Forward,
     }
@@ -511,7 +516,11 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
     let holds_no_value = !nested
         && match decide(request.names, inside).action {
             Action::Forward => true,
-            Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
+            // What is left out, a glob for members, is applied here and not sent.
+            Action::Transform(transform) => !matches!(
+                transform.request,
+                RequestChange::Seal(_) | RequestChange::Omit(_)
+            ),
             Action::Compute(call) => call.reads,
             Action::Move(_) => true,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,

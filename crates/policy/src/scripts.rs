@@ -1,5 +1,5 @@
 //! Known scripts: the published idioms by which locks are acquired, extended and released. Each compares the value of
-//! one record with an argument, or stores an argument as that value, and does nothing else with either. It can
+//! one record with an argument, or stores an argument as that value, and does nothing else with either; some add to it. It can
 //! therefore run on a sealed record: the server compares and stores envelopes instead of values. The caller creates
 //! the envelopes, and keeps digests that are not published.
 
@@ -11,6 +11,7 @@ mod table;
 mod tokens;
 
 use published::PUBLISHED;
+pub use table::Addition;
 use table::{IDIOMS, Idiom};
 
 /// A known script.
@@ -62,6 +63,12 @@ impl KnownScript {
     #[must_use]
     pub fn stored(self) -> Option<usize> {
         self.0.stored
+    }
+
+    /// What it does where there is no value, if it adds its first argument to the value.
+    #[must_use]
+    pub fn adds(self) -> Option<Addition> {
+        self.0.adds
     }
 
     /// True if this reply can mean that value and argument differ, so that nothing was changed.

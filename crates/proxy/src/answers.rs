@@ -11,11 +11,19 @@ use crate::remedy::Remedy;
 use crate::server_limits::MaxValue;
 
 /// The answer to a transaction with a command that was refused with this answer, worded as Redis does when it names the
-/// cause: many clients show only this error.
+/// cause: many clients show only this error. An empty one was the server's.
 pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
+    if refusal.is_empty() {
+        return b"-EXECABORT Transaction discarded because of previous errors.\r\n".to_vec();
+    }
     let cause = refusal.strip_prefix(b"-").unwrap_or(refusal);
     [&b"-EXECABORT Transaction discarded because of: "[..], cause].concat()
 }
+
+/// The answers of Redis to what cannot be queued, and to what was.
+pub(crate) const NESTED_MULTI: &[u8] = b"-ERR MULTI calls can not be nested\r\n";
+pub(crate) const WATCH_IN_MULTI: &[u8] = b"-ERR WATCH inside MULTI is not allowed\r\n";
+pub(crate) const QUEUED: &[u8] = b"+QUEUED\r\n";
 
 /// The answer to QUIT.
 pub(crate) const OK: &[u8] = b"+OK\r\n";
@@ -130,6 +138,32 @@ pub(crate) fn computed_changed(command: &str) -> Vec<u8> {
     error(&format!(
         "SEALREFUSED {command}: the value was replaced each time between reading it and writing the result, nothing was changed: try again"
     ))
+}
+
+/// A computed command inside a transaction whose replies the client does not want.
+pub(crate) fn computed_without_replies(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command} inside a transaction needs replies: send CLIENT REPLY ON before MULTI"
+    ))
+}
+
+/// A computed command inside a transaction, behind a command that may leave any value.
+pub(crate) fn computed_after_change(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command} inside a transaction is not possible after a command that may have changed its value in a way that this proxy cannot follow: send it before that one, or outside the transaction"
+    ))
+}
+
+/// The server's error about watching the values of a transaction.
+pub(crate) fn watch_failed(cause: &[u8]) -> Vec<u8> {
+    if is_about_rights(cause) {
+        return error(
+            "NOPERM EXEC: the values that the transaction computes on are watched, and this user may not do so: allow the user WATCH on the records",
+        );
+    }
+    cause.to_vec()
 }
 
 /// The result of a computed command would be longer than a value may be.

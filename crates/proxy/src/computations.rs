@@ -42,6 +42,8 @@ pub(crate) enum ComputedAnswer {
 pub(crate) struct Job {
     pub(crate) command: &'static str,
     pub(crate) operation: Operation,
+    /// Where there is no value it changes nothing, and the answer is null.
+    pub(crate) needs_value: bool,
     /// The client that is woken when the state changes.
     client: Option<Arc<Client>>,
     state: Mutex<JobState>,
@@ -97,12 +99,13 @@ pub(crate) struct Turn {
 impl Job {
     pub(crate) fn new(
         command: &'static str,
-        operation: Operation,
+        (operation, needs_value): (Operation, bool),
         client: Option<Arc<Client>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             command,
             operation,
+            needs_value,
             client,
             state: Mutex::new(JobState::Waiting),
         })
@@ -291,7 +294,7 @@ mod tests {
 
     fn job() -> Arc<Job> {
         let operation = Operation::parse(&[b"INCR", b"n"], Dialect::redis(7, 0)).unwrap();
-        Job::new("incr", operation, None)
+        Job::new("incr", (operation, false), None)
     }
 
     fn target() -> Target {

@@ -15,7 +15,7 @@
 //! | `requests`, `streaming`, `effects` | the request direction; requests too large to hold; what requests do to the connection |
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
-//! | `scripts`, `computed`, `moves` | known scripts; commands that compute on a value, or move one to another record |
+//! | `scripts`, `computed`, `moves`, `replay` | known scripts; commands that compute on a value, or move one to another record; transactions with the former |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -44,6 +44,7 @@ mod pairing;
 mod prelude;
 mod queue;
 mod refusals;
+mod replay;
 mod replies;
 mod reply_mode;
 mod requests;
@@ -137,6 +138,7 @@ impl Connection {
             && !self.state.transaction.is_open()
             && self.state.script.is_none()
             && self.state.computed.is_none()
+            && self.state.replay.is_none()
             && self.state.moving.is_none()
     }
 
@@ -178,11 +180,13 @@ impl Connection {
             phase,
             affinity,
             transaction,
+            replay,
             pushes,
             ..
         } = &self.state;
         self.has_all_replies()
             && !phase.is_within_request()
+            && replay.is_none()
             && !transaction.is_open()
             && !transaction.has_confirmed_state()
             && *affinity != Affinity::Pinned

@@ -144,6 +144,11 @@ impl ReplyOpener<'_> {
         }
         match shape {
             Shape::Computed(_) => Ok(()),
+            Shape::Fixed(reply) => {
+                start.skip()?;
+                out.extend_from_slice(reply);
+                Ok(())
+            }
             Shape::Values(shape) => self.values_of(items, (start, first), shape, out),
             // Left out by the caller.
             Shape::Dropped => Ok(()),

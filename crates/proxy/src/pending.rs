@@ -30,6 +30,8 @@ pub(crate) enum Pending {
     ComputeRead,
     /// The answer to a result that was sent. Not passed on.
     ComputeWrite,
+    /// A reply to a transaction that is sent again.
+    Replay(ReplayStep),
     /// The values that a command moves. Not passed on.
     MoveRead,
     /// The answer to values that were sent to be moved. Not passed on.
@@ -82,6 +84,17 @@ pub(crate) enum Pending {
     Monitor,
     /// From here on the connection is like a new one.
     Reset,
+}
+
+/// A request for a transaction that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplayStep {
+    /// The values are watched.
+    Watch,
+    /// One of them is read.
+    Read(usize),
+    /// It is executed.
+    Exec,
 }
 
 /// A read for a known script.
@@ -168,6 +181,8 @@ pub(crate) enum Shape {
     Values(OwnedShape),
     /// The values that a command computes on which writes nothing.
     Computed(Box<ComputedReply>),
+    /// This, in the place of whatever arrives but an error.
+    Fixed(Box<[u8]>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
     /// The reply to a prelude in a transaction, which the client does not get.
@@ -272,6 +287,7 @@ impl Shape {
                 location::retained_bytes(&scan.location).saturating_add(glob)
             }
             Self::Computed(computed) => computed.retained_bytes(),
+            Self::Fixed(reply) => reply.len(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
             Self::Dropped => 0,
         }

@@ -1,5 +1,5 @@
 //! Random requests of each command, with what the records hold before: mostly valid, with arguments at the borders, and
-//! with every kind of mistake. Writes stay small: what lies between that and the limits would fill the servers' memory.
+//! with every kind of mistake. Writes stay small: values between that and the limits would fill the servers' memory.
 
 use crate::random::Random;
 use crate::wire::{Command, command};

@@ -1,11 +1,12 @@
 //! The other forms in which a value that is found by its bytes may be stored: plain, under an older key, bound to its
-//! record where new values are bound to its group. Whoever looks such a value up in its own form must know them.
+//! record where new values are bound to its group. A caller that looks such a value up in its own form must know them.
 
 use std::borrow::Cow;
 
 use super::Sealer;
 use crate::binding::Binding;
 use crate::error::SealError;
+use crate::group::Group;
 use crate::keyring::SharedKeyring;
 use crate::options::Mode;
 
@@ -15,7 +16,7 @@ impl Sealer {
     pub fn has_other_forms(&self) -> bool {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let mut keys = ring.iter().flat_map(|ring| ring.all_deterministic());
-        let is_bound_to_group = self.group.as_ref().is_some_and(|group| group.seals());
+        let is_bound_to_group = self.group.as_ref().is_some_and(Group::seals);
         match self.mode {
             Mode::Off => keys.next().is_some(),
             Mode::On => true,

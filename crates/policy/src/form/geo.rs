@@ -1,4 +1,4 @@
-//! Places: members of sorted sets, whose scores are positions. Positions are in clear, and the server computes on them.
+//! Geo records: members of sorted sets, whose scores are positions. Positions are in clear, and the server computes on them.
 
 use super::groups::{member_of_all, one_scope};
 use super::sorted_sets::members_after_numbers;

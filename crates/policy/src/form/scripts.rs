@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::{Request, seal};
 use crate::argument::count;
 use crate::decide::{NameMatch, is_excepted};
-use crate::decision::{Action, ScriptCall, UnknownDigest, ValueSlot};
+use crate::decision::{Action, ComputeCall, ScriptCall, UnknownDigest, ValueSlot};
 use crate::protected::ProtectedNames;
 use crate::refusal::{Reason, Refusal};
 use crate::scripts::KnownScript;
@@ -122,6 +122,17 @@ fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
         script.stored().map(argument),
     );
     let is_missing = |at: usize| request.arguments.get(at).is_none();
+    if let Some(addition) = script.adds() {
+        return match (argument(1), is_excepted(request.met)) {
+            (_, true) => Ok(Action::Forward),
+            (at, false) if is_missing(at) => Err(Reason::UnforeseenForm),
+            (at, false) => Ok(Action::Compute(ComputeCall {
+                location,
+                reads: false,
+                adds: Some((at, addition)),
+            })),
+        };
+    }
     if compared.is_some_and(is_missing) || stored.is_some_and(is_missing) {
         return Err(Reason::UnforeseenForm);
     }

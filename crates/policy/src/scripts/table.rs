@@ -14,6 +14,17 @@ pub(super) struct Idiom {
     pub(super) stored: Option<usize>,
     /// The replies that can mean that value and argument differ, so that nothing has changed.
     pub(super) mismatches: &'static [ScriptReply],
+    /// It adds its first argument to the value.
+    pub(super) adds: Option<Addition>,
+}
+
+/// What a script that adds does where there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addition {
+    /// It adds to 0.
+    Always,
+    /// It answers null.
+    IfPresent,
 }
 
 /// Abbreviations for parts of texts.
@@ -48,6 +59,7 @@ const fn compare(name: &'static str, text: &'static str) -> Idiom {
         compared: Some(1),
         stored: None,
         mismatches: MISMATCHES,
+        adds: None,
     }
 }
 
@@ -56,6 +68,16 @@ const fn take(name: &'static str, text: &'static str) -> Idiom {
     Idiom {
         stored: Some(1),
         ..compare(name, text)
+    }
+}
+
+/// Adds an argument to the value.
+const fn add(text: &'static str, addition: Addition) -> Idiom {
+    Idiom {
+        compared: None,
+        mismatches: &[],
+        adds: Some(addition),
+        ..compare("add", text)
     }
 }
 
@@ -240,6 +262,15 @@ pub(super) static IDIOMS: &[Idiom] = &[
         "take what is free",
         r#"local result=redis.call("setnx",KEYS[1],ARGV[1]) if result==1 {|and ARGV[2]~=-1 }then
            $expire end return result"#,
+    ),
+    add(
+        r#"local exists=redis.call("exists",KEYS[1]) if exists==1 then
+           return redis.call("incrby",KEYS[1],ARGV[1]) else return false end"#,
+        Addition::IfPresent,
+    ),
+    add(
+        r#"return redis.call("incrby",KEYS[1],ARGV[1])"#,
+        Addition::Always,
     ),
 ];
 

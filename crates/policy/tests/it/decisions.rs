@@ -435,6 +435,20 @@ fn a_request_inside_a_request_must_not_hold_a_value() {
         ("ACL DRYRUN me SET wa:1 v", "refuse EmbedsRequest"),
         ("ACL DRYRUN me GET wa:1", "forward"),
         (
+            "COMMAND GETKEYS SSCAN wa:s 0 MATCH ana*",
+            "refuse EmbedsRequest",
+        ),
+        (
+            "COMMAND GETKEYSANDFLAGS ZSCAN wa:z 0 COUNT 10 MATCH ana*",
+            "refuse EmbedsRequest",
+        ),
+        (
+            "ACL DRYRUN me SSCAN wa:s 0 MATCH ana*",
+            "refuse EmbedsRequest",
+        ),
+        ("COMMAND GETKEYS SSCAN wa:s 0 COUNT 10", "forward"),
+        ("ACL DRYRUN me SSCAN log 0 MATCH ana*", "forward"),
+        (
             "COMMAND GETKEYS COMMAND GETKEYS GET wa:1",
             "refuse EmbedsRequest",
         ),

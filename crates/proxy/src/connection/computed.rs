@@ -29,7 +29,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use waxseal_compute::{Operation, Rejected, Reply, ServerError};
-use waxseal_policy::{ComputeCall, Effect, Location};
+use waxseal_lua::{READ_TWO, write_eval};
+use waxseal_policy::{Addition, ComputeCall, Effect, Location};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::effects::MAX_ON_LANE;
@@ -56,7 +57,6 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Reads, as the proxy itself asks.
 const OWN_GET: &[u8] = b"gET";
 const OWN_HGET: &[u8] = b"hGET";
-const OWN_MGET: &[u8] = b"mGET";
 
 /// A command that is being computed.
 pub(super) struct ComputedRun {
@@ -181,7 +181,8 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Step {
         if self.computed.is_none()
-            && let Some(step) = self.begin_computed(request, command, call, upstream, client)
+            && let Some(step) =
+                self.begin_computed(request, (command, call), keys, upstream, client)
         {
             return step;
         }
@@ -213,13 +214,22 @@ impl ConnectionState {
     fn begin_computed(
         &mut self,
         request: &Request<'_>,
-        command: &'static str,
-        call: ComputeCall,
+        (command, call): (&'static str, ComputeCall),
+        keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Option<Step> {
         let dialect = self.protection.server_limits().dialect();
-        let operation = match Operation::parse(request.arguments, dialect) {
+        let added;
+        let (arguments, needs_value) = match call.adds {
+            None => (request.arguments, false),
+            Some((at, addition)) => {
+                let argument = |at: usize| request.arguments.get(at).copied().unwrap_or_default();
+                added = [b"incrby", argument(call.location.name), argument(at)];
+                (&added[..], addition == Addition::IfPresent)
+            }
+        };
+        let operation = match Operation::parse(arguments, dialect) {
             Ok(operation) if operation.can_write() => operation,
             Ok(operation) => {
                 let computed = Ok(operation);
@@ -237,9 +247,9 @@ impl ConnectionState {
             }
         };
         if self.transaction.is_open() {
-            let reason = (Some(command), OwnReason::InTransaction);
-            let answer = answers::refused_in_transaction(command);
-            self.refuse_here(reason, answer, (request, Effect::None), client);
+            let queued = (command, call);
+            let operation = (operation, needs_value);
+            self.queue_computed(request, queued, operation, keys, upstream, client);
             return Some(Step::Done);
         }
         if !self.has_all_replies() {
@@ -249,6 +259,7 @@ impl ConnectionState {
         let location = owned(call.location.resolve(request.arguments));
         let target: Target = (Box::from(&*location.name), location.field.clone());
         let registration = self.client.registration.as_ref();
+        let operation = (operation, needs_value);
         let job = Job::new(command, operation, registration.map(|it| it.client.clone()));
         // On a connection with state of its own the server may do something else than on the others.
         let turn = match self.affinity {
@@ -331,13 +342,8 @@ impl ConnectionState {
         }
         match &shape {
             Shape::Computed(computed) if computed.locations.len() > 1 => {
-                write_request_head(upstream, 3);
-                for argument in [OWN_MGET]
-                    .iter()
-                    .chain(request.arguments.get(1..3).unwrap_or_default())
-                {
-                    write_bulk(upstream, argument);
-                }
+                let names = request.arguments.get(1..3).unwrap_or_default();
+                write_eval(upstream, READ_TWO, names, &[]);
             }
             _ => write_read(record.name, record.field, upstream),
         }
@@ -467,7 +473,7 @@ impl ComputedRun {
 }
 
 /// Appends the request that reads a value.
-fn write_read(name: &[u8], field: Option<&[u8]>, upstream: &mut Vec<u8>) {
+pub(super) fn write_read(name: &[u8], field: Option<&[u8]>, upstream: &mut Vec<u8>) {
     match field {
         None => {
             write_request_head(upstream, 2);

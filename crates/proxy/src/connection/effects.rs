@@ -5,6 +5,7 @@ use waxseal_policy::Effect;
 
 use super::Identity;
 use super::clients::MAX_LABEL;
+use super::replay::{DISCARD, UNWATCH};
 use super::requests::Next;
 use super::state::{Affinity, ConnectionState};
 use crate::answers;
@@ -72,11 +73,16 @@ impl ConnectionState {
             }
             Effect::ReplyOff | Effect::ReplySkip => return self.mute(effect),
             Effect::Exec => {
+                let is_held = self.transaction.is_held();
                 let refused = self.transaction.take_refused();
                 self.count_trial(refused.as_ref());
                 if let Some(refusal) = refused.and_then(|transaction| transaction.refusal) {
                     self.await_reply();
-                    upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
+                    // What a transaction that is held back has watched is given up as well.
+                    upstream.extend_from_slice(match is_held {
+                        true => UNWATCH,
+                        false => DISCARD,
+                    });
                     return self.expect(Pending::ExecRefused { refusal });
                 }
             }
@@ -123,6 +129,7 @@ impl ConnectionState {
                 }
                 self.sent(command, Shape::VERBATIM);
                 self.asking = command == "asking";
+                self.caching = (command == "client|caching").then(|| request.raw.into());
             }
             Effect::Script | Effect::LoadScript | Effect::QueryScripts => {
                 self.sent_about_scripts(request, command, effect);

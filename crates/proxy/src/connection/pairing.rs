@@ -145,6 +145,7 @@ impl ConnectionState {
             | Pending::Script(_)
             | Pending::ComputeRead
             | Pending::ComputeWrite
+            | Pending::Replay(_)
             | Pending::MoveRead
             | Pending::MoveWrite
             | Pending::PreludeScript { .. }

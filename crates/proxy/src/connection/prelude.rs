@@ -20,7 +20,7 @@ use waxseal_resp::{Items, Kind};
 use super::UnexpectedReply;
 use super::scripts::OWN_ASKING;
 use super::state::{Affinity, ConnectionState};
-use super::transaction::Reply;
+use super::transaction::{Added, Reply};
 use super::values::is_queued;
 use crate::answers;
 use crate::keys::{KeyRequest, Lookup};
@@ -111,7 +111,12 @@ impl ConnectionState {
     /// Queues the replies to a prelude and to the request behind it. Only the last one is an answer.
     fn expect_behind_prelude(&mut self, command: &'static str, shape: Shape, is_wrapped: bool) {
         if !is_wrapped {
-            let in_transaction = self.transaction.add_prelude();
+            let in_transaction = match self.transaction.add_prelude() {
+                // Nothing goes out before EXEC.
+                Added::Held => return self.sent(command, shape),
+                Added::Queued(_) => true,
+                Added::Outside(_) => false,
+            };
             self.queue
                 .push_uncounted(Pending::PreludeScript { in_transaction });
             if self.asking && !in_transaction {

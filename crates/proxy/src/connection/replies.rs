@@ -17,7 +17,7 @@ use super::transaction::Reply;
 use super::values::is_queued;
 use crate::keys::KeyRequest;
 use crate::login::LoginError;
-use crate::pending::{LabelKind, Pending, Protocol, Remaining, Shape};
+use crate::pending::{LabelKind, Pending, Protocol, Remaining, ReplayStep, Shape};
 use crate::subscriptions::Subscriptions;
 
 /// Bytes of a large reply that decide whether its value begins as an envelope does.
@@ -292,6 +292,10 @@ impl ConnectionState {
                 return Err(UnexpectedReply::Handshake(LoginError::of(whole)));
             }
             Pending::Internal { .. } | Pending::Message => return Ok(false),
+            Pending::Replay(step) => {
+                self.end_replay_reply(step);
+                return Ok(step == ReplayStep::Exec);
+            }
             Pending::Acknowledged { word, remaining } => {
                 return Ok(self.acknowledgement((word, remaining), &reply, client));
             }

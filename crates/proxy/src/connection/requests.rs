@@ -6,7 +6,7 @@ use waxseal_resp::Scan;
 
 use super::keys::Ready;
 use super::state::{ConnectionState, Phase};
-use super::transaction::{cuts_a_transaction, depends_on_transaction};
+use super::transaction::{Added, cuts_a_transaction, depends_on_transaction};
 use super::{Connection, Link, Protocol};
 use crate::answers;
 use crate::pending::{Pending, Shape};
@@ -170,13 +170,7 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Decides about a request and does what was decided, in this order:
-    ///
-    /// 1. end a known script, or a command that is computed, that has its answer;
-    /// 2. leave the lane, if the request does not belong there;
-    /// 3. refuse what the connection's state does not allow, whatever the policy says;
-    /// 4. wait for replies, if they decide what the request means;
-    /// 5. find its script and its keys, then seal and send, answer, or refuse.
+    /// Processes a request, and remembers what it queues in a transaction.
     fn process(
         &mut self,
         request: &Request<'_>,
@@ -184,6 +178,31 @@ impl ConnectionState {
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Step {
+        if self.transaction.is_open() && self.keeps_journals() {
+            return self.process_in_transaction(request, link, upstream, client);
+        }
+        self.process_request(request, link, upstream, client)
+    }
+
+    /// Decides about a request and does what was decided, in this order:
+    ///
+    /// 1. end a known script, or a command that is computed, that has its answer;
+    /// 2. leave the lane, if the request does not belong there;
+    /// 3. refuse what the connection's state does not allow, whatever the policy says;
+    /// 4. wait for replies, if they decide what the request means;
+    /// 5. find its script and its keys, then seal and send, answer, or refuse.
+    pub(super) fn process_request(
+        &mut self,
+        request: &Request<'_>,
+        link: Link,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Step {
+        if self.replay.is_some()
+            && let Some(step) = self.continue_replay(upstream)
+        {
+            return step;
+        }
         let decision = decide(self.protection.names(), request.arguments);
         let (command, effect) = (decision.command, decision.effect);
         let name = command.unwrap_or("this command");
@@ -218,6 +237,12 @@ impl ConnectionState {
             let answer = answers::refused_in_transaction(name);
             self.refuse_here(reason, answer, (request, effect), client);
             return Step::Done;
+        }
+        if matches!(effect, Effect::Multi | Effect::Exec) || self.transaction.is_held() {
+            let request = (request, effect);
+            if let Some(step) = self.follow_transaction(command, request, upstream, client) {
+                return step;
+            }
         }
         if matches!(effect, Effect::ReplyOff | Effect::ReplySkip)
             && let Some(step) = self.ask_for_reply_mode(upstream, client)
@@ -404,10 +429,13 @@ impl ConnectionState {
     /// A request went out: its reply will have this shape.
     pub(super) fn sent(&mut self, command: &'static str, shape: Shape) {
         self.asking = false;
-        let pending = match self.transaction.add_command(&shape) {
-            true => Pending::Queued { command, shape },
-            false => Pending::Reply { command, shape },
-        };
-        self.expect(pending);
+        if self.caching.is_some() {
+            self.caching = None;
+        }
+        match self.transaction.add_command(command, shape) {
+            Added::Outside(shape) => self.expect(Pending::Reply { command, shape }),
+            Added::Queued(shape) => self.expect(Pending::Queued { command, shape }),
+            Added::Held => {}
+        }
     }
 }

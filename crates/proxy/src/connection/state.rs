@@ -28,6 +28,7 @@ use super::moves::MoveRun;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
+use super::replay::Replay;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
 use super::scripts::ScriptRun;
@@ -59,6 +60,10 @@ pub(super) struct ConnectionState {
     pub(super) prelude: PreludeReplies,
     /// The command that is being computed. Its request stays among the client's bytes until it has its reply.
     pub(super) computed: Option<Box<ComputedRun>>,
+    /// The transaction that is sent again. Its `EXEC` stays among the client's bytes until it has its reply.
+    pub(super) replay: Option<Box<Replay>>,
+    /// The last request that was sent, if it is `CLIENT CACHING`, which applies to a transaction that follows.
+    pub(super) caching: Option<Box<[u8]>>,
     /// The move that is under way. Its request stays among the client's bytes until it has its reply.
     pub(super) moving: Option<Box<MoveRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
@@ -86,6 +91,8 @@ impl ConnectionState {
             script: None,
             prelude: PreludeReplies::default(),
             computed: None,
+            replay: None,
+            caching: None,
             moving: None,
             asking: false,
             window: Window::new(limits.unread),
@@ -123,8 +130,13 @@ impl ConnectionState {
     pub(super) fn retained_bytes(&self) -> usize {
         let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
         let computed = self.computed.as_ref().map_or(0, |run| run.retained_bytes());
+        let replay = self
+            .replay
+            .as_ref()
+            .map_or(0, |replay| replay.retained_bytes());
         let moving = self.moving.as_ref().map_or(0, |run| run.retained_bytes());
         let running = script.saturating_add(computed).saturating_add(moving);
+        let running = running.saturating_add(replay);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

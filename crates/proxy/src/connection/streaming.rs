@@ -26,6 +26,10 @@ impl Connection {
         link: Link,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
+        if self.state.transaction.is_held() {
+            // Nothing of it is sent before its EXEC.
+            return Ok(self.skip(bytes, |_| answers::transaction_too_large()));
+        }
         let max = self.state.limits.value;
         let fits = usize::try_from(length).is_ok_and(|length| length <= max);
         match self.streamable(bytes) {
@@ -53,6 +57,9 @@ impl Connection {
         link: Link,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
+        if self.state.transaction.is_held() {
+            return Ok(self.skip(bytes, |_| answers::transaction_too_large()));
+        }
         let max = self.state.limits.request;
         match self.streamable(bytes) {
             Some(decided) => self.stream(bytes, decided, link, upstream),
@@ -141,6 +148,9 @@ impl Connection {
             state.protection.script_forwarded(command);
         }
         state.sent(command, Shape::VERBATIM);
+        if let Some(transaction) = state.transaction.open() {
+            transaction.journal.mark_incomplete();
+        }
         Ok(self.begin_streaming(None))
     }
 

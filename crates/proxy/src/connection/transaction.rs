@@ -18,12 +18,13 @@
 use waxseal_policy::Effect;
 
 use super::UnexpectedReply;
+use super::replay::journal::Journal;
 use super::state::ConnectionState;
 use crate::answers;
 use crate::pending::{Pending, Shape};
 
 /// Bytes that may be held for the commands of one transaction, however small the limits are.
-const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
+pub(super) const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
 
 /// The transaction of a connection: as requested, and as confirmed.
 #[derive(Default)]
@@ -58,6 +59,23 @@ pub(super) struct Transaction {
     /// Bytes that are held for its commands.
     retained_bytes: usize,
     pub(super) trial: TrialTally,
+    /// The number of commands that were queued.
+    commands: usize,
+    /// What was queued, if it may have to be queued again.
+    pub(super) journal: Journal,
+    /// Its `MULTI` was not sent: everything is sent at its `EXEC`.
+    is_held: bool,
+    /// The replies of its `EXEC`, if it is held back.
+    pub(super) held: Vec<(&'static str, Shape)>,
+}
+
+/// A request that went out, with the shape of its reply.
+pub(super) enum Added {
+    /// No transaction is open.
+    Outside(Shape),
+    Queued(Shape),
+    /// It was queued here.
+    Held,
 }
 
 /// Findings of a trial in a transaction, which are counted at its end.
@@ -96,14 +114,72 @@ impl TransactionTracker {
             .take_if(|transaction| transaction.refusal.is_some())
     }
 
-    /// Counts a command whose reply has this shape. Returns false outside a transaction.
-    pub(super) fn add_command(&mut self, shape: &Shape) -> bool {
+    /// Counts a command whose reply has this shape.
+    pub(super) fn add_command(&mut self, command: &'static str, shape: Shape) -> Added {
         let Some(transaction) = &mut self.requested else {
-            return false;
+            return Added::Outside(shape);
         };
         let bytes = size_of::<(&str, Shape)>().saturating_add(shape.retained_bytes());
         transaction.retained_bytes = transaction.retained_bytes.saturating_add(bytes);
-        true
+        transaction.commands = transaction.commands.saturating_add(1);
+        if transaction.is_held {
+            transaction.held.push((command, shape));
+            return Added::Held;
+        }
+        Added::Queued(shape)
+    }
+
+    /// The number of commands in the open transaction.
+    pub(super) fn commands(&self) -> Option<usize> {
+        self.requested.as_ref().map(|it| it.commands)
+    }
+
+    /// True if the open transaction is held back.
+    pub(super) fn is_held(&self) -> bool {
+        self.requested.as_ref().is_some_and(|it| it.is_held)
+    }
+
+    /// Opens a transaction that is held back.
+    pub(super) fn begin_held(&mut self, caching: Option<Box<[u8]>>) {
+        self.begun = self.begun.saturating_add(1);
+        self.requested = Some(Transaction {
+            number: self.begun,
+            is_held: true,
+            journal: Journal::new(caching),
+            ..Transaction::default()
+        });
+    }
+
+    /// True if the open transaction is sent again at its `EXEC`.
+    pub(super) fn needs_replay(&self) -> bool {
+        let replays =
+            |it: &Transaction| it.refusal.is_none() && (it.is_held || it.journal.has_computed());
+        self.requested.as_ref().is_some_and(replays)
+    }
+
+    /// Ends the open transaction, and returns it.
+    pub(super) fn take_open(&mut self) -> Option<Transaction> {
+        self.requested.take()
+    }
+
+    /// Takes the replies of the commands that were queued.
+    pub(super) fn take_queued(&mut self) -> Vec<(&'static str, Shape)> {
+        std::mem::take(&mut self.queued)
+    }
+
+    /// True if the server has said that a transaction is open.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmed.in_transaction
+    }
+
+    /// True if the server has said that records are watched.
+    pub(super) fn is_watching(&self) -> bool {
+        self.confirmed.watching
+    }
+
+    /// The transaction is over at the server, by a request of the proxy's own.
+    pub(super) fn end_confirmed(&mut self) {
+        self.confirm_end();
     }
 
     /// True if a transaction was ever begun on this connection.
@@ -118,9 +194,9 @@ impl TransactionTracker {
         self.may_watch
     }
 
-    /// Counts the prelude of a command. Returns false outside a transaction.
-    pub(super) fn add_prelude(&mut self) -> bool {
-        self.add_command(&Shape::Dropped)
+    /// Counts the prelude of a command.
+    pub(super) fn add_prelude(&mut self) -> Added {
+        self.add_command("eval", Shape::Dropped)
     }
 
     /// The server has queued a prelude.
@@ -162,7 +238,7 @@ impl TransactionTracker {
     pub(super) fn settle(&mut self) {
         if self.confirmed.in_transaction {
             self.requested.get_or_insert_default();
-        } else {
+        } else if !self.is_held() {
             self.requested = None;
             self.queued.clear();
         }
@@ -211,7 +287,12 @@ impl ConnectionState {
                 let tracker = &mut self.transaction;
                 tracker.begun = tracker.begun.saturating_add(1);
                 let number = tracker.begun;
-                tracker.requested.get_or_insert_default().number = number;
+                let caching = self.caching.take();
+                let begun = || Transaction {
+                    journal: Journal::new(caching),
+                    ..Transaction::default()
+                };
+                tracker.requested.get_or_insert_with(begun).number = number;
                 self.expect(Pending::Multi { number });
             }
             Effect::Watch => {

@@ -40,6 +40,9 @@ impl ConnectionState {
             Some(Pending::ScriptRead(read)) => {
                 return self.take_script_value(read, current.disposition, whole, fetched);
             }
+            Some(Pending::Replay(step)) => {
+                return self.take_replay_reply(*step, current, whole, fetched, client);
+            }
             Some(Pending::ComputeRead) => {
                 return self.take_computed_value(current.disposition, whole, fetched);
             }
@@ -124,7 +127,13 @@ impl ConnectionState {
         };
         let opened = match shape {
             Some(shape) => opener.reply(whole, shape, client),
-            None => opener.transaction(whole, self.transaction.queued(), client),
+            None => {
+                let queued = match &self.replay {
+                    Some(replay) => &replay.shapes[..],
+                    None => self.transaction.queued(),
+                };
+                opener.transaction(whole, queued, client)
+            }
         };
         opened.map_err(|_| UnexpectedReply::Pairing)?;
         match opener.values.finish() {

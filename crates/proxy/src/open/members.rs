@@ -1,4 +1,4 @@
-//! Replies with members: in turn with scores, as pages of a scan, popped from one of several records, or as places.
+//! Replies with members: in turn with scores, as pages of a scan, popped from one of several records, or from geo records.
 
 use waxseal_policy::{MemberScan, matches_glob};
 use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk};

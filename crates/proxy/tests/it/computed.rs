@@ -247,18 +247,6 @@ fn commands_that_only_read_are_sent_as_reads() {
         ("BITFIELD_RO wa:1 GET u8 0", "gET wa:1", "@wa:1=a", "*1 :97"),
         ("BITFIELD wa:1 GET u8 0", "gET wa:1", "@wa:1=a", "*1 :97"),
         (
-            "LCS wa:1 log",
-            "mGET wa:1 log",
-            "*2 @wa:1=abcd 'xbcx",
-            "'bc",
-        ),
-        (
-            "LCS log wa:1 LEN",
-            "mGET log wa:1",
-            "*2 $-1 @wa:1=abcd",
-            ":0",
-        ),
-        (
             "GETBIT wa:1 x",
             "gET wa:1",
             "$-1",
@@ -395,6 +383,71 @@ fn every_chunking_of_requests_and_replies_does_the_same() {
             .chunks(size)
             .for_each(|chunk| pair.answer_bytes(chunk).unwrap());
         assert_eq!(pair.got(), ":42\r\n");
+        pair.assert_usable();
+    }
+}
+
+#[test]
+fn the_script_by_which_django_redis_counts_is_computed() {
+    let text = "local\texists\t=\tredis.call('EXISTS',\tKEYS[1])\tif\t(exists\t==\t1)\tthen\treturn\tredis.call('INCRBY',\tKEYS[1],\tARGV[1])\telse\treturn\tfalse\tend";
+    let always = "return\tredis.call('INCRBY',\tKEYS[1],\tARGV[1])";
+    for (script, stored, got) in [
+        (text, "@wa:1=40", ":42\r\n"),
+        (text, "$-1", "$-1\r\n"),
+        (always, "$-1", ":2\r\n"),
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&[&format!("EVAL {script} 1 wa:1 2")]);
+        assert_sent(&pair.sent(), &["gET wa:1"]);
+        pair.answer(stored);
+        if !got.starts_with('$') {
+            assert_eq!(written(&mut pair).name, "wa:1");
+            pair.answer(":1");
+        }
+        assert_eq!(pair.got(), got, "{stored}");
+        pair.assert_usable();
+        pair.send(&["MULTI", &format!("EVAL {script} 1 wa:1 2"), "EXEC"]);
+        pair.sent();
+        pair.answer("+OK +QUEUED");
+        pair.answer("+OK +OK");
+        pair.answer(stored);
+        pair.sent();
+        pair.answer("+OK +QUEUED");
+        pair.answer(&format!("*1 {stored}"));
+        let all = pair.got();
+        assert!(all.ends_with(&format!("*1\r\n{got}")), "{all}");
+    }
+}
+
+#[test]
+fn two_values_are_read_by_one_script() {
+    for (line, names, stored, got) in [
+        (
+            "LCS wa:1 log",
+            ["wa:1", "log"],
+            "*2 @wa:1=abcd 'xbcx",
+            "'bc",
+        ),
+        (
+            "LCS log wa:1 LEN",
+            ["log", "wa:1"],
+            "*2 $-1 @wa:1=abcd",
+            ":0",
+        ),
+        (
+            "LCS log wa:1",
+            ["log", "wa:1"],
+            "-WRONGTYPE~no",
+            "-ERR~The~specified~keys~must~contain~string~values",
+        ),
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&[line]);
+        let sent = arguments(&pair.sent()).pop().unwrap();
+        assert_eq!(text(&sent[0]), "eVAL");
+        assert_eq!([text(&sent[3]), text(&sent[4])], names);
+        pair.answer(stored);
+        assert_eq!(pair.got(), to_client(got), "{line} {stored}");
         pair.assert_usable();
     }
 }

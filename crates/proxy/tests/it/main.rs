@@ -21,6 +21,7 @@ mod panics;
 mod properties;
 mod redirections;
 mod refusals;
+mod replayed;
 mod scripts;
 mod silent;
 mod subscriptions;

@@ -375,7 +375,6 @@ fn the_servers_replies_decide_when_a_connection_may_serve_others() {
         (&["MULTI", "GET open", "EXEC"], "+OK +QUEUED *1 $-1", true),
         (&["MULTI", "GET open", "DISCARD"], "+OK +QUEUED +OK", true),
         (&["WATCH open", "UNWATCH"], "+OK +OK", true),
-        (&["WATCH open", "MULTI", "EXEC"], "+OK +OK *-1", true),
         (&["BLPOP open 1"], "*-1", true),
         (&["EVAL code 0"], ":1", true),
         (&["MULTI"], "+OK", false),
@@ -404,6 +403,15 @@ fn the_servers_replies_decide_when_a_connection_may_serve_others() {
         pair.answer(replies);
         assert_eq!(pair.connection.is_traceless(), traceless, "{lines:?}");
     }
+    // A transaction that is held back is sent at its end.
+    let mut pair = Pair::new();
+    pair.send(&["WATCH open", "MULTI", "EXEC"]);
+    assert_sent(&pair.sent(), &["WATCH open"]);
+    pair.answer("+OK");
+    assert!(!pair.connection.is_traceless());
+    assert_sent(&pair.sent(), &["MULTI", "EXEC"]);
+    pair.answer("+OK *-1");
+    assert!(pair.connection.is_traceless());
     // Nor may one on which a request was streamed that can leave a trace.
     let large = format!("CLIENT NO-EVICT {}", "x".repeat(2 << 20));
     let mut pair = Pair::new();

@@ -241,3 +241,158 @@ fn a_server_that_goes_away_in_the_middle_leaves_no_client_waiting() {
         Proxy::stop(pair.proxy);
     }
 }
+
+/// Transactions whose replies are compared with those of a server without a proxy.
+const TRANSACTIONS: &[&[&str]] = &[
+    &[
+        "MULTI",
+        "INCR wa:1",
+        "EXPIRE wa:1 100",
+        "EXEC",
+        "TTL wa:1",
+        "GET wa:1",
+    ],
+    &[
+        "MULTI",
+        "SET wa:2 5 EX 100",
+        "INCR wa:2",
+        "INCRBY wa:2 4",
+        "APPEND wa:2 0",
+        "GET wa:2",
+        "EXEC",
+        "TTL wa:2",
+    ],
+    &[
+        "MULTI",
+        "HSET wa:h f 5",
+        "HINCRBY wa:h f 2",
+        "HINCRBY wa:h g 1",
+        "HGETALL wa:h",
+        "EXEC",
+    ],
+    &[
+        "MULTI",
+        "INCR wa:h",
+        "GETBIT wa:2 1",
+        "LCS wa:2 wa:1",
+        "INCRBY wa:1 x",
+        "EXEC",
+    ],
+    &["MULTI", "INCR wa:1", "INCR wa:1 2", "EXEC", "GET wa:1"],
+    &[
+        "MULTI",
+        "DEL wa:1",
+        "INCR wa:1",
+        "DEL wa:1",
+        "EXEC",
+        "EXISTS wa:1",
+    ],
+    &[
+        "WATCH wa:2",
+        "GET wa:2",
+        "MULTI",
+        "SET wa:3 x",
+        "INCR wa:2",
+        "EXEC",
+        "GET wa:2",
+        "GET wa:3",
+    ],
+    &[
+        "WATCH wa:2",
+        "SET wa:2 7",
+        "MULTI",
+        "INCR wa:2",
+        "EXEC",
+        "GET wa:2",
+        "MULTI",
+        "INCR wa:2",
+        "EXEC",
+    ],
+    &[
+        "WATCH wa:2",
+        "MULTI",
+        "INCR wa:2",
+        "DISCARD",
+        "GET wa:2",
+        "EXEC",
+    ],
+    &[
+        "WATCH wa:2",
+        "MULTI",
+        "MULTI",
+        "PING",
+        "EXEC",
+        "UNWATCH",
+        "DISCARD",
+    ],
+];
+
+#[test]
+fn transactions_answer_like_those_of_a_server() {
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1", "--format", "sealed"]);
+        let plain = RedisServer::start();
+        for resp3 in [false, true] {
+            let (mut through, mut direct) = (pair.wire(), Wire::tcp(plain.port()));
+            if resp3 {
+                (through, direct) = (through.resp3(), direct.resp3());
+            }
+            direct.ask(&["FLUSHALL"]);
+            pair.redis.cli(&["FLUSHALL"]);
+            for lines in TRANSACTIONS {
+                let bytes: Vec<u8> = lines
+                    .iter()
+                    .flat_map(|line| request(&line.split(' ').collect::<Vec<_>>()))
+                    .collect();
+                // In one piece, as clients write pipelines.
+                through.send(&bytes);
+                direct.send(&bytes);
+                for line in *lines {
+                    assert_eq!(
+                        through.reply(),
+                        direct.reply(),
+                        "{upstream} {lines:?}: {line}"
+                    );
+                }
+            }
+        }
+        pair.proxy.stop();
+    }
+}
+
+#[test]
+fn eight_clients_count_to_eight_hundred_in_transactions() {
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "2"]);
+        let port = pair.proxy.port();
+        thread::scope(|scope| {
+            for client in 0..8 {
+                scope.spawn(move || {
+                    let mut wire = Wire::tcp(port);
+                    let pipeline = [
+                        request(&["MULTI"]),
+                        request(&["INCR", "wa:count"]),
+                        request(&["EXPIRE", "wa:count", "1000"]),
+                        request(&["EXEC"]),
+                    ];
+                    for _ in 0..100 {
+                        // One half counts in transactions, the other one without.
+                        if client % 2 == 0 {
+                            assert!(wire.ask(&["INCR", "wa:count"]).starts_with(":"));
+                            continue;
+                        }
+                        wire.send(&pipeline.concat());
+                        let replies: Vec<_> = (0..4).map(|_| wire.reply()).collect();
+                        assert!(replies[3].starts_with("*2\r\n:"), "{replies:?}");
+                    }
+                });
+            }
+        });
+        assert_eq!(
+            pair.wire().ask(&["GET", "wa:count"]),
+            "$3\r\n800\r\n",
+            "{upstream}"
+        );
+        pair.proxy.stop();
+    }
+}

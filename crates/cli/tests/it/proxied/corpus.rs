@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// One line for each kind of request; what is behind a semicolon follows on the same connection
 /// without anything between. Words in braces are filled in: `{s}` the name of a string, `{h}` of a
-/// hash, `{l}` list, `{t}` set, `{z}` sorted set, `{x}` stream, `{g}` places, `{p}` `HyperLogLog`, `{b}`
+/// hash, `{l}` list, `{t}` set, `{z}` sorted set, `{x}` stream, `{g}` geo record, `{p}` `HyperLogLog`, `{b}`
 /// bits; `{v}` a short value, `{w}` any value, `{f}` a field, `{n}` a small number, `{any}` a name of any kind.
 /// A line that begins with `=` always has as many arguments as here.
 const LINES: &str = include_str!("requests.txt");

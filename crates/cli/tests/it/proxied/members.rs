@@ -1,4 +1,4 @@
-//! Sets, sorted sets and places through the proxy, against the replies of a server that is asked directly: in both
+//! Sets, sorted sets and geo records through the proxy, against the replies of a server that is asked directly: in both
 //! versions of the protocol, in both modes that seal, inside and outside of transactions.
 
 mod forms;

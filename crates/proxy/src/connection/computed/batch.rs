@@ -51,6 +51,10 @@ pub(super) fn compute<'j>(
             None => value.value(),
             Some(_) => current.as_deref(),
         };
+        if job.needs_value && held.is_none() {
+            answers.push(ComputedAnswer::Reply(Reply::Null));
+            continue;
+        }
         let outcome = match job.operation.apply(&[held], limit) {
             Ok(outcome) => outcome,
             Err(ApplyError::Server(error)) => {

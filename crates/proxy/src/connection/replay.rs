@@ -1,0 +1,364 @@
+//! Transactions with commands that compute on protected values. The values can only be read before `MULTI`, so the
+//! transaction is queued at the server with a read in the place of each computed command, which tells what the server
+//! would refuse. At `EXEC` it is discarded, the values are watched and read, and it is sent again with the results:
+//!
+//! ```text
+//! client           proxy                                            server
+//! MULTI      ──▶                                              ──▶   MULTI
+//! INCR wa:1  ──▶   a read in its place                        ──▶   GET wa:1
+//! EXPIRE …   ──▶                                              ──▶   EXPIRE …
+//! EXEC       ──▶   the request is kept                        ──▶   DISCARD, WATCH wa:1, GET wa:1
+//!                  opened, computed, sealed                   ◀──   <envelope>
+//!                                                             ──▶   MULTI, SET wa:1 <envelope> KEEPTTL, EXPIRE …, EXEC
+//! *2 :42 :1  ◀──   the replies that were computed are put in  ◀──   *2 +OK :1
+//! ```
+//!
+//! If a watched value was changed in between, all but `DISCARD` is done again. A client that watches records itself would
+//! lose that with `DISCARD`: its `MULTI` is held back, the commands are answered here, and at `EXEC` everything is sent
+//! behind its own `WATCH`. A change is then its own null reply.
+//!
+//! `journal` keeps what was queued, `simulation` follows the values through the other commands of the queue, `replies`
+//! reads what the server answers.
+
+use std::time::{Duration, Instant};
+
+use waxseal_compute::Operation;
+use waxseal_policy::{ComputeCall, Effect};
+use waxseal_resp::{write_bulk, write_request_head};
+
+use super::Link;
+use super::computed::write_read;
+use super::reply_mode::ReplyMode;
+use super::requests::{Next, Step};
+use super::state::ConnectionState;
+use super::transaction::MIN_TRANSACTION_BYTES;
+use crate::answers;
+use crate::location::owned;
+use crate::pending::{Pending, ReplayStep, Shape};
+use crate::refusals::OwnReason;
+use crate::seal::{Request, SealingKeys};
+
+pub(super) mod journal;
+mod replies;
+mod simulation;
+
+use self::journal::{ComputedEntry, Journal};
+use self::replies::WatchedValue;
+use self::simulation::may_change_unforeseen;
+
+/// The time for which a transaction is sent again because its values were changed each time.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) const DISCARD: &[u8] = b"*1\r\n$7\r\nDISCARD\r\n";
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+pub(super) const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
+
+/// A transaction that is sent again.
+pub(super) struct Replay {
+    stage: Stage,
+    journal: Journal,
+    /// The replies of its `EXEC`.
+    pub(super) shapes: Vec<(&'static str, Shape)>,
+    /// The values that it computes on, each once.
+    values: Vec<WatchedValue>,
+    /// The client watches records itself.
+    has_own_watch: bool,
+    /// The client asked for no reply.
+    is_muted: bool,
+    begun: Instant,
+}
+
+enum Stage {
+    /// The values must be watched and read.
+    Unread,
+    Reading,
+    Read,
+    /// It was sent.
+    Sent,
+    /// It is not sent: this is the answer.
+    Failed(Vec<u8>),
+    /// The client has its reply.
+    Answered,
+}
+
+impl Replay {
+    /// Bytes that are held for it.
+    pub(super) fn retained_bytes(&self) -> usize {
+        let values = self.values.iter().map(WatchedValue::retained_bytes);
+        values.sum::<usize>().saturating_add(self.journal.len())
+    }
+}
+
+impl ConnectionState {
+    /// Processes a request between `MULTI` and `EXEC`: what it queues is remembered, and in a transaction that is held back
+    /// it goes no further.
+    #[inline(never)]
+    pub(super) fn process_in_transaction(
+        &mut self,
+        request: &Request<'_>,
+        link: Link,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Step {
+        let before = self.transaction.commands();
+        if !self.transaction.is_held() {
+            let written = upstream.len();
+            let step = self.process_request(request, link, upstream, client);
+            if let Some(requests) = self.added_since(before) {
+                let sent = upstream.get(written..).unwrap_or_default();
+                self.add_to_journal(sent, requests);
+            }
+            return step;
+        }
+        let mut sent = Vec::new();
+        let step = self.process_request(request, link, &mut sent, client);
+        match self.added_since(before) {
+            None => upstream.extend_from_slice(&sent),
+            Some(requests) if self.add_to_journal(&sent, requests) => {
+                self.answer(answers::QUEUED, client);
+            }
+            Some(_) => self.refuse(&answers::transaction_too_large(), client),
+        }
+        step
+    }
+
+    /// The number of requests that were queued in the open transaction since it had so many; `None` if none were.
+    fn added_since(&self, before: Option<usize>) -> Option<usize> {
+        let added = self.transaction.commands()?.checked_sub(before?)?;
+        (added > 0).then_some(added)
+    }
+
+    /// Remembers a command that was queued. Returns false if that would be too much.
+    fn add_to_journal(&mut self, sent: &[u8], requests: usize) -> bool {
+        let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
+        let transaction = self.transaction.open();
+        transaction.is_some_and(|transaction| transaction.journal.push((sent, requests), max))
+    }
+
+    /// Queues a read in the place of a command that computes.
+    pub(super) fn queue_computed(
+        &mut self,
+        request: &Request<'_>,
+        (command, call): (&'static str, ComputeCall),
+        (operation, needs_value): (Operation, bool),
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) {
+        let location = call.location.resolve(request.arguments);
+        let has_replies = self.reply_mode.mode() == ReplyMode::On;
+        let Some(transaction) = self.transaction.open() else {
+            return;
+        };
+        let journal = &transaction.journal;
+        let answer = if !has_replies {
+            Some(answers::computed_without_replies(command))
+        } else if journal.is_incomplete() {
+            Some(answers::transaction_too_large())
+        } else if journal.any(|sent| may_change_unforeseen(sent, location)) {
+            Some(answers::computed_after_change(command))
+        } else {
+            None
+        };
+        if let Some(answer) = answer {
+            let reason = (Some(command), OwnReason::InTransaction);
+            return self.refuse_here(reason, answer, (request, Effect::None), client);
+        }
+        transaction.journal.add_computed(ComputedEntry {
+            command,
+            operation,
+            needs_value,
+            location: owned(location),
+            key: keys.get(call.location.name).cloned(),
+        });
+        write_read(location.name, location.field, upstream);
+        // Executed at once, there was no transaction.
+        let unqueued = answers::refused_in_transaction(command);
+        self.sent(command, Shape::Fixed(unqueued.into()));
+    }
+
+    /// Begins a transaction that is held back, follows one, or begins to send one again. Returns `None` for a request that
+    /// is processed like any other.
+    pub(super) fn follow_transaction(
+        &mut self,
+        command: Option<&'static str>,
+        (request, effect): (&Request<'_>, Effect),
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Option<Step> {
+        if self.transaction.is_held()
+            && let Some(step) = self.process_in_held(command, (request, effect), upstream, client)
+        {
+            return Some(step);
+        }
+        match effect {
+            Effect::Exec => self.begin_replay(upstream),
+            Effect::Multi => self.hold_transaction(client),
+            _ => None,
+        }
+    }
+
+    /// Holds the transaction of a client back that watches records.
+    fn hold_transaction(&mut self, client: &mut Vec<u8>) -> Option<Step> {
+        let watches = |pending: &Pending| matches!(pending.inner(), Pending::Watch);
+        let may_watch = self.transaction.is_watching() || self.queue.iter().any(watches);
+        if self.transaction.is_open() || !may_watch || !self.keeps_journals() {
+            return None;
+        }
+        self.transaction.begin_held(self.caching.take());
+        self.answer(answers::OK, client);
+        Some(Step::Done)
+    }
+
+    /// True if the commands of transactions are remembered: one of them may be computed.
+    pub(super) fn keeps_journals(&self) -> bool {
+        !self.protection.is_trial() && self.protection.names().iter().next().is_some()
+    }
+
+    /// Processes what ends a transaction that is held back, or cannot be queued in it. Returns `None` for anything else.
+    fn process_in_held(
+        &mut self,
+        command: Option<&'static str>,
+        (request, effect): (&Request<'_>, Effect),
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Option<Step> {
+        match effect {
+            Effect::Multi => self.answer(answers::NESTED_MULTI, client),
+            Effect::Watch => self.answer(answers::WATCH_IN_MULTI, client),
+            Effect::Discard => {
+                self.transaction.take_open();
+                upstream.extend_from_slice(UNWATCH);
+                self.expect(Pending::Unwatch);
+            }
+            Effect::Unsettled => {
+                let name = command.unwrap_or("this command");
+                let reason = (command, OwnReason::InTransaction);
+                let answer = answers::refused_in_transaction(name);
+                self.refuse_here(reason, answer, (request, effect), client);
+            }
+            _ => return None,
+        }
+        Some(Step::Done)
+    }
+
+    /// Begins to send the open transaction again, if it has computed commands or was held back.
+    fn begin_replay(&mut self, upstream: &mut Vec<u8>) -> Option<Step> {
+        if !self.transaction.needs_replay() {
+            return None;
+        }
+        if !self.has_all_replies() {
+            return Some(Step::Retry(Next::Replies));
+        }
+        let is_held = self.transaction.is_held();
+        if !is_held && !self.transaction.is_confirmed() {
+            // The server did not open it.
+            return None;
+        }
+        let transaction = self.transaction.take_open()?;
+        let mut shapes = self.transaction.take_queued();
+        if is_held {
+            shapes = transaction.held;
+        }
+        let failure = if transaction.journal.is_incomplete() {
+            Some(answers::transaction_too_large())
+        } else if transaction.journal.requests() != shapes.len() {
+            // The server refused one of them.
+            Some(Vec::new())
+        } else {
+            None
+        };
+        if let Some(refusal) = failure {
+            self.await_reply();
+            upstream.extend_from_slice(if is_held { UNWATCH } else { DISCARD });
+            let refusal = refusal.into();
+            self.expect(Pending::ExecRefused { refusal });
+            return Some(Step::Done);
+        }
+        if !is_held {
+            upstream.extend_from_slice(DISCARD);
+            self.queue.push_internal(false);
+            self.transaction.end_confirmed();
+        }
+        let is_muted = self.reply_mode.take_mute();
+        self.replay = Some(Box::new(Replay {
+            stage: Stage::Unread,
+            values: WatchedValue::all_of(&transaction.journal),
+            journal: transaction.journal,
+            shapes,
+            has_own_watch: is_held,
+            is_muted,
+            begun: Instant::now(),
+        }));
+        self.continue_replay(upstream)
+    }
+
+    /// Takes a transaction that is sent again one stage further. Returns `None` if there is none.
+    #[inline(never)]
+    pub(super) fn continue_replay(&mut self, upstream: &mut Vec<u8>) -> Option<Step> {
+        let mut replay = self.replay.take()?;
+        match std::mem::replace(&mut replay.stage, Stage::Answered) {
+            Stage::Unread if replay.values.is_empty() => {
+                self.send_transaction(&mut replay, upstream);
+            }
+            Stage::Unread => self.watch_values(&mut replay, upstream),
+            Stage::Read => self.send_transaction(&mut replay, upstream),
+            Stage::Failed(answer) => {
+                upstream.extend_from_slice(UNWATCH);
+                self.queue.push_internal(false);
+                self.transaction.end_confirmed();
+                if !replay.is_muted {
+                    self.queue.push_local(&answer);
+                }
+                return Some(Step::Done);
+            }
+            Stage::Answered => return Some(Step::Done),
+            stage => replay.stage = stage,
+        }
+        self.replay = Some(replay);
+        Some(Step::Retry(Next::Replies))
+    }
+
+    /// Watches and reads the values.
+    fn watch_values(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
+        replay.stage = Stage::Reading;
+        let names = replay.values.iter().map(|value| &value.location.name[..]);
+        let mut names: Vec<&[u8]> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        write_request_head(upstream, names.len().saturating_add(1));
+        write_bulk(upstream, b"WATCH");
+        for name in names {
+            write_bulk(upstream, name);
+        }
+        self.await_reply();
+        self.queue.push(Pending::Replay(ReplayStep::Watch));
+        for (index, value) in replay.values.iter().enumerate() {
+            write_read(
+                &value.location.name,
+                value.location.field.as_deref(),
+                upstream,
+            );
+            self.queue.push(Pending::Replay(ReplayStep::Read(index)));
+        }
+    }
+
+    /// Sends the transaction with its results.
+    fn send_transaction(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
+        replay.stage = Stage::Sent;
+        if let Some(caching) = replay.journal.caching() {
+            upstream.extend_from_slice(caching);
+            self.queue.push_internal(false);
+        }
+        upstream.extend_from_slice(MULTI);
+        self.queue.push_internal(false);
+        self.write_queue(replay, upstream);
+        for _ in 0..replay.journal.requests() {
+            self.queue.push_internal(false);
+        }
+        upstream.extend_from_slice(EXEC);
+        self.await_reply();
+        self.queue.push(Pending::Replay(ReplayStep::Exec));
+    }
+}

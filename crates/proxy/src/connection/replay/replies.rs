@@ -1,0 +1,211 @@
+//! The server's answers to a transaction that is sent again: the values that were read, and what it was executed with.
+
+use std::collections::HashMap;
+
+use waxseal_resp::{Items, Kind};
+
+use super::journal::Journal;
+use super::{RETRY_TIMEOUT, Stage};
+use crate::answers;
+use crate::connection::UnexpectedReply;
+use crate::connection::pairing::{CurrentReply, Disposition};
+use crate::connection::state::ConnectionState;
+use crate::keys::{KeyRequest, Lookup};
+use crate::location::OwnedLocation;
+use crate::open::ValueOpener;
+use crate::pending::ReplayStep;
+
+/// A value that a transaction computes on.
+pub(super) struct WatchedValue {
+    pub(super) location: OwnedLocation,
+    /// What was read.
+    read: Current,
+    /// What the commands so far leave.
+    pub(super) current: Current,
+}
+
+/// A value, or the reason why there is none.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Current {
+    Value(Option<Vec<u8>>),
+    /// The record is of another type.
+    WrongType,
+    /// It does not open: this is the answer.
+    Failed(Vec<u8>),
+}
+
+impl WatchedValue {
+    /// The values that a transaction computes on, each once.
+    pub(super) fn all_of(journal: &Journal) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let entries = journal.entries().iter();
+        for computed in entries.filter_map(|entry| entry.computed.as_ref()) {
+            if !all.iter().any(|value| value.location == computed.location) {
+                all.push(Self {
+                    location: computed.location.clone(),
+                    read: Current::Value(None),
+                    current: Current::Value(None),
+                });
+            }
+        }
+        all
+    }
+
+    /// Before the first command.
+    pub(super) fn begin(&mut self) {
+        self.current = self.read.clone();
+    }
+
+    /// Bytes that are held for it beyond its own size.
+    pub(super) fn retained_bytes(&self) -> usize {
+        match &self.read {
+            Current::Value(value) => value.as_ref().map_or(0, Vec::len),
+            Current::Failed(answer) => answer.len(),
+            Current::WrongType => 0,
+        }
+    }
+}
+
+impl ConnectionState {
+    /// Takes a reply. Returns the keys that it needs and that are not at hand.
+    pub(in crate::connection) fn take_replay_reply(
+        &mut self,
+        step: ReplayStep,
+        current: &CurrentReply,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        match step {
+            ReplayStep::Watch => {
+                if !current.is_ok {
+                    self.fail_replay(answers::watch_failed(whole));
+                }
+                Ok(None)
+            }
+            ReplayStep::Read(index) => self.take_watched(index, current, whole, fetched),
+            ReplayStep::Exec => self.write_executed(current, whole, fetched, client),
+        }
+    }
+
+    /// A reply has ended.
+    pub(in crate::connection) fn end_replay_reply(&mut self, step: ReplayStep) {
+        let Some(replay) = &mut self.replay else {
+            self.end_await();
+            return;
+        };
+        match step {
+            ReplayStep::Watch => return,
+            ReplayStep::Read(index) => {
+                if index.saturating_add(1) < replay.values.len() {
+                    return;
+                }
+                if matches!(replay.stage, Stage::Reading) {
+                    replay.stage = Stage::Read;
+                }
+            }
+            ReplayStep::Exec => {
+                if matches!(replay.stage, Stage::Sent) {
+                    replay.stage = Stage::Answered;
+                }
+                self.transaction.end_confirmed();
+            }
+        }
+        self.end_await();
+    }
+
+    fn fail_replay(&mut self, answer: Vec<u8>) {
+        if let Some(replay) = &mut self.replay {
+            replay.stage = Stage::Failed(answer);
+        }
+    }
+
+    fn take_watched(
+        &mut self,
+        index: usize,
+        current: &CurrentReply,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        if current.disposition == Disposition::TooLarge {
+            let answer = self.too_large_reply("exec");
+            self.fail_replay(answer);
+            return Ok(None);
+        }
+        let Some(replay) = &self.replay else {
+            return Ok(None);
+        };
+        let Some(value) = replay.values.get(index) else {
+            return Err(UnexpectedReply::Pairing);
+        };
+        let item = Items::of(whole).next().ok().flatten();
+        let item = item.ok_or(UnexpectedReply::Pairing)?;
+        let read = match item.kind {
+            Kind::Null => Current::Value(None),
+            Kind::Error if whole.starts_with(b"-WRONGTYPE") => Current::WrongType,
+            Kind::Error => {
+                let answer = whole.to_vec();
+                self.fail_replay(answer);
+                return Ok(None);
+            }
+            Kind::Bulk | Kind::Simple | Kind::Other if whole != b"+QUEUED\r\n" => {
+                let mut values = ValueOpener::new(&self.protection, fetched);
+                let opened = values.open("exec", item.text, value.location.borrowed());
+                let findings = match values.finish() {
+                    Ok(findings) => findings,
+                    Err(key_request) => return Ok(Some(key_request)),
+                };
+                self.report_findings("exec", findings);
+                match opened {
+                    Ok(opened) => Current::Value(Some(opened.into_owned())),
+                    Err(answer) => Current::Failed(answer),
+                }
+            }
+            _ => return Err(UnexpectedReply::Pairing),
+        };
+        if let Some(replay) = &mut self.replay
+            && let Some(value) = replay.values.get_mut(index)
+        {
+            value.read = read;
+        }
+        Ok(None)
+    }
+
+    /// Writes what the client gets for `EXEC`, unless the transaction is sent again.
+    fn write_executed(
+        &mut self,
+        current: &CurrentReply,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        let Some(replay) = &self.replay else {
+            return Ok(None);
+        };
+        let is_changed = is_null(whole) && !replay.has_own_watch;
+        if is_changed && replay.begun.elapsed() <= RETRY_TIMEOUT {
+            if let Some(replay) = &mut self.replay {
+                replay.stage = Stage::Unread;
+            }
+            return Ok(None);
+        }
+        if replay.is_muted {
+            return Ok(None);
+        }
+        if current.disposition == Disposition::TooLarge {
+            let answer = self.too_large_reply("exec");
+            client.extend_from_slice(&answer);
+            return Ok(None);
+        }
+        if is_changed {
+            client.extend_from_slice(&answers::computed_changed("exec"));
+            return Ok(None);
+        }
+        self.open_reply("exec", None, whole, fetched, client)
+    }
+}
+
+/// True for the reply to an `EXEC` that found a watched record changed.
+fn is_null(whole: &[u8]) -> bool {
+    matches!(whole, b"*-1\r\n" | b"_\r\n" | b"$-1\r\n")
+}
