@@ -83,19 +83,37 @@ local function put(name, old, new, field, i)
   elseif kind == 'hash' then
     local ends = ARGV[3] == '1' and ask('HPEXPIRETIME', name, 'FIELDS', 1, field)
     if failed then return end
+    ends = ends and ends[1]
+    -- On a field that has an end this changes nothing, and fails where it would fail below.
+    if ends and ends > 0 then ask('HPEXPIREAT', name, ends, 'NX', 'FIELDS', 1, field) end
+    if failed then return end
     ask('HSET', name, field, new)
-    if ends and ends[1] > 0 then ask('HPEXPIREAT', name, ends[1], 'FIELDS', 1, field) end
+    if ends and ends > 0 then ask('HPEXPIREAT', name, ends, 'FIELDS', 1, field) end
   elseif kind == 'set' then
     ask('SADD', name, new)
     if old ~= new then ask('SREM', name, old) end
   else
     local score = ask('ZSCORE', name, old)
     if failed then return end
-    ask('ZADD', name, score, new)
-    if old ~= new then ask('ZREM', name, old) end
+    -- Of a member in two forms, the one that is visited first keeps its score.
+    if old == new then ask('ZADD', name, score, new)
+    else
+      ask('ZADD', name, 'NX', score, new)
+      ask('ZREM', name, old)
+    end
   end
 end
+if (ARGV[1] == 'RENAMENX' or ARGV[1] == 'COPY') and ask('EXISTS', to) == 1 then return failed or {0} end
 -- What the user may not do fails here, before anything has changed.
+if kind == 'hash' and ARGV[3] == '1' then
+  each(function(_, _, field)
+    local ends = ask('HPEXPIRETIME', from, 'FIELDS', 1, field)
+    ends = not failed and ends[1]
+    if ends and ends > 0 then ask('HPEXPIREAT', from, ends, 'NX', 'FIELDS', 1, field) end
+    return not failed and not (ends and ends > 0)
+  end)
+  if failed then return failed end
+end
 each(function(old, _, field, i)
   put(from, old, old, field, i)
   local absent = 'x'
@@ -130,7 +148,10 @@ pub const MOVE_ELEMENT: &str = "\
 local held = redis.pcall('LINDEX', KEYS[1], ARGV[1] == 'LEFT' and 0 or -1)
 if type(held) == 'table' then return held end
 if held ~= ARGV[3] then return false end
-local done = redis.pcall('LMOVE', KEYS[1], KEYS[2], ARGV[1], ARGV[2])
+-- What the user may not do fails here, before anything has changed.
+local done = redis.pcall('LSET', KEYS[1], ARGV[1] == 'LEFT' and 0 or -1, held)
+if done.err then return done end
+done = redis.pcall('LMOVE', KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 if type(done) == 'table' then return done end
 done = redis.pcall('LSET', KEYS[2], ARGV[2] == 'LEFT' and 0 or -1, ARGV[4])
 if done.err then return done end

@@ -402,7 +402,13 @@ impl Generator {
             Some(kind) if self.own_kinds || !self.chance.one_in(OTHER_KIND) => kind,
             // Never a set where a sorted set is expected: as one, its members have equal scores.
             Some("t") => "s",
-            _ => self.chance.pick(&self.kinds),
+            // A stream moves only within a group, so that no other name may be one.
+            Some("x") => "x",
+            Some(kind) => match self.chance.pick(&self.kinds) {
+                "x" => kind,
+                other => other,
+            },
+            None => self.chance.pick(&self.kinds),
         };
         let number = self.chance.below(NUMBERS);
         format!("{}{kind}{number}", scope.prefix()).into_bytes()

@@ -55,15 +55,15 @@ const READS: [&[&str]; 7] = [
 
 /// Requests that would wait without end on a protected name, and are refused.
 const ENDLESS: [&[&str]; 4] = [
-    &["BZPOPMIN", "wa:z", "0"],
-    &["BZMPOP", "0", "1", "wa:z", "MIN"],
+    &["BLMOVE", "wa:a", "wa:b", "LEFT", "RIGHT", "0"],
+    &["BRPOPLPUSH", "open:a", "wa:b", "0"],
     &["BLMOVE", "wa:a", "open:b", "LEFT", "LEFT", "0"],
     &["BRPOPLPUSH", "wa:a", "wa:b", "0"],
 ];
 /// Those that would wait for a moment.
 const SHORT: [&[&str]; 4] = [
-    &["BZPOPMAX", "wa:z", "0.01"],
-    &["BZMPOP", "0.05", "1", "wa:z", "MAX"],
+    &["BLMOVE", "open:a", "wa:b", "LEFT", "LEFT", "0.01"],
+    &["BRPOPLPUSH", "wa:a", "wa:b", "0.05"],
     &["BLMOVE", "wa:a", "wa:b", "LEFT", "LEFT", "0.05"],
     &["BRPOPLPUSH", "open:a", "wa:b", "0.01"],
 ];

@@ -232,7 +232,8 @@ fn replies_that_are_switched_off_do_not_come_and_the_next_ones_do() {
                 request(&["GET", "wa:1"]),
             ];
             wire.send(&all.concat());
-            for expected in ["+OK\r\n", "+OK\r\n", SECRET, "$2\r\non\r\n", SECRET] {
+            let appended = "$10\r\namatistaxx\r\n";
+            for expected in ["+OK\r\n", "+OK\r\n", SECRET, "$2\r\non\r\n", appended] {
                 assert_eq!(wire.reply(), expected, "{upstream}");
             }
             assert_eq!(wire.ask(&["PING"]), "+PONG\r\n");

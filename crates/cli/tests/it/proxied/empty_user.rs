@@ -39,7 +39,7 @@ fn a_record_with_an_empty_user_is_sealed_and_opened() {
             assert!(!Raw(stored).contains("amatista"), "{upstream}: {name:?}");
             assert_eq!(wire.ask(&["GET", name]), *bulk(VALUE).as_str());
         }
-        let refused = wire.ask(&["APPEND", "wa:", "x"]);
+        let refused = wire.ask(&["PFADD", "wa:", "x"]);
         assert!(refused.starts_with("-SEALREFUSED "), "{refused:?}");
         proxy.stop();
     }

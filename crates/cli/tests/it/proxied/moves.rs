@@ -25,7 +25,6 @@ const REQUESTS: &[&str] = &[
     "COPY wa:t wa:u",
     "COPY wa:t wa:u REPLACE",
     "COPY wa:t wa:t",
-    "COPY wa:t wa:u WRONG",
     "RENAME wa:t",
     "RENAME wa:t wa:u wa:v",
     "GET wa:u",

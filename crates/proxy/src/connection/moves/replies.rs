@@ -19,6 +19,9 @@ use crate::open::ValueOpener;
 /// The types of records whose values are sealed again, as servers name them.
 const TYPES: [&str; 5] = ["string", "hash", "list", "set", "zset"];
 
+/// Bytes that a value takes beyond its own until it has moved. With very many small ones it is these that are bounded.
+const VALUE_BYTES: usize = 200;
+
 type Fetched<'a> = Option<&'a HashMap<Box<[u8]>, Lookup>>;
 
 /// The reason why values cannot be moved.
@@ -147,6 +150,9 @@ impl ConnectionState {
         } else {
             count
         };
+        if count.saturating_mul(VALUE_BYTES) > self.limits.value {
+            return Err(ReadError::Answer(self.too_large_reply(run.command)));
+        }
         for _ in 0..count {
             let field = match has_fields {
                 true => Some(items.next()?.ok_or(ReadError::Unexpected)?.text),
@@ -155,6 +161,10 @@ impl ConnectionState {
             let item = items.next()?.ok_or(ReadError::Unexpected)?;
             let value = self.open_moved(values, record.value_kind(), field, &item)?;
             record.values.push(value);
+        }
+        if kind == "zset" {
+            // Of a member that is there sealed and plain, the sealed one's score is the newer.
+            record.values.sort_by_key(|value| value.opened.is_none());
         }
         Ok(record)
     }
@@ -194,7 +204,11 @@ impl ConnectionState {
 /// The server's error about one of the proxy's own requests, as one about the command that the client sent.
 fn move_error(command: &'static str, error: &[u8]) -> Vec<u8> {
     let contains = |text: &[u8]| error.windows(text.len()).any(|part| part == text);
-    if error.starts_with(b"-NOPERM") || contains(b"can't run this command") {
+    // Inside scripts servers word it in three ways.
+    let is_refused = error.starts_with(b"-NOPERM")
+        || contains(b"can't run this command")
+        || contains(b"has no permissions");
+    if is_refused {
         return answers::move_not_permitted(command);
     }
     error.to_vec()
