@@ -272,6 +272,17 @@ pub enum ChangeError {
          version 2 alone"
     )]
     WritesVersion3,
+    /// Members may be under index keys, which the return to format 1 destroys.
+    #[error(
+        "the return to document format 1 destroys the index keys, and members may be sealed under them: {values} \
+         seals and {processes} running processes that can seal members are reported"
+    )]
+    IndexKeysInUse {
+        /// Values sealed under index keys, as reported.
+        values: u64,
+        /// Processes that read format 2 and have not ended.
+        processes: usize,
+    },
     /// Values or names of protected records exist in version 3 only, or their settings in format 2.
     #[error(
         "the records {records} at {store} have a group, a binding to it or sealed names: {what} has none"

@@ -113,6 +113,27 @@ impl Reports {
         }
     }
 
+    /// Refuses the return to format 1 while values may be under these index keys, which it destroys: some are reported, or
+    /// a process that reads format 2 may seal one at any time, also after an audit.
+    pub(crate) fn check_no_index_seals<'k>(
+        &self,
+        index_keys: impl Iterator<Item = &'k KeyId>,
+        now_ms: u64,
+        settings: &Settings,
+    ) -> Result<(), ChangeError> {
+        let gone_ms = gone_ms(settings);
+        let may_seal = |report: &&Report| {
+            let has_ended = report.at.saturating_add(gone_ms) < now_ms;
+            report.reads >= DocumentFormat::V2.as_u32() && !has_ended
+        };
+        let processes = self.processes.values().filter(may_seal).count();
+        let values = index_keys.fold(0, |all: u64, id| all.saturating_add(self.seals(*id)));
+        match (values, processes) {
+            (0, 0) => Ok(()),
+            (values, processes) => Err(ChangeError::IndexKeysInUse { values, processes }),
+        }
+    }
+
     /// The number of values sealed under a key, by all processes together.
     #[must_use]
     pub fn seals(&self, id: KeyId) -> u64 {

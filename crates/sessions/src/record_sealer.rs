@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, KeyId, Kind, Mode, OpenError, SealError, Sealer, Shape, UserKey};
+use waxseal_core::{Binding, KeyId, Kind, OpenError, SealError, Sealer, Shape, UserKey};
 use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, instrumented};
 use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
@@ -72,10 +72,11 @@ pub(crate) struct MemberForms {
 }
 
 impl MemberForms {
-    /// All forms, the one that is written first.
+    /// All forms, the one that is written last: when they are looked up one by one, a member that is given that form
+    /// meanwhile is found all the same.
     pub(crate) fn all(&self) -> Vec<&[u8]> {
         let others = self.others.iter().map(Vec::as_slice);
-        std::iter::once(&*self.written).chain(others).collect()
+        others.chain(std::iter::once(&*self.written)).collect()
     }
 }
 
@@ -161,8 +162,7 @@ impl RecordSealer {
         Ok(Some(self.sealer.clone().for_user(key)))
     }
 
-    /// Returns the forms in which a member may be stored: as it is written, plain unless plain values are refused, and
-    /// under every other key that opens.
+    /// Returns the forms in which a member may be stored: as it is written, and every other one that opens.
     pub(crate) async fn member_forms(
         &self,
         name: &RecordName,
@@ -170,22 +170,19 @@ impl RecordSealer {
     ) -> Result<MemberForms, StateError> {
         let place = Place::member(name);
         let written = self.to_store_at(place, member).await?.into_owned();
-        let mut others = Vec::new();
-        let writes_plain = self.is_excepted(name) || !self.sealer.mode().seals();
-        if !writes_plain && self.sealer.mode() != Mode::Required {
-            others.push(member.to_vec());
-        }
-        let of_user = match writes_plain {
-            true => None,
-            false => self.sealer_of_user(name).await?,
+        let sealer = match self.is_excepted(name) {
+            true => &self.plain,
+            false => &self.sealer,
         };
-        let sealer = of_user.as_ref().unwrap_or(&self.sealer);
-        match sealer.deterministic_forms(member, place.binding()) {
-            Ok(forms) => others.extend(forms),
-            // Nothing can be sealed so, and nothing was.
-            Err(_) if writes_plain => {}
-            Err(error) => return Err(error.into()),
-        }
+        let key = match self.user(name) {
+            // Created, where members are sealed, by what was written.
+            Some((users, user)) => users.read(&[user]).await?.pop().flatten(),
+            None => None,
+        };
+        let of_user = key.map(|key| sealer.clone().for_user(key));
+        let sealer = of_user.as_ref().unwrap_or(sealer);
+        let others = sealer.other_forms(member, place.binding())?;
+        let mut others: Vec<_> = others.into_iter().map(Cow::into_owned).collect();
         others.retain(|form| *form != written);
         Ok(MemberForms { written, others })
     }

@@ -83,7 +83,8 @@ pub trait Collections: Send + Sync {
     async fn entry(&self, name: &RecordName, id: &str) -> Result<Option<StreamEntry>, StoreError>;
 
     /// Replaces a stream record by a copy with other values: its ids, its expiry and the id that follows stay. Nothing is
-    /// changed if others write the record meanwhile, or if it has consumer groups, which a copy would lose.
+    /// changed if others write the record meanwhile, or if it has consumer groups, which a copy would lose. The
+    /// server must run scripts.
     async fn rewrite_stream(
         &self,
         name: &RecordName,

@@ -302,8 +302,8 @@ impl<'a> SweepCommand<'a> {
             None => "what was done stays; run the same command again",
         };
         match self.run.finish() {
-            // What stays sealed needs its key.
-            Ok(()) if self.texts.task == DECRYPT.task && totals.streams > 0 => Ok(Ended::Findings),
+            // What stays in streams stays in plaintext, or needs its key.
+            Ok(()) if totals.streams > 0 => Ok(Ended::Findings),
             Ok(()) if failed == 0 => Ok(Ended::Done),
             Ok(()) => Ok(Ended::Findings),
             Err(error @ RunError::Stopped) => Err(Failure::from(error).hint(hint)),

@@ -26,7 +26,13 @@ impl LiveRing {
                     DocumentFormat::V2 => self.wrapping(ring)?,
                 };
                 let evidence = evidence(audit, *force);
-                ring.with_format(*to, &custodians, now, evidence).await?
+                let next = ring.with_format(*to, &custodians, now, evidence).await?;
+                if *to == DocumentFormat::V1 && !force {
+                    let index_keys = ring.index_keys().iter().map(|key| &key.id);
+                    let reports = self.reports().await?;
+                    reports.check_no_index_seals(index_keys, now, ring.settings())?;
+                }
+                next
             }
             Change::Envelopes {
                 write,

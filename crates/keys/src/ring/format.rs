@@ -21,7 +21,8 @@ impl Ring {
     ///
     /// To format 2: an index key is created, and writes. Version 2 of the sealed format stays in use.
     ///
-    /// To format 1: the index keys are destroyed, so an audit must show that nothing is under them. Their ids stay
+    /// To format 1: the index keys are destroyed, so an audit must show that nothing is under them, and no process may
+    /// seal under them any more ([`Reports`](crate::Reports)), which is for the caller to check as well. Their ids stay
     /// in the document, as those of destroyed keys: a process that knows the ring in format 2 would take them for
     /// lost otherwise, and put them back.
     pub async fn with_format(
@@ -50,7 +51,8 @@ impl Ring {
             ..EnvelopeSettings::FORMAT_1
         });
         next.document.protects.dedup();
-        // Nothing is under it before version 3 is written, which waits until every process has the key.
+        // Members may be sealed under it at once: a process opens them once it has read this document. Version 3 of
+        // other values is written after `activates`, when every process has.
         let activates = now_ms.saturating_add(self.effective_settings(now_ms).propagation_ms);
         let times = (now_ms, activates);
         next.insert_index_key(IndexKeyState::Writing, custodians, times)

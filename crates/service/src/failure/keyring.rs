@@ -239,6 +239,10 @@ fn of_versions(error: &ChangeError) -> Failure {
         ChangeError::WritesVersion3 => {
             "waxseal keyring configure --accept-version 2, then --write-version 2, then waxseal rotate, then this"
         }
+        ChangeError::IndexKeysInUse { .. } => {
+            "nothing was changed; format 2 can stay. If no process has sealed members, or none of them is needed: stop all \
+             processes, run waxseal audit, then this with --force, which audits nothing itself"
+        }
         ChangeError::ScopeSettings { .. } => {
             "nothing was changed; to use them: waxseal keyring configure --document-format 2, then --write-version 3; to \
              give them up without losing values: docs/operate/version-3.md, Groups"

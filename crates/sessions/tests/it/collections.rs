@@ -1,6 +1,7 @@
 //! Sets, sorted sets and streams of the library, on a real server.
 
 use waxseal_core::{Binding, Keyring, OpenError, Sealer};
+use waxseal_keys::{Change, DocumentFormat};
 use waxseal_sessions::StateError;
 use waxseal_stores::{MemoryStore, StoreError};
 use waxseal_testing::{RedisServer, Reply};
@@ -145,4 +146,30 @@ async fn a_store_that_cannot_hold_them_says_so() {
     let StateError::Store(StoreError::Unsupported { .. }) = error else {
         panic!("not {error}");
     };
+}
+
+#[tokio::test]
+async fn members_under_a_key_of_a_user_are_found_under_an_excepted_name() {
+    let (server, shared) = (RedisServer::start(), Shared::default());
+    let process = shared.first().await;
+    let format_2 = Change::Format {
+        to: DocumentFormat::V2,
+        force: true,
+    };
+    process.ring.change(&format_2).await.unwrap();
+    let before = process.start(connect(&server).await, process.of_users());
+    let before = before.await.unwrap();
+    let sets = before.collections().unwrap();
+    assert!(sets.add(USER, MARIA).await.unwrap());
+    assert!(sets.add_scored("7", MARIA, 1.5).await.unwrap());
+    let options = process.of_users().except(["wa:5*", "wa:7"]);
+    let states = process.start(connect(&server).await, options);
+    let states = states.await.unwrap();
+    let sets = states.collections().unwrap();
+    assert!(sets.contains(USER, MARIA).await.unwrap());
+    assert_eq!(sets.score("7", MARIA).await.unwrap(), Some(1.5));
+    // Written as configured now, in one form.
+    assert!(!sets.add(USER, MARIA).await.unwrap());
+    assert_eq!(stored(&server, NAME), [MARIA]);
+    assert!(!sets.contains(USER, b"juan").await.unwrap());
 }

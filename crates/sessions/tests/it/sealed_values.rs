@@ -242,3 +242,18 @@ async fn hundreds_of_planted_key_ids_cause_one_read_of_the_ring() {
     let calls = shared.place.calls() - calls;
     assert!(calls <= 3, "{calls}");
 }
+
+#[tokio::test]
+async fn a_user_without_the_right_to_read_sets_starts_beside_them() {
+    let server = RedisServer::builder()
+        .user_acl("user support on >pw ~* +@read -sscan -zscan -xrange +ping")
+        .start();
+    let url = server.url().replace("redis://", "redis://support:pw@");
+    start(&server, usual_sealer()).await.unwrap();
+    server.cli(&["SADD", "wa:set", "a"]);
+    server.cli(&["ZADD", "wa:zset", "1", "a"]);
+    server.cli(&["XADD", "wa:stream", "*", "a", "b"]);
+    let restricted = connect_with(&url, RedisOptions::default()).await;
+    let states = StateManager::start(restricted, usual_sealer(), Options::default()).await;
+    states.map(drop).unwrap();
+}

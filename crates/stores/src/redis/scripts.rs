@@ -40,6 +40,8 @@ pub(crate) struct Scripts {
     pub(crate) swap_members: Script,
     pub(crate) delete: Script,
     pub(crate) transfer: Script,
+    pub(crate) begin_stream_copy: Script,
+    pub(crate) replace_stream: Script,
 }
 
 impl Scripts {
@@ -54,6 +56,8 @@ impl Scripts {
             swap_members: Script::new(waxseal_lua::SWAP_MEMBERS.to_owned()),
             delete: Script::new(waxseal_lua::delete()),
             transfer: Script::new(waxseal_lua::transfer()),
+            begin_stream_copy: Script::new(waxseal_lua::BEGIN_STREAM_COPY.to_owned()),
+            replace_stream: Script::new(waxseal_lua::REPLACE_STREAM.to_owned()),
         }
     }
 }

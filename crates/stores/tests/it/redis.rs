@@ -8,6 +8,7 @@ mod faults;
 mod limits;
 mod neighbors;
 mod secrecy;
+mod streams;
 mod suite;
 mod swaps;
 mod tls;

@@ -89,6 +89,14 @@ impl WrittenMembers {
     }
 }
 
+/// True for the slots that the length of a record counts: of a stream, its entries.
+fn is_counted(slot: &Slot) -> bool {
+    match slot {
+        Slot::StreamField(at) => at.index == 0,
+        _ => true,
+    }
+}
+
 /// A record that is read in pages.
 struct PagedRecord<'a> {
     name: &'a RecordName,
@@ -151,7 +159,12 @@ impl BatchContext {
                 Err(StoreError::WrongType) => return Ok(Round::Complete),
                 Err(error) => return Err(error.into()),
             };
-            limit.read += count(page.slots.len());
+            limit.read += count(
+                page.slots
+                    .iter()
+                    .filter(|(slot, _)| is_counted(slot))
+                    .count(),
+            );
             let is_whole_record = cursor.is_start() && page.next.is_none();
             let slots = page.slots.into_iter();
             let slots = slots.filter(|(slot, _)| !written.contains(slot));

@@ -1,7 +1,9 @@
 //! Streams, whose entries a server cannot rewrite: on request they are replaced by copies.
 
 use async_trait::async_trait;
-use waxseal_stores::{RecordName, Slot, StreamEntry, StreamField, StreamRewrite, StreamRewriter};
+use waxseal_stores::{
+    RecordName, Slot, StoreError, StreamEntry, StreamField, StreamRewrite, StreamRewriter,
+};
 
 use super::{BatchContext, BatchOutcome, StoredValue};
 use crate::sweep::SweepError;
@@ -30,33 +32,51 @@ impl BatchContext {
         let Some(collections) = self.store.collections() else {
             return Ok(());
         };
+        let mut cause = "changed by other writers again and again: not rewritten".to_owned();
         for _ in 0..MAX_ATTEMPTS {
             let mut rewriter = Rewriter {
                 context: self,
                 name,
                 error: None,
             };
-            let rewritten = collections.rewrite_stream(name, &mut rewriter).await?;
-            let cause = match (rewritten, rewriter.error) {
-                (_, Some(error)) => return Err(error),
-                (StreamRewrite::Done, None) => {
+            let rewritten = collections.rewrite_stream(name, &mut rewriter).await;
+            if let Some(error) = rewriter.error {
+                return Err(error);
+            }
+            match rewritten {
+                Ok(StreamRewrite::Done) => {
                     outcome.tally.streams = outcome.tally.streams.saturating_sub(found);
                     outcome.tally.done += found;
                     return Ok(());
                 }
-                (StreamRewrite::Changed, None) => continue,
-                (StreamRewrite::HasGroups, None) => {
-                    "it has consumer groups, which a copy would lose: not rewritten"
+                // Or replaced by a record of another type since it was read.
+                Ok(StreamRewrite::Changed) | Err(StoreError::WrongType) => continue,
+                Ok(StreamRewrite::HasGroups) => {
+                    cause = "it has consumer groups, which a copy would lose: not rewritten".into();
                 }
-                (StreamRewrite::GivenUp, None) => return Ok(()),
-            };
-            self.report(name, cause, outcome);
-            return Ok(());
+                Ok(StreamRewrite::GivenUp) => return Ok(()),
+                Err(error) if error.is_interruption() => {
+                    cause = rewrite_failure(&error);
+                    continue;
+                }
+                Err(error) if concerns_all_records(&error) => return Err(error.into()),
+                Err(error) => cause = rewrite_failure(&error),
+            }
+            break;
         }
-        let cause = "changed by other writers again and again: not rewritten";
-        self.report(name, cause, outcome);
+        self.report(name, &cause, outcome);
         Ok(())
     }
+}
+
+fn rewrite_failure(error: &StoreError) -> String {
+    format!("it cannot be rewritten: {error}")
+}
+
+/// True if no other record can be rewritten either, but perhaps later.
+fn concerns_all_records(error: &StoreError) -> bool {
+    let is_full = matches!(error, StoreError::Full { .. } | StoreError::ReadOnly { .. });
+    error.is_transient() || is_full
 }
 
 #[async_trait]

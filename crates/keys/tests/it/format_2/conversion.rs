@@ -380,3 +380,33 @@ async fn a_live_ring_returns_to_format_1_and_a_process_that_reads_format_2_follo
     }
     assert_eq!(store.read(&Document::Ring).await.unwrap(), written);
 }
+
+#[tokio::test]
+async fn the_return_to_format_1_is_refused_once_members_may_be_under_an_index_key() {
+    let (custodian, clock) = (custodian(), Clock::at(NOW));
+    let (live, store) = live(&converted(&custodian).await, &custodian, &clock).await;
+    clock.advance(lapse_ms());
+    let back = |force| Change::Format {
+        to: DocumentFormat::V1,
+        force,
+    };
+    let clean = audit(live.now_ms(), &[("2", 4)]);
+    let id = live.ring().writing().unwrap().id.to_string();
+    let sealed = Reports {
+        past_seals: BTreeMap::from([(id, 3)]),
+        ..Reports::default()
+    };
+    for (reports, values, processes) in [(reports(live.now_ms(), 2), 0, 1), (sealed, 3, 0)] {
+        set_reports(&store, &reports);
+        let error = refused(live.change_after_audit(&back(false), &clean).await);
+        assert_eq!(error, ChangeError::IndexKeysInUse { values, processes });
+    }
+    assert_eq!(live.ring().format(), DocumentFormat::V2);
+    live.change(&back(true)).await.unwrap();
+    assert_eq!(live.ring().format(), DocumentFormat::V1);
+    // A process that has ended seals nothing.
+    let (live, store) = self::live(&converted(&custodian).await, &custodian, &clock).await;
+    set_reports(&store, &reports(live.now_ms() - GONE_MS - 1, 2));
+    let back = live.change_after_audit(&back(false), &clean).await;
+    assert_eq!(back.unwrap().format(), DocumentFormat::V1);
+}

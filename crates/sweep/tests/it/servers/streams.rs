@@ -181,3 +181,21 @@ async fn no_entry_that_is_added_meanwhile_is_lost() {
     assert!(entries.into_iter().eq(expected), "an entry is missing");
     assert_eq!(server.snapshot().len(), 1, "no copy is left");
 }
+
+#[tokio::test]
+async fn entries_of_many_fields_are_read_to_the_end() {
+    const FIELDS: usize = 3_000;
+    let server = server(Flavor::System);
+    let add = |n: usize| {
+        let mut add = words(&format!("XADD wa:stream {n}-1"));
+        add.extend((0..FIELDS).flat_map(|_| ["f".to_owned(), "v".to_owned()]));
+        add
+    };
+    send(&server, &(1..=20).map(add).collect::<Vec<_>>());
+    let sweep = sweep(connect(&server).await, migrate(), rewriting());
+    let tally = whole(&sweep).await;
+    assert_adds_up(&tally);
+    assert_eq!((tally.done, tally.unseen), (20 * FIELDS as u64, 0));
+    let entries = opened(&server, "wa:stream");
+    assert!(entries.iter().all(|(_, values)| values.len() == FIELDS));
+}
