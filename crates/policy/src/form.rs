@@ -123,6 +123,8 @@ pub enum Form {
     WithinGroup,
     /// `ZADD name [options] score member…`.
     ZAdd,
+    /// `ZCARD name`, `ZCOUNT name min max` and others that name no member.
+    NoMember,
     /// `ZINCRBY name increment member`.
     ZIncrBy,
     /// `ZRANK name member [WITHSCORE]`, `ZREVRANK`.
@@ -262,6 +264,7 @@ impl Form {
             Self::Algebra | Self::ZAlgebra => {
                 "members opened; only within one record, or one group that values are bound to"
             }
+            Self::NoMember => "forwarded",
             Self::SMove => "member sealed; only within one group that values are bound to",
             Self::WithinGroup => {
                 "forwarded within one record, or one group that values are bound to; else refused"
@@ -363,6 +366,7 @@ impl Form {
             Self::ZScan => sets::scan(request, true),
             Self::Algebra => sets::algebra(request),
             Self::ZAdd => Ok(sorted_sets::add(request)),
+            Self::NoMember => Ok(sorted_sets::no_member(request)),
             Self::ZIncrBy => Ok(sorted_sets::increment(request)),
             Self::ZRank => Ok(sorted_sets::rank(request)),
             Self::ZRange => sorted_sets::range(request),

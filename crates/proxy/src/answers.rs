@@ -81,10 +81,33 @@ pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
-/// The script that gives members the form in which they are written did not run.
+/// `MATCH` takes too long on the members of a page.
+pub(crate) fn glob_too_costly(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: MATCH takes too many steps on this page: use a glob with fewer wildcards, or a smaller COUNT"
+    ))
+}
+
+/// The script that gives members the form in which they are written failed, and the command behind it was carried out
+/// all the same: in a transaction the server goes on.
+pub(crate) fn carried_out_without_prelude(command: &str, cause: &[u8]) -> Vec<u8> {
+    let command = display_name(command);
+    let rights = is_about_rights(cause);
+    let cause = String::from_utf8_lossy(cause.strip_prefix(b"-").unwrap_or(cause));
+    let code = match rights {
+        true => "NOPERM",
+        false => cause.split(' ').next().unwrap_or("ERR"),
+    };
+    error(&format!(
+        "{code} {command}: the command was carried out, but members may still be stored in another form, and the script that replaces them before it failed: {}",
+        cause.trim_end()
+    ))
+}
+
+/// The script that gives members the form in which they are written did not run, and neither did the command.
 pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
-    let is_about_rights = |words: &[u8]| cause.windows(words.len()).any(|it| it == words);
-    if cause.starts_with(b"-NOPERM") || is_about_rights(b"can't run this command") {
+    if is_about_rights(cause) {
         let command = display_name(command);
         return error(&format!(
             "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
@@ -116,8 +139,11 @@ pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
 
 /// True for an error about a missing right, of a request or of a command in a script.
 pub(crate) fn is_about_rights(error: &[u8]) -> bool {
-    const IN_SCRIPTS: &[u8] = b"The user executing the script can't ";
-    error.starts_with(b"-NOPERM") || error.windows(IN_SCRIPTS.len()).any(|it| it == IN_SCRIPTS)
+    // Inside scripts servers word it in three ways.
+    let contains = |words: &[u8]| error.windows(words.len()).any(|it| it == words);
+    error.starts_with(b"-NOPERM")
+        || contains(b"The user executing the script can't ")
+        || contains(b"has no permissions")
 }
 
 /// The user may not send what a computed command needs.

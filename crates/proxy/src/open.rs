@@ -119,7 +119,9 @@ impl ReplyOpener<'_> {
                 continue;
             }
             match failed.take() {
-                Some(error) => out.extend_from_slice(&answers::prelude_failed(command, error)),
+                Some(error) => {
+                    out.extend_from_slice(&answers::carried_out_without_prelude(command, error));
+                }
                 None => self.reply(reply, shape, out)?,
             }
         }

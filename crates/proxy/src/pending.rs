@@ -327,6 +327,6 @@ mod tests {
         assert_eq!(size_of::<Shape>(), location + 8);
         // The command and the kind of the reply.
         assert_eq!(size_of::<Pending>(), size_of::<Shape>() + 24);
-        assert_eq!(size_of::<Pending>(), 112);
+        assert_eq!(size_of::<Pending>(), 104);
     }
 }

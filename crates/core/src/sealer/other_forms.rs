@@ -1,12 +1,12 @@
 //! The other forms in which a value that is found by its bytes may be stored: plain, under an older key, bound to its
-//! record where new values are bound to its group. A caller that looks such a value up in its own form must know them.
+//! record where new values are bound to its group, or the other way round. A caller that looks such a value up in its own
+//! form must know them.
 
 use std::borrow::Cow;
 
 use super::Sealer;
 use crate::binding::Binding;
 use crate::error::SealError;
-use crate::group::Group;
 use crate::keyring::SharedKeyring;
 use crate::options::Mode;
 
@@ -16,11 +16,10 @@ impl Sealer {
     pub fn has_other_forms(&self) -> bool {
         let ring = self.keyring.as_ref().map(SharedKeyring::load);
         let mut keys = ring.iter().flat_map(|ring| ring.all_deterministic());
-        let is_bound_to_group = self.group.as_ref().is_some_and(Group::seals);
         match self.mode {
             Mode::Off => keys.next().is_some(),
             Mode::On => true,
-            Mode::Required => self.user.is_some() || is_bound_to_group || keys.nth(1).is_some(),
+            Mode::Required => self.user.is_some() || self.group.is_some() || keys.nth(1).is_some(),
         }
     }
 
@@ -40,12 +39,16 @@ impl Sealer {
             }
             sealed => sealed?,
         };
-        let of_record = match self.group.as_ref().filter(|group| group.seals()) {
-            Some(group) => self.deterministic_forms(value, binding.in_group(group.id(), false))?,
+        // Bound to the record instead of the group, or to the group instead of the record.
+        let otherwise_bound = match &self.group {
+            Some(group) => {
+                let binding = binding.in_group(group.id(), !group.seals());
+                self.deterministic_forms(value, binding)?
+            }
             None => Vec::new(),
         };
         let written = usize::from(self.mode.seals());
-        let sealed = sealed.into_iter().skip(written).chain(of_record);
+        let sealed = sealed.into_iter().skip(written).chain(otherwise_bound);
         let mut forms: Vec<Cow<'v, [u8]>> = sealed.map(Cow::Owned).collect();
         if self.mode == Mode::On {
             forms.push(Cow::Borrowed(value));

@@ -1,7 +1,7 @@
 //! Geo records: members of sorted sets, whose scores are positions. Positions are in clear, and the server computes on them.
 
 use super::groups::{member_of_all, one_scope};
-use super::sorted_sets::members_after_numbers;
+use super::sorted_sets::{is_number, members_after_numbers};
 use super::{Request, reply};
 use crate::argument::{count, is, is_any_keyword};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
@@ -20,9 +20,13 @@ pub(super) fn add(request: Request<'_>) -> Action {
 
 /// `GEODIST name member member [unit]`.
 pub(super) fn distance(request: Request<'_>) -> Action {
-    let units = ["M", "KM", "FT", "MI"];
-    let is_unit = |at: &usize| *at == 4 && is_any_keyword(request.arguments, 4, &units);
-    request.seal_members((2..request.len()).filter(|at| !is_unit(at)))
+    let is_known = |at: &usize| *at == 4 && is_unit(request, 4);
+    request.seal_members((2..request.len()).filter(|at| !is_known(at)))
+}
+
+/// True if the argument is a unit of length.
+fn is_unit(request: Request<'_>, at: usize) -> bool {
+    is_any_keyword(request.arguments, at, &["M", "KM", "FT", "MI"])
 }
 
 /// What the options of a search say.
@@ -61,8 +65,14 @@ pub(super) fn radius(request: Request<'_>, by_member: bool) -> Result<Action, Re
     if request.len() <= 2 {
         return Ok(Action::Forward);
     }
-    let from = if by_member { 5 } else { 6 };
+    let from: usize = if by_member { 5 } else { 6 };
+    let first_number = if by_member { 3 } else { 2 };
+    let unit = from.saturating_sub(1);
+    let are_numbers = (first_number..unit).all(|at| is_number(request.arguments, at));
     let mut search = options(request, from)?;
+    if !are_numbers || !is_unit(request, unit) || search.member.is_some() {
+        return Err(Reason::UnforeseenForm);
+    }
     search.member = by_member.then_some(2);
     if !search.stores {
         return Ok(found(&search, location));
@@ -101,6 +111,9 @@ fn options(request: Request<'_>, from: usize) -> Result<Search, Reason> {
     let mut at = from;
     while at < arguments.len() {
         let next = at.saturating_add(1);
+        // So many numbers follow.
+        let numbers =
+            |count: usize| (next..next.saturating_add(count)).all(|it| is_number(arguments, it));
         let taken = if is(arguments, at, "FROMMEMBER") {
             if next == arguments.len() || search.member.is_some() {
                 return Err(Reason::UnforeseenForm);
@@ -114,15 +127,25 @@ fn options(request: Request<'_>, from: usize) -> Result<Search, Reason> {
             && !is_old_store(request, at)
         {
             1
-        } else if is(arguments, at, "COUNT") {
+        } else if is(arguments, at, "COUNT") && numbers(1) {
             2
-        } else if is_any_keyword(arguments, at, &["FROMLONLAT", "BYRADIUS"]) {
+        } else if is(arguments, at, "FROMLONLAT") && numbers(2) {
             3
-        } else if is(arguments, at, "BYBOX") {
+        } else if is(arguments, at, "BYRADIUS")
+            && numbers(1)
+            && is_unit(request, at.saturating_add(2))
+        {
+            3
+        } else if is(arguments, at, "BYBOX") && numbers(2) && is_unit(request, at.saturating_add(3))
+        {
             4
         } else if is(arguments, at, "BYPOLYGON") {
-            let corners = count(arguments, next).ok_or(Reason::UnforeseenForm)?;
-            corners.saturating_mul(2).saturating_add(2)
+            let corners = count(arguments, next).filter(|it| *it < arguments.len());
+            let each = corners.map_or(0, |corners| corners.saturating_mul(2).saturating_add(1));
+            if each == 0 || !numbers(each) {
+                return Err(Reason::UnforeseenForm);
+            }
+            each.saturating_add(1)
         } else if is_old_store(request, at) {
             search.stores = true;
             2

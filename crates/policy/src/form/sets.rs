@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::groups::one_scope;
 use super::{Request, reply, seal};
-use crate::argument::{is, is_any_keyword};
+use crate::argument::{integer, is};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
 use crate::location::{Layout, MemberScan, ReplyShape};
 use crate::refusal::Reason;
@@ -27,16 +27,17 @@ pub(super) fn s_move(request: Request<'_>) -> Result<Action, Reason> {
 pub(super) fn all(request: Request<'_>) -> Action {
     match (request.len(), request.member(1)) {
         (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Elements)),
-        _ => Action::Forward,
+        _ => members(request),
     }
 }
 
 /// `SPOP name [count]`, `SRANDMEMBER name [count]`.
 pub(super) fn some(request: Request<'_>) -> Action {
+    let is_count = integer(request.arguments, 2).is_some();
     match (request.len(), request.member(1)) {
         (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Value)),
-        (3, Some(location)) => reply(ReplyShape::Record(location, Layout::Elements)),
-        _ => Action::Forward,
+        (3, Some(location)) if is_count => reply(ReplyShape::Record(location, Layout::Elements)),
+        _ => members(request),
     }
 }
 
@@ -47,6 +48,13 @@ pub(super) fn scan(request: Request<'_>, scored: bool) -> Result<Action, Reason>
         return Ok(Action::Forward);
     };
     let arguments = request.arguments;
+    let is_digit = |it: &u8| it.is_ascii_digit();
+    if !arguments
+        .get(2)
+        .is_some_and(|cursor| cursor.iter().all(is_digit))
+    {
+        return Err(Reason::UnforeseenForm);
+    }
     let mut scan = MemberScan {
         location,
         scored,
@@ -56,18 +64,19 @@ pub(super) fn scan(request: Request<'_>, scored: bool) -> Result<Action, Reason>
     let mut at = 3_usize;
     while at < arguments.len() {
         let value = at.saturating_add(1);
+        let is_count = integer(arguments, value).is_some();
         let taken = if scored && is(arguments, at, "NOSCORES") {
             scan.scored = false;
             1
-        } else if !is_any_keyword(arguments, at, &["MATCH", "COUNT"]) || value == arguments.len() {
-            return Err(Reason::UnforeseenForm);
-        } else {
-            if is(arguments, at, "MATCH") {
-                // Of several, the last one counts.
-                scan.glob = Some(value);
-                omitted.extend([at, value]);
-            }
+        } else if is(arguments, at, "MATCH") && value < arguments.len() {
+            // Of several, the last one counts.
+            scan.glob = Some(value);
+            omitted.extend([at, value]);
             2
+        } else if is(arguments, at, "COUNT") && is_count {
+            2
+        } else {
+            return Err(Reason::UnforeseenForm);
         };
         at = at.saturating_add(taken);
     }

@@ -6,7 +6,7 @@ use waxseal_kinds::Kind;
 
 use super::groups::one_scope;
 use super::{Request, reply};
-use crate::argument::{count, is, is_any_keyword};
+use crate::argument::{count, integer, is, is_any_keyword};
 use crate::decision::Action;
 use crate::location::{Layout, ReplyShape};
 use crate::refusal::Reason;
@@ -44,9 +44,24 @@ pub(super) fn members_after_numbers(
     (first..request.len()).filter(is_member).collect()
 }
 
-/// True if the argument looks like a number to servers: decimal, hexadecimal or infinite.
-fn is_number(arguments: &[&[u8]], at: usize) -> bool {
+/// `ZCARD name`, `ZCOUNT name min max`, `ZREMRANGEBYSCORE`, `ZREMRANGEBYRANK`: no argument is a member. What is no bound
+/// of a range is sealed like one all the same: the server refuses the request.
+pub(super) fn no_member(request: Request<'_>) -> Action {
+    request.seal_members((2..request.len()).filter(|at| !is_bound(request.arguments, *at)))
+}
+
+/// True for a bound of a range of ranks or scores.
+fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
     let text = arguments.get(at).copied().unwrap_or_default();
+    is_number_text(text.strip_prefix(b"(").unwrap_or(text))
+}
+
+/// True if the argument looks like a number to servers: decimal, hexadecimal or infinite.
+pub(super) fn is_number(arguments: &[&[u8]], at: usize) -> bool {
+    is_number_text(arguments.get(at).copied().unwrap_or_default())
+}
+
+fn is_number_text(text: &[u8]) -> bool {
     let text = std::str::from_utf8(text).unwrap_or_default();
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     text.parse::<f64>().is_ok()
@@ -71,12 +86,19 @@ pub(super) fn range(request: Request<'_>) -> Result<Action, Reason> {
         return Ok(Action::Forward);
     };
     let layout = members_layout(with_scores(request, 4)?);
+    if !is_bound(request.arguments, 2) || !is_bound(request.arguments, 3) {
+        // The server refuses what it cannot read, and sees nothing of a member.
+        return Ok(request.seal_members([2, 3]));
+    }
     Ok(reply(ReplyShape::Record(location, layout)))
 }
 
 /// `ZRANGESTORE destination source start stop [options]`.
 pub(super) fn range_store(request: Request<'_>) -> Result<Action, Reason> {
     with_scores(request, 5)?;
+    if request.len() >= 5 && (3..5).any(|at| !is_bound(request.arguments, at)) {
+        return Err(Reason::UnforeseenForm);
+    }
     one_scope(request).map(|_| Action::Forward)
 }
 
@@ -92,7 +114,11 @@ fn with_scores(request: Request<'_>, from: usize) -> Result<bool, Reason> {
             1
         } else if is_any_keyword(arguments, at, &["BYSCORE", "REV"]) {
             1
-        } else if is(arguments, at, "LIMIT") {
+        } else if is(arguments, at, "LIMIT")
+            && [1, 2]
+                .iter()
+                .all(|next| integer(arguments, at.saturating_add(*next)).is_some())
+        {
             3
         } else if is(arguments, at, "BYLEX") {
             return Err(Reason::SortsMembers);
@@ -114,8 +140,11 @@ fn members_layout(scores: bool) -> Layout {
 /// `ZPOPMIN name [count]`, `ZPOPMAX`.
 pub(super) fn pop(request: Request<'_>) -> Action {
     match (request.len(), request.member(1)) {
-        (2 | 3, Some(location)) => reply(ReplyShape::Record(location, Layout::Scored)),
-        _ => Action::Forward,
+        (2, Some(location)) => reply(ReplyShape::Record(location, Layout::Scored)),
+        (3, Some(location)) if integer(request.arguments, 2).is_some() => {
+            reply(ReplyShape::Record(location, Layout::Scored))
+        }
+        _ => request.seal_members(2..request.len()),
     }
 }
 
@@ -129,6 +158,9 @@ pub(super) fn random(request: Request<'_>) -> Result<Action, Reason> {
     let Some(location) = request.member(1) else {
         return Ok(Action::Forward);
     };
+    if request.len() >= 3 && integer(request.arguments, 2).is_none() {
+        return Ok(request.seal_members(2..request.len()));
+    }
     let layout = match request.len() {
         2 => Layout::Value,
         3 => Layout::Elements,
@@ -150,9 +182,16 @@ pub(super) fn algebra(request: Request<'_>) -> Result<Action, Reason> {
         let taken = if is(arguments, at, "WITHSCORES") {
             scores = true;
             1
-        } else if is(arguments, at, "AGGREGATE") {
+        } else if is(arguments, at, "AGGREGATE")
+            && is_any_keyword(arguments, at.saturating_add(1), &["SUM", "MIN", "MAX"])
+        {
             2
         } else if is(arguments, at, "WEIGHTS") {
+            let end = at.saturating_add(names);
+            let mut weights = at.saturating_add(1)..=end;
+            if end >= arguments.len() || !weights.all(|weight| is_number(arguments, weight)) {
+                return Err(Reason::UnforeseenForm);
+            }
             names.saturating_add(1)
         } else {
             return Err(Reason::UnforeseenForm);

@@ -1,12 +1,12 @@
 //! Sets. Members are sealed deterministically, so that the server finds them by comparing bytes. Each record's members
 //! are sealed for it alone, unless it belongs to a group: only within one the server compares members of several records.
 
-use super::{Form, Row, form, pass};
+use super::{Form, Row, form};
 use crate::names::{ALL, FIRST, FIRST_TWO, counted};
 
 pub(super) const ROWS: &[Row] = &[
     form("sadd", FIRST, Form::Members),
-    pass("scard", FIRST).reads(),
+    form("scard", FIRST, Form::NoMember).reads(),
     form("sdiff", ALL, Form::Algebra).reads(),
     form("sdiffcard", counted(1), Form::WithinGroup).reads(),
     form("sdiffstore", ALL, Form::WithinGroup),

@@ -1,6 +1,6 @@
 //! Sorted sets. Members are sealed as in sets, scores are in clear. What sorts members by their bytes is refused.
 
-use super::{Form, Row, Timeout, form, pass, refuse};
+use super::{Form, Row, Timeout, form, refuse};
 use crate::names::{ALL_BUT_LAST, FIRST, FIRST_TWO, Names, counted};
 use crate::refusal::Reason::SortsMembers;
 
@@ -13,8 +13,8 @@ const STORED: Names = Names::Counted {
 
 pub(super) const ROWS: &[Row] = &[
     form("zadd", FIRST, Form::ZAdd),
-    pass("zcard", FIRST).reads(),
-    pass("zcount", FIRST).reads(),
+    form("zcard", FIRST, Form::NoMember).reads(),
+    form("zcount", FIRST, Form::NoMember).reads(),
     form("zdiff", counted(1), Form::ZAlgebra).reads(),
     form("zdiffstore", STORED, Form::WithinGroup),
     form("zincrby", FIRST, Form::ZIncrBy),
@@ -34,8 +34,8 @@ pub(super) const ROWS: &[Row] = &[
     form("zrank", FIRST, Form::ZRank).reads(),
     form("zrem", FIRST, Form::Members),
     refuse("zremrangebylex", FIRST, SortsMembers),
-    pass("zremrangebyrank", FIRST),
-    pass("zremrangebyscore", FIRST),
+    form("zremrangebyrank", FIRST, Form::NoMember),
+    form("zremrangebyscore", FIRST, Form::NoMember),
     form("zrevrange", FIRST, Form::ZRange).reads(),
     refuse("zrevrangebylex", FIRST, SortsMembers).reads(),
     form("zrevrangebyscore", FIRST, Form::ZRange).reads(),

@@ -49,6 +49,13 @@ fn every_member_of_a_set_is_sealed() {
             "without [3, 4, 7, 8] -> page @1* like 8",
         ),
         ("SSCAN wa:1 0 MATCH", "refuse UnforeseenForm"),
+        // What is no number is not sent in clear.
+        ("SSCAN wa:1 v", "refuse UnforeseenForm"),
+        ("SSCAN wa:1 0 COUNT v", "refuse UnforeseenForm"),
+        ("SMEMBERS wa:1 v", "seal 2@1* -> as it is"),
+        ("SCARD wa:1 v", "seal 2@1* -> as it is"),
+        ("SPOP wa:1 v", "seal 2@1* -> as it is"),
+        ("SRANDMEMBER wa:1 v 3", "seal 2@1* 3@1* -> as it is"),
         ("SSCAN wa:1 0 NOSCORES", "refuse UnforeseenForm"),
     ]);
 }
@@ -86,6 +93,13 @@ fn every_member_of_a_sorted_set_is_sealed_and_no_score() {
         ),
         ("ZRANGE wa:1 [a [b BYLEX", "refuse SortsMembers"),
         ("ZRANGE wa:1 0 -1 NEW", "refuse UnforeseenForm"),
+        ("ZRANGE wa:1 [v [w", "seal 2@1* 3@1* -> as it is"),
+        ("ZRANGE wa:1 0 -1 LIMIT v 1", "refuse UnforeseenForm"),
+        ("ZCOUNT wa:1 [v (5", "seal 2@1* -> as it is"),
+        ("ZCOUNT wa:1 (5 +inf", "forward"),
+        ("ZREMRANGEBYSCORE wa:1 v w", "seal 2@1* 3@1* -> as it is"),
+        ("ZPOPMIN wa:1 v", "seal 2@1* -> as it is"),
+        ("ZRANDMEMBER wa:1 v", "seal 2@1* -> as it is"),
         ("ZREVRANGE wa:1 0 -1 WITHSCORES", "as it is -> scored @1*"),
         (
             "ZRANGEBYSCORE wa:1 0 9 LIMIT 0 1",
@@ -140,6 +154,20 @@ fn places_are_members_of_sorted_sets() {
             "refuse UnforeseenForm",
         ),
         ("GEOSEARCH wa:1 FROMMEMBER", "refuse UnforeseenForm"),
+        (
+            "GEOSEARCH wa:1 FROMLONLAT v 2 BYRADIUS 3 km",
+            "refuse UnforeseenForm",
+        ),
+        (
+            "GEOSEARCH wa:1 FROMLONLAT 1 2 BYRADIUS 3 v",
+            "refuse UnforeseenForm",
+        ),
+        ("GEORADIUS wa:1 v 2 3 km", "refuse UnforeseenForm"),
+        (
+            "GEORADIUS wa:1 1 2 3 km FROMMEMBER v",
+            "refuse UnforeseenForm",
+        ),
+        ("GEORADIUSBYMEMBER wa:1 v w km", "refuse UnforeseenForm"),
         ("GEORADIUS wa:1 1 2 3 km", "as it is -> elements @1*"),
         (
             "GEORADIUS_RO wa:1 1 2 3 km WITHHASH",

@@ -27,7 +27,7 @@ use crate::answers;
 use crate::keys::{Confirmation, Direction, FetchedKeys, Freshness, KeyRequest, Lookup};
 use crate::pending::names_of;
 use crate::protection::Protection;
-use crate::seal::SealingKeys;
+use crate::seal::{SealingKeys, are_compared};
 
 /// Users whose keys are fetched ahead together with those of one request.
 const MAX_PREFETCHED_USERS: usize = 1000;
@@ -187,6 +187,9 @@ impl ConnectionState {
             Action::Transform(Transform { request, reply }) => {
                 if let RequestChange::Seal(slots) = request {
                     search.sealing(slots, &mut keys);
+                    if are_compared(command, slots) {
+                        search.looking_up(slots, &mut keys);
+                    }
                 }
                 search.opening(reply);
             }
@@ -274,6 +277,38 @@ impl<'a> Search<'_, 'a> {
                 keys.push(slot.argument, key.clone());
             }
         }
+    }
+
+    /// Adds the keys that values may be sealed under which are written plain, and found in either form. No key is created
+    /// for them.
+    fn looking_up(&mut self, slots: &[ValueSlot], keys: &mut SealingKeys) {
+        for slot in slots {
+            let Location { pattern, name, .. } = slot.location;
+            let sealer = self.protection.sealer(pattern);
+            if pattern.is_excepted() || sealer.is_none_or(|sealer| sealer.mode().seals()) {
+                continue;
+            }
+            let Some(user) = self.user(pattern, self.argument(name)) else {
+                continue;
+            };
+            self.opening_key(user);
+            if let Some(key) = self.existing_key(user) {
+                keys.push(slot.argument, key);
+            }
+        }
+    }
+
+    /// The live key of a user, if it is at hand.
+    fn existing_key(&self, user: &[u8]) -> Option<Arc<UserKey>> {
+        let key = match self.keys.provided.get(user) {
+            Some(Lookup::Key(key)) => Some(key.clone()),
+            Some(Lookup::Absent | Lookup::OutOfReach) => None,
+            None => match self.protection.users()?.cached(user) {
+                CacheLookup::Key(key) => Some(key),
+                CacheLookup::Absent | CacheLookup::Unknown => None,
+            },
+        };
+        key.filter(|key| key.id().is_some())
     }
 
     /// Asks for confirmation that the ring may still seal.

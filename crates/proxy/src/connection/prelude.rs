@@ -164,8 +164,12 @@ impl ConnectionState {
     /// The answer in place of one to a command whose prelude failed, unless that is an error itself.
     pub(super) fn answer_without_prelude(&self, command: &str, whole: &[u8]) -> Option<Vec<u8>> {
         let refused = self.prelude.refused.as_deref()?;
-        let is_error = matches!(whole.first(), Some(b'-' | b'!'));
-        (!is_error).then(|| answers::prelude_failed(command, refused))
+        match whole.first() {
+            Some(b'-' | b'!') => None,
+            // The transaction will not be executed.
+            _ if is_queued(whole) => Some(answers::prelude_failed(command, refused)),
+            _ => Some(answers::carried_out_without_prelude(command, refused)),
+        }
     }
 
     /// Writes the reply to a request behind its prelude, which is in the reply to `EXEC`.
@@ -197,7 +201,8 @@ impl ConnectionState {
         whole: &'r [u8],
     ) -> Result<Cow<'r, [u8]>, UnexpectedReply> {
         if let Some(direct) = self.prelude.direct.as_deref() {
-            return Ok(Cow::Borrowed(direct));
+            let answer = self.answer_without_prelude(command, direct);
+            return Ok(answer.map_or(Cow::Borrowed(direct), Cow::Owned));
         }
         if let Some(refused) = self.prelude.refused.as_deref() {
             return Ok(Cow::Owned(answers::prelude_failed(command, refused)));
@@ -209,7 +214,10 @@ impl ConnectionState {
         }
         let script = items.skip()?;
         match script.first() {
-            Some(b'-' | b'!') => Ok(Cow::Owned(answers::prelude_failed(command, script))),
+            Some(b'-' | b'!') => {
+                let answer = answers::carried_out_without_prelude(command, script);
+                Ok(Cow::Owned(answer))
+            }
             _ => Ok(Cow::Borrowed(items.skip()?)),
         }
     }

@@ -4,8 +4,12 @@ use waxseal_policy::{MemberScan, matches_glob};
 use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk};
 
 use super::{OpenFailure, ReplyOpener, begins_with_pair, expect};
+use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
+
+/// Steps that matching the members of one page may take, before the client gets an error: others wait meanwhile.
+const MAX_GLOB_STEPS: usize = 20_000_000;
 
 impl ReplyOpener<'_> {
     /// Appends members and scores: flat, or in pairs.
@@ -85,13 +89,18 @@ impl ReplyOpener<'_> {
             _ => return Err(OpenFailure::Unexpected),
         };
         let mut matching = Vec::new();
+        let mut steps = MAX_GLOB_STEPS;
         let mut written = 0_usize;
         for _ in 0..count {
             let member = next(items)?;
             expect(member.kind, Kind::Bulk)?;
             let opened = self.open(member.text, scan.location.borrowed())?;
             let glob = scan.glob.as_deref();
-            let is_match = glob.is_none_or(|glob| matches_glob(glob, &opened));
+            let is_match = match glob {
+                None => true,
+                Some(glob) => matches_glob(glob, &opened, &mut steps)
+                    .ok_or_else(|| OpenFailure::Broken(answers::glob_too_costly(self.command)))?,
+            };
             if is_match {
                 write_bulk(&mut matching, &opened);
                 written = written.saturating_add(each);

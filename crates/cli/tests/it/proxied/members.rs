@@ -84,7 +84,6 @@ const SAME: &str = "\
     ZSCAN wa:one 0 MATCH b* COUNT 10
     SSCAN wa:s 0 MATCH ama*sta COUNT 100
     SSCAN wa:s 0 MATCH none
-    SSCAN wa:s x MATCH none
     ZPOPMIN wa:z
     ZPOPMAX wa:z 2
     ZPOPMIN wa:none
@@ -248,7 +247,17 @@ fn where_no_other_form_is_possible_no_member_goes_to_the_server_in_clear() {
 }
 
 /// Requests that servers refuse, with members in wrong places.
-const WRONG: [&str; 10] = [
+const WRONG: [&str; 20] = [
+    "SMEMBERS wa:s amatista",
+    "SCARD wa:s amatista",
+    "SPOP wa:s amatista",
+    "SRANDMEMBER wa:s amatista x",
+    "ZRANGE wa:z [amatista [b",
+    "ZCOUNT wa:z [amatista +",
+    "ZRANDMEMBER wa:z amatista",
+    "GEORADIUS wa:g 1 2 3 km FROMMEMBER amatista",
+    "GEORADIUS wa:g amatista 2 3 km",
+    "SSCAN wa:s 0 COUNT amatista",
     "ZADD wa:z amatista",
     "ZADD wa:z amatista 1 b",
     "ZADD wa:z 1 b amatista",

@@ -203,12 +203,7 @@ impl ConnectionState {
 
 /// The server's error about one of the proxy's own requests, as one about the command that the client sent.
 fn move_error(command: &'static str, error: &[u8]) -> Vec<u8> {
-    let contains = |text: &[u8]| error.windows(text.len()).any(|part| part == text);
-    // Inside scripts servers word it in three ways.
-    let is_refused = error.starts_with(b"-NOPERM")
-        || contains(b"can't run this command")
-        || contains(b"has no permissions");
-    if is_refused {
+    if answers::is_about_rights(error) {
         return answers::move_not_permitted(command);
     }
     error.to_vec()
