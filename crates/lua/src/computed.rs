@@ -57,6 +57,11 @@ if held and ARGV[5] == '1' then
     ends = redis.pcall('HPEXPIRETIME', KEYS[1], 'FIELDS', 1, ARGV[1])
     if ends.err and not unknown(ends) then return ends end
     ends = ends[1]
+    if ends and ends > 0 then
+      -- On a field that has an end this changes nothing, and fails where it would fail below.
+      local tried = redis.pcall('HPEXPIREAT', KEYS[1], ends, 'NX', 'FIELDS', 1, ARGV[1])
+      if tried.err then return tried end
+    end
   end
 end
 done = done or redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[4])

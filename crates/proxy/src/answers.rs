@@ -137,20 +137,22 @@ pub(crate) fn server_error(cause: ServerError) -> Vec<u8> {
     error(&cause.to_string())
 }
 
-/// True for an error about a missing right, of a request or of a command in a script.
+/// True for an error about a missing right, of a request or of a command in a script, as any server words it.
 pub(crate) fn is_about_rights(error: &[u8]) -> bool {
-    // Inside scripts servers word it in three ways.
+    /// Redis 7.0 and Valkey; Redis since 7.2.
+    const IN_SCRIPTS: [&[u8]; 2] = [
+        b"The user executing the script can't ",
+        b"ACL failure in script: ",
+    ];
     let contains = |words: &[u8]| error.windows(words.len()).any(|it| it == words);
-    error.starts_with(b"-NOPERM")
-        || contains(b"The user executing the script can't ")
-        || contains(b"has no permissions")
+    error.starts_with(b"-NOPERM") || IN_SCRIPTS.into_iter().any(contains)
 }
 
 /// The user may not send what a computed command needs.
 pub(crate) fn computed_not_permitted(command: &str, is_field: bool) -> Vec<u8> {
     let command = display_name(command);
     let needed = match is_field {
-        true => "HGET, HSET, HSETEX and EVAL",
+        true => "HGET, HSET, HSETEX (before Redis 8: HPEXPIRETIME and HPEXPIREAT) and EVAL",
         false => "GET, SET, DEL and EVAL",
     };
     error(&format!(

@@ -13,6 +13,7 @@
 //! leader that goes away hands over; what it wrote without an answer is unknown to those it computed for.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use waxseal_compute::{Operation, Reply};
@@ -23,7 +24,7 @@ use crate::clients::Client;
 const MAX_BATCH: usize = 1024;
 /// Records whose stored bytes are remembered after the last command on them, in each of two generations.
 const MAX_RECENT: usize = 2048;
-/// Maximum length of stored bytes that are remembered.
+/// Maximum length of stored bytes that are remembered, and of what they are remembered under, together.
 const MAX_RECENT_LEN: usize = 1024;
 
 /// A record and perhaps a field of it.
@@ -47,6 +48,8 @@ pub(crate) struct Job {
     /// The client that is woken when the state changes.
     client: Option<Arc<Client>>,
     state: Mutex<JobState>,
+    /// It is computed with no other, because the server refused what it was computed in.
+    is_alone: AtomicBool,
 }
 
 /// The state of a job.
@@ -56,6 +59,8 @@ enum JobState {
     /// It leads, and these bytes were stored when it began to.
     Leading(Option<Vec<u8>>),
     Answered(ComputedAnswer),
+    /// Its client has gone. It is in no queue, and never queues again; only a batch may still have it.
+    Gone,
 }
 
 /// What a turn is ready for.
@@ -108,7 +113,16 @@ impl Job {
             needs_value,
             client,
             state: Mutex::new(JobState::Waiting),
+            is_alone: AtomicBool::new(false),
         })
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone.load(Ordering::Relaxed)
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(*locked(&self.state), JobState::Gone)
     }
 
     fn set(&self, state: JobState) {
@@ -175,7 +189,7 @@ impl Turn {
     /// What it is ready for.
     pub(crate) fn poll(&mut self) -> Readiness {
         match &mut *locked(&self.job.state) {
-            JobState::Waiting => Readiness::Waiting,
+            JobState::Waiting | JobState::Gone => Readiness::Waiting,
             JobState::Leading(stored) => {
                 self.leads = true;
                 Readiness::Leading(stored.take())
@@ -184,16 +198,41 @@ impl Turn {
         }
     }
 
-    /// Takes over the jobs that have queued.
+    /// Takes over the jobs that have queued, up to one that is computed alone.
     pub(crate) fn admit(&mut self) {
+        if self.job.is_alone() {
+            return;
+        }
         let Some((computations, target)) = &self.shared else {
             return;
         };
         let mut state = locked(&computations.state);
         if let Some(queue) = state.queues.get_mut(target) {
             let room = MAX_BATCH.saturating_sub(self.batch.len());
-            self.batch.extend(queue.drain(..room.min(queue.len())));
+            let together = queue.iter().position(|job| job.is_alone());
+            let count = together.unwrap_or(queue.len()).min(room);
+            self.batch.extend(queue.drain(..count));
         }
+    }
+
+    /// Keeps the first `count` of its jobs. The others queue again, before those that came later.
+    pub(crate) fn keep(&mut self, count: usize) {
+        let kept = count.saturating_sub(1).min(self.batch.len());
+        let others = self.batch.split_off(kept);
+        self.queue_again(others);
+    }
+
+    /// The server refused what was computed for all: each job is computed alone, its own now. Returns false if it was
+    /// computed for its own alone.
+    pub(crate) fn separate(&mut self) -> bool {
+        if self.batch.is_empty() {
+            return false;
+        }
+        for job in self.jobs() {
+            job.is_alone.store(true, Ordering::Relaxed);
+        }
+        self.keep(1);
+        true
     }
 
     /// The jobs that it computes, its own first.
@@ -219,15 +258,22 @@ impl Turn {
     }
 
     fn requeue(&mut self) {
-        if let Some((computations, target)) = &self.shared {
-            let mut state = locked(&computations.state);
-            if let Some(queue) = state.queues.get_mut(target) {
-                for job in self.batch.drain(..).rev() {
-                    queue.push_front(job);
-                }
+        let batch = std::mem::take(&mut self.batch);
+        self.queue_again(batch);
+        self.hand_over(None);
+    }
+
+    /// Puts jobs back in front of those that wait. Those whose clients have gone are left out: nobody would lead.
+    fn queue_again(&self, jobs: Vec<Arc<Job>>) {
+        let Some((computations, target)) = &self.shared else {
+            return;
+        };
+        let mut state = locked(&computations.state);
+        if let Some(queue) = state.queues.get_mut(target) {
+            for job in jobs.into_iter().rev().filter(|job| !job.is_gone()) {
+                queue.push_front(job);
             }
         }
-        self.hand_over(None);
     }
 
     fn hand_over(&mut self, stored: Option<Vec<u8>>) {
@@ -256,8 +302,13 @@ impl Drop for Turn {
             if let Some(queue) = state.queues.get_mut(target) {
                 queue.retain(|job| !Arc::ptr_eq(job, &self.job));
             }
+            let mut own = locked(&self.job.state);
             // It was made to lead, and has not noticed.
-            self.leads = matches!(*locked(&self.job.state), JobState::Leading(_));
+            self.leads = matches!(*own, JobState::Leading(_));
+            if !self.leads {
+                // Another one may compute it, and give up: it must not queue again.
+                *own = JobState::Gone;
+            }
         }
         self.requeue();
     }
@@ -271,7 +322,13 @@ impl Recent {
     }
 
     fn insert(&mut self, target: &Target, stored: Vec<u8>) {
-        if stored.len() > MAX_RECENT_LEN {
+        let (name, field) = target;
+        let field_len = field.as_ref().map_or(0, |field| field.len());
+        let len = name
+            .len()
+            .saturating_add(field_len)
+            .saturating_add(stored.len());
+        if len > MAX_RECENT_LEN {
             return;
         }
         if self.young.len() >= MAX_RECENT {
@@ -354,6 +411,62 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_goes_away_while_another_computes_it_never_leads() {
+        let all = Arc::new(Computations::default());
+        let mut first = all.join(target(), job());
+        let second = all.join(target(), job());
+        let mut third = all.join(target(), job());
+        first.admit();
+        drop(second);
+        drop(first);
+        assert_eq!(leads(&mut third), Some(None));
+        third.give_up();
+        assert!(locked(&all.state).queues.is_empty());
+    }
+
+    #[test]
+    fn jobs_that_are_too_many_for_a_batch_queue_again_in_their_order() {
+        let all = Arc::new(Computations::default());
+        let mut turns: Vec<Turn> = (0..4).map(|_| all.join(target(), job())).collect();
+        let mut first = turns.remove(0);
+        first.admit();
+        let mut late = all.join(target(), job());
+        first.keep(2);
+        assert_eq!(first.jobs().count(), 2);
+        first.finish([one()], None);
+        assert!(matches!(turns[0].poll(), Readiness::Answered(_)));
+        assert!(leads(&mut turns[2]).is_none() && leads(&mut late).is_none());
+        assert!(leads(&mut turns[1]).is_some());
+        turns[1].admit();
+        assert_eq!(turns[1].jobs().count(), 3);
+    }
+
+    #[test]
+    fn after_an_error_each_job_is_computed_alone() {
+        let all = Arc::new(Computations::default());
+        let mut first = all.join(target(), job());
+        let mut second = all.join(target(), job());
+        let mut third = all.join(target(), job());
+        assert!(!first.separate(), "it is alone already");
+        first.admit();
+        let mut late = [all.join(target(), job()), all.join(target(), job())];
+        assert!(first.separate());
+        first.admit();
+        assert_eq!(first.jobs().count(), 1);
+        first.finish([], None);
+        for turn in [&mut second, &mut third] {
+            assert!(leads(turn).is_some());
+            turn.admit();
+            assert_eq!(turn.jobs().count(), 1);
+            assert!(leads(&mut late[0]).is_none());
+            turn.requeue();
+        }
+        assert!(leads(&mut late[0]).is_some());
+        late[0].admit();
+        assert_eq!(late[0].jobs().count(), 2);
+    }
+
+    #[test]
     fn those_that_a_lost_write_was_for_are_told() {
         let all = Arc::new(Computations::default());
         let mut first = all.join(target(), job());
@@ -383,5 +496,10 @@ mod tests {
         assert_eq!(recent.take(&name(0)), None);
         recent.insert(&name(0), vec![0; MAX_RECENT_LEN + 1]);
         assert_eq!(recent.take(&name(0)), None);
+        let long: Box<[u8]> = vec![0; MAX_RECENT_LEN].into();
+        for target in [(long.clone(), None), (b"n"[..].into(), Some(long))] {
+            recent.insert(&target, vec![1]);
+            assert_eq!(recent.take(&target), None);
+        }
     }
 }

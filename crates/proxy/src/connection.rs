@@ -124,6 +124,12 @@ impl Connection {
         self.state.computed.take_if(|run| !run.is_writing());
     }
 
+    /// True if a computed value was sent whose reply has not arrived.
+    pub(crate) fn is_writing_computed(&self) -> bool {
+        let computed = self.state.computed.as_ref();
+        computed.is_some_and(|run| run.is_writing())
+    }
+
     /// The client among those of the proxy, if it is registered.
     pub(crate) fn registered(&self) -> Option<&Registration> {
         self.state.client.registration.as_ref()

@@ -373,6 +373,7 @@ impl ConnectionState {
         };
         turn.admit();
         let computed = compute(turn.jobs().map(|job| &**job), value, self.limits.value);
+        turn.keep(computed.answers.len());
         if computed.change.is_none() && computed.is_guess {
             // Only a write tells whether it is still there.
             self.read_for_computed(run, upstream);
@@ -461,6 +462,19 @@ impl ComputedRun {
             turn.finish(std::iter::repeat_with(|| answer.clone()), None);
         }
         self.stage = Stage::Answer(answer.clone());
+    }
+
+    /// The server refused what was computed: this is the answer if it was computed for one command. Otherwise the error is
+    /// only about one of them, so that each is computed alone.
+    fn fail_write(&mut self, answer: Vec<u8>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Unread);
+        let is_separated = self.turn.as_mut().is_some_and(Turn::separate);
+        match stage {
+            Stage::Writing(computed) if is_separated => {
+                self.stage = Stage::Read(computed.into_before());
+            }
+            _ => self.finish_all(&ComputedAnswer::Error(answer)),
+        }
     }
 
     /// Answers its own command. Those that it computed for queue again.

@@ -57,7 +57,7 @@ impl ConnectionState {
         self.refuse_when_waited(answer, request.arguments, effect, client);
     }
 
-    /// Answers a request whose keys cannot be reached. A script that is running is over.
+    /// Answers a request whose keys cannot be reached. Whatever was under way for it is over.
     #[cold]
     pub(super) fn refuse_without_keys(
         &mut self,
@@ -67,6 +67,8 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) {
         let reason = OwnReason::KeysOutOfReach;
+        self.computed = None;
+        self.moving = None;
         if self.script.is_none() {
             self.refuse_here((command, reason), answer, (request, effect), client);
             return;

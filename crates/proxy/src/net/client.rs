@@ -175,7 +175,17 @@ impl Client {
         if state.output.is_empty() {
             return Ok(false);
         }
-        let wrote = socket::write(&mut self.socket, &mut state.output, cx)?;
+        let written = socket::write(&mut self.socket, &mut state.output, cx);
+        if written.is_err()
+            && matches!(self.route, Route::Dedicated(_))
+            && state.connection.is_writing_computed()
+        {
+            // It was computed for others as well: they get their answers with the reply to it.
+            state.output.clear();
+            self.client_closed = true;
+            return Ok(true);
+        }
+        let wrote = written?;
         if wrote && let Route::Lane(lane) = &self.route {
             drop(state);
             lane.on_drained();

@@ -1,8 +1,11 @@
 //! Commands that compute on a value: it is read, opened, computed and sealed, and written if it has not changed.
 
+use std::sync::Arc;
+
 use waxseal_core::Mode;
 use waxseal_proxy::Limits;
 
+use crate::keyed::Conversation;
 use crate::pair::{
     KEY, Pair, arguments, assert_sent, envelope, from_server, request, text, to_client,
 };
@@ -450,4 +453,31 @@ fn two_values_are_read_by_one_script() {
         assert_eq!(pair.got(), to_client(got), "{line} {stored}");
         pair.assert_usable();
     }
+}
+
+#[test]
+fn an_error_about_one_command_is_not_the_answer_to_others() {
+    let protection = Arc::new(crate::pair::protection(Mode::On));
+    let mut first = Conversation::under(protection.clone());
+    let mut second = Conversation::under(protection);
+    first.send(&["INCR wa:1"]);
+    assert_sent(&first.sent(), &["gET wa:1"]);
+    second.send(&["INCR wa:1"]);
+    assert!(second.sent().is_empty(), "it waits");
+    first.answer(b"$-1\r\n");
+    let together = arguments(&first.sent());
+    assert_eq!(opened("wa:1", &together[0][6]), "2");
+    first.answer(b"-ERR invalid expire time\r\n");
+    assert_eq!(first.got(), "");
+    let alone = arguments(&first.sent());
+    assert_eq!(opened("wa:1", &alone[0][6]), "1");
+    first.answer(b":1\r\n");
+    assert_eq!(first.got(), ":1\r\n");
+    second.run().unwrap();
+    let write = arguments(&second.sent());
+    assert_eq!(opened("wa:1", &write[0][6]), "2");
+    second.answer(b"-ERR invalid expire time\r\n");
+    let got = second.got();
+    assert!(got.starts_with("-ERR"), "{got}");
+    assert!(second.sent().is_empty());
 }

@@ -11,6 +11,7 @@ use crate::keyed::{Conversation, World};
 use crate::pair::{arguments, requests, to_client};
 
 mod outages;
+mod runs;
 mod scripts;
 
 #[test]

@@ -8,9 +8,12 @@ use crate::answers;
 use crate::computations::{ComputedAnswer, Job};
 use crate::location::BorrowedLocation;
 
+/// Bytes of values that are computed on at once. A command that would be beyond waits for the next time.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
 /// Commands that were computed.
 pub(super) struct Computed {
-    /// The answers, in their order.
+    /// The answers, in their order. Fewer than the commands if those were too many for one time.
     pub(super) answers: Vec<ComputedAnswer>,
     /// The bytes that they were computed from; none if there was no value.
     pub(super) before: Option<Vec<u8>>,
@@ -36,7 +39,7 @@ pub(super) enum Change {
     Delete,
 }
 
-/// Computes commands one after the other.
+/// Computes commands one after the other, until they have gone through too many bytes. The first one always is.
 pub(super) fn compute<'j>(
     jobs: impl Iterator<Item = &'j Job>,
     value: StoredValue,
@@ -46,11 +49,17 @@ pub(super) fn compute<'j>(
     let mut change: Option<Change> = None;
     let mut is_too_large = false;
     let mut answers = Vec::new();
+    let mut bytes: usize = 0;
     for job in jobs {
+        if bytes > MAX_BATCH_BYTES {
+            break;
+        }
         let held = match change {
             None => value.value(),
             Some(_) => current.as_deref(),
         };
+        // The answer may be the whole value.
+        bytes = bytes.saturating_add(held.map_or(0, <[u8]>::len));
         if job.needs_value && held.is_none() {
             answers.push(ComputedAnswer::Reply(Reply::Null));
             continue;
@@ -72,6 +81,7 @@ pub(super) fn compute<'j>(
         match outcome.write {
             Write::Keep => {}
             Write::Put(new) => {
+                bytes = bytes.saturating_add(new.len());
                 current = Some(new);
                 change = Some(Change::Put(following(change, job.operation.expiry())));
             }
@@ -164,5 +174,34 @@ pub(in crate::connection) fn has_field_lifetimes(dialect: Dialect) -> &'static [
         b"1"
     } else {
         b"0"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use waxseal_compute::Operation;
+
+    use super::*;
+
+    #[test]
+    fn commands_on_long_values_are_computed_a_few_at_a_time() {
+        let job = |arguments: &[&[u8]]| {
+            let operation = Operation::parse(arguments, Dialect::redis(7, 0)).unwrap();
+            Job::new("append", (operation, false), None)
+        };
+        let jobs: Vec<Arc<Job>> = (0..100).map(|_| job(&[b"APPEND", b"n", b"x"])).collect();
+        let answers = |len: usize| {
+            let value = StoredValue {
+                stored: Some(vec![0; len]),
+                ..StoredValue::default()
+            };
+            let jobs = jobs.iter().map(|job| &**job);
+            compute(jobs, value, usize::MAX).answers.len()
+        };
+        assert_eq!(answers(10), 100);
+        assert_eq!(answers(MAX_BATCH_BYTES), 1);
+        assert_eq!(answers(MAX_BATCH_BYTES / 8), 4);
     }
 }

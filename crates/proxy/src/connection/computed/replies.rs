@@ -68,7 +68,7 @@ impl ConnectionState {
             Kind::Error => {
                 let answer = self.computed_error(command, first.raw);
                 if let Some(run) = &mut self.computed {
-                    run.finish_all(&ComputedAnswer::Error(answer));
+                    run.fail_write(answer);
                 }
                 Ok(None)
             }

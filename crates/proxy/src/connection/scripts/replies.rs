@@ -71,7 +71,7 @@ impl ConnectionState {
             Kind::Error if whole.starts_with(b"-WRONGTYPE") => {
                 return Ok(ScriptStage::Read(StoredValue::NONE).into());
             }
-            Kind::Error if whole.starts_with(b"-NOPERM") => {
+            Kind::Error if answers::is_about_rights(whole) => {
                 let answer = answers::script_may_not_read(read.command);
                 return Ok(ScriptStage::Answer(answer).into());
             }
