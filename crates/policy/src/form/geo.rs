@@ -129,11 +129,10 @@ fn options(request: Request<'_>, from: usize) -> Result<Search, Reason> {
             1
         } else if is(arguments, at, "COUNT") && numbers(1) {
             2
-        } else if is(arguments, at, "FROMLONLAT") && numbers(2) {
-            3
-        } else if is(arguments, at, "BYRADIUS")
-            && numbers(1)
-            && is_unit(request, at.saturating_add(2))
+        } else if (is(arguments, at, "FROMLONLAT") && numbers(2))
+            || (is(arguments, at, "BYRADIUS")
+                && numbers(1)
+                && is_unit(request, at.saturating_add(2)))
         {
             3
         } else if is(arguments, at, "BYBOX") && numbers(2) && is_unit(request, at.saturating_add(3))

@@ -35,11 +35,7 @@ fn a_member_that_is_stored_in_another_form_is_found_and_never_held_twice() {
         // In plaintext, and under a former key.
         for (port, name) in [(redis.port(), "plain"), (before.port(), "former")] {
             let mut writer = Wire::tcp(port);
-            let (set, zset, geo) = (
-                format!("wa:s:{name}"),
-                format!("wa:z:{name}"),
-                format!("wa:g:{name}"),
-            );
+            let [set, zset, geo] = ["s", "z", "g"].map(|kind| format!("wa:{kind}:{name}"));
             writer.ask(&["SADD", &set, "amatista"]);
             writer.ask(&["EXPIRE", &set, "1000"]);
             writer.ask(&["ZADD", &zset, "5.25", "amatista", "7", "b"]);
