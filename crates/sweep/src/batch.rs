@@ -159,11 +159,13 @@ impl BatchContext {
             return;
         }
         outcome.tally.skip(record);
-        let when = match location {
-            Some(_) => " before the keyring is of document format 2",
-            None => "",
+        let kind = record.kind();
+        let cause = match location {
+            Some(_) => format!(
+                "a {kind} cannot be sealed before the keyring is of document format 2: skipped"
+            ),
+            None => format!("a {kind} cannot be sealed: skipped"),
         };
-        let cause = format!("a {} cannot be sealed{when}: skipped", record.kind());
         self.report(name, &cause, outcome);
     }
 
