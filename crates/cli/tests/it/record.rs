@@ -309,7 +309,7 @@ fn get_opens_members_and_values_of_streams() {
     ];
     assert_eq!(server.client().cmd(&add).error(), None);
     let program = Program::at(&server);
-    program.run(&["migrate"]).done();
+    program.run(&["migrate"]).with_status(1);
     for name in ["wa:set", "wa:zset"] {
         let text = program.run(&["get", name, "--members"]).done().text();
         assert_eq!(text, "juan\nmaria\n", "{name}");
@@ -342,7 +342,7 @@ fn inspect_shows_fields_elements_members_and_entries() {
     server.cli(&["SADD", "wa:set", "a"]);
     server.cli(&["XADD", "wa:stream", "1-1", "name", "a"]);
     let program = Program::at(&server);
-    program.run(&["migrate", "--format", "sealed"]).done();
+    program.run(&["migrate", "--format", "sealed"]).with_status(1);
     let text = |name| program.run(&["inspect", name]).done().text();
     let hash = text("wa:hash");
     assert!(

@@ -45,7 +45,7 @@ fn load(proxy: &Proxy) {
         assert_eq!(client.cmd(&["SET", &name, &value]).to_text(), "OK");
         assert_eq!(client.cmd(&["GET", &name]).to_text(), value);
     }
-    assert!(client.cmd(&["APPEND", "wa:1", "x"]).error().is_some());
+    assert!(client.cmd(&["PFADD", "wa:1", "x"]).error().is_some());
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(super) fn move_record(request: Request<'_>) -> Result<Action, Reason> {
         3 if is_command("RENAMENX") => Moved::RecordToFreeName,
         3 if is_command("COPY") => Moved::Copy,
         4 if is_command("COPY") && is(arguments, 3, "REPLACE") => Moved::CopyReplacing,
+        // With another number of arguments servers refuse it.
+        _ if !is_command("COPY") => return Ok(Action::Forward),
         // To another database, or a form that servers refuse.
         _ => return Err(Reason::MovesValue),
     };

@@ -47,7 +47,7 @@ fn flask_limiter_limits_by_every_strategy() {
 }
 
 #[test]
-fn a_trial_of_rq_names_a_configuration_with_which_it_works() {
-    let application = Application::named("rq");
+fn a_trial_of_flask_limiter_names_a_configuration_with_which_it_works() {
+    let application = Application::named("flask-limiter");
     proves_trial(application, &application.python("program.py"));
 }

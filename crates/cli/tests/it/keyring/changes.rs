@@ -302,7 +302,7 @@ fn records_of_others_that_were_not_looked_at_keep_a_key_until_they_are_released(
             output.stderr
         );
         let release = ["release", "--records", "sess:*"];
-        world.ring(&release).failed(64, "which store they are in");
+        world.ring(&release).failed(64, "--store is required");
         let elsewhere = [&release[..], &["--store", "file:elsewhere"]].concat();
         world
             .ring(&elsewhere)

@@ -43,7 +43,7 @@ fn a_refused_change_of_versions_changes_no_time_either() {
         for (refused, status, why) in [
             (
                 &["--retain", "2h", "--write-version", "3"][..],
-                1,
+                2,
                 "format 2",
             ),
             (

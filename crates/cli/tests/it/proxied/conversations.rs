@@ -187,7 +187,7 @@ fn a_transaction_with_a_refused_request_is_not_executed() {
                 request(&["MULTI"]),
                 request(&["SET", "wa:1", "amatista"]),
                 request(&["INCR", "open:count"]),
-                request(&["APPEND", "wa:1", "x"]),
+                request(&["PFADD", "wa:1", "x"]),
                 request(&["SET", "open:1", "x"]),
                 request(&["EXEC"]),
                 request(&["EXISTS", "wa:1", "open:count", "open:1"]),
@@ -196,9 +196,9 @@ fn a_transaction_with_a_refused_request_is_not_executed() {
             for expected in ["+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n"] {
                 assert_eq!(wire.reply(), expected);
             }
-            assert!(wire.reply().starts_with("-SEALREFUSED APPEND"));
+            assert!(wire.reply().starts_with("-SEALREFUSED PFADD"));
             assert_eq!(wire.reply(), "+QUEUED\r\n");
-            let aborted = "-EXECABORT Transaction discarded because of: SEALREFUSED APPEND ";
+            let aborted = "-EXECABORT Transaction discarded because of: SEALREFUSED PFADD ";
             assert!(wire.reply().starts_with(aborted));
             assert_eq!(wire.reply(), ":0\r\n");
             // The next one is none the worse for it.

@@ -178,7 +178,7 @@ fn a_refused_request_aborts_its_transaction_though_it_could_not_be_discarded() {
             assert_eq!(wire.ask(&["MULTI"]), "+OK\r\n");
             assert_eq!(wire.ask(&["SET", "wa:2", "amatista"]), "+QUEUED\r\n");
             assert!(
-                wire.ask(&["APPEND", "wa:1", "x"])
+                wire.ask(&["PFADD", "wa:1", "x"])
                     .starts_with("-SEALREFUSED ")
             );
             let reply = wire.ask(wrong);
