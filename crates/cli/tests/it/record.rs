@@ -342,7 +342,9 @@ fn inspect_shows_fields_elements_members_and_entries() {
     server.cli(&["SADD", "wa:set", "a"]);
     server.cli(&["XADD", "wa:stream", "1-1", "name", "a"]);
     let program = Program::at(&server);
-    program.run(&["migrate", "--format", "sealed"]).with_status(1);
+    program
+        .run(&["migrate", "--format", "sealed"])
+        .with_status(1);
     let text = |name| program.run(&["inspect", name]).done().text();
     let hash = text("wa:hash");
     assert!(

@@ -112,10 +112,29 @@ fn values(client: &mut Client, name: &[u8]) -> (String, Option<Vec<Vec<u8>>>) {
         "string" => Reply::Array(vec![client.cmd(&[b"GET", name])]),
         "hash" => client.cmd(&[b"HVALS", name]),
         "list" => client.cmd(&[&b"LRANGE"[..], name, b"0", b"-1"]),
+        "set" => client.cmd(&[b"SMEMBERS", name]),
+        "zset" => client.cmd(&[&b"ZRANGE"[..], name, b"0", b"-1"]),
+        "stream" => Reply::Array(entry_values(client.cmd(&[
+            &b"XRANGE"[..],
+            name,
+            b"-",
+            b"+",
+        ]))),
         _ => return (kind, None),
     };
     let values = reply.array().into_iter().filter_map(Reply::bytes);
     (kind, Some(values.collect()))
+}
+
+/// The values of the fields in the entries of a stream.
+fn entry_values(entries: Reply) -> Vec<Reply> {
+    let fields = entries
+        .array()
+        .into_iter()
+        .filter_map(|entry| entry.array().into_iter().nth(1));
+    fields
+        .flat_map(|fields| fields.array().into_iter().skip(1).step_by(2))
+        .collect()
 }
 
 /// The kind of a record, what it holds, and whether it expires.
