@@ -16,6 +16,9 @@
 //! assert_eq!(slots[0].argument, 2);
 //!
 //! let decision = decide(&names, &[b"APPEND", b"wa:5215512345678", b"more"]);
+//! assert!(matches!(decision.action, Action::Compute(_)));
+//!
+//! let decision = decide(&names, &[b"PFADD", b"wa:5215512345678", b"more"]);
 //! assert!(matches!(decision.action, Action::Refuse(_)));
 //!
 //! let decision = decide(&names, &[b"APPEND", b"log", b"more"]);

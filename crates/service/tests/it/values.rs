@@ -481,7 +481,7 @@ async fn what_an_envelope_cannot_express_is_refused_with_the_reason() {
             "needs version 3: binding a value to a group",
         ),
         (
-            of_kind(Kind::Member),
+            of_kind(Kind::ListElement),
             deterministic,
             "needs version 3: deterministic sealing",
         ),

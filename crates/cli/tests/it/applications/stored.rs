@@ -54,7 +54,8 @@ impl Stored {
         for Record { name, kind, values } in &self.records {
             let shown = name.escape_ascii();
             if recipe.meaning(name) == Meaning::Sealed {
-                let can_be = ["string", "hash", "list"].contains(&kind.as_str());
+                let can_be =
+                    ["string", "hash", "list", "set", "zset", "stream"].contains(&kind.as_str());
                 assert!(
                     can_be,
                     "{shown}: a {kind} cannot be sealed and is not excepted"
@@ -76,6 +77,14 @@ impl Record {
             "string" => vec![ask(&[b"GET", &name])],
             "hash" => ask(&[b"HVALS", &name]).array(),
             "list" => ask(&[b"LRANGE", &name, b"0", b"-1"]).array(),
+            "set" => ask(&[b"SMEMBERS", &name]).array(),
+            "zset" => ask(&[b"ZRANGE", &name, b"0", b"-1"]).array(),
+            "stream" => {
+                let entries = ask(&[b"XRANGE", &name, b"-", b"+"]).array().into_iter();
+                let fields = entries.filter_map(|entry| entry.array().into_iter().nth(1));
+                let values = fields.map(|fields| fields.array().into_iter().skip(1).step_by(2));
+                values.flatten().collect()
+            }
             _ => Vec::new(),
         };
         // A record can expire in between.

@@ -62,7 +62,6 @@ const REQUESTS: &[&str] = &[
     "LRANGE wa:q 0 -1",
     "LMOVE wa:q wa:h2 LEFT RIGHT",
     "LMOVE wa:h2 wa:q LEFT RIGHT",
-    "LMOVE wa:q wa:q2 UP DOWN",
     "LRANGE wa:q 0 -1",
     "SET other VALUE-plain",
     "RENAME other wa:sealed",
