@@ -344,7 +344,7 @@ fn a_record_in_clear_would_be_noticed() {
 }
 
 #[test]
-#[should_panic(expected = "a set cannot be sealed and is not excepted")]
-fn a_record_of_another_kind_would_be_noticed() {
+#[should_panic(expected = "is in clear")]
+fn a_member_in_clear_would_be_noticed() {
     check_after(&["SADD", "rq:job:2", "anything"]);
 }
