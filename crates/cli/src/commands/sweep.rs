@@ -279,7 +279,8 @@ impl<'a> SweepCommand<'a> {
         let (done, failed) = (totals.done, totals.failed);
         self.resources.trail.add_count("changed", done);
         self.resources.trail.add_count("failed", failed);
-        let success = self.run.is_success();
+        // What stays in streams was not done.
+        let success = self.run.is_success() && totals.streams == 0;
         if output::is_json() {
             self.print_json(success, &survey.unmatched)?;
         } else {

@@ -171,8 +171,11 @@ fn plain_members_and_values_of_streams_are_plaintext() {
         .collect();
     assert_eq!(types, expected);
     // Values of streams stay as they are.
-    program.run(&["migrate"]).with_status(1);
+    let migrated = program.run(&["migrate"]).with_status(1).text();
+    assert!(migrated.contains("success: false"), "{migrated}");
     server.cli(&["DEL", "wa:stream"]);
+    let migrated = program.run(&["migrate"]).done().text();
+    assert!(migrated.contains("success: true"), "{migrated}");
     program.run(&audit).done();
 }
 

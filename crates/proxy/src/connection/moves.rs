@@ -13,13 +13,16 @@
 //! If the record is another one by then, nothing has changed, and it is read again. The request stays among the client's
 //! bytes until it has its reply. Only its stage is remembered.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use waxseal_core::UserKey;
 use waxseal_lua::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD, write_eval};
-use waxseal_policy::{End, Location, MoveCall, Moved};
+use waxseal_policy::{Effect, End, Location, MoveCall, Moved};
 use waxseal_resp::{write_bulk, write_null, write_null_bulk, write_request_head};
 
+use super::computed::has_field_lifetimes;
 use super::effects::MAX_ON_LANE;
 use super::requests::{Next, Step};
 use super::state::{Affinity, ConnectionState};
@@ -170,7 +173,7 @@ impl ConnectionState {
             if self.transaction.is_open() {
                 let reason = (Some(command), OwnReason::InTransaction);
                 let answer = answers::move_in_transaction(command);
-                let effect = waxseal_policy::Effect::None;
+                let effect = Effect::None;
                 self.refuse_here(reason, answer, (request, effect), client);
                 return Step::Done;
             }
@@ -256,7 +259,7 @@ impl ConnectionState {
         &mut self,
         run: &mut MoveRun,
         record: MovedRecord,
-        key: Option<&std::sync::Arc<UserKey>>,
+        key: Option<&Arc<UserKey>>,
         request: &Request<'_>,
         upstream: &mut Vec<u8>,
     ) -> Step {
@@ -290,7 +293,7 @@ impl ConnectionState {
         &self,
         run: &MoveRun,
         record: &MovedRecord,
-        key: Option<&std::sync::Arc<UserKey>>,
+        key: Option<&Arc<UserKey>>,
     ) -> Result<Vec<Vec<u8>>, SendError> {
         let seal = |value: &MovedValue| {
             let location: BorrowedLocation<'_> = Location {
@@ -298,8 +301,7 @@ impl ConnectionState {
                 field: value.field.as_deref(),
                 ..run.destination.borrowed()
             };
-            seal_value(value.value(), location, key, &self.protection)
-                .map(std::borrow::Cow::into_owned)
+            seal_value(value.value(), location, key, &self.protection).map(Cow::into_owned)
         };
         record.values.iter().map(seal).collect()
     }
@@ -333,7 +335,7 @@ impl ConnectionState {
         let mut arguments: Vec<&[u8]> = vec![
             word.as_bytes(),
             record.kind.as_bytes(),
-            super::computed::has_field_lifetimes(dialect),
+            has_field_lifetimes(dialect),
             count.as_bytes(),
         ];
         for (value, sealed) in record.values.iter().zip(sealed) {
