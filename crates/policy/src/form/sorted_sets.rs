@@ -51,7 +51,7 @@ pub(super) fn no_member(request: Request<'_>) -> Action {
 }
 
 /// True for a bound of a range of ranks or scores.
-fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
+pub(super) fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
     let text = arguments.get(at).copied().unwrap_or_default();
     is_number_text(text.strip_prefix(b"(").unwrap_or(text))
 }
