@@ -47,6 +47,8 @@ struct Confirmed {
     in_transaction: bool,
     /// Records are watched.
     watching: bool,
+    /// The server has refused a request in the transaction, and so its `EXEC`.
+    is_aborted: bool,
 }
 
 /// A transaction, as the client sees it.
@@ -177,6 +179,11 @@ impl TransactionTracker {
         self.confirmed.watching
     }
 
+    /// True if the server has said that it will not execute the open transaction.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.confirmed.is_aborted
+    }
+
     /// The transaction is over at the server, by a request of the proxy's own.
     pub(super) fn end_confirmed(&mut self) {
         self.confirm_end();
@@ -226,6 +233,7 @@ impl TransactionTracker {
     fn confirm_multi(&mut self, number: u64, is_ok: bool) {
         if is_ok {
             self.confirmed.in_transaction = true;
+            self.confirmed.is_aborted = false;
             self.queued.clear();
         }
         let is_last = self.requested.as_ref().map(|it| it.number) == Some(number);
@@ -320,6 +328,8 @@ impl ConnectionState {
             self.end_prelude();
         }
         let tracker = &mut self.transaction;
+        let is_in_step = tracker.confirmed.in_transaction && !is_ok;
+        tracker.confirmed.is_aborted |= is_in_step && !answers::aborts_nothing(reply.whole);
         match pending {
             Pending::Queued { command, shape } if reply.is_queued => {
                 tracker.confirm_queued(command, shape);

@@ -37,6 +37,8 @@ pub enum Feature {
     Streams,
     /// Values that the server puts into another record of their group.
     GroupMoves,
+    /// Members of several records of a group that the server compares.
+    Algebra,
     /// Values that move between records they are bound to.
     RecordMoves,
     /// Pages of fields, members and names.
@@ -55,7 +57,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -68,6 +70,7 @@ impl Feature {
         Self::Geo,
         Self::Streams,
         Self::GroupMoves,
+        Self::Algebra,
         Self::RecordMoves,
         Self::Scans,
         Self::Records,
@@ -93,6 +96,7 @@ impl Feature {
             Self::Geo => "geo",
             Self::Streams => "streams",
             Self::GroupMoves => "group-moves",
+            Self::Algebra => "algebra",
             Self::RecordMoves => "record-moves",
             Self::Scans => "scans",
             Self::Records => "records",
@@ -201,6 +205,7 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
         Feature::Transactions
+        | Feature::Algebra
         | Feature::Blocking
         | Feature::Messages
         | Feature::ComputedInTransactions => &[],

@@ -52,6 +52,8 @@ pub(super) struct Conversation {
     queued: Queued,
     /// True if it asked for invalidations, whose order and number depend on the moment.
     tracking: bool,
+    /// True if it watches records: then the proxy queues the commands of a transaction itself.
+    watching: bool,
     tokens: u64,
     protected: ProtectedNames,
 }
@@ -72,6 +74,7 @@ impl Conversation {
             direct: Link::connect(stage.direct.server.port()),
             queued: Queued::default(),
             tracking: false,
+            watching: false,
             tokens: 0,
             protected: ProtectedNames::new(vec![RecordPattern::parse("wa:*").unwrap()]),
         }
@@ -181,7 +184,9 @@ impl Conversation {
             );
         }
         self.tracking |= request.command() == "client|tracking";
-        let same = self.same_replies(request, through, direct);
+        let same =
+            self.is_refused_later(through, direct) || self.same_replies(request, through, direct);
+        self.note_watch(request, direct);
         self.queued
             .note(request, &direct.replies, direct.ping_is_queued);
         if !same {
@@ -196,6 +201,29 @@ impl Conversation {
             Outcome::Closed
         } else {
             Outcome::Open
+        }
+    }
+
+    /// True if the direct server refuses a command that the proxy has queued itself, as docs/proxy/proxy.md
+    /// says of transactions of a client that watches records. Both answer `EXEC` with an error.
+    fn is_refused_later(&self, through: &Answer, direct: &Answer) -> bool {
+        let is_queued = matches!(through.replies.as_slice(), [reply] if reply.is_queued());
+        let is_refused = matches!(direct.replies.as_slice(), [reply] if reply.is_error());
+        let in_transaction = through.ping_is_queued && direct.ping_is_queued;
+        self.watching && in_transaction && is_queued && is_refused
+    }
+
+    /// Takes in whether records are watched after a request.
+    fn note_watch(&mut self, request: &Request, direct: &Answer) {
+        let is_ok = direct.replies.first().is_some_and(|it| !it.is_error());
+        let aborts = matches!(direct.replies.as_slice(), [it] if it.is_error_of("EXECABORT"));
+        match request.command() {
+            "watch" => self.watching |= is_ok,
+            "exec" => self.watching &= !(is_ok || aborts),
+            "unwatch" | "discard" | "reset" => {
+                self.watching &= !is_ok || direct.ping_is_queued;
+            }
+            _ => {}
         }
     }
 
