@@ -10,7 +10,7 @@ use crate::decision::{Action, ComputeCall, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
-use crate::table::{Treatment, find};
+use crate::table::find;
 
 mod channels;
 mod connection;
