@@ -112,6 +112,8 @@ fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
     };
     let obtain = "return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
     let swap = "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('set', KEYS[1], ARGV[2]) return 1 else return 0 end";
+    let laravel =
+        "return redis.call('exists',KEYS[1])<1 and redis.call('setex',KEYS[1],ARGV[2],ARGV[1])";
     let save = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) \
                 else return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) end";
     let each = "local count = 0 for i, key in ipairs(KEYS) do if redis.call('get', key) == ARGV[1] then \
@@ -135,6 +137,10 @@ fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
         ),
         (
             &["EVAL", obtain, "1", "wa:1", "t", "9"],
+            "seal 4@3 -> as it is",
+        ),
+        (
+            &["EVAL", laravel, "1", "wa:1", "t", "9"],
             "seal 4@3 -> as it is",
         ),
         (&["EVALSHA", phpredis, "1", "wa:1", "t"], "script 4 None @3"),
