@@ -273,7 +273,7 @@ const FOLLOWED: &[Followed] = &[
     Followed {
         lines: &["EXPIRE tmp 60", "RENAME tmp wa:2"],
         queued: &["EXPIRE tmp 60", "eXISTS tmp wa:2"],
-        reads: &["WATCH tmp", "eVAL 1 tmp"],
+        reads: &["WATCH tmp", "eVAL 1 tmp 50000 67108864"],
         answers: "+OK *2 'string *1 'v",
         executed: &[
             "EXPIRE tmp 60",
