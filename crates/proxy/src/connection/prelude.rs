@@ -81,11 +81,12 @@ impl ScriptedCommand {
     /// The command, if it is one in a form that servers may accept, with the numbers of words that it needs.
     fn of(name: &str, arguments: &[&[u8]], is_resp3: bool) -> Option<Self> {
         let len = arguments.len();
+        let is_short = (3..=MAX_READ_WORDS).contains(&len);
         let is_read = match name {
             "sismember" | "zscore" | "zrank" | "zrevrank" => len == 3,
-            "smismember" => len >= 3 && len <= MAX_READ_WORDS,
+            "smismember" => is_short,
             // In the third version of the protocol a script cannot pass on nulls between others.
-            "zmscore" | "geohash" => !is_resp3 && len >= 3 && len <= MAX_READ_WORDS,
+            "zmscore" | "geohash" => !is_resp3 && is_short,
             "geodist" => len == 4 || len == 5,
             _ => false,
         };
