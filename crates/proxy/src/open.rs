@@ -147,7 +147,7 @@ impl ReplyOpener<'_> {
         }
         if matches!(shape, Shape::Scripted) {
             let error = (first.kind == Kind::Error).then_some(first.raw);
-            match error.filter(|error| answers::is_about_rights(error)) {
+            match error {
                 Some(error) => out.extend_from_slice(&answers::prelude_failed(self.command, error)),
                 None => out.extend_from_slice(start.skip()?),
             }

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 
-use waxseal_lua::{READ_RECORD, write_eval};
 use waxseal_policy::table::{Row, find};
 use waxseal_policy::{Action, Effect, End, Moved, RequestChange, Transform, decide};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::journal::{Journal, MoveEntry, Replaced};
-use crate::connection::moves::values::{MovedValue, Resealed, Source};
+use crate::connection::moves::values::{
+    MovedValue, Resealed, Source, max_values, write_read_record,
+};
 use crate::connection::state::ConnectionState;
 use crate::location::ValueKind;
 use crate::open::ValueOpener;
@@ -286,7 +287,7 @@ impl MoveSource {
     }
 
     /// Appends the requests that read it. Returns the ends that they read from.
-    pub(super) fn write_reads(&self, out: &mut Vec<u8>) -> Vec<End> {
+    pub(super) fn write_reads(&self, max_bytes: usize, out: &mut Vec<u8>) -> Vec<End> {
         let name = self.source.name();
         let mut ends = Vec::new();
         let mut read = |end: End, start: &str, stop: &str| {
@@ -298,10 +299,11 @@ impl MoveSource {
         };
         match self.reads {
             Reads::Record => {
-                write_eval(out, READ_RECORD, &[name], &[]);
+                write_read_record(name, max_bytes, out);
                 ends.push(End::Left);
             }
-            Reads::List => read(End::Left, "0", "-1"),
+            // One more than can be moved, so that it is known that there are more.
+            Reads::List => read(End::Left, "0", &max_values(max_bytes).to_string()),
             Reads::Ends { left, right, .. } => {
                 if left > 0 {
                     read(End::Left, "0", &left.saturating_sub(1).to_string());
@@ -362,9 +364,10 @@ impl MoveSource {
 impl ConnectionState {
     /// Reads the records that values are moved from. Returns the number of replies that are expected.
     pub(super) fn read_sources(&mut self, sources: &[MoveSource], upstream: &mut Vec<u8>) -> usize {
+        let max_bytes = self.limits.value;
         let mut reads = 0_usize;
         for (index, source) in sources.iter().enumerate() {
-            for end in source.write_reads(upstream) {
+            for end in source.write_reads(max_bytes, upstream) {
                 reads = reads.saturating_add(1);
                 let step = ReplayStep::Source { index, end };
                 self.queue.push(Pending::Replay(step));
