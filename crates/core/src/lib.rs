@@ -67,7 +67,7 @@ pub use group::Group;
 pub use index_key::{IndexKey, IndexKeyRole};
 pub use key::{KeyId, SecretKey};
 pub use keyed_hash::KeyedHash;
-pub use keyring::{IndexKeyUsage, KeyRole, KeyUsage, Keyring, SharedKeyring};
+pub use keyring::{IndexKeyUsage, KeyRole, KeyUsage, Keyring, RecordsInOneForm, SharedKeyring};
 pub use mask::NameMask;
 pub use options::{Format, InvalidOption, Mode, PlainValues};
 pub use script_digest::script_digest;

@@ -67,7 +67,11 @@ impl Setting {
     }
 
     fn has_ring(&self) -> bool {
-        self.per_user || matches!(self.rotation, Some(Rotation::Key | Rotation::IndexKey))
+        self.per_user
+            || matches!(
+                self.rotation,
+                Some(Rotation::Key | Rotation::IndexKey | Rotation::OneForm)
+            )
     }
 
     /// Values that are bound to their record, and values that are bound to a group.
@@ -294,4 +298,10 @@ fn valid_requests_are_answered_as_without_a_proxy_while_keys_above_those_of_user
         per_user: true,
         ..Setting::rotating(10, Rotation::Key)
     });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one_form_and_in_others()
+ {
+    compare(&Setting::rotating(11, Rotation::OneForm));
 }

@@ -47,7 +47,8 @@ impl Request<'_> {
                 }
                 None => sealer,
             };
-            if !sealer.has_other_forms() {
+            let (pattern, of_kind) = (slot.location.pattern, slot.location.kind);
+            if !protection.has_other_forms(sealer, pattern, of_kind) {
                 return Ok(false);
             }
             let value = self.arguments.get(slot.argument).copied();
