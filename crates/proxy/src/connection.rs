@@ -50,6 +50,7 @@ mod reply_mode;
 mod requests;
 mod scripts;
 mod state;
+mod stored;
 mod streaming;
 mod transaction;
 mod values;

@@ -73,7 +73,12 @@ fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
 }
 
 fn is_bound_text(text: &[u8]) -> bool {
-    is_number_text(text.strip_prefix(b"(").unwrap_or(text))
+    let number = text.strip_prefix(b"(").unwrap_or(text);
+    // Servers skip blanks before it.
+    let begin = number
+        .iter()
+        .position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
+    is_number_text(number.get(begin.unwrap_or_default()..).unwrap_or_default())
 }
 
 /// True if the argument looks like a number to servers: decimal, hexadecimal or infinite.

@@ -20,6 +20,9 @@ use waxseal_testing::link::{Link, REPLY_TIMEOUT, Silence, encode};
 /// aborts a transaction as a refusal does.
 const STAND_IN: &[&str] = &["INCR"];
 
+/// Bytes of a transaction that a proxy keeps.
+const MAX_HELD: usize = 1024 * 1024;
+
 /// The end of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -52,7 +55,7 @@ pub(super) struct Conversation {
     queued: Queued,
     /// True if it asked for invalidations, whose order and number depend on the moment.
     tracking: bool,
-    /// True if it watches records: then the proxy queues the commands of a transaction itself.
+    /// True if it may watch records: then the proxy queues the commands of a transaction itself.
     watching: bool,
     tokens: u64,
     protected: ProtectedNames,
@@ -160,7 +163,9 @@ impl Conversation {
             );
         }
         if through.is_refused() {
-            if !may_be_refused(request) {
+            // What the proxy has to keep of a transaction is bounded.
+            let is_too_long = self.watching && request.is_longer_than(MAX_HELD);
+            if !may_be_refused(request) && !is_too_long {
                 found(Check::RefusedWithReason, "no documented reason".to_owned());
             }
             let closed = through.end.is_some();
@@ -301,6 +306,7 @@ impl Conversation {
             }
         }
         let outcome = self.compare(&all_in_one(requests), &through, &direct, around.findings);
+        self.watching |= requests.iter().any(|it| it.command() == "watch");
         if outcome == Outcome::Abandoned {
             around.abandoned.push(format!("{direct:?}"));
         }
