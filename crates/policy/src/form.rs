@@ -232,8 +232,8 @@ impl Form {
             }
             Self::PopAny => "values opened, if the name in the reply is protected",
             Self::Eval => {
-                "known scripts of locks are run on the opened value; others are refused, or forwarded \
-                 with `scripts = \"forward\"`"
+                "known scripts of locks are run on the opened value; of those that take due members from a sorted \
+                 set the members are opened; others are refused, or forwarded with `scripts = \"forward\"`"
             }
             Self::EvalSha | Self::EvalShaRo => {
                 "as the script's text, if it is known; else answered with `NOSCRIPT`, so that the client \
