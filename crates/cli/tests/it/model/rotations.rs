@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::program::{KEY, OLD_KEY, Output, Program, wait_until};
 
-/// Keys that can follow one another within a test. What a client has queued in a transaction, or waits for, is done before a
-/// key is destroyed.
+/// Keys that can follow one another within a test. What a client has queued in a transaction is sealed under the keys of that moment: it is
+/// carried out before the next key is used, and long before one is destroyed.
 const INIT: [&str; 12] = [
     "keyring",
     "init",
@@ -18,11 +18,11 @@ const INIT: [&str; 12] = [
     "--rotate-every",
     "never",
     "--propagation",
-    "300ms",
+    "5s",
     "--refresh",
-    "100ms",
+    "200ms",
     "--retain",
-    "10s",
+    "6s",
 ];
 
 /// What is rotated.
