@@ -10,7 +10,7 @@ use crate::decision::{Action, ComputeCall, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
-use crate::table::{Treatment, find};
+use crate::table::find;
 
 mod channels;
 mod connection;
@@ -515,8 +515,7 @@ fn unexpected_form(request: Request<'_>) -> Result<Action, Reason> {
 fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
     // A request that is embedded twice is not decided about.
-    let nested = find(inside)
-        .is_some_and(|row| matches!(row.treatment, Treatment::Form(Form::GetKeys | Form::DryRun)));
+    let nested = find(inside).is_some_and(|row| row.embedded_command().is_some());
     let holds_no_value = !nested
         && match decide(request.names, inside).action {
             Action::Forward => true,
