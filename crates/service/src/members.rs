@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use waxseal_core::KeyId;
-use waxseal_keys::{Change, MemberFinding, ProtectedScope};
+use waxseal_keys::{Change, LiveRing, MemberFinding, ProtectedScope};
 use waxseal_sweep::Tally;
 use waxseal_upkeep::member_finding;
 
@@ -29,7 +29,7 @@ impl MemberPasses {
         let live = resources.ring().map(|opened| &opened.ring);
         let writing = live.and_then(|live| live.ring().writing().map(|key| key.id));
         Self {
-            began_ms: live.map_or(0, |live| live.now_ms()),
+            began_ms: live.map_or(0, LiveRing::now_ms),
             key: writing,
         }
     }
