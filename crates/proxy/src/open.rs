@@ -20,11 +20,13 @@ mod fields;
 mod members;
 mod messages;
 mod part;
+mod replayed;
 mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
+pub(crate) use replayed::ReplayedReply;
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
@@ -140,12 +142,23 @@ impl ReplyOpener<'_> {
         if let Shape::Computed(computed) = shape {
             return self.computed(items, first, computed, out);
         }
+        if matches!(shape, Shape::Scripted) {
+            let error = (first.kind == Kind::Error).then_some(first.raw);
+            match error.filter(|error| answers::is_about_rights(error)) {
+                Some(error) => out.extend_from_slice(&answers::prelude_failed(self.command, error)),
+                None => out.extend_from_slice(start.skip()?),
+            }
+            return Ok(());
+        }
+        if let Shape::Replayed(replayed) = shape {
+            return self.replayed(items, first, replayed, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) => Ok(()),
+            Shape::Computed(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

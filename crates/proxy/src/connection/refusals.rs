@@ -171,12 +171,6 @@ impl ConnectionState {
                 self.mark_trial_refusal();
                 Action::Forward
             }
-            Action::Move(_) if self.transaction.is_open() => {
-                let reason = OwnReason::InTransaction;
-                self.record_own_refusal(command, reason, request.arguments, true);
-                self.mark_trial_refusal();
-                Action::Forward
-            }
             _ => {
                 let of_record = self.first_protected(request.arguments);
                 if let (Some(command), Some((pattern, _))) = (command, of_record) {
