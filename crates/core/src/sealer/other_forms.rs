@@ -64,7 +64,10 @@ impl Sealer {
     }
 
     /// The forms of a value that is found by its bytes, but the one that [`to_store`](Self::to_store) gives: of equal
-    /// bindings each value has the same number.
+    /// bindings each value has the same number, but for one that is a deterministic envelope itself.
+    ///
+    /// That one is never stored in plaintext: bytes that look like it are a sealed member, which must not be taken for the
+    /// value.
     pub fn other_forms<'v>(
         &self,
         value: &'v [u8],
@@ -88,9 +91,10 @@ impl Sealer {
             None => Vec::new(),
         };
         let written = usize::from(self.mode.seals());
+        let is_envelope = Shape::of_header(value).is_some_and(|it| it.flags.deterministic());
         let sealed = sealed.into_iter().skip(written).chain(otherwise_bound);
         let mut forms: Vec<Cow<'v, [u8]>> = sealed.map(Cow::Owned).collect();
-        if self.mode == Mode::On {
+        if self.mode == Mode::On && !is_envelope {
             forms.push(Cow::Borrowed(value));
         }
         Ok(forms)
