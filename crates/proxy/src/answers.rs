@@ -242,6 +242,30 @@ pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
     ))
 }
 
+/// Sorting takes several requests, and in a transaction nothing is read before EXEC.
+pub(crate) fn sort_in_transaction(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command} with STORE, or with a pattern for BY or GET, reads values of protected records before it answers, which is not done inside a transaction: send it outside MULTI and EXEC"
+    ))
+}
+
+/// What is sorted was changed each time between reading it and the end.
+pub(crate) fn sort_changed(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: what it sorts was changed each time while it was read, nothing was stored: try again"
+    ))
+}
+
+/// The user may not send what sorting needs.
+pub(crate) fn sort_not_permitted(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "NOPERM {command}: values are read by a script, sorted by this proxy and stored by a script, for which this user needs EVAL and TYPE, GET and HGET for BY and GET, and RPUSH for STORE, on each record"
+    ))
+}
+
 /// While MONITOR is on, replies cannot be distinguished from its reports.
 pub(crate) fn refused_while_monitoring() -> Vec<u8> {
     error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")

@@ -20,11 +20,16 @@ mod fields;
 mod members;
 mod messages;
 mod part;
+mod sorted;
 mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
+pub(crate) use sorted::{
+    LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
+    read_sorted, sort_error, write_results,
+};
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
@@ -140,12 +145,15 @@ impl ReplyOpener<'_> {
         if let Shape::Computed(computed) = shape {
             return self.computed(items, first, computed, out);
         }
+        if let Shape::Sorted(sorted) = shape {
+            return self.sorted(items, first, sorted, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) => Ok(()),
+            Shape::Computed(_) | Shape::Sorted(_) => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

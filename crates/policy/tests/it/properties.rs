@@ -128,7 +128,11 @@ fn values_in_clear(
             }
         },
         Action::Forward => Default::default(),
-        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) | Action::Move(_) => {
+        Action::Script(_)
+        | Action::ScriptDigest(_)
+        | Action::Compute(_)
+        | Action::Move(_)
+        | Action::Sort(_) => {
             return Ok(Vec::new());
         }
     };
@@ -267,6 +271,10 @@ proptest! {
             }
             Action::ScriptDigest(_) => {}
             Action::Compute(call) => prop_assert!(call.location.name < request.len()),
+            Action::Sort(call) => {
+                let destination = call.destination.map_or(0, |(at, _)| at);
+                prop_assert!(call.source.max(destination) < request.len());
+            }
             Action::Move(call) => {
                 prop_assert!(call.source.max(call.destination.name) < request.len());
             }

@@ -170,7 +170,11 @@ impl ConnectionState {
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
         if !matches!(
             action,
-            Action::Transform(_) | Action::Script(_) | Action::Compute(_) | Action::Move(_)
+            Action::Transform(_)
+                | Action::Script(_)
+                | Action::Compute(_)
+                | Action::Move(_)
+                | Action::Sort(_)
         ) {
             return Ready::Yes(SealingKeys::default());
         }
@@ -211,6 +215,14 @@ impl ConnectionState {
                         ..location
                     };
                     search.opening(&ReplyShape::Record(source, Layout::Value));
+                }
+            }
+            Action::Sort(call) => {
+                if let Some((argument, Some(location))) = call.destination {
+                    search.sealing(&[ValueSlot { argument, location }], &mut keys);
+                }
+                if let Some(pattern) = call.pattern {
+                    search.opening_record(pattern, call.source);
                 }
             }
             Action::Compute(call) => {

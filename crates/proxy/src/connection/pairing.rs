@@ -148,6 +148,7 @@ impl ConnectionState {
             | Pending::Replay(_)
             | Pending::MoveRead
             | Pending::MoveWrite
+            | Pending::Sort
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
@@ -277,6 +278,7 @@ impl Shape {
     fn passes(&self, first: u8) -> bool {
         // Anything but an error is or holds a value, or is a reply that the server made up.
         // An error about a read is worded for the command that is computed from it.
-        self.is_verbatim() || (first == b'-' && !matches!(self, Self::Computed(_)))
+        self.is_verbatim()
+            || (first == b'-' && !matches!(self, Self::Computed(_) | Self::Sorted(_)))
     }
 }

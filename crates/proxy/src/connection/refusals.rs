@@ -69,6 +69,7 @@ impl ConnectionState {
         let reason = OwnReason::KeysOutOfReach;
         self.computed = None;
         self.moving = None;
+        self.sorting = None;
         if self.script.is_none() {
             self.refuse_here((command, reason), answer, (request, effect), client);
             return;
@@ -171,7 +172,11 @@ impl ConnectionState {
                 self.mark_trial_refusal();
                 Action::Forward
             }
-            Action::Move(_) if self.transaction.is_open() => {
+            Action::Move(_) | Action::Sort(_)
+                if self.transaction.is_open()
+                    && (matches!(action, Action::Move(_))
+                        || self.sorts_in_steps(request.arguments)) =>
+            {
                 let reason = OwnReason::InTransaction;
                 self.record_own_refusal(command, reason, request.arguments, true);
                 self.mark_trial_refusal();

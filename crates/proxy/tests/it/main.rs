@@ -24,6 +24,7 @@ mod refusals;
 mod replayed;
 mod scripts;
 mod silent;
+mod sorting;
 mod subscriptions;
 mod transactions;
 mod values;

@@ -39,6 +39,8 @@ pub enum Feature {
     GroupMoves,
     /// Values that move between records they are bound to.
     RecordMoves,
+    /// Elements and members that are sorted.
+    Sorting,
     /// Pages of fields, members and names.
     Scans,
     /// Lifetimes, types and existence.
@@ -55,7 +57,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -69,6 +71,7 @@ impl Feature {
         Self::Streams,
         Self::GroupMoves,
         Self::RecordMoves,
+        Self::Sorting,
         Self::Scans,
         Self::Records,
         Self::Transactions,
@@ -94,6 +97,7 @@ impl Feature {
             Self::Streams => "streams",
             Self::GroupMoves => "group-moves",
             Self::RecordMoves => "record-moves",
+            Self::Sorting => "sorting",
             Self::Scans => "scans",
             Self::Records => "records",
             Self::Transactions => "transactions",
@@ -198,6 +202,7 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::Streams => streams::ENTRIES,
         Feature::GroupMoves => records::GROUP_MOVES,
         Feature::RecordMoves => records::RECORD_MOVES,
+        Feature::Sorting => records::SORTED,
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
         Feature::Transactions

@@ -50,6 +50,9 @@ fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect
     let Some(row) = find(arguments) else {
         return ValueEffect::Unforeseen;
     };
+    if is_read_for_sort(arguments) {
+        return ValueEffect::None;
+    }
     let effect =
         waxseal_policy::decide(&waxseal_policy::ProtectedNames::default(), arguments).effect;
     let changes_everything = matches!(
@@ -75,6 +78,12 @@ fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect
         (_, None) => effect_on_string(row, arguments, at),
         (_, Some(field)) => effect_on_field(row, arguments, field),
     }
+}
+
+/// True for the proxy's own read in the place of a command that sorts.
+fn is_read_for_sort(arguments: &[&[u8]]) -> bool {
+    let text = arguments.get(1).copied().unwrap_or_default();
+    arguments.first() == Some(&&b"eVAL"[..]) && text == waxseal_lua::read_sorted().as_bytes()
 }
 
 /// True if a command that sets a lifetime leaves the record there for now.
