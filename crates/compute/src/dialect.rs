@@ -143,8 +143,8 @@ impl Dialect {
         self.since(Some((7, 0)), Some((7, 2)))
     }
 
-    /// `SORT` reads numbers as C does: hexadecimal ones too, behind spaces or a plus, and none that is too large or too
-    /// small for 64 bits.
+    /// `SORT` reads numbers as C does: hexadecimal ones too, behind spaces, and none that is too large or too small for 64
+    /// bits.
     pub(crate) fn sorts_numbers_of_c(self) -> bool {
         !self.since(Some((8, 0)), None)
     }

@@ -191,7 +191,7 @@ pub(crate) fn watch_failed(cause: &[u8]) -> Vec<u8> {
             "NOPERM EXEC: the values that the transaction computes on are watched, and this user may not do so: allow the user WATCH on the records",
         );
     }
-    cause.to_vec()
+    exec_abort(cause)
 }
 
 /// The result of a computed command would be longer than a value may be.

@@ -28,7 +28,7 @@ impl Score {
         let text = text.get(if is_c { spaces } else { 0 }..)?;
         let (is_negative, unsigned) = match text {
             [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] if is_c => (false, rest),
+            [b'+', rest @ ..] => (false, rest),
             rest => (false, rest),
         };
         let is_infinite = ["inf", "infinity"]
@@ -90,7 +90,8 @@ mod tests {
             (b"-inf", Some(f64::NEG_INFINITY), Some(f64::NEG_INFINITY)),
             (b"Infinity", Some(f64::INFINITY), Some(f64::INFINITY)),
             (b" \t1", Some(1.0), None),
-            (b"+1", Some(1.0), None),
+            (b"+1", Some(1.0), Some(1.0)),
+            (b"+-1", None, None),
             (b"0x10", Some(16.0), None),
             (b"-0X.8p1", Some(-1.0), None),
             (b"1e400", None, Some(f64::INFINITY)),

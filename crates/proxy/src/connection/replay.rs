@@ -261,10 +261,14 @@ impl ConnectionState {
         if is_held {
             shapes = transaction.held;
         }
+        let is_spoiled = transaction.journal.requests() != shapes.len();
         let failure = if transaction.journal.is_incomplete() {
             Some(answers::transaction_too_large())
-        } else if transaction.journal.requests() != shapes.len() {
-            // The server refused one of them.
+        } else if is_spoiled && !is_held {
+            // The server refused one of them, and says so to EXEC: nothing is executed.
+            self.transaction.put_back(transaction, shapes);
+            return None;
+        } else if is_spoiled {
             Some(Vec::new())
         } else {
             None

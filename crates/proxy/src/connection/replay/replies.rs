@@ -144,8 +144,8 @@ impl ConnectionState {
             Kind::Null => Current::Value(None),
             Kind::Error if whole.starts_with(b"-WRONGTYPE") => Current::WrongType,
             Kind::Error => {
-                let answer = whole.to_vec();
-                self.fail_replay(answer);
+                // It was queued: the server is in no state to read.
+                self.fail_replay(answers::exec_abort(whole));
                 return Ok(None);
             }
             Kind::Bulk | Kind::Simple | Kind::Other if whole != b"+QUEUED\r\n" => {
