@@ -376,7 +376,7 @@ impl Form {
             Self::ZScan => sets::scan(request, true),
             Self::Algebra => sets::algebra(request),
             Self::ZAdd => Ok(sorted_sets::add(request)),
-            Self::NoMember => Ok(sorted_sets::no_member(request)),
+            Self::NoMember => sorted_sets::no_member(request),
             Self::ZIncrBy => Ok(sorted_sets::increment(request)),
             Self::ZRank => Ok(sorted_sets::rank(request)),
             Self::ZRange => sorted_sets::range(request),

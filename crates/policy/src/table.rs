@@ -162,6 +162,17 @@ impl EffectRule {
         }
     }
 
+    /// True if servers refuse a request with so many arguments before they look at them.
+    #[must_use]
+    pub fn has_wrong_number(self, arguments: &[&[u8]]) -> bool {
+        // AUTH refuses more than three itself.
+        let is_counted = matches!(
+            self,
+            Self::Counted { effect, .. } if effect != Effect::Auth
+        );
+        is_counted && self.of(arguments) == Effect::Unsettled
+    }
+
     /// The position of the timeout, if requests may wait.
     pub(crate) fn timeout(self) -> Option<Timeout> {
         match self {

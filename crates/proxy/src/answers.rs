@@ -25,6 +25,19 @@ pub(crate) const NESTED_MULTI: &[u8] = b"-ERR MULTI calls can not be nested\r\n"
 pub(crate) const WATCH_IN_MULTI: &[u8] = b"-ERR WATCH inside MULTI is not allowed\r\n";
 pub(crate) const QUEUED: &[u8] = b"+QUEUED\r\n";
 
+/// True for an error between MULTI and EXEC after which servers still execute the transaction: they refuse no command to be
+/// queued, but a step of the transaction.
+pub(crate) fn aborts_nothing(error: &[u8]) -> bool {
+    [NESTED_MULTI, WATCH_IN_MULTI].contains(&error)
+}
+
+/// A server's answer to a command with a wrong number of arguments.
+pub(crate) fn wrong_arity(command: &str) -> Vec<u8> {
+    error(&format!(
+        "ERR wrong number of arguments for '{command}' command"
+    ))
+}
+
 /// The answer to QUIT.
 pub(crate) const OK: &[u8] = b"+OK\r\n";
 

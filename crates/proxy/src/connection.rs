@@ -51,6 +51,7 @@ mod requests;
 mod scripts;
 mod sorting;
 mod state;
+mod stored;
 mod streaming;
 mod transaction;
 mod values;

@@ -1,5 +1,5 @@
 //! Compares a proxy with a server, by hand: `model DIRECT THROUGH BEHIND [SETTING=VALUE …]`, where the
-//! three are ports and settings are `seed`, `requests`, `episode`, `plain`, `before` (a port), `scopes`, `features` (with
+//! three are ports and settings are `seed`, `requests`, `episode`, `plain`, `swept`, `before` and `second` (ports), `scopes`, `features` (with
 //! commas; with `-` in front, all others).
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
@@ -18,7 +18,12 @@ fn main() -> ExitCode {
             "seed" => model.seed = number(),
             "requests" => model.requests = value.parse().expect("a number"),
             "episode" => model.episode = Some(number()),
-            "plain" => model.other_forms = value == "yes",
+            "plain" => {
+                model.other_forms = value == "yes";
+                model.in_clear = model.other_forms;
+            }
+            "second" => model.second = Some(value.parse().expect("a port")),
+            "swept" => model.swept = value == "yes",
             "before" => {
                 model.before = value.parse().expect("a port");
                 model.other_forms = true;

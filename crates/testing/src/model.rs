@@ -43,13 +43,15 @@ pub enum Scope {
     Record,
     /// Values are bound to a group, and may be moved within it.
     Group,
+    /// As those of a group, and under the key of one user.
+    User,
     /// Not protected.
     Open,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 3] = [Self::Record, Self::Group, Self::Open];
+    pub const ALL: [Self; 4] = [Self::Record, Self::Group, Self::User, Self::Open];
 
     /// The beginning of the names in this scope.
     #[must_use]
@@ -57,6 +59,7 @@ impl Scope {
         match self {
             Self::Record => "r:",
             Self::Group => "g:",
+            Self::User => "u:ana:",
             Self::Open => "o:",
         }
     }
@@ -69,6 +72,8 @@ pub struct Model {
     pub direct: u16,
     /// A proxy's port.
     pub through: u16,
+    /// The port of a second proxy before the same server, which half of the clients use: it may write another form.
+    pub second: Option<u16>,
     /// The port of the server behind that proxy.
     pub behind: u16,
     /// Where records are written in the beginning of a history: the server behind the proxy, for values in
@@ -88,6 +93,10 @@ pub struct Model {
     pub scopes: Vec<Scope>,
     /// Values are there in another form before the proxy is asked: see [`Model::before`].
     pub other_forms: bool,
+    /// These are in clear, so that not everything is sealed in the end.
+    pub in_clear: bool,
+    /// Records are rewritten meanwhile: a WATCH of them would end for no reason that the other server has.
+    pub swept: bool,
     /// A history with a difference is replayed to make it shorter.
     pub shrink: bool,
 }
@@ -99,6 +108,7 @@ impl Model {
         Self {
             direct,
             through,
+            second: None,
             behind,
             before: behind,
             seed: 1,
@@ -106,8 +116,10 @@ impl Model {
             limit: None,
             episode: None,
             features: Feature::ALL.to_vec(),
-            scopes: Scope::ALL.to_vec(),
+            scopes: vec![Scope::Record, Scope::Group, Scope::Open],
             other_forms: false,
+            in_clear: false,
+            swept: false,
             shrink: true,
         }
     }

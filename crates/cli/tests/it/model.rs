@@ -7,46 +7,25 @@
 
 use std::time::Duration;
 
-use waxseal_testing::model::{Feature, Model, run};
+use waxseal_testing::model::{Feature, Model, Scope, run};
 use waxseal_testing::{Flavor, RedisServer};
 
 use crate::program::Program;
 use crate::proxy::Proxy;
 
+mod rotations;
+
+use rotations::{Rotation, Rotations};
+
 /// The seed of the short form.
 const SEED: u64 = 1;
 /// Requests of the short form, for each setting.
 const REQUESTS: usize = 35_000;
+/// The same where keys are rotated meanwhile, which is slow.
+const ROTATING_REQUESTS: usize = 20_000;
 
 /// What is not asked for yet.
 const WITHOUT: &[Feature] = &[Feature::ComputedInTransactions];
-
-/// Values that are bound to their record, and values that are bound to a group.
-const CONFIGURATION: &str = r#"
-[[protect]]
-records = "r:*"
-format = "sealed"
-write_version = 3
-members = "deterministic"
-plain_values = "any"
-
-[[protect]]
-records = "g:*"
-format = "sealed"
-write_version = 3
-group = "model"
-bind = "group"
-members = "deterministic"
-plain_values = "any"
-
-[[protect]]
-channels = "r:*"
-group = "model"
-
-[[protect]]
-channels = "g:*"
-group = "model"
-"#;
 
 /// One run.
 struct Setting {
@@ -56,6 +35,10 @@ struct Setting {
     flavor: Flavor,
     /// Values are there in clear before.
     plain: bool,
+    /// Keys are rotated meanwhile.
+    rotation: Option<Rotation>,
+    /// Values are under keys of users.
+    per_user: bool,
     requests: usize,
 }
 
@@ -66,41 +49,158 @@ impl Setting {
             upstream,
             flavor: Flavor::System,
             plain: false,
+            rotation: None,
+            per_user: false,
             requests: REQUESTS,
         }
+    }
+
+    const fn rotating(number: u64, rotation: Rotation) -> Self {
+        let mut setting = Self::new(number, "auto");
+        setting.rotation = Some(rotation);
+        setting.requests = ROTATING_REQUESTS;
+        setting
     }
 
     fn server(&self) -> RedisServer {
         RedisServer::builder().flavor(self.flavor).start()
     }
+
+    fn has_ring(&self) -> bool {
+        self.per_user || matches!(self.rotation, Some(Rotation::Key | Rotation::IndexKey))
+    }
+
+    /// Values that are bound to their record, and values that are bound to a group.
+    fn configuration(&self, user_keys: &str) -> String {
+        let (records, grouped) = match self.per_user {
+            true => ("r:{user}", "u:{user}:*"),
+            false => ("r:*", "g:*"),
+        };
+        let each = match (self.per_user, self.has_ring()) {
+            (true, _) => "per_user_keys = true\n",
+            (false, true) => "",
+            (false, false) => "write_version = 3\n",
+        };
+        let each = format!(
+            "{each}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
+        );
+        let mut text = String::new();
+        if self.has_ring() {
+            text += "environment = \"tests\"\nkeyring = \"file:ring.json\"\n";
+            text += &format!("user_keys = \"{user_keys}\"\n");
+        }
+        text += &format!("[[protect]]\nrecords = \"{records}\"\n{each}");
+        text += &format!(
+            "[[protect]]\nrecords = \"{grouped}\"\ngroup = \"model\"\nbind = \"group\"\n{each}"
+        );
+        for scope in self.scopes() {
+            if scope != Scope::Open {
+                let prefix = scope.prefix();
+                text += &format!("[[protect]]\nchannels = \"{prefix}*\"\ngroup = \"model\"\n");
+            }
+        }
+        text
+    }
+
+    fn scopes(&self) -> [Scope; 3] {
+        let group = if self.per_user {
+            Scope::User
+        } else {
+            Scope::Group
+        };
+        [Scope::Record, group, Scope::Open]
+    }
+
+    /// What is asked for.
+    fn asks_for(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::FieldLifetimes => !matches!(self.flavor, Flavor::System | Flavor::Redis62),
+            // A value in clear is not found by a sealed one.
+            Feature::ListValues | Feature::GroupMoves => !self.plain,
+            // Two forms of one member are two.
+            Feature::Algebra => !self.plain && self.rotation.is_none(),
+            _ => !WITHOUT.contains(&feature),
+        }
+    }
+
+    /// The model of these servers.
+    fn model(&self, direct: &RedisServer, proxy: &Proxy, behind: &RedisServer) -> Model {
+        let mut model = Model::new(direct.port(), proxy.port(), behind.port());
+        model.seed = number("SEED").unwrap_or(SEED) * 10 + self.number;
+        model.episode = number("EPISODE");
+        model.limit = number("SECONDS").map(Duration::from_secs);
+        model.requests = match model.limit {
+            Some(_) => usize::MAX,
+            None => number("REQUESTS").map_or(self.requests, |it| usize::try_from(it).unwrap()),
+        };
+        model.features.retain(|it| self.asks_for(*it));
+        model.scopes = self.scopes().to_vec();
+        model.other_forms = self.plain;
+        model.in_clear = self.plain;
+        model.swept = self.rotation.is_some();
+        model
+    }
+}
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(format!("WAXSEAL_MODEL_{name}")).ok();
+    text.map(|it| it.parse().expect("a number"))
 }
 
 /// Plays one setting, and fails with the history of a difference.
 fn compare(setting: &Setting) {
-    let text = |name: &str| std::env::var(format!("WAXSEAL_MODEL_{name}")).ok();
-    let number = |name: &str| text(name).map(|it| it.parse::<u64>().expect("a number"));
     let (direct, behind) = (setting.server(), setting.server());
-    let program = Program::at(&behind).file("waxseal.toml", CONFIGURATION);
-    let flags = ["--upstream", setting.upstream, "--workers", "1"];
-    let proxy = Proxy::start_configured(&program, &flags);
-
-    let mut model = Model::new(direct.port(), proxy.port(), behind.port());
-    model.seed = number("SEED").unwrap_or(SEED) * 10 + setting.number;
-    model.episode = number("EPISODE");
-    model.limit = number("SECONDS").map(Duration::from_secs);
-    model.requests = match model.limit {
-        Some(_) => usize::MAX,
-        None => setting.requests,
+    // The model empties the server: keys of users are elsewhere.
+    let user_keys = RedisServer::start();
+    let program =
+        Program::at(&behind).file("waxseal.toml", &setting.configuration(&user_keys.url()));
+    let program = match setting.has_ring() {
+        true => rotations::with_ring(program),
+        false => program,
     };
-    let lacks_lifetimes = matches!(setting.flavor, Flavor::System | Flavor::Redis62);
-    model.features.retain(|it| match it {
-        Feature::FieldLifetimes => !lacks_lifetimes,
-        // A value in clear is not found by a sealed one, and two forms of one member are two for the algebra.
-        Feature::ListValues | Feature::GroupMoves => !setting.plain,
-        _ => !WITHOUT.contains(it),
-    });
-    model.other_forms = setting.plain;
-    match run(&model) {
+    let flags = ["--upstream", setting.upstream, "--workers", "1"];
+    let mut model;
+    let rotated;
+    match setting.rotation {
+        None => {
+            let proxy = Proxy::start_configured(&program, &flags);
+            model = setting.model(&direct, &proxy, &behind);
+            play(setting, &model, &[&proxy]);
+            proxy.stop();
+            return;
+        }
+        Some(rotation) => {
+            let [program, other] = rotation.programs(&program);
+            let proxies = [&program, &other].map(|it| Proxy::start_configured(it, &flags));
+            model = setting.model(&direct, &proxies[0], &behind);
+            model.second = Some(proxies[1].port());
+            let rotations = Rotations::begin(&program, rotation);
+            // Until one was completed, whatever the machine is doing.
+            loop {
+                play(setting, &model, &[&proxies[0], &proxies[1]]);
+                rotations.assert_going_on();
+                if rotations.completed() > 0 {
+                    break;
+                }
+                model.seed += 1_000_000;
+            }
+            rotated = rotations.end();
+            for proxy in proxies {
+                proxy.stop();
+            }
+            rotations::assert_nothing_is_left(&program);
+        }
+    }
+    show(&format!(
+        "model, setting {}: {rotated} rotations",
+        setting.number
+    ));
+}
+
+/// Plays the model, and fails with the history of a difference.
+fn play(setting: &Setting, model: &Model, proxies: &[&Proxy]) {
+    match run(model) {
         Ok(figures) => {
             show(&format!("model, setting {}: {figures:?}", setting.number));
             assert!(figures.transactions > 0, "no transaction was carried out");
@@ -109,9 +209,11 @@ fn compare(setting: &Setting) {
                 "most requests must be valid"
             );
         }
-        Err(finding) => panic!("setting {}, {finding}\n{}", setting.number, proxy.said()),
+        Err(finding) => {
+            let said: String = proxies.iter().map(|it| it.said()).collect();
+            panic!("setting {}, {finding}\n{said}", setting.number)
+        }
     }
-    proxy.stop();
 }
 
 #[expect(
@@ -158,5 +260,38 @@ fn valid_requests_are_answered_as_without_a_proxy_by_valkey() {
     compare(&Setting {
         flavor: Flavor::Valkey,
         ..Setting::new(5, "shared")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_values_are_under_keys_of_users() {
+    compare(&Setting {
+        per_user: true,
+        requests: ROTATING_REQUESTS,
+        ..Setting::new(6, "auto")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_by_two_whose_keys_are_each_others_previous_ones()
+{
+    compare(&Setting::rotating(7, Rotation::PreviousKey));
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_while_the_key_of_a_ring_is_rotated() {
+    compare(&Setting::rotating(8, Rotation::Key));
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_while_the_index_key_is_rotated() {
+    compare(&Setting::rotating(9, Rotation::IndexKey));
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_while_keys_above_those_of_users_are_rotated() {
+    compare(&Setting {
+        per_user: true,
+        ..Setting::rotating(10, Rotation::Key)
     });
 }

@@ -43,6 +43,8 @@ const ROUNDS: u64 = 25;
 const ENTRIES: usize = 8;
 /// Findings that are made smaller and shown, for each setting.
 const MAX_FINDINGS: usize = 60;
+/// Runs of smaller plans, for each setting: a proxy that does everything wrong must be told in minutes.
+const MAX_REDUCTIONS: usize = 400;
 /// Lines about rounds that ended early.
 const MAX_ABANDONED: usize = 10;
 /// Connections that a proxy may keep when all clients have left: lanes, spare ones, its own.
@@ -173,6 +175,8 @@ struct Report {
     seed: u64,
     seen: Vec<Finding>,
     failed: bool,
+    /// Runs of smaller plans that are left.
+    reductions: usize,
     text: String,
 }
 
@@ -183,6 +187,7 @@ impl Report {
             seed,
             seen: Vec::new(),
             failed: false,
+            reductions: MAX_REDUCTIONS,
             text: String::new(),
         }
     }
@@ -204,7 +209,7 @@ impl Report {
             return;
         };
         self.seen.extend(findings.iter().cloned());
-        let (smaller, again) = round::reduce(stage, plan, &finding);
+        let (smaller, again) = round::reduce(stage, plan, &finding, &mut self.reductions);
         let note = if again.is_some() {
             ""
         } else {

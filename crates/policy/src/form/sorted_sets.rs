@@ -46,14 +46,39 @@ pub(super) fn members_after_numbers(
 
 /// `ZCARD name`, `ZCOUNT name min max`, `ZREMRANGEBYSCORE`, `ZREMRANGEBYRANK`: no argument is a member. What is no bound
 /// of a range is sealed like one all the same: the server refuses the request.
-pub(super) fn no_member(request: Request<'_>) -> Action {
-    request.seal_members((2..request.len()).filter(|at| !is_bound(request.arguments, *at)))
+pub(super) fn no_member(request: Request<'_>) -> Result<Action, Reason> {
+    let others = (2..request.len()).filter(|at| !is_bound(request.arguments, *at));
+    seal_in_place_of_bounds(request, others.collect())
+}
+
+/// Seals what stands in the place of a bound and is none. Servers read a bound up to a zero byte and take it.
+fn seal_in_place_of_bounds(
+    request: Request<'_>,
+    others: SmallVec<[usize; 8]>,
+) -> Result<Action, Reason> {
+    let ends_early = |at: &usize| {
+        let text = request.arguments.get(*at).copied().unwrap_or_default();
+        let end = text.iter().position(|byte| *byte == 0);
+        end.is_some_and(|end| is_bound_text(text.get(..end).unwrap_or_default()))
+    };
+    if others.iter().any(ends_early) {
+        return Err(Reason::UnforeseenForm);
+    }
+    Ok(request.seal_members(others))
 }
 
 /// True for a bound of a range of ranks or scores.
 fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
-    let text = arguments.get(at).copied().unwrap_or_default();
-    is_number_text(text.strip_prefix(b"(").unwrap_or(text))
+    is_bound_text(arguments.get(at).copied().unwrap_or_default())
+}
+
+fn is_bound_text(text: &[u8]) -> bool {
+    let number = text.strip_prefix(b"(").unwrap_or(text);
+    // Servers skip blanks before it.
+    let begin = number
+        .iter()
+        .position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
+    is_number_text(number.get(begin.unwrap_or_default()..).unwrap_or_default())
 }
 
 /// True if the argument looks like a number to servers: decimal, hexadecimal or infinite.
@@ -88,7 +113,7 @@ pub(super) fn range(request: Request<'_>) -> Result<Action, Reason> {
     let layout = members_layout(with_scores(request, 4)?);
     if !is_bound(request.arguments, 2) || !is_bound(request.arguments, 3) {
         // The server refuses what it cannot read, and sees nothing of a member.
-        return Ok(request.seal_members([2, 3]));
+        return seal_in_place_of_bounds(request, SmallVec::from_slice(&[2, 3]));
     }
     Ok(reply(ReplyShape::Record(location, layout)))
 }

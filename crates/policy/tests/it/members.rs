@@ -98,6 +98,10 @@ fn every_member_of_a_sorted_set_is_sealed_and_no_score() {
         ("ZCOUNT wa:1 [v (5", "seal 2@1* -> as it is"),
         ("ZCOUNT wa:1 (5 +inf", "forward"),
         ("ZREMRANGEBYSCORE wa:1 v w", "seal 2@1* 3@1* -> as it is"),
+        // Servers read these up to the zero byte.
+        ("ZREMRANGEBYSCORE wa:1 0 9\0x", "refuse UnforeseenForm"),
+        ("ZCOUNT wa:1 (5\0 9", "refuse UnforeseenForm"),
+        ("ZRANGEBYSCORE wa:1 -inf\0 9", "refuse UnforeseenForm"),
         ("ZPOPMIN wa:1 v", "seal 2@1* -> as it is"),
         ("ZRANDMEMBER wa:1 v", "seal 2@1* -> as it is"),
         ("ZREVRANGE wa:1 0 -1 WITHSCORES", "as it is -> scored @1*"),

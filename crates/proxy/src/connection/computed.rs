@@ -36,6 +36,7 @@ use waxseal_resp::{write_bulk, write_request_head};
 use super::effects::MAX_ON_LANE;
 use super::requests::{Next, Step};
 use super::state::{Affinity, ConnectionState};
+use super::stored::StoredValue;
 use crate::answers;
 use crate::computations::{ComputedAnswer, Job, Readiness, Target, Turn};
 use crate::location::{OwnedLocation, owned};
@@ -49,7 +50,6 @@ mod replies;
 
 pub(super) use self::batch::has_field_lifetimes;
 use self::batch::{Computed, compute};
-pub(super) use self::replies::first_item;
 
 /// The time for which a command is computed again because its value was replaced each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,36 +75,31 @@ enum Stage {
     /// The value must be read.
     Unread,
     Reading,
-    Read(StoredValue),
+    Read(InputValue),
     /// The result was sent.
     Writing(Computed),
     /// This is the answer.
     Answer(ComputedAnswer),
 }
 
-/// The bytes stored for a value; none if it does not exist.
+/// What commands are computed from.
 #[derive(Default)]
-struct StoredValue {
-    stored: Option<Vec<u8>>,
-    /// The value, if it is not what is stored.
-    opened: Option<Vec<u8>>,
+struct InputValue {
+    /// The value; none if it does not exist.
+    value: Option<StoredValue>,
     /// It was stored a moment ago, and may have been replaced since.
     is_guess: bool,
-}
-
-impl StoredValue {
-    fn value(&self) -> Option<&[u8]> {
-        self.opened.as_deref().or(self.stored.as_deref())
-    }
 }
 
 impl ComputedRun {
     /// Bytes that are held for it beyond its own size.
     pub(super) fn retained_bytes(&self) -> usize {
-        let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         match &self.stage {
-            Stage::Read(value) => len(&value.stored).saturating_add(len(&value.opened)),
-            Stage::Writing(computed) => len(&computed.stored),
+            Stage::Read(input) => {
+                let value = input.value.as_ref();
+                value.map_or(0, StoredValue::retained_bytes)
+            }
+            Stage::Writing(computed) => computed.stored.as_ref().map_or(0, Vec::len),
             Stage::Waiting | Stage::Unread | Stage::Reading | Stage::Answer(_) => 0,
         }
     }
@@ -140,7 +135,7 @@ impl ConnectionState {
                 Readiness::Waiting => return Some(Step::Retry(Next::Replies)),
                 Readiness::Answered(answer) => run.stage = Stage::Answer(answer),
                 Readiness::Leading(stored) => {
-                    let value = stored.and_then(|stored| self.open_known(stored));
+                    let value = stored.and_then(|stored| self.open_known(&stored));
                     if let Some(run) = &mut self.computed {
                         run.stage = value.map_or(Stage::Unread, Stage::Read);
                     }
@@ -194,9 +189,9 @@ impl ConnectionState {
                 self.read_for_computed(&mut run, upstream);
                 Step::Retry(Next::Replies)
             }
-            Stage::Read(value) => {
+            Stage::Read(input) => {
                 let decided = (request, call);
-                self.write_computed(&mut run, value, decided, keys, upstream)
+                self.write_computed(&mut run, input, decided, keys, upstream)
             }
             stage => {
                 run.stage = stage;
@@ -363,7 +358,7 @@ impl ConnectionState {
     fn write_computed(
         &mut self,
         run: &mut ComputedRun,
-        value: StoredValue,
+        input: InputValue,
         (request, call): (&Request<'_>, ComputeCall),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
@@ -372,9 +367,9 @@ impl ConnectionState {
             return Step::Done;
         };
         turn.admit();
-        let computed = compute(turn.jobs().map(|job| &**job), value, self.limits.value);
+        let computed = compute(turn.jobs().map(|job| &**job), input, self.limits.value);
         turn.keep(computed.answers.len());
-        if computed.change.is_none() && computed.is_guess {
+        if computed.change.is_none() && computed.input.is_guess {
             // Only a write tells whether it is still there.
             self.read_for_computed(run, upstream);
             return Step::Retry(Next::Replies);
@@ -404,9 +399,9 @@ impl ConnectionState {
             return Step::Done;
         }
         let len = stored.as_ref().map_or(0, Vec::len);
-        let held = computed.before.as_ref().map_or(0, Vec::len);
+        let held = computed.before().map_or(0, <[u8]>::len);
         if self.affinity == Affinity::Shared && len.saturating_add(held) > MAX_ON_LANE {
-            run.stage = Stage::Read(computed.into_before());
+            run.stage = Stage::Read(computed.input);
             return Step::Retry(Next::Dedicated);
         }
         self.repeat_asking(run.asking, upstream);
@@ -419,23 +414,17 @@ impl ConnectionState {
     }
 
     /// Opens bytes that were stored a moment ago, without fetching any key. `None` if they must be read instead.
-    fn open_known(&self, stored: Vec<u8>) -> Option<StoredValue> {
+    fn open_known(&self, stored: &[u8]) -> Option<InputValue> {
         let run = self.computed.as_ref()?;
         let command = run.job()?.command;
         let no_keys = HashMap::new();
         let mut values = ValueOpener::new(&self.protection, Some(&no_keys));
-        let opened = values
-            .open(command, &stored, run.location.borrowed())
-            .ok()?;
-        let opened = match opened {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(value) => Some(value),
-        };
+        let location = run.location.borrowed();
+        let value = StoredValue::open(&mut values, command, stored, location).ok()?;
         let findings = values.finish().ok()?;
         self.report_findings(command, findings);
-        Some(StoredValue {
-            stored: Some(stored),
-            opened,
+        Some(InputValue {
+            value: Some(value),
             is_guess: true,
         })
     }
@@ -445,7 +434,7 @@ impl ComputedRun {
     /// Answers all commands that were computed, each with its answer.
     fn finish_each(&mut self, computed: Computed) {
         let stored = match computed.change {
-            None => computed.before,
+            None => computed.input.value.map(|value| value.stored),
             Some(_) => computed.stored,
         };
         let mut answers = computed.answers.into_iter();
@@ -471,7 +460,7 @@ impl ComputedRun {
         let is_separated = self.turn.as_mut().is_some_and(Turn::separate);
         match stage {
             Stage::Writing(computed) if is_separated => {
-                self.stage = Stage::Read(computed.into_before());
+                self.stage = Stage::Read(computed.input);
             }
             _ => self.finish_all(&ComputedAnswer::Error(answer)),
         }

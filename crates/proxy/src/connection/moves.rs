@@ -26,6 +26,7 @@ use super::computed::has_field_lifetimes;
 use super::effects::MAX_ON_LANE;
 use super::requests::{Next, Step};
 use super::state::{Affinity, ConnectionState};
+use super::stored::StoredValue;
 use crate::answers;
 use crate::location::{BorrowedLocation, Name, OwnedLocation, ValueKind, owned};
 use crate::pending::{Pending, Protocol};
@@ -79,20 +80,13 @@ struct MovedRecord {
 /// A value as it was read.
 struct MovedValue {
     field: Option<Vec<u8>>,
-    stored: Vec<u8>,
-    /// The value, if it is not what is stored.
-    opened: Option<Vec<u8>>,
+    value: StoredValue,
 }
 
 impl MovedValue {
-    fn value(&self) -> &[u8] {
-        self.opened.as_deref().unwrap_or(&self.stored)
-    }
-
     fn retained_bytes(&self) -> usize {
-        let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let held = self.stored.len().saturating_add(len(&self.opened));
-        held.saturating_add(len(&self.field))
+        let field = self.field.as_ref().map_or(0, Vec::len);
+        self.value.retained_bytes().saturating_add(field)
     }
 }
 
@@ -280,7 +274,7 @@ impl ConnectionState {
         self.repeat_asking(run.asking, upstream);
         upstream.extend_from_slice(&bytes);
         run.stage = Stage::Writing(match run.moved {
-            Moved::Element { .. } => record.values.first().map(|it| it.value().to_vec()),
+            Moved::Element { .. } => record.values.first().map(|it| it.value.value().to_vec()),
             _ => None,
         });
         self.await_reply();
@@ -301,7 +295,7 @@ impl ConnectionState {
                 field: value.field.as_deref(),
                 ..run.destination.borrowed()
             };
-            seal_value(value.value(), location, key, &self.protection).map(Cow::into_owned)
+            seal_value(value.value.value(), location, key, &self.protection).map(Cow::into_owned)
         };
         record.values.iter().map(seal).collect()
     }
@@ -320,7 +314,7 @@ impl ConnectionState {
             Moved::Copy => "COPY",
             Moved::CopyReplacing => "REPLACE",
             Moved::Element { from, to } => {
-                let stored = record.values.first().map(|value| &*value.stored);
+                let stored = record.values.first().map(|it| &*it.value.stored);
                 let arguments = [
                     from.as_str().as_bytes(),
                     to.as_str().as_bytes(),
@@ -340,7 +334,7 @@ impl ConnectionState {
         ];
         for (value, sealed) in record.values.iter().zip(sealed) {
             arguments.extend(value.field.as_deref());
-            arguments.extend([&*value.stored, sealed]);
+            arguments.extend([&*value.value.stored, sealed]);
         }
         write_eval(out, MOVE_RECORD, &names, &arguments);
     }

@@ -23,6 +23,7 @@
 use std::time::{Duration, Instant};
 
 use waxseal_compute::Operation;
+use waxseal_policy::table::find;
 use waxseal_policy::{ComputeCall, Effect};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -34,7 +35,7 @@ use super::state::ConnectionState;
 use super::transaction::MIN_TRANSACTION_BYTES;
 use crate::answers;
 use crate::location::owned;
-use crate::pending::{Pending, ReplayStep, Shape};
+use crate::pending::{Pending, Protocol, ReplayStep, Shape};
 use crate::refusals::OwnReason;
 use crate::seal::{Request, SealingKeys};
 
@@ -206,6 +207,16 @@ impl ConnectionState {
         if self.transaction.is_open() || !may_watch || !self.keeps_journals() {
             return None;
         }
+        if !self.has_all_replies() {
+            return Some(Step::Retry(Next::Replies));
+        }
+        let is_subscriber = self.pushes.subscriptions.any();
+        if !self.transaction.is_watching()
+            || (is_subscriber && self.client.protocol == Protocol::Resp2)
+        {
+            // Nothing is watched after all, or the server refuses MULTI.
+            return None;
+        }
         self.transaction.begin_held(self.caching.take());
         self.answer(answers::OK, client);
         Some(Step::Done)
@@ -233,6 +244,13 @@ impl ConnectionState {
                 self.expect(Pending::Unwatch);
             }
             Effect::Unsettled => {
+                let has_zero_byte = request.arguments.iter().any(|word| word.contains(&0));
+                let wrong = find(request.arguments)
+                    .filter(|row| row.effect.has_wrong_number(request.arguments));
+                if let Some(row) = wrong.filter(|_| !has_zero_byte) {
+                    self.refuse_arity(row.name, upstream, client);
+                    return Some(Step::Done);
+                }
                 let name = command.unwrap_or("this command");
                 let reason = (command, OwnReason::InTransaction);
                 let answer = answers::refused_in_transaction(name);
@@ -241,6 +259,28 @@ impl ConnectionState {
             _ => return None,
         }
         Some(Step::Done)
+    }
+
+    /// Answers a command with a wrong number of arguments in a transaction that is held back, as the server would: it aborts
+    /// the transaction, and `EXEC` ends it.
+    fn refuse_arity(
+        &mut self,
+        command: &'static str,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) {
+        if command != "exec" {
+            self.answer(&answers::wrong_arity(command), client);
+            return self.mark_refused(&[]);
+        }
+        self.transaction.take_open();
+        self.await_reply();
+        upstream.extend_from_slice(UNWATCH);
+        let refusal = answers::wrong_arity(command);
+        let cause = refusal.strip_prefix(b"-ERR ").unwrap_or(&refusal);
+        self.expect(Pending::ExecRefused {
+            refusal: cause.into(),
+        });
     }
 
     /// Begins to send the open transaction again, if it has computed commands or was held back.
@@ -256,16 +296,17 @@ impl ConnectionState {
             // The server did not open it.
             return None;
         }
+        let is_aborted = self.transaction.is_aborted();
         let transaction = self.transaction.take_open()?;
         let mut shapes = self.transaction.take_queued();
         if is_held {
             shapes = transaction.held;
         }
-        let is_spoiled = transaction.journal.requests() != shapes.len();
+        let is_spoiled = is_aborted || transaction.journal.requests() != shapes.len();
         let failure = if transaction.journal.is_incomplete() {
             Some(answers::transaction_too_large())
         } else if is_spoiled && !is_held {
-            // The server refused one of them, and says so to EXEC: nothing is executed.
+            // The server refused one of them, or an end of the transaction, and says so to EXEC: nothing is executed.
             self.transaction.put_back(transaction, shapes);
             return None;
         } else if is_spoiled {

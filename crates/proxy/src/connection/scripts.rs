@@ -31,6 +31,7 @@ use waxseal_resp::{write_bulk, write_request_head};
 
 use super::requests::{Next, Step};
 use super::state::ConnectionState;
+use super::stored::StoredValue;
 use crate::answers;
 use crate::location::owned;
 use crate::pending::{Pending, ScriptRead, ScriptReply};
@@ -66,31 +67,14 @@ pub(super) struct ScriptRun {
 enum ScriptStage {
     /// The value must be read.
     Unread,
-    Read(StoredValue),
+    /// The value, if there is one.
+    Read(Option<StoredValue>),
     /// It was sent.
     Sent,
     /// It is not sent, or not again: this is the answer.
     Answer(Vec<u8>),
     /// The client has its reply.
     Answered,
-}
-
-/// The bytes stored under the record's name.
-struct StoredValue {
-    stored: Option<Vec<u8>>,
-    /// The value, if it is not what is stored.
-    opened: Option<Vec<u8>>,
-}
-
-impl StoredValue {
-    const NONE: Self = Self {
-        stored: None,
-        opened: None,
-    };
-
-    fn value(&self) -> Option<&[u8]> {
-        self.opened.as_deref().or(self.stored.as_deref())
-    }
 }
 
 impl ScriptRun {
@@ -109,7 +93,7 @@ impl ScriptRun {
     pub(super) fn retained_bytes(&self) -> usize {
         let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let in_stage = match &self.stage {
-            ScriptStage::Read(value) => len(&value.stored).saturating_add(len(&value.opened)),
+            ScriptStage::Read(value) => value.as_ref().map_or(0, StoredValue::retained_bytes),
             ScriptStage::Answer(answer) => answer.len(),
             ScriptStage::Unread | ScriptStage::Sent | ScriptStage::Answered => 0,
         };
@@ -177,7 +161,8 @@ impl ConnectionState {
             self.read_for_script(request, command, call, upstream);
             return Step::Retry(Next::Replies);
         };
-        let is_unchanged = run.sent.is_some() && run.sent == value.stored;
+        let stored = value.as_ref().map(|value| &value.stored);
+        let is_unchanged = stored.is_some() && run.sent.as_ref() == stored;
         if let (Some(reply), true) = (run.mismatch.take(), is_unchanged) {
             // Not resealed: the script has another reason for its reply.
             run.stage = ScriptStage::Answer(reply);
@@ -223,11 +208,12 @@ impl ConnectionState {
         request: &Request<'_>,
         command: &'static str,
         call: ScriptCall,
-        value: StoredValue,
+        value: Option<StoredValue>,
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
     ) -> Result<(), Vec<u8>> {
-        if call.location.pattern.is_excepted() && value.opened.is_none() {
+        let is_sealed = value.as_ref().is_some_and(StoredValue::is_sealed);
+        if call.location.pattern.is_excepted() && !is_sealed {
             // Plain or absent: the server compares the client's argument itself.
             self.send_asking(upstream);
             upstream.extend_from_slice(request.raw);
@@ -236,10 +222,8 @@ impl ConnectionState {
         }
         let protection = self.protection.clone();
         let argument = request.arguments.get(call.compared).copied();
-        let stored = match value.value() == argument {
-            true => value.stored,
-            false => None,
-        };
+        let matching = value.filter(|value| Some(value.value()) == argument);
+        let stored = matching.map(|value| value.stored);
         let mut replaced: SmallVec<[(usize, Replacement<'_>); 2]> = SmallVec::new();
         // The script stores the argument that it compares.
         let stores_compared = call.stored.filter(|slot| slot.argument == call.compared);

@@ -47,6 +47,8 @@ struct Confirmed {
     in_transaction: bool,
     /// Records are watched.
     watching: bool,
+    /// The server has refused a request in the transaction, and so its `EXEC`.
+    is_aborted: bool,
 }
 
 /// A transaction, as the client sees it.
@@ -168,7 +170,11 @@ impl TransactionTracker {
     }
 
     /// Opens a transaction again that was taken, with the replies of its commands.
-    pub(super) fn put_back(&mut self, transaction: Transaction, queued: Vec<(&'static str, Shape)>) {
+    pub(super) fn put_back(
+        &mut self,
+        transaction: Transaction,
+        queued: Vec<(&'static str, Shape)>,
+    ) {
         self.requested = Some(transaction);
         self.queued = queued;
     }
@@ -181,6 +187,11 @@ impl TransactionTracker {
     /// True if the server has said that records are watched.
     pub(super) fn is_watching(&self) -> bool {
         self.confirmed.watching
+    }
+
+    /// True if the server has said that it will not execute the open transaction.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.confirmed.is_aborted
     }
 
     /// The transaction is over at the server, by a request of the proxy's own.
@@ -232,6 +243,7 @@ impl TransactionTracker {
     fn confirm_multi(&mut self, number: u64, is_ok: bool) {
         if is_ok {
             self.confirmed.in_transaction = true;
+            self.confirmed.is_aborted = false;
             self.queued.clear();
         }
         let is_last = self.requested.as_ref().map(|it| it.number) == Some(number);
@@ -326,6 +338,8 @@ impl ConnectionState {
             self.end_prelude();
         }
         let tracker = &mut self.transaction;
+        let is_in_step = tracker.confirmed.in_transaction && !is_ok;
+        tracker.confirmed.is_aborted |= is_in_step && !answers::aborts_nothing(reply.whole);
         match pending {
             Pending::Queued { command, shape } if reply.is_queued => {
                 tracker.confirm_queued(command, shape);

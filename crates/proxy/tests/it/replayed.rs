@@ -304,6 +304,86 @@ fn what_the_server_refuses_to_queue_aborts_the_transaction() {
 }
 
 #[test]
+fn an_end_that_the_server_refuses_aborts_the_transaction() {
+    let mut pair = Pair::new();
+    let (arity, nested) = ("-ERR~arity", "-ERR~MULTI~calls~can~not~be~nested");
+    for end in ["DISCARD x", "UNWATCH x", "RESET x"] {
+        queue(&mut pair, &["INCR wa:1"], &["gET wa:1"]);
+        pair.exchange(end, arity, arity);
+        pair.send(&["EXEC"]);
+        assert_sent(&pair.sent(), &["DISCARD"]);
+        pair.answer("+OK");
+        assert_eq!(
+            pair.got(),
+            "-EXECABORT Transaction discarded because of previous errors.\r\n"
+        );
+        pair.assert_usable();
+    }
+    // A second MULTI is an error after which servers execute the transaction.
+    queue(&mut pair, &["INCR wa:1"], &["gET wa:1"]);
+    pair.exchange("MULTI", nested, nested);
+    pair.send(&["EXEC"]);
+    assert_sent(&pair.sent(), &["DISCARD", "WATCH wa:1", "gET wa:1"]);
+    pair.answer("+OK +OK @wa:1=1");
+    assert_executed(&mut pair, &["sET wa:1 @wa:1=2 KEEPTTL"]);
+    pair.answer("*1 +OK");
+    assert_eq!(pair.got(), "*1\r\n:2\r\n");
+    pair.assert_usable();
+}
+
+#[test]
+fn a_wrong_number_of_arguments_aborts_a_transaction_that_is_held_back() {
+    let mut pair = Pair::new();
+    for end in ["DISCARD x", "UNWATCH x", "MULTI x", "WATCH", "SELECT 3 x"] {
+        pair.exchange("WATCH wa:1", "+OK", "+OK");
+        pair.send(&["MULTI", end, "EXEC"]);
+        assert_sent(&pair.sent(), &["UNWATCH"]);
+        pair.answer("+OK");
+        let command = end.split(' ').next().unwrap().to_lowercase();
+        assert_eq!(
+            pair.got(),
+            format!(
+                "+OK\r\n-ERR wrong number of arguments for '{command}' command\r\n\
+                 -EXECABORT Transaction discarded because of previous errors.\r\n"
+            )
+        );
+        pair.assert_usable();
+    }
+    // EXEC itself ends it.
+    pair.exchange("WATCH wa:1", "+OK", "+OK");
+    pair.send(&["MULTI", "EXEC x"]);
+    assert_sent(&pair.sent(), &["UNWATCH"]);
+    pair.answer("+OK");
+    assert_eq!(
+        pair.got(),
+        "+OK\r\n-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n"
+    );
+    pair.exchange("EXEC", "-ERR~without", "-ERR~without");
+    pair.assert_usable();
+}
+
+#[test]
+fn what_the_server_does_not_watch_or_begin_is_not_held_back() {
+    let mut pair = Pair::new();
+    pair.send(&["WATCH wa:1", "MULTI"]);
+    assert_sent(&pair.sent(), &["WATCH wa:1"]);
+    pair.answer("-NOPERM~no");
+    assert_sent(&pair.sent(), &["MULTI"]);
+    pair.answer("+OK");
+    assert_eq!(pair.got(), "-NOPERM no\r\n+OK\r\n");
+    pair.exchange("DISCARD", "+OK", "+OK");
+    pair.assert_usable();
+    // Subscribers of RESP2 may send no MULTI.
+    pair.exchange("WATCH wa:1", "+OK", "+OK");
+    pair.exchange(
+        "SUBSCRIBE news",
+        "*3 'subscribe 'news :1",
+        "*3 'subscribe 'news :1",
+    );
+    pair.exchange("MULTI", "-ERR~context", "-ERR~context");
+}
+
+#[test]
 fn a_command_behind_one_that_is_not_followed_is_refused() {
     for line in [
         "SELECT 1",

@@ -69,8 +69,8 @@ pub(super) struct Generator {
     next_id: u64,
     /// The scope of the names of the present request, if it must be one.
     scope: Option<Scope>,
-    /// Records that were there in another form.
-    earlier_forms: usize,
+    /// Records may be watched.
+    watches: bool,
     /// The names of the present request are of the kinds that it expects.
     own_kinds: bool,
     /// A name of the request that waits.
@@ -119,7 +119,7 @@ impl Generator {
             queueing: [false; CLIENTS],
             next_id: 0,
             scope: None,
-            earlier_forms: 0,
+            watches: !model.other_forms && !model.swept,
             own_kinds: false,
             woken: Vec::new(),
         }
@@ -130,7 +130,6 @@ impl Generator {
         if self.earlier.is_empty() {
             return None;
         }
-        self.earlier_forms += 1;
         let form = self.chance.below(self.earlier.len());
         let forms = std::mem::take(&mut self.earlier);
         let request = self.fill(&forms[form]);
@@ -220,7 +219,7 @@ impl Generator {
                 15..17 if *queues => ("DISCARD", false),
                 17 => ("UNWATCH", *queues),
                 // A read that gives members one form is a change to those who watch.
-                18..21 if !*queues && self.earlier_forms == 0 => {
+                18..21 if !*queues && self.watches => {
                     let name = self.name(None);
                     let words = vec![b"WATCH".to_vec(), name];
                     return Request {

@@ -23,13 +23,35 @@ pub(super) struct Pair {
     pub(super) before: Link,
     /// A client that is used to look.
     pub(super) observer: ClientPair,
-    ports: (u16, u16),
+    ports: Ports,
+}
+
+/// What clients connect to.
+#[derive(Clone, Copy)]
+struct Ports {
+    through: u16,
+    second: Option<u16>,
+    direct: u16,
+}
+
+impl Ports {
+    /// The proxy of a client.
+    fn proxy(self, client: usize) -> u16 {
+        match self.second {
+            Some(second) if client / 2 % 2 == 1 => second,
+            _ => self.through,
+        }
+    }
 }
 
 impl Pair {
     /// Connects to empty servers: what was there is deleted.
     pub(super) fn connect(model: &Model) -> Self {
-        let ports = (model.through, model.direct);
+        let ports = Ports {
+            through: model.through,
+            second: model.second,
+            direct: model.direct,
+        };
         let mut behind = Link::connect(model.behind);
         let mut observer = connect(ports, 0);
         for link in [&mut behind, &mut observer.direct] {
@@ -64,10 +86,10 @@ impl Pair {
     }
 }
 
-fn connect((through, direct): (u16, u16), client: usize) -> ClientPair {
+fn connect(ports: Ports, client: usize) -> ClientPair {
     let mut pair = ClientPair {
-        through: Link::connect(through),
-        direct: Link::connect(direct),
+        through: Link::connect(ports.proxy(client)),
+        direct: Link::connect(ports.direct),
     };
     if client % 2 == 1 {
         for link in [&mut pair.through, &mut pair.direct] {

@@ -343,7 +343,7 @@ impl<'a> Player<'a> {
         }
         let names = names(&self.model.scopes);
         stored::compare(&mut self.pair, &names)?;
-        stored::check_sealed(&mut self.pair, &names, self.model.other_forms)
+        stored::check_sealed(&mut self.pair, &names, self.model.in_clear)
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Feature {
     Streams,
     /// Values that the server puts into another record of their group.
     GroupMoves,
+    /// Members of several records of a group that the server compares.
+    Algebra,
     /// Values that move between records they are bound to.
     RecordMoves,
     /// Elements and members that are sorted.
@@ -70,6 +72,7 @@ impl Feature {
         Self::Geo,
         Self::Streams,
         Self::GroupMoves,
+        Self::Algebra,
         Self::RecordMoves,
         Self::Sorting,
         Self::Scans,
@@ -96,6 +99,7 @@ impl Feature {
             Self::Geo => "geo",
             Self::Streams => "streams",
             Self::GroupMoves => "group-moves",
+            Self::Algebra => "algebra",
             Self::RecordMoves => "record-moves",
             Self::Sorting => "sorting",
             Self::Scans => "scans",
@@ -206,6 +210,7 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
         Feature::Transactions
+        | Feature::Algebra
         | Feature::Blocking
         | Feature::Messages
         | Feature::ComputedInTransactions => &[],

@@ -76,7 +76,7 @@ fn answers_of_the_proxys_own_that_no_one_reads_are_bounded_and_their_memory_is_g
         let before = memory(pair.proxy.pid(), "VmRSS:");
         let mut flood = pair.wire();
         // Answers that are longer than the requests.
-        let piece = request(&["APPEND", "wa:1", "y"]).repeat(1000);
+        let piece = request(&["PFADD", "wa:1", "y"]).repeat(1000);
         let is_cut = || cut(&pair, "not_reading") == 1.0;
         while flood.try_send(&piece).is_ok() {
             assert_eq!(other.ask(&["PING"]), "+PONG\r\n");

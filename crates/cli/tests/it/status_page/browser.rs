@@ -38,7 +38,7 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
         client.cmd(&["GET", &name]);
     }
     // Every part of the page has something to show.
-    client.cmd(&["INCR", "wa:1"]);
+    client.cmd(&["PFADD", "wa:1", "a"]);
     client.cmd(&["GET", "wa:moved"]);
     let port = proxy.admin_port();
     wait_until(|| {

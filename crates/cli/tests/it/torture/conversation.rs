@@ -20,6 +20,9 @@ use waxseal_testing::link::{Link, REPLY_TIMEOUT, Silence, encode};
 /// aborts a transaction as a refusal does.
 const STAND_IN: &[&str] = &["INCR"];
 
+/// Bytes of a transaction that a proxy keeps.
+const MAX_HELD: usize = 1024 * 1024;
+
 /// The end of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -52,6 +55,8 @@ pub(super) struct Conversation {
     queued: Queued,
     /// True if it asked for invalidations, whose order and number depend on the moment.
     tracking: bool,
+    /// True if it may watch records: then the proxy queues the commands of a transaction itself.
+    watching: bool,
     tokens: u64,
     protected: ProtectedNames,
 }
@@ -72,6 +77,7 @@ impl Conversation {
             direct: Link::connect(stage.direct.server.port()),
             queued: Queued::default(),
             tracking: false,
+            watching: false,
             tokens: 0,
             protected: ProtectedNames::new(vec![RecordPattern::parse("wa:*").unwrap()]),
         }
@@ -157,7 +163,9 @@ impl Conversation {
             );
         }
         if through.is_refused() {
-            if !may_be_refused(request) {
+            // What the proxy has to keep of a transaction is bounded.
+            let is_too_long = self.watching && request.is_longer_than(MAX_HELD);
+            if !may_be_refused(request) && !is_too_long {
                 found(Check::RefusedWithReason, "no documented reason".to_owned());
             }
             let closed = through.end.is_some();
@@ -181,7 +189,9 @@ impl Conversation {
             );
         }
         self.tracking |= request.command() == "client|tracking";
-        let same = self.same_replies(request, through, direct);
+        let same =
+            self.is_refused_later(through, direct) || self.same_replies(request, through, direct);
+        self.note_watch(request, direct);
         self.queued
             .note(request, &direct.replies, direct.ping_is_queued);
         if !same {
@@ -196,6 +206,29 @@ impl Conversation {
             Outcome::Closed
         } else {
             Outcome::Open
+        }
+    }
+
+    /// True if the direct server refuses a command that the proxy has queued itself, as docs/proxy/proxy.md
+    /// says of transactions of a client that watches records. Both answer `EXEC` with an error.
+    fn is_refused_later(&self, through: &Answer, direct: &Answer) -> bool {
+        let is_queued = matches!(through.replies.as_slice(), [reply] if reply.is_queued());
+        let is_refused = matches!(direct.replies.as_slice(), [reply] if reply.is_error());
+        let in_transaction = through.ping_is_queued && direct.ping_is_queued;
+        self.watching && in_transaction && is_queued && is_refused
+    }
+
+    /// Takes in whether records are watched after a request.
+    fn note_watch(&mut self, request: &Request, direct: &Answer) {
+        let is_ok = direct.replies.first().is_some_and(|it| !it.is_error());
+        let aborts = matches!(direct.replies.as_slice(), [it] if it.is_error_of("EXECABORT"));
+        match request.command() {
+            "watch" => self.watching |= is_ok,
+            "exec" => self.watching &= !(is_ok || aborts),
+            "unwatch" | "discard" | "reset" => {
+                self.watching &= !is_ok || direct.ping_is_queued;
+            }
+            _ => {}
         }
     }
 
@@ -273,6 +306,7 @@ impl Conversation {
             }
         }
         let outcome = self.compare(&all_in_one(requests), &through, &direct, around.findings);
+        self.watching |= requests.iter().any(|it| it.command() == "watch");
         if outcome == Outcome::Abandoned {
             around.abandoned.push(format!("{direct:?}"));
         }

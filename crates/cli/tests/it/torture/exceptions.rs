@@ -74,6 +74,7 @@ const NOT_COMPARED: &[(&str, &str)] = &[
     ("latency|graph", TIME),
     ("slowlog|get", TIME),
     ("slowlog|len", TIME),
+    ("commandlog|len", TIME),
     ("acl|log", TIME),
     ("client|id", CONNECTION),
     ("client|list", CONNECTION),
@@ -289,11 +290,13 @@ pub(super) fn shows_stored_bytes(request: &Request) -> bool {
 const REPLACED: &[&str] = &["strlen", "hstrlen", "getrange", "substr", "hvals"];
 
 /// True if two errors may differ behind their first word, by what docs/proxy/proxy.md says: they quote values
-/// that are sealed, name a command that was sent instead, or tell why a transaction was refused.
+/// that are sealed, name a command that was sent instead or a right that it needs, or tell why a transaction was
+/// refused.
 pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -> bool {
     let both = |start: &str| one.is_error_of(start) && other.is_error_of(start);
     both("ERR unknown command")
         || both("EXECABORT")
+        || (request.mentions_protected() && (both("NOPERM") || both("ERR Can't execute")))
         || (both("") && REPLACED.contains(&request.command()))
 }
 
@@ -319,7 +322,7 @@ pub(super) fn may_be_refused(request: &Request) -> bool {
                 | "evalsha" | "evalsha_ro"
                 // Refused inside a transaction, where the harness may be without knowing.
                 | "hello" | "monitor" | "client|reply" | "subscribe" | "psubscribe" | "ssubscribe"
-                | "unsubscribe" | "punsubscribe" | "sunsubscribe"
+                | "unsubscribe" | "punsubscribe" | "sunsubscribe" | "client|tracking" | "auth"
         )
 }
 

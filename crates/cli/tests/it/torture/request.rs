@@ -86,6 +86,10 @@ impl Request {
         self.words.iter().any(|word| word.contains(&0))
     }
 
+    pub(super) fn is_longer_than(&self, limit: usize) -> bool {
+        self.words.iter().map(Vec::len).sum::<usize>() > limit
+    }
+
     /// True if a command word has [`ALIAS`] behind it: then even errors differ.
     pub(super) fn has_alias(&self) -> bool {
         self.words.iter().any(|word| word.ends_with(ALIAS))

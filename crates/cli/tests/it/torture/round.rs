@@ -97,12 +97,19 @@ pub(super) fn run(stage: &mut Stage, plan: &Plan, figures: &mut Figures) -> Vec<
     findings
 }
 
-/// A smaller plan with a finding like this one, and what it finds.
-pub(super) fn reduce(stage: &mut Stage, plan: &Plan, wanted: &Finding) -> (Plan, Option<Finding>) {
+/// A smaller plan with a finding like this one, and what it finds. It takes runs off those that are left.
+pub(super) fn reduce(
+    stage: &mut Stage,
+    plan: &Plan,
+    wanted: &Finding,
+    left: &mut usize,
+) -> (Plan, Option<Finding>) {
     let mut runs = match wanted.check {
         Check::Answered | Check::Bystander => SLOW_REDUCTIONS,
         _ => REDUCTIONS,
     };
+    runs = runs.min(*left);
+    *left -= runs;
     let mut smallest = plan.clone();
     let mut found = None;
     let mut attempt = |plan: &Plan| {

@@ -3,9 +3,10 @@
 use waxseal_compute::{ApplyError, Dialect, Expiry, Product, Reply, Write};
 use waxseal_lua::{REPLACE_FIELD, REPLACE_STRING, write_eval};
 
-use super::StoredValue;
+use super::InputValue;
 use crate::answers;
 use crate::computations::{ComputedAnswer, Job};
+use crate::connection::stored::StoredValue;
 use crate::location::BorrowedLocation;
 
 /// Bytes of values that are computed on at once. A command that would be beyond waits for the next time.
@@ -15,12 +16,8 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Computed {
     /// The answers, in their order. Fewer than the commands if those were too many for one time.
     pub(super) answers: Vec<ComputedAnswer>,
-    /// The bytes that they were computed from; none if there was no value.
-    pub(super) before: Option<Vec<u8>>,
-    /// The value that `before` was opened to, if it is another one.
-    opened: Option<Vec<u8>>,
-    /// `before` may have been replaced since.
-    pub(super) is_guess: bool,
+    /// What they were computed from.
+    pub(super) input: InputValue,
     /// The value after the last one.
     pub(super) value: Option<Vec<u8>>,
     /// What is written; none if nothing has to be.
@@ -42,7 +39,7 @@ pub(super) enum Change {
 /// Computes commands one after the other, until they have gone through too many bytes. The first one always is.
 pub(super) fn compute<'j>(
     jobs: impl Iterator<Item = &'j Job>,
-    value: StoredValue,
+    input: InputValue,
     limit: usize,
 ) -> Computed {
     let mut current: Option<Vec<u8>> = None;
@@ -55,7 +52,7 @@ pub(super) fn compute<'j>(
             break;
         }
         let held = match change {
-            None => value.value(),
+            None => input.value.as_ref().map(StoredValue::value),
             Some(_) => current.as_deref(),
         };
         // The answer may be the whole value.
@@ -91,16 +88,9 @@ pub(super) fn compute<'j>(
             }
         }
     }
-    let StoredValue {
-        stored,
-        opened,
-        is_guess,
-    } = value;
     Computed {
         answers,
-        before: stored,
-        opened,
-        is_guess,
+        input,
         value: current,
         change,
         stored: None,
@@ -125,13 +115,9 @@ impl Computed {
         self
     }
 
-    /// The value that the commands were computed from.
-    pub(super) fn into_before(self) -> StoredValue {
-        StoredValue {
-            stored: self.before,
-            opened: self.opened,
-            is_guess: self.is_guess,
-        }
+    /// The stored bytes of the value that the commands were computed from, if there was one.
+    pub(super) fn before(&self) -> Option<&[u8]> {
+        self.input.value.as_ref().map(|value| &*value.stored)
     }
 
     /// Appends the request that writes these bytes if those that were read are still stored.
@@ -142,8 +128,9 @@ impl Computed {
         dialect: Dialect,
         upstream: &mut Vec<u8>,
     ) {
-        let exists: &[u8] = if self.before.is_some() { b"1" } else { b"0" };
-        let before = self.before.as_deref().unwrap_or_default();
+        let before = self.before();
+        let exists: &[u8] = if before.is_some() { b"1" } else { b"0" };
+        let before = before.unwrap_or_default();
         let new = stored.unwrap_or_default();
         if let Some(field) = location.field {
             let arguments = [field, exists, before, new, has_field_lifetimes(dialect)];
@@ -193,12 +180,12 @@ mod tests {
         };
         let jobs: Vec<Arc<Job>> = (0..100).map(|_| job(&[b"APPEND", b"n", b"x"])).collect();
         let answers = |len: usize| {
-            let value = StoredValue {
-                stored: Some(vec![0; len]),
-                ..StoredValue::default()
+            let input = InputValue {
+                value: Some(StoredValue::plain(&vec![0; len])),
+                is_guess: false,
             };
             let jobs = jobs.iter().map(|job| &**job);
-            compute(jobs, value, usize::MAX).answers.len()
+            compute(jobs, input, usize::MAX).answers.len()
         };
         assert_eq!(answers(10), 100);
         assert_eq!(answers(MAX_BATCH_BYTES), 1);

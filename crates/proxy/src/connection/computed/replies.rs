@@ -1,29 +1,15 @@
 //! The server's answers to a command that is computed: the value that was read, and whether the result was written.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use waxseal_resp::{Items, Kind, ReplyError};
 
-use waxseal_resp::{Item, Items, Kind, ReplyError};
-
-use super::{RETRY_TIMEOUT, Stage, StoredValue};
+use super::{InputValue, RETRY_TIMEOUT, Stage};
 use crate::answers;
 use crate::computations::ComputedAnswer;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::Disposition;
 use crate::connection::state::ConnectionState;
-use crate::keys::{KeyRequest, Lookup};
-use crate::open::ValueOpener;
-
-/// The outcome of reading a value.
-enum ReadOutcome {
-    Read(StoredValue),
-    /// The command is answered with this.
-    Answer(ComputedAnswer),
-    /// The value does not open without these keys.
-    Missing(Box<KeyRequest>),
-}
-
-type Fetched<'a> = Option<&'a HashMap<Box<[u8]>, Lookup>>;
+use crate::connection::stored::{Fetched, ValueRead, first_item};
+use crate::keys::KeyRequest;
 
 impl ConnectionState {
     /// Takes the value that was read. Returns the keys that it needs and that are not at hand.
@@ -37,15 +23,11 @@ impl ConnectionState {
             // The client has gone.
             return Ok(None);
         };
-        let outcome = match disposition {
-            Disposition::TooLarge => {
-                ReadOutcome::Answer(ComputedAnswer::Error(self.too_large_reply(command)))
-            }
-            _ => self
-                .read_outcome(command, &mut Items::of(whole), fetched)
-                .map_err(|_| UnexpectedReply::Pairing)?,
-        };
-        Ok(self.apply_read(outcome))
+        if disposition == Disposition::TooLarge {
+            return Ok(self.refuse_computed(self.too_large_reply(command)));
+        }
+        self.take_input(command, &mut Items::of(whole), fetched)
+            .map_err(|_| UnexpectedReply::Pairing)
     }
 
     /// Takes the answer to a result that was sent. If other bytes are stored, they are the value from here on.
@@ -59,8 +41,7 @@ impl ConnectionState {
             return Ok(None);
         };
         if disposition == Disposition::TooLarge {
-            let answer = ComputedAnswer::Error(self.too_large_reply(command));
-            return Ok(self.apply_read(ReadOutcome::Answer(answer)));
+            return Ok(self.refuse_computed(self.too_large_reply(command)));
         }
         let mut items = Items::of(whole);
         let first = first_item(&mut items).map_err(|_| UnexpectedReply::Pairing)?;
@@ -73,9 +54,8 @@ impl ConnectionState {
                 Ok(None)
             }
             Kind::Array(1) => {
-                let outcome = self.read_outcome(command, &mut items, fetched);
-                let outcome = outcome.map_err(|_| UnexpectedReply::Pairing)?;
-                let key_request = self.apply_read(outcome);
+                let taken = self.take_input(command, &mut items, fetched);
+                let key_request = taken.map_err(|_| UnexpectedReply::Pairing)?;
                 if key_request.is_none() {
                     self.limit_retries(command);
                 }
@@ -98,12 +78,10 @@ impl ConnectionState {
         self.computed.as_ref()?.job().map(|job| job.command)
     }
 
-    fn apply_read(&mut self, outcome: ReadOutcome) -> Option<Box<KeyRequest>> {
-        let run = self.computed.as_mut()?;
-        match outcome {
-            ReadOutcome::Missing(key_request) => return Some(key_request),
-            ReadOutcome::Read(value) => run.stage = Stage::Read(value),
-            ReadOutcome::Answer(answer) => run.finish_own(answer),
+    /// Answers the command with this error.
+    fn refuse_computed(&mut self, answer: Vec<u8>) -> Option<Box<KeyRequest>> {
+        if let Some(run) = &mut self.computed {
+            run.finish_own(ComputedAnswer::Error(answer));
         }
         None
     }
@@ -118,42 +96,28 @@ impl ConnectionState {
         }
     }
 
-    /// The next item as the value.
-    fn read_outcome(
-        &self,
+    /// Takes the next item as the value. Returns the keys that it needs and that are not at hand.
+    fn take_input(
+        &mut self,
         command: &'static str,
         items: &mut Items<'_>,
         fetched: Fetched<'_>,
-    ) -> Result<ReadOutcome, ReplyError> {
-        let item = first_item(items)?;
+    ) -> Result<Option<Box<KeyRequest>>, ReplyError> {
         let run = self.computed.as_ref().ok_or(ReplyError::Type)?;
-        let stored = match item.kind {
-            Kind::Null => return Ok(ReadOutcome::Read(StoredValue::default())),
-            Kind::Error => {
-                let answer = self.computed_error(command, item.raw);
-                return Ok(ReadOutcome::Answer(ComputedAnswer::Error(answer)));
+        let location = run.location.borrowed();
+        let answer = match self.read_value(command, items, location, fetched)? {
+            ValueRead::Value(value) => {
+                if let Some(run) = &mut self.computed {
+                    let is_guess = false;
+                    run.stage = Stage::Read(InputValue { value, is_guess });
+                }
+                return Ok(None);
             }
-            Kind::Bulk | Kind::Simple | Kind::Other => item.text,
-            _ => return Err(ReplyError::Type),
+            ValueRead::Missing(key_request) => return Ok(Some(key_request)),
+            ValueRead::Error(error) => self.computed_error(command, error),
+            ValueRead::Unopened(answer) => answer,
         };
-        let mut values = ValueOpener::new(&self.protection, fetched);
-        let opened = values.open(command, stored, run.location.borrowed());
-        let findings = match values.finish() {
-            Ok(findings) => findings,
-            Err(key_request) => return Ok(ReadOutcome::Missing(key_request)),
-        };
-        self.report_findings(command, findings);
-        Ok(match opened {
-            Err(answer) => ReadOutcome::Answer(ComputedAnswer::Error(answer)),
-            Ok(opened) => ReadOutcome::Read(StoredValue {
-                stored: Some(stored.to_vec()),
-                opened: match opened {
-                    Cow::Borrowed(_) => None,
-                    Cow::Owned(value) => Some(value),
-                },
-                is_guess: false,
-            }),
-        })
+        Ok(self.refuse_computed(answer))
     }
 
     /// The server's error about one of the proxy's own requests, as one about the command that the client sent.
@@ -171,16 +135,4 @@ impl ConnectionState {
             _ => answers::read_failed(command, error),
         }
     }
-}
-
-/// The first item of a reply, without attributes.
-pub(in crate::connection) fn first_item<'r>(items: &mut Items<'r>) -> Result<Item<'r>, ReplyError> {
-    let mut item = items.next()?.ok_or(ReplyError::Type)?;
-    while let Kind::Attribute(pairs) = item.kind {
-        for _ in 0..pairs.saturating_mul(2) {
-            items.skip()?;
-        }
-        item = items.next()?.ok_or(ReplyError::Type)?;
-    }
-    Ok(item)
 }

@@ -1,18 +1,15 @@
 //! The server's answers to a move: the values that were read, and whether they were moved.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use waxseal_policy::{Location, Moved};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk};
 
 use super::{MovedRecord, MovedValue, RETRY_TIMEOUT, Source, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
-use crate::connection::computed::first_item;
 use crate::connection::pairing::Disposition;
 use crate::connection::state::ConnectionState;
-use crate::keys::{KeyRequest, Lookup};
+use crate::connection::stored::{Fetched, StoredValue, first_item};
+use crate::keys::KeyRequest;
 use crate::location::ValueKind;
 use crate::open::ValueOpener;
 
@@ -21,8 +18,6 @@ const TYPES: [&str; 5] = ["string", "hash", "list", "set", "zset"];
 
 /// Bytes that a value takes beyond its own until it has moved. With very many small ones it is these that are bounded.
 const VALUE_BYTES: usize = 200;
-
-type Fetched<'a> = Option<&'a HashMap<Box<[u8]>, Lookup>>;
 
 /// The reason why values cannot be moved.
 enum ReadError {
@@ -164,7 +159,7 @@ impl ConnectionState {
         }
         if kind == "zset" {
             // Of a member that is there sealed and plain, the sealed one's score is the newer.
-            record.values.sort_by_key(|value| value.opened.is_none());
+            record.values.sort_by_key(|it| !it.value.is_sealed());
         }
         Ok(record)
     }
@@ -178,25 +173,21 @@ impl ConnectionState {
         item: &Item<'_>,
     ) -> Result<MovedValue, ReadError> {
         let run = self.moving.as_ref().ok_or(ReadError::Unexpected)?;
-        let opened = match &run.source {
-            Source::Plain(_) => None,
+        let value = match &run.source {
+            Source::Plain(_) => StoredValue::plain(item.text),
             Source::Protected(record) => {
                 let location = Location {
                     kind,
                     field,
                     ..record.borrowed()
                 };
-                let opened = values.open(run.command, item.text, location);
-                match opened.map_err(ReadError::Answer)? {
-                    Cow::Borrowed(_) => None,
-                    Cow::Owned(value) => Some(value),
-                }
+                let opened = StoredValue::open(values, run.command, item.text, location);
+                opened.map_err(ReadError::Answer)?
             }
         };
         Ok(MovedValue {
             field: field.map(<[u8]>::to_vec),
-            stored: item.text.to_vec(),
-            opened,
+            value,
         })
     }
 }

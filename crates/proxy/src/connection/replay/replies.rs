@@ -1,8 +1,6 @@
 //! The server's answers to a transaction that is sent again: the values that were read, and what it was executed with.
 
-use std::collections::HashMap;
-
-use waxseal_resp::{Items, Kind};
+use waxseal_resp::Items;
 
 use super::journal::Journal;
 use super::{RETRY_TIMEOUT, Stage};
@@ -10,9 +8,10 @@ use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::{CurrentReply, Disposition};
 use crate::connection::state::ConnectionState;
-use crate::keys::{KeyRequest, Lookup};
+use crate::connection::stored::{Fetched, ValueRead};
+use crate::connection::values::is_queued;
+use crate::keys::KeyRequest;
 use crate::location::OwnedLocation;
-use crate::open::ValueOpener;
 use crate::pending::ReplayStep;
 
 /// A value that a transaction computes on.
@@ -73,7 +72,7 @@ impl ConnectionState {
         step: ReplayStep,
         current: &CurrentReply,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        fetched: Fetched<'_>,
         client: &mut Vec<u8>,
     ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         match step {
@@ -125,7 +124,7 @@ impl ConnectionState {
         index: usize,
         current: &CurrentReply,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        fetched: Fetched<'_>,
     ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         if current.disposition == Disposition::TooLarge {
             let answer = self.too_large_reply("exec");
@@ -138,30 +137,22 @@ impl ConnectionState {
         let Some(value) = replay.values.get(index) else {
             return Err(UnexpectedReply::Pairing);
         };
-        let item = Items::of(whole).next().ok().flatten();
-        let item = item.ok_or(UnexpectedReply::Pairing)?;
-        let read = match item.kind {
-            Kind::Null => Current::Value(None),
-            Kind::Error if whole.starts_with(b"-WRONGTYPE") => Current::WrongType,
-            Kind::Error => {
+        if is_queued(whole) {
+            return Err(UnexpectedReply::Pairing);
+        }
+        let location = value.location.borrowed();
+        let found = self.read_value("exec", &mut Items::of(whole), location, fetched);
+        let read = match found.map_err(|_| UnexpectedReply::Pairing)? {
+            ValueRead::Value(value) => Current::Value(value.map(|it| it.value().to_vec())),
+            ValueRead::Missing(key_request) => return Ok(Some(key_request)),
+            ValueRead::Unopened(answer) => Current::Failed(answer),
+            ValueRead::Error(error) if error.starts_with(b"-WRONGTYPE") => Current::WrongType,
+            ValueRead::Error(error) => {
                 // It was queued: the server is in no state to read.
-                self.fail_replay(answers::exec_abort(whole));
+                let answer = answers::exec_abort(error);
+                self.fail_replay(answer);
                 return Ok(None);
             }
-            Kind::Bulk | Kind::Simple | Kind::Other if whole != b"+QUEUED\r\n" => {
-                let mut values = ValueOpener::new(&self.protection, fetched);
-                let opened = values.open("exec", item.text, value.location.borrowed());
-                let findings = match values.finish() {
-                    Ok(findings) => findings,
-                    Err(key_request) => return Ok(Some(key_request)),
-                };
-                self.report_findings("exec", findings);
-                match opened {
-                    Ok(opened) => Current::Value(Some(opened.into_owned())),
-                    Err(answer) => Current::Failed(answer),
-                }
-            }
-            _ => return Err(UnexpectedReply::Pairing),
         };
         if let Some(replay) = &mut self.replay
             && let Some(value) = replay.values.get_mut(index)
@@ -176,7 +167,7 @@ impl ConnectionState {
         &mut self,
         current: &CurrentReply,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        fetched: Fetched<'_>,
         client: &mut Vec<u8>,
     ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         let Some(replay) = &self.replay else {

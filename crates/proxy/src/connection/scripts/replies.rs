@@ -1,32 +1,15 @@
 //! The server's answers to a known script: the value that is read before it runs, and its reply.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use waxseal_policy::ScriptReply as Meaning;
-use waxseal_resp::{Items, Kind, ReplyError};
+use waxseal_resp::{Items, Kind};
 
-use super::{ConnectionState, ScriptStage, StoredValue};
+use super::{ConnectionState, ScriptStage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::Disposition;
-use crate::keys::{KeyRequest, Lookup};
-use crate::open::ValueOpener;
+use crate::connection::stored::{Fetched, ValueRead};
+use crate::keys::KeyRequest;
 use crate::pending::{ScriptRead, ScriptReply};
-
-/// The outcome of opening the value that a script compares.
-enum ReadOutcome {
-    /// The script continues in this stage.
-    Stage(ScriptStage),
-    /// The value does not open without these keys.
-    Missing(Box<KeyRequest>),
-}
-
-impl From<ScriptStage> for ReadOutcome {
-    fn from(stage: ScriptStage) -> Self {
-        Self::Stage(stage)
-    }
-}
 
 impl ConnectionState {
     /// Takes the value that was read. Returns the keys that it needs and that are not at hand.
@@ -35,71 +18,34 @@ impl ConnectionState {
         read: &ScriptRead,
         disposition: Disposition,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+        fetched: Fetched<'_>,
     ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         let stage = match disposition {
             Disposition::TooLarge => ScriptStage::Answer(self.too_large_reply(read.command)),
-            _ => match self.open_for_script(read, whole, fetched) {
-                Ok(ReadOutcome::Stage(stage)) => stage,
-                Ok(ReadOutcome::Missing(key_request)) => return Ok(Some(key_request)),
-                Err(_) => return Err(UnexpectedReply::Pairing),
-            },
+            _ => {
+                let location = read.location.borrowed();
+                let found = self.read_value(read.command, &mut Items::of(whole), location, fetched);
+                match found.map_err(|_| UnexpectedReply::Pairing)? {
+                    ValueRead::Value(value) => ScriptStage::Read(value),
+                    ValueRead::Missing(key_request) => return Ok(Some(key_request)),
+                    ValueRead::Unopened(answer) => ScriptStage::Answer(answer),
+                    // The script reports it.
+                    ValueRead::Error(error) if error.starts_with(b"-WRONGTYPE") => {
+                        ScriptStage::Read(None)
+                    }
+                    ValueRead::Error(error) if answers::is_about_rights(error) => {
+                        ScriptStage::Answer(answers::script_may_not_read(read.command))
+                    }
+                    ValueRead::Error(error) => {
+                        ScriptStage::Answer(answers::read_failed(read.command, error))
+                    }
+                }
+            }
         };
         if let Some(run) = &mut self.script {
             run.stage = stage;
         }
         Ok(None)
-    }
-
-    fn open_for_script(
-        &self,
-        read: &ScriptRead,
-        whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
-    ) -> Result<ReadOutcome, ReplyError> {
-        let mut items = Items::of(whole);
-        let mut item = items.next()?.ok_or(ReplyError::Type)?;
-        while let Kind::Attribute(pairs) = item.kind {
-            for _ in 0..pairs.saturating_mul(2) {
-                items.skip()?;
-            }
-            item = items.next()?.ok_or(ReplyError::Type)?;
-        }
-        let stored = match item.kind {
-            Kind::Null => return Ok(ScriptStage::Read(StoredValue::NONE).into()),
-            // The script reports it.
-            Kind::Error if whole.starts_with(b"-WRONGTYPE") => {
-                return Ok(ScriptStage::Read(StoredValue::NONE).into());
-            }
-            Kind::Error if answers::is_about_rights(whole) => {
-                let answer = answers::script_may_not_read(read.command);
-                return Ok(ScriptStage::Answer(answer).into());
-            }
-            Kind::Error => {
-                let answer = answers::read_failed(read.command, item.raw);
-                return Ok(ScriptStage::Answer(answer).into());
-            }
-            Kind::Bulk | Kind::Simple | Kind::Other => item.text,
-            _ => return Err(ReplyError::Type),
-        };
-        let mut values = ValueOpener::new(&self.protection, fetched);
-        let opened = values.open(read.command, stored, read.location.borrowed());
-        let findings = match values.finish() {
-            Ok(findings) => findings,
-            Err(key_request) => return Ok(ReadOutcome::Missing(key_request)),
-        };
-        self.report_findings(read.command, findings);
-        Ok(match opened {
-            Err(answer) => ScriptStage::Answer(answer).into(),
-            Ok(opened) => ScriptStage::Read(StoredValue {
-                stored: Some(stored.to_vec()),
-                opened: match opened {
-                    Cow::Borrowed(_) => None,
-                    Cow::Owned(value) => Some(value),
-                },
-            })
-            .into(),
-        })
     }
 
     /// Writes the reply of a script for the client, unless the value must be read again.

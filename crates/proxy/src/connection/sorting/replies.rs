@@ -1,20 +1,16 @@
 //! The server's answers to a command that sorts: what was read, and whether the result was stored.
 
-use std::collections::HashMap;
-
 use waxseal_resp::{Items, Kind, write_integer};
 
 use super::data::SortData;
 use super::{RETRY_TIMEOUT, SortRun, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
-use crate::connection::computed::first_item;
 use crate::connection::pairing::Disposition;
 use crate::connection::state::ConnectionState;
-use crate::keys::{KeyRequest, Lookup};
+use crate::connection::stored::{Fetched, first_item};
+use crate::keys::KeyRequest;
 use crate::open::{OpenFailure, SortedRead, ValueOpener, read_lookups, read_sorted, sort_error};
-
-type Fetched<'a> = Option<&'a HashMap<Box<[u8]>, Lookup>>;
 
 /// What an answer says.
 enum Outcome {

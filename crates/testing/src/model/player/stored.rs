@@ -52,8 +52,8 @@ pub(super) fn compare(pair: &mut Pair, names: &[Vec<u8>]) -> Outcome {
     Ok(())
 }
 
-/// Members are stored once, in one form, and unless values were there in another form, all are sealed.
-pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], other_forms: bool) -> Outcome {
+/// Members are stored once, in one form, and unless values were there in clear, all are sealed.
+pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -> Outcome {
     for name in names {
         let one = std::slice::from_ref(name);
         let kind = all(&mut pair.behind, one, &["TYPE"]).remove(0);
@@ -84,7 +84,7 @@ pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], other_forms: bool
                 return failed("members", &stored, &format!("{direct:?}"));
             }
         }
-        if other_forms || name.starts_with(b"o:") {
+        if in_clear || name.starts_with(b"o:") {
             continue;
         }
         let values = if stored.items.is_empty() {

@@ -17,9 +17,14 @@ pub(super) const SETS: &[Row] = &[
     Row::new("(SINTER|SUNION|SDIFF) <{t}>")
         .unordered()
         .within(Reach::Group)
+        .needs(&[Feature::Algebra])
         .often(),
-    Row::new("(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) {t} <{t}>").within(Reach::Group),
-    Row::new("SINTERCARD #<{t}> [LIMIT {n}]").within(Reach::Group),
+    Row::new("(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) {t} <{t}>")
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
+    Row::new("SINTERCARD #<{t}> [LIMIT {n}]")
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
 ];
 
 pub(super) const SORTED_SETS: &[Row] = &[
@@ -44,16 +49,24 @@ pub(super) const SORTED_SETS: &[Row] = &[
     Row::new("ZREMRANGEBYSCORE {z} {sb} {sb}").seldom(),
     Row::new("ZRANGESTORE {z} {z} {i} {i} [REV]").within(Reach::Group),
     Row::new("ZRANGESTORE {z} {z} {sb} {sb} BYSCORE").within(Reach::Group),
-    Row::new("(ZUNION|ZINTER|ZDIFF) #<{z}> [WITHSCORES]").within(Reach::Group),
+    Row::new("(ZUNION|ZINTER|ZDIFF) #<{z}> [WITHSCORES]")
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
     Row::new("(ZUNION|ZINTER) 2 {z} {z} [WEIGHTS 2 -3] [AGGREGATE MAX] [WITHSCORES]")
-        .within(Reach::Group),
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
     Row::new("(ZUNIONSTORE|ZINTERSTORE) {z} 2 {z} {z} [WEIGHTS 2 3] [AGGREGATE (SUM|MIN|MAX)]")
-        .within(Reach::Group),
-    Row::new("ZDIFFSTORE {z} #<{z}>").within(Reach::Group),
-    Row::new("ZINTERCARD #<{z}> [LIMIT {n}]").within(Reach::Group),
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
+    Row::new("ZDIFFSTORE {z} #<{z}>")
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
+    Row::new("ZINTERCARD #<{z}> [LIMIT {n}]")
+        .within(Reach::Group)
+        .needs(&[Feature::Algebra]),
     Row::new("ZINTERSTORE {z} 2 {z} {t} WEIGHTS 1 0")
         .within(Reach::Group)
-        .needs(&[Feature::Sets]),
+        .needs(&[Feature::Sets, Feature::Algebra]),
 ];
 
 pub(super) const GEO: &[Row] = &[

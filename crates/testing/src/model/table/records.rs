@@ -71,7 +71,9 @@ pub(super) const SORTED: &[Row] = &[
     Row::new("(SORT|SORT_RO) ({t}|{z}) ALPHA [DESC] [LIMIT {i} {i}]")
         .needs(&[Feature::Sets, Feature::SortedSets]),
     // In a set they come in no order.
-    Row::new("SORT ({l}|{z}) BY nosort [DESC] [LIMIT {i} {i}]").within(Reach::OneScope).needs(&[Feature::Lists, Feature::SortedSets]),
+    Row::new("SORT ({l}|{z}) BY nosort [DESC] [LIMIT {i} {i}]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists, Feature::SortedSets]),
     Row::new("SORT {t} BY nosort")
         .unordered()
         .needs(&[Feature::Sets]),
