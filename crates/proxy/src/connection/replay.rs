@@ -302,14 +302,15 @@ impl ConnectionState {
         if is_held {
             shapes = transaction.held;
         }
-        let is_spoiled = is_aborted || transaction.journal.requests() != shapes.len();
+        let is_spoiled = transaction.journal.requests() != shapes.len();
         let failure = if transaction.journal.is_incomplete() {
             Some(answers::transaction_too_large())
         } else if is_spoiled && !is_held {
-            // The server refused one of them, or an end of the transaction, and says so to EXEC: nothing is executed.
+            // The server refused one of them, and says so to EXEC: nothing is executed.
             self.transaction.put_back(transaction, shapes);
             return None;
-        } else if is_spoiled {
+        } else if is_spoiled || is_aborted {
+            // Or it refused an end of the transaction.
             Some(Vec::new())
         } else {
             None

@@ -59,7 +59,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
