@@ -297,10 +297,10 @@ impl ConnectionState {
             return None;
         }
         let is_aborted = self.transaction.is_aborted();
-        let transaction = self.transaction.take_open()?;
+        let mut transaction = self.transaction.take_open()?;
         let mut shapes = self.transaction.take_queued();
         if is_held {
-            shapes = transaction.held;
+            shapes = std::mem::take(&mut transaction.held);
         }
         let is_spoiled = transaction.journal.requests() != shapes.len();
         let failure = if transaction.journal.is_incomplete() {
