@@ -133,6 +133,7 @@ impl Setting {
             Some(_) => usize::MAX,
             None => number("REQUESTS").map_or(self.requests, |it| usize::try_from(it).unwrap()),
         };
+        model.shrink = number("WHOLE").is_none();
         model.features.retain(|it| self.asks_for(*it));
         model.scopes = self.scopes().to_vec();
         model.other_forms = self.plain;

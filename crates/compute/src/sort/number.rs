@@ -17,11 +17,11 @@ const SPACES: [u8; 6] = [b' ', b'\t', b'\n', 0x0b, 0x0c, b'\r'];
 pub(super) struct Score(f64);
 
 impl Score {
-    /// Reads a text up to its end or a NUL. An empty one is zero.
+    /// Reads a text up to its end or a NUL. An empty one is zero to most servers.
     pub(super) fn parse(text: &[u8], dialect: Dialect) -> Option<Self> {
         let text = c_string(text);
         if text.is_empty() {
-            return Some(Self::default());
+            return (!dialect.sorts_strict_numbers()).then(Self::default);
         }
         let is_c = dialect.sorts_numbers_of_c();
         let spaces = text.iter().take_while(|byte| SPACES.contains(byte)).count();
@@ -37,7 +37,7 @@ impl Score {
         let magnitude = match unsigned {
             _ if is_infinite => f64::INFINITY,
             [b'0', b'x' | b'X', digits @ ..] if is_c => hexadecimal(digits)?,
-            digits => decimal(digits, is_c)?,
+            digits => decimal(digits, dialect)?,
         };
         Some(Self(if is_negative { -magnitude } else { magnitude }))
     }
@@ -48,12 +48,17 @@ impl Score {
     }
 }
 
-/// A decimal number without a sign. One that is too large or too small is an error where C reads it.
-fn decimal(text: &[u8], is_c: bool) -> Option<f64> {
+/// A decimal number without a sign. One that is too large or too small is none to C, and to some servers.
+fn decimal(text: &[u8], dialect: Dialect) -> Option<f64> {
     let (significand, _) = split(text, b'e', u8::is_ascii_digit)?;
     let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let is_zero = !significand.iter().any(|digit| matches!(digit, b'1'..=b'9'));
-    (!is_c || is_zero || number.is_normal()).then_some(number)
+    let is_in_range = if dialect.sorts_numbers_of_c() {
+        number.is_normal()
+    } else {
+        !dialect.sorts_strict_numbers() || (number.is_finite() && number != 0.0)
+    };
+    (is_zero || is_in_range).then_some(number)
 }
 
 /// A hexadecimal number without its sign and `0x`.
@@ -112,6 +117,20 @@ mod tests {
             assert_eq!(read(text, old), by_old, "{shown}");
             assert_eq!(read(text, new), by_new, "{shown}");
         }
-        assert_eq!(read(b"+1", Dialect::valkey(9, 0)), Some(1.0));
+        let strict = Dialect::valkey(9, 1);
+        for (text, expected) in [
+            (&b""[..], None),
+            (b"+1", Some(1.0)),
+            (b" 1", None),
+            (b"0x1", None),
+            (b"1e400", None),
+            (b"1e-400", None),
+            (b"1e-310", Some(1e-310)),
+            (b"-0", Some(0.0)),
+            (b"inf", Some(f64::INFINITY)),
+        ] {
+            assert_eq!(read(text, strict), expected, "{}", text.escape_ascii());
+        }
+        assert_eq!(read(b" 0x1", Dialect::valkey(9, 0)), Some(1.0));
     }
 }
