@@ -6,7 +6,10 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
+use waxseal_core::{
+    Binding, EnvelopeRules, EnvelopeVersion, Format, Group, Keyring, Mode, NameMask, PlainValues,
+    Sealer, SecretKey,
+};
 use waxseal_policy::RecordPattern;
 use waxseal_proxy::{Connection, Identity, Limits, Link, Next, Protection};
 use waxseal_resp::ReplyScanner;
@@ -38,6 +41,8 @@ static REQUESTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         "EVAL return 1 wa:1 @",
         "NOSUCHCOMMAND wa:1 @",
         "COMMAND GETKEYS SET wa:1 @",
+        "PUBLISH news:1 @",
+        "SPUBLISH news:1 @",
     ]
     .iter()
     .flat_map(|line| both_ways(line))
@@ -67,6 +72,40 @@ static MEMBER_REQUESTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     .collect()
 });
 
+/// Whole requests without a value, which the proxy answers with values that it moves, computes or finds, and those that
+/// change the connection.
+static OTHERS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    [
+        "RENAME wa:1 wa:2",
+        "RENAMENX wa:1 wa:2",
+        "COPY wa:1 wa:2 REPLACE",
+        "RENAME other wa:2",
+        "LMOVE wa:l wa:k LEFT RIGHT",
+        "RPOPLPUSH wa:l wa:k",
+        "BLMOVE wa:l wa:k LEFT RIGHT 0",
+        "INCR wa:1",
+        "HINCRBY wa:h f 2",
+        "GETBIT wa:1 3",
+        "EVAL return(redis.call('incrby',KEYS[1],ARGV[1])) 1 wa:1 5",
+        "SUBSCRIBE news:1 log",
+        "PSUBSCRIBE news:*",
+        "UNSUBSCRIBE",
+        "HELLO 3",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "WATCH wa:1",
+        "CLIENT REPLY SKIP",
+        "RESET",
+        "XREADGROUP GROUP g c COUNT 2 STREAMS wa:x >",
+        "ZPOPMIN wa:z 2",
+        "SUNION wa:s wa:t",
+    ]
+    .iter()
+    .flat_map(|line| both_ways(line))
+    .collect()
+});
+
 /// A line with the marker in place of `@`, as an array and as it is.
 fn both_ways(line: &str) -> [Vec<u8>; 2] {
     let line = line.replace('@', std::str::from_utf8(MARKER).unwrap());
@@ -78,17 +117,54 @@ fn both_ways(line: &str) -> [Vec<u8>; 2] {
     [array, format!("{line}\r\n").into_bytes()]
 }
 
-/// Whole replies with envelopes that open, and one that does not.
+/// Whole replies with envelopes that open in one of the setups, and some that do not.
 static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let sealer = sealer(Mode::On);
+    let mut replies: Vec<Vec<u8>> = [sealer(Mode::On), grouped(b"states")]
+        .iter()
+        .flat_map(replies_with)
+        .collect();
+    let whole = [
+        "*2\r\n+string\r\n*0\r\n",
+        "*2\r\n+none\r\n*0\r\n",
+        "*1\r\n+OK\r\n",
+        "*1\r\n:1\r\n",
+        "*0\r\n",
+        "*-1\r\n",
+        ">3\r\n$9\r\nsubscribe\r\n$6\r\nnews:1\r\n:1\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$6\r\nnews:1\r\n:1\r\n",
+        "*3\r\n$10\r\npsubscribe\r\n$6\r\nnews:*\r\n:1\r\n",
+        ">3\r\n$7\r\nmessage\r\n$6\r\nnews:1\r\n$1\r\nx\r\n",
+        "%1\r\n+proto\r\n:3\r\n",
+        "-NOSCRIPT No matching script.\r\n",
+        "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+        "-NOPERM no permission\r\n",
+        "-EXECABORT Transaction discarded\r\n",
+        ":0\r\n",
+        ":1\r\n",
+        "+OK\r\n",
+        "+QUEUED\r\n",
+        "$-1\r\n",
+        "_\r\n",
+    ];
+    replies.extend(whole.iter().map(|reply| reply.as_bytes().to_vec()));
+    replies
+});
+
+/// Whole replies with envelopes of this sealer, and its messages.
+fn replies_with(sealer: &Sealer) -> Vec<Vec<u8>> {
     let bulk = |value: &[u8]| [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat();
-    let seal = |binding| bulk(&sealer.seal(b"opened", binding).unwrap());
+    let seal = |binding| bulk(&sealer.seal(b"12", binding).unwrap());
     let one = seal(Binding::record(b"wa:1"));
     let field = seal(Binding::field(b"wa:h", b"f"));
     let list = seal(Binding::element(b"wa:l"));
     let member = seal(Binding::member(b"wa:s"));
     let scored = seal(Binding::member(b"wa:z"));
     let entry = seal(Binding::stream_field(b"wa:x", b"f"));
+    let message = bulk(
+        &grouped(b"news")
+            .seal(b"12", Binding::message(b"news"))
+            .unwrap(),
+    );
     vec![
         one.clone(),
         list.clone(),
@@ -115,21 +191,31 @@ static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         ]
         .concat(),
         [b"*4\r\n+OK\r\n:1\r\n:1\r\n", &member[..]].concat(),
-        b":1\r\n".to_vec(),
-        b"+OK\r\n".to_vec(),
-        b"+QUEUED\r\n".to_vec(),
-        b"$-1\r\n".to_vec(),
+        [b"*2\r\n$6\r\nstring\r\n*1\r\n", &one[..]].concat(),
+        [b"*2\r\n$4\r\nlist\r\n*1\r\n", &list[..]].concat(),
+        [b"*2\r\n$4\r\nhash\r\n*2\r\n$1\r\nf\r\n", &field[..]].concat(),
+        [b">3\r\n$7\r\nmessage\r\n$6\r\nnews:1\r\n", &message[..]].concat(),
+        [b"*3\r\n$7\r\nmessage\r\n$6\r\nnews:1\r\n", &message[..]].concat(),
+        [
+            b">4\r\n$8\r\npmessage\r\n$6\r\nnews:*\r\n$6\r\nnews:1\r\n",
+            &message[..],
+        ]
+        .concat(),
+        [b">3\r\n$7\r\nmessage\r\n$6\r\nnews:1\r\n", &one[..]].concat(),
     ]
-});
+}
 
-static PROTECTIONS: LazyLock<[Arc<Protection>; 2]> = LazyLock::new(|| {
-    [Mode::On, Mode::Required].map(|mode| {
-        let pattern = RecordPattern::parse("wa:*").unwrap();
+/// In mode `on`, in mode `required`, and the same in groups.
+static PROTECTIONS: LazyLock<[Arc<Protection>; 3]> = LazyLock::new(|| {
+    let sealers = [sealer(Mode::On), sealer(Mode::Required), grouped(b"states")];
+    sealers.map(|sealer| {
+        let pattern = |text| RecordPattern::parse(text).unwrap();
         let key = SecretKey::from_bytes(&KEY).unwrap();
-        Arc::new(Protection::new(
-            vec![(pattern, sealer(mode))],
+        let protection = Protection::new(
+            vec![(pattern("wa:*"), sealer)],
             NameMask::derived_from(&key),
-        ))
+        );
+        Arc::new(protection.channels(vec![(pattern("news:*"), grouped(b"news"))]))
     })
 });
 
@@ -138,6 +224,17 @@ const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 fn sealer(mode: Mode) -> Sealer {
     let keyring = Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap();
     Sealer::new(Arc::new(keyring), mode, Format::Sealed).plain_values(PlainValues::Any)
+}
+
+/// A sealer of a group, whose elements are found.
+fn grouped(id: &[u8]) -> Sealer {
+    let rules = EnvelopeRules {
+        write: EnvelopeVersion::V3,
+        ..EnvelopeRules::default()
+    };
+    let sealer = sealer(Mode::Required).rules(rules);
+    let sealer = sealer.in_group(Some(Group::new(id, true)));
+    sealer.deterministic_elements(true)
 }
 
 // Steps: a byte that says what comes, a byte that says how much or which, the bytes.
@@ -149,15 +246,16 @@ fuzz_target!(|input: &[u8]| {
     let mut pair = Pair::new(*setup);
     while let [step, number, rest @ ..] = steps {
         let number = usize::from(*number);
-        let (bytes, after) = match step % 4 {
+        let (bytes, after) = match step % 5 {
             0 | 1 => rest.split_at(number.min(rest.len())),
             _ => (&[][..], rest),
         };
         steps = after;
-        let is_open = match step % 4 {
+        let is_open = match step % 5 {
             0 => pair.client_sends_anything(bytes),
             1 => pair.server_sends(bytes),
             2 => pair.client_sends_a_value(request(*setup, number)),
+            4 => pair.client_sends_a_value(&OTHERS[number % OTHERS.len()]),
             _ => pair.server_sends(&REPLIES[number % REPLIES.len()]),
         };
         if !is_open {
@@ -166,9 +264,18 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
+/// The index of a setup's protection.
+fn protection(setup: u8) -> usize {
+    match setup & 5 {
+        0 | 4 => 0,
+        1 => 1,
+        _ => 2,
+    }
+}
+
 /// A request with the marker that this setup must seal.
 fn request(setup: u8, number: usize) -> &'static [u8] {
-    let is_required = setup & 1 == 1;
+    let is_required = protection(setup) > 0;
     let members = MEMBER_REQUESTS.iter().filter(|_| is_required);
     let all = REQUESTS.len()
         + if is_required {
@@ -203,7 +310,7 @@ impl Pair {
             pending: 64,
             ..Limits::default()
         };
-        let protection = Arc::clone(&PROTECTIONS[usize::from(setup & 1)]);
+        let protection = Arc::clone(&PROTECTIONS[protection(setup)]);
         Self {
             connection: Connection::new(protection, limits, Arc::new(|_| {})),
             link: if setup & 2 == 0 {

@@ -61,7 +61,9 @@ pub fn decide_early(
         row.treatment,
         Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_)
     );
+    let may_embed_message = names.has_channels() && row.embedded_command().is_some();
     let is_certain = depends_on_names
+        && !may_embed_message
         && row.names.all_seen(arguments_so_far, total)
         && match find_relevant_name(row, names, arguments_so_far, total) {
             None => true,
@@ -115,6 +117,9 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
     let name = match find_relevant_name(row, names, arguments, arguments.len()) {
+        None if embeds_message(row, names, arguments) => {
+            return refuse(Reason::EmbedsRequest, None);
+        }
         None => return Action::Forward,
         Some(RelevantName::OwnRecord) => return refuse(Reason::WritesOwnRecord, None),
         Some(RelevantName::Protected(name)) => name,
@@ -129,6 +134,32 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
         Treatment::Form(form) => form.apply(names, arguments, name).unwrap_or_else(refuse),
     }
+}
+
+/// True if the request embeds one with a message for a protected channel, which is no record name.
+fn embeds_message(row: &Row, names: &ProtectedNames, arguments: &[&[u8]]) -> bool {
+    if !names.has_channels() {
+        return false;
+    }
+    let Some(word) = row.embedded_command() else {
+        return false;
+    };
+    let inside = arguments.get(word..).unwrap_or_default();
+    match find(inside) {
+        Some(row) if row.treatment == Treatment::SealMessage => {
+            let channel = inside.get(1);
+            channel.is_some_and(|channel| names.find_channel(channel).is_some())
+        }
+        // One that is embedded twice is not looked at.
+        Some(row) => row.embedded_command().is_some(),
+        None => names_channel(names, inside),
+    }
+}
+
+/// True if an argument of a command that is not known is the name of a protected channel.
+fn names_channel(names: &ProtectedNames, arguments: &[&[u8]]) -> bool {
+    let mut operands = arguments.iter().skip(1);
+    names.has_channels() && operands.any(|argument| names.find_channel(argument).is_some())
 }
 
 /// A protected name in a request: its argument, and the pattern that it belongs to. The pattern is `None` for
@@ -232,6 +263,8 @@ fn decide_unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
     let protected = operands().find_map(|(at, argument)| Some((at, names.find_sealed(argument)?)));
     match protected {
         Some((at, pattern)) => refuse(Reason::UnknownCommand, Some(at), Some(pattern)),
+        // What follows could be a message.
+        None if names_channel(names, arguments) => refuse(Reason::UnknownCommand, None, None),
         None => Action::Forward,
     }
 }

@@ -14,7 +14,7 @@ pub fn markdown() -> String {
     text.push_str("| Because the command … | instead |\n|---|---|\n");
     for reason in REASONS {
         let cause = match reason {
-            Reason::UnknownCommand => "is unknown, and names a protected record",
+            Reason::UnknownCommand => "is unknown, and names a protected record or channel",
             reason => reason.cause(),
         };
         line(&mut text, &[cause.to_owned(), reason.remedy().to_owned()]);

@@ -12,7 +12,7 @@ use crate::decision::{Action, ComputeCall, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
-use crate::table::{Treatment, find};
+use crate::table::find;
 
 mod channels;
 mod connection;
@@ -241,8 +241,8 @@ impl Form {
             }
             Self::PopAny => "values opened, if the name in the reply is protected",
             Self::Eval => {
-                "known scripts of locks are run on the opened value; others are refused, or forwarded \
-                 with `scripts = \"forward\"`"
+                "known scripts of locks are run on the opened value; of those that take due members from a sorted \
+                 set the members are opened; others are refused, or forwarded with `scripts = \"forward\"`"
             }
             Self::EvalSha | Self::EvalShaRo => {
                 "as the script's text, if it is known; else answered with `NOSCRIPT`, so that the client \
@@ -544,8 +544,7 @@ fn seal_misplaced(arguments: Range<usize>, location: Location<usize>) -> Action 
 fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
     // A request that is embedded twice is not decided about.
-    let nested = find(inside)
-        .is_some_and(|row| matches!(row.treatment, Treatment::Form(Form::GetKeys | Form::DryRun)));
+    let nested = find(inside).is_some_and(|row| row.embedded_command().is_some());
     let holds_no_value = !nested
         && match decide(request.names, inside).action {
             Action::Forward => true,

@@ -64,6 +64,6 @@ pub use member_glob::matches_glob;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};
-pub use scripts::{Addition, KnownScript, ScriptReply};
+pub use scripts::{Addition, KnownScript, ScriptReply, Taken};
 pub use suggestion::except_glob;
 pub use waxseal_kinds::Kind;

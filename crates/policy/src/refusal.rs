@@ -124,7 +124,7 @@ impl Reason {
             }
             Self::ZeroByte => "contains a zero byte in its name",
             Self::UnknownSubcommand => "has no such subcommand here",
-            Self::UnknownCommand => "names a protected record",
+            Self::UnknownCommand => "names a protected record or channel",
             Self::UnforeseenForm => {
                 "names a protected record in a form that this version does not know"
             }

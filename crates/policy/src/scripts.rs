@@ -1,7 +1,8 @@
 //! Known scripts: the published idioms by which locks are acquired, extended and released. Each compares the value of
 //! one record with an argument, or stores an argument as that value, and does nothing else with either; some add to it. It can
 //! therefore run on a sealed record: the server compares and stores envelopes instead of values. The caller creates
-//! the envelopes, and keeps digests that are not published.
+//! the envelopes, and keeps digests that are not published. Others are those by which schedulers take what is due from a
+//! sorted set: they find members by their scores and return them, whatever bytes they have.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ mod table;
 mod tokens;
 
 use published::PUBLISHED;
-pub use table::Addition;
+pub use table::{Addition, Taken};
 use table::{IDIOMS, Idiom};
 
 /// A known script.
@@ -69,6 +70,12 @@ impl KnownScript {
     #[must_use]
     pub fn adds(self) -> Option<Addition> {
         self.0.adds
+    }
+
+    /// The members that it returns, if it takes them out of a sorted set by a score, its only argument.
+    #[must_use]
+    pub fn takes(self) -> Option<Taken> {
+        self.0.takes
     }
 
     /// True if this reply can mean that value and argument differ, so that nothing was changed.

@@ -339,6 +339,15 @@ const fn refuse(name: &'static str, names: Names, reason: Reason) -> Row {
 }
 
 impl Row {
+    /// The position of the command word of the request that such a request embeds.
+    pub(crate) fn embedded_command(&self) -> Option<usize> {
+        match self.treatment {
+            Treatment::Form(Form::GetKeys) => Some(2),
+            Treatment::Form(Form::DryRun) => Some(3),
+            _ => None,
+        }
+    }
+
     const fn with(self, effect: Effect) -> Self {
         Self {
             effect: EffectRule::Always(effect),

@@ -10,6 +10,7 @@ mod host;
 mod keyring;
 mod limits;
 mod overlaps;
+mod positions;
 mod reach;
 mod scripts;
 mod store;

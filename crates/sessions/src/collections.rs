@@ -3,6 +3,9 @@
 //!
 //! A member is sealed so that equal ones are equal, and a record holds it in one form: what is written takes the place of
 //! the forms that other keys and modes have left, and what is looked up is looked up in all of them.
+//!
+//! A member, or a value of an entry, that does not open is left out of what is read, logged, and stays, where a state would be
+//! moved to quarantine or count as absent; else it is an error.
 
 use waxseal_core::OpenError;
 use waxseal_stores::{
@@ -69,7 +72,8 @@ impl<'a> SealedCollections<'a> {
         Ok(false)
     }
 
-    /// Returns all members of a set, or of a sorted set, in no order.
+    /// Returns all members of a set, or of a sorted set, in no order. A damaged one is left out
+    /// ([`OnRefused`](crate::OnRefused)).
     pub async fn members(&self, set: &str) -> Result<Vec<Vec<u8>>, StateError> {
         let name = self.records.name(set);
         let mut members = Vec::new();
@@ -78,7 +82,7 @@ impl<'a> SealedCollections<'a> {
             let page = self.records.store().read_slots(&name, &cursor, PAGE);
             let page = page.await?;
             for (_, stored) in page.slots {
-                members.push(self.opened(Place::member(&name), stored).await?);
+                members.extend(self.opened(Place::member(&name), stored).await?);
             }
             match page.next {
                 Some(next) => cursor = next,
@@ -123,7 +127,7 @@ impl<'a> SealedCollections<'a> {
     }
 
     /// Returns members of a sorted set with their scores, by their ranks from 0 on: negative ones count from the end.
-    /// Members of equal score are in no particular order.
+    /// Members of equal score are in no particular order. A damaged one is left out ([`OnRefused`](crate::OnRefused)).
     pub async fn range(
         &self,
         set: &str,
@@ -132,7 +136,8 @@ impl<'a> SealedCollections<'a> {
         let name = self.records.name(set);
         let mut members = Vec::new();
         for (stored, score) in self.store.range(&name, ranks).await? {
-            members.push((self.opened(Place::member(&name), stored).await?, score));
+            let member = self.opened(Place::member(&name), stored).await?;
+            members.extend(member.map(|member| (member, score)));
         }
         Ok(members)
     }
@@ -157,7 +162,8 @@ impl<'a> SealedCollections<'a> {
         Ok(self.store.append(&name, &sealed, max_len).await?)
     }
 
-    /// Returns the first entries of a stream after this id, or from the beginning.
+    /// Returns the first entries of a stream after this id, or from the beginning. A field with a damaged value is left out
+    /// of its entry ([`OnRefused`](crate::OnRefused)).
     pub async fn entries(
         &self,
         stream: &str,
@@ -167,11 +173,11 @@ impl<'a> SealedCollections<'a> {
         let name = self.records.name(stream);
         let mut entries = self.store.entries(&name, after, count).await?;
         for entry in &mut entries {
-            for (field, value) in &mut entry.fields {
-                let stored = std::mem::take(value);
-                *value = self
-                    .opened(Place::stream_field(&name, field), stored)
+            for (field, stored) in std::mem::take(&mut entry.fields) {
+                let value = self
+                    .opened(Place::stream_field(&name, &field), stored)
                     .await?;
+                entry.fields.extend(value.map(|value| (field, value)));
             }
         }
         Ok(entries)
@@ -210,17 +216,25 @@ impl<'a> SealedCollections<'a> {
         Ok(outcomes.contains(&Outcome::Done))
     }
 
-    /// Opens a stored value. One that does not open is an error, and stays.
-    async fn opened(&self, place: Place<'_>, stored: Vec<u8>) -> Result<Vec<u8>, StateError> {
+    /// Opens a stored value. `None` for one that is left out of what is read.
+    async fn opened(
+        &self,
+        place: Place<'_>,
+        stored: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StateError> {
         match self.records.sealer().open_at(place, &stored).await? {
-            Opened::Value(value) => Ok(value),
-            Opened::Empty => Ok(Vec::new()),
-            Opened::Failed(error) => {
+            Opened::Value(value) => {
+                self.records.record_success();
+                Ok(Some(value))
+            }
+            Opened::Empty => Ok(Some(Vec::new())),
+            Opened::Failed(OpenError::Erased { at }) => {
                 let record = self.records.shown(place.name);
-                Err(match error {
-                    OpenError::Erased { at } => StateError::Erased { record, at },
-                    error => StateError::Open { record, error },
-                })
+                Err(StateError::Erased { record, at })
+            }
+            Opened::Failed(error) => {
+                let left_out = self.records.leave_out(place.name, &stored, error);
+                left_out.map(|()| None)
             }
         }
     }

@@ -19,6 +19,9 @@ const DEFAULT_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 ///
 /// The state of a user who was erased is not such a value: it is permanently erased, never moved to quarantine, and an
 /// update begins without it. A read of it is an error only with [`Error`](Self::Error).
+///
+/// A member of a set, or a value in an entry of a stream, stays where it is, and is left out of what is read. That it is there
+/// is logged at each read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefused {
     /// An error.

@@ -283,6 +283,35 @@ impl SealedRecords {
         Ok(outcomes.first() == Some(&Outcome::Done))
     }
 
+    /// Records that a value beside others was opened.
+    pub(crate) fn record_success(&self) {
+        self.window.record_success();
+    }
+
+    /// Decides about a member, or a value in an entry of a stream, that did not open: it is left out of what is read, and
+    /// stays where it is, since a copy elsewhere could not be put back as it was. `Err` where what is read must fail instead.
+    pub(crate) fn leave_out(
+        &self,
+        name: &RecordName,
+        stored: &[u8],
+        error: OpenError,
+    ) -> Result<(), StateError> {
+        let record = self.shown(name);
+        warn!(%record, cause = %error, "Failed to decrypt Redis data");
+        let is_alone = self.window.record_lasting_failure(stored);
+        let leaves_out = match self.options.on_refused {
+            OnRefused::Error => false,
+            OnRefused::Absent => is_damaged(&error),
+            OnRefused::Quarantine => is_damaged(&error) && is_alone && self.is_key_checked,
+        };
+        if leaves_out {
+            warn!(%record, "left out of what is read; it stays in its record");
+            Ok(())
+        } else {
+            Err(StateError::Open { record, error })
+        }
+    }
+
     /// Decides about a value that did not open, and moves it to quarantine if that is chosen and safe.
     async fn on_failure(
         &self,
@@ -293,7 +322,7 @@ impl SealedRecords {
         let record = self.shown(name);
         warn!(%record, cause = %error, "Failed to decrypt Redis data");
         let may_move = self.window.record_failure();
-        let is_damaged = matches!(error, OpenError::Refused | OpenError::Malformed(_));
+        let is_damaged = is_damaged(&error);
         match self.options.on_refused {
             // With the stored bytes, so that an update can replace them.
             OnRefused::Absent if is_damaged => {
@@ -326,4 +355,9 @@ impl SealedRecords {
             Err(store_error) => Err(store_error.into()),
         }
     }
+}
+
+/// True for a value that was tampered with, moved or cut off: neither its key nor its form is missing.
+fn is_damaged(error: &OpenError) -> bool {
+    matches!(error, OpenError::Refused | OpenError::Malformed(_))
 }

@@ -182,6 +182,17 @@ impl RecordStore for RedisStore {
         }
     }
 
+    async fn has_run(&self, command: &str) -> Result<Option<bool>, StoreError> {
+        match self.link.send(cmd("INFO").arg("commandstats")).await {
+            Ok(text) => {
+                let (text, name) = (reply::text(text)?, format!("cmdstat_{command}"));
+                Ok(Some(reply::info(&text).any(|(field, _)| field == name)))
+            }
+            Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.link.ping().await
     }

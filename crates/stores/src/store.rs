@@ -169,6 +169,13 @@ pub trait RecordStore: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// True if a client has sent this command since the server started or its statistics were reset. `None` where the
+    /// store does not tell.
+    async fn has_run(&self, command: &str) -> Result<Option<bool>, StoreError> {
+        let _ = command;
+        Ok(None)
+    }
+
     /// The lifetime of each of these records, in their order.
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError>;
 

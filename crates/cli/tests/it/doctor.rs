@@ -271,3 +271,28 @@ fn a_command_that_the_server_lacks_is_named_beforehand_and_done_without_where_it
         "{whole}"
     );
 }
+
+#[test]
+fn positions_in_clear_are_a_hint_where_records_hold_some() {
+    let server = RedisServer::start();
+    let program = Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", "true");
+    let has_hint = || {
+        let found = findings(&program, 0);
+        found.iter().any(|finding| finding["check"] == "positions")
+    };
+    // Times in microseconds are as large, and small scores are none.
+    server.cli(&["ZADD", "wa:times", "1790000000123456", "a"]);
+    assert!(!has_hint());
+    server.cli(&["GEOADD", "other:geo", "-99.13", "19.43", "zocalo"]);
+    server.cli(&["DEL", "wa:times"]);
+    server.cli(&["ZADD", "wa:ranks", "1", "a"]);
+    assert!(!has_hint());
+    server.cli(&["GEOADD", "wa:geo", "-99.13", "19.43", "zocalo"]);
+    let found = findings(&program, 0);
+    assert_graded(
+        &found,
+        "positions",
+        "ok",
+        "positions of geo records are in clear (1 in a sample)",
+    );
+}

@@ -4,13 +4,15 @@
 
 use smallvec::smallvec;
 
-use super::{Request, seal};
+use super::sorted_sets::is_bound;
+use super::{Request, reply, seal};
 use crate::argument::count;
 use crate::decide::{NameMatch, is_excepted};
 use crate::decision::{Action, ComputeCall, ScriptCall, UnknownDigest, ValueSlot};
+use crate::location::{Layout, ReplyShape};
 use crate::protected::ProtectedNames;
 use crate::refusal::{Reason, Refusal};
-use crate::scripts::KnownScript;
+use crate::scripts::{KnownScript, Taken};
 use crate::table::find;
 
 /// The argument that is the number of names.
@@ -122,6 +124,9 @@ fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
         script.stored().map(argument),
     );
     let is_missing = |at: usize| request.arguments.get(at).is_none();
+    if let Some(taken) = script.takes() {
+        return take(request, taken);
+    }
     if let Some(addition) = script.adds() {
         return match (argument(1), is_excepted(request.met)) {
             (_, true) => Ok(Action::Forward),
@@ -147,4 +152,19 @@ fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
         (None, Some(stored)) => seal(smallvec![slot(stored)]),
         (None, None) => return Err(Reason::RunsCode),
     })
+}
+
+/// A known script that takes members out of a sorted set: the server finds them by their scores, and they are opened in its
+/// reply. Its argument is a score, and in clear.
+fn take(request: Request<'_>, taken: Taken) -> Result<Action, Reason> {
+    let score = NAME.saturating_add(1);
+    if request.len() != score.saturating_add(1) || !is_bound(request.arguments, score) {
+        return Err(Reason::UnforeseenForm);
+    }
+    let layout = match taken {
+        Taken::One => Layout::Value,
+        Taken::All => Layout::Elements,
+    };
+    let location = request.member(NAME).ok_or(Reason::UnforeseenForm)?;
+    Ok(reply(ReplyShape::Record(location, layout)))
 }

@@ -68,7 +68,7 @@ fn seal_in_place_of_bounds(
 }
 
 /// True for a bound of a range of ranks or scores.
-fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
+pub(super) fn is_bound(arguments: &[&[u8]], at: usize) -> bool {
     is_bound_text(arguments.get(at).copied().unwrap_or_default())
 }
 

@@ -16,6 +16,17 @@ pub(super) struct Idiom {
     pub(super) mismatches: &'static [ScriptReply],
     /// It adds its first argument to the value.
     pub(super) adds: Option<Addition>,
+    /// It takes members out of a sorted set by their scores, up to its first argument, and returns them.
+    pub(super) takes: Option<Taken>,
+}
+
+/// The members that a script takes out of a sorted set and returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// One, or null.
+    One,
+    /// An array of all, or null.
+    All,
 }
 
 /// What a script that adds does where there is no value.
@@ -60,6 +71,7 @@ const fn compare(name: &'static str, text: &'static str) -> Idiom {
         stored: None,
         mismatches: MISMATCHES,
         adds: None,
+        takes: None,
     }
 }
 
@@ -78,6 +90,16 @@ const fn add(text: &'static str, addition: Addition) -> Idiom {
         mismatches: &[],
         adds: Some(addition),
         ..compare("add", text)
+    }
+}
+
+/// Takes members out of a sorted set, whose bytes it does not look at.
+const fn due(text: &'static str, taken: Taken) -> Idiom {
+    Idiom {
+        compared: None,
+        mismatches: &[],
+        takes: Some(taken),
+        ..compare("take what is due", text)
     }
 }
 
@@ -271,6 +293,18 @@ pub(super) static IDIOMS: &[Idiom] = &[
     add(
         r#"return redis.call("incrby",KEYS[1],ARGV[1])"#,
         Addition::Always,
+    ),
+    // The pollers of Sidekiq and huey.
+    due(
+        r#"local key,now=KEYS[1],ARGV[1]
+           local due=redis.call({"zrangebyscore",key,"-inf",now|"zrange",key,"-inf",now,"byscore"},"limit",0,1)
+           if due[1] then redis.call("zrem",key,due[1]) return due[1] end"#,
+        Taken::One,
+    ),
+    due(
+        r#"local now=tonumber(ARGV[1]) local due=redis.call("zrangebyscore",KEYS[1],"-inf",now)
+           if #due and redis.call("zremrangebyscore",KEYS[1],"-inf",now)==#due then return due end"#,
+        Taken::All,
     ),
 ];
 

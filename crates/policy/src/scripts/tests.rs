@@ -11,6 +11,7 @@ fn every_wording_of_every_row_is_recognised() {
             assert_eq!(found.compared, idiom.compared, "{text}");
             assert_eq!(found.stored, idiom.stored, "{text}");
             assert_eq!(found.mismatches, idiom.mismatches, "{text}");
+            assert_eq!(found.takes, idiom.takes, "{text}");
         }
     }
     assert!(SHAPES.len() < 4_000, "{} texts", SHAPES.len());

@@ -585,6 +585,21 @@ fn messages_are_sealed_in_protected_channels_only() {
         ("PUBLISH wa:1 hello again", "forward"),
         ("SUBSCRIBE news:1", "forward"),
         ("GET news:1", "forward"),
+        // In a request that embeds one, and in one that is not known.
+        ("ACL DRYRUN me PUBLISH news:1 hello", "refuse EmbedsRequest"),
+        (
+            "COMMAND GETKEYS spublish news:1 hello",
+            "refuse EmbedsRequest",
+        ),
+        ("COMMAND GETKEYS NEW news:1 hello", "refuse EmbedsRequest"),
+        (
+            "COMMAND GETKEYS ACL DRYRUN me PUBLISH news:1 hello",
+            "refuse EmbedsRequest",
+        ),
+        ("ACL DRYRUN me PUBLISH news hello", "forward"),
+        ("ACL DRYRUN me GET news:1", "forward"),
+        ("NEW news:1 hello", "refuse UnknownCommand"),
+        ("NEW news hello", "forward"),
     ] {
         let action = decide(&names, &split(request)).action;
         assert_eq!(shown(&action), expected, "{request}");
@@ -593,6 +608,8 @@ fn messages_are_sealed_in_protected_channels_only() {
         ("PUBLISH", false),
         ("PUBLISH other", true),
         ("PUBLISH news:1", false),
+        ("ACL DRYRUN", false),
+        ("COMMAND GETKEYS", false),
     ] {
         let decision = decide_early(&names, &split(so_far), 3);
         assert_eq!(decision.is_some(), is_certain, "{so_far}");

@@ -109,7 +109,7 @@ fn a_refusal_names_the_command_the_cause_and_a_remedy() {
     assert!(
         refusal
             .to_string()
-            .starts_with("an unknown command names a protected record: "),
+            .starts_with("an unknown command names a protected record or channel: "),
         "{refusal}"
     );
 }

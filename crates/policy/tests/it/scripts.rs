@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use waxseal_policy::{
-    Action, KnownScript, ProtectedNames, RecordPattern, ScriptReply, UnknownDigest, decide,
-    decide_script,
+    Action, Kind, KnownScript, Layout, ProtectedNames, RecordPattern, ReplyShape, RequestChange,
+    ScriptReply, Transform, UnknownDigest, decide, decide_script,
 };
 
 use crate::{decided, names, shown};
@@ -173,6 +173,57 @@ fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
         ),
     ] {
         assert_eq!(decided(words), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn members_that_a_script_takes_by_their_scores_are_opened() {
+    let one = "local key, now = KEYS[1], ARGV[1]
+        local jobs = redis.call('zrangebyscore', key, '-inf', now, 'limit', 0, 1)
+        if jobs[1] then
+          redis.call('zrem', key, jobs[1])
+          return jobs[1]
+        end";
+    let all = "local unix_ts = tonumber(ARGV[1])
+        local res = redis.call('zrangebyscore', KEYS[1], '-inf', unix_ts)
+        if #res and redis.call('zremrangebyscore', KEYS[1], '-inf', unix_ts) == #res then
+            return res
+        end";
+    let decided = |words: &[&str]| {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        decide(&names(), &words).action
+    };
+    for (script, expected) in [(one, Layout::Value), (all, Layout::Elements)] {
+        let action = decided(&["EVAL", script, "1", "wa:1", "1790000000.25"]);
+        let Action::Transform(Transform {
+            request: RequestChange::None,
+            reply: ReplyShape::Record(location, layout),
+        }) = action
+        else {
+            panic!("{action:?}");
+        };
+        assert_eq!((location.name, location.kind), (3, Kind::Member));
+        assert_eq!(layout, expected);
+        // What is no score, or more than that, can be a value, which the server would be told in clear.
+        for words in [
+            &["EVAL", script, "1", "wa:1"][..],
+            &["EVAL", script, "1", "wa:1", "a member"],
+            &["EVAL", script, "1", "wa:1", "1", "a member"],
+        ] {
+            assert_eq!(shown(&decided(words)), "refuse UnforeseenForm", "{words:?}");
+        }
+        let several = decided(&["EVAL", script, "2", "wa:1", "wa:2", "1"]);
+        assert_eq!(shown(&several), "refuse ScriptNamesSeveral");
+    }
+    for (text, instead) in [
+        ("jobs[1])", "ARGV[1])"),
+        ("return jobs[1]", "return jobs"),
+        ("'zrem', key", "'sadd', 'log'"),
+        ("'-inf', now", "now, '+inf'"),
+    ] {
+        let changed = one.replacen(text, instead, 1);
+        assert_ne!(changed, one);
+        assert!(!is_known(&changed), "{changed}");
     }
 }
 

@@ -9,7 +9,7 @@ use waxseal_core::{Binding, Mode, OpenError};
 use waxseal_stores::{Effect, Record, RecordName, RecordStore, Slot, Status, StoreUrl};
 use waxseal_units::thousands;
 
-use super::{Findings, excepts, reach};
+use super::{Findings, excepts, positions, reach};
 use crate::Failure;
 use crate::configuration::protected::Protected;
 use crate::decoys::{self, Form};
@@ -296,7 +296,11 @@ async fn check_sample(
     }
     read_user_keys(resources, protected, &page.names).await;
     let mut counts = SampleCounts::default();
+    let mut sorted_sets = Vec::new();
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
+        if matches!(held, Some(Record::SortedSet)) {
+            sorted_sets.push(name.clone());
+        }
         let values = match held {
             Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
             Some(record) if record.has_slots() => reach::some_slots(&**store, name).await?,
@@ -323,6 +327,7 @@ async fn check_sample(
         }
     }
     report_sample(resources, protected, &counts, findings);
+    positions::check(protected, &**store, &sorted_sets, findings).await;
     Ok(Sampled::Some)
 }
 

@@ -2,7 +2,7 @@
 
 use waxseal_core::{Binding, Keyring, OpenError, Sealer};
 use waxseal_keys::{Change, DocumentFormat};
-use waxseal_sessions::StateError;
+use waxseal_sessions::{OnRefused, StateError};
 use waxseal_stores::{MemoryStore, StoreError};
 use waxseal_testing::{RedisServer, Reply};
 
@@ -103,22 +103,117 @@ async fn values_of_a_stream_are_sealed_and_come_back_in_order() {
     assert!(!streams.delete_entry("events", &ids[5]).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_member_that_does_not_open_is_an_error_and_stays() {
-    let server = RedisServer::start();
-    let states = start(&server, Mode::On).await;
+async fn start_with(server: &RedisServer, on_refused: OnRefused) -> StateManager {
+    let keyring = Arc::new(Keyring::from_hex(SEALING, PREVIOUS).unwrap());
+    let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
+    let options = Options::default().on_refused(on_refused);
+    let states = StateManager::start(connect(server).await, sealer, options);
+    states.await.unwrap()
+}
+
+/// Plants a member of another set.
+async fn plant(
+    states: &StateManager,
+    server: &RedisServer,
+    add: &[&[u8]],
+    member: &[u8],
+) -> Vec<u8> {
     let sets = states.collections().unwrap();
-    sets.add("one", MARIA).await.unwrap();
-    let moved = stored(&server, "wa:one").remove(0);
-    let add = [&b"SADD"[..], b"wa:other", &moved];
-    assert_eq!(server.client().cmd(&add).int(), 1);
-    let error = sets.members("other").await.unwrap_err();
-    let StateError::Open { record, error } = error else {
-        panic!("not {error}");
-    };
-    assert_eq!(error, OpenError::Refused);
-    assert!(!record.contains("other"), "{record}");
-    assert_eq!(stored(&server, "wa:other"), [moved]);
+    sets.add("elsewhere", member).await.unwrap();
+    let moved = stored(server, "wa:elsewhere").remove(0);
+    sets.remove("elsewhere", member).await.unwrap();
+    assert_eq!(server.client().cmd(&[add, &[&moved]].concat()).int(), 1);
+    moved
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_open_is_left_out_or_an_error_and_stays() {
+    for on_refused in [OnRefused::Quarantine, OnRefused::Absent, OnRefused::Error] {
+        let server = RedisServer::start();
+        let states = start_with(&server, on_refused).await;
+        let sets = states.collections().unwrap();
+        sets.add("one", MARIA).await.unwrap();
+        sets.add_scored("line", MARIA, 1.5).await.unwrap();
+        let moved = plant(&states, &server, &[b"SADD", b"wa:one"], b"juan").await;
+        plant(&states, &server, &[b"ZADD", b"wa:line", b"1"], b"ana").await;
+        // Again and again: it is one failure.
+        for _ in 0..10 {
+            let (members, line) = (sets.members("one").await, sets.range("line", (0, -1)).await);
+            if on_refused == OnRefused::Error {
+                for error in [members.unwrap_err(), line.unwrap_err()] {
+                    let StateError::Open { record, error } = error else {
+                        panic!("not {error}");
+                    };
+                    assert_eq!(error, OpenError::Refused);
+                    assert!(record.starts_with("wa:#"), "{record}");
+                }
+                continue;
+            }
+            assert_eq!(members.unwrap(), [MARIA]);
+            assert_eq!(line.unwrap(), [(MARIA.to_vec(), 1.5)]);
+        }
+        assert!(stored(&server, "wa:one").contains(&moved));
+        assert_eq!(server.cli(&["ZCARD", "wa:line"]), "2");
+        assert_eq!(server.cli(&["KEYS", "waxseal:quarantine:*"]), "");
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_an_entry_that_does_not_open_keeps_no_other_from_being_read() {
+    for on_refused in [OnRefused::Quarantine, OnRefused::Error] {
+        let server = RedisServer::start();
+        let states = start_with(&server, on_refused).await;
+        let streams = states.collections().unwrap();
+        let fields: [(&[u8], &[u8]); 2] = [(b"name", MARIA), (b"n", b"1")];
+        let first = streams.append("events", &fields, None).await.unwrap();
+        // One value under the field of the other one.
+        let entry = server.client().cmd(&["XRANGE", "wa:events", "-", "+"]);
+        let value = entry.array().remove(0).array().remove(1).array().remove(1);
+        let value = value.bytes().unwrap();
+        let good = server.client().cmd(&["XRANGE", "wa:events", "-", "+"]);
+        let good = good.array().remove(0).array().remove(1).array().remove(3);
+        let good = good.bytes().unwrap();
+        let add = [
+            &b"XADD"[..],
+            b"wa:events",
+            b"*",
+            b"other",
+            &value,
+            b"n",
+            &good,
+        ];
+        let second = server.client().cmd(&add).to_text();
+        streams.append("events", &fields, None).await.unwrap();
+        for _ in 0..10 {
+            let entries = streams.entries("events", None, 10).await;
+            if on_refused == OnRefused::Error {
+                assert!(
+                    matches!(entries, Err(StateError::Open { .. })),
+                    "{entries:?}"
+                );
+                continue;
+            }
+            let entries = entries.unwrap();
+            let ids: Vec<_> = entries.iter().map(|it| it.id.as_str()).collect();
+            assert_eq!(ids[..2], [&first, &second]);
+            assert_eq!(entries[1].fields, [(b"n".to_vec(), b"1".to_vec())]);
+            assert_eq!(entries[2].fields.len(), 2);
+        }
+        assert_eq!(server.cli(&["XLEN", "wa:events"]), "3");
+    }
+}
+
+#[tokio::test]
+async fn where_many_members_do_not_open_the_key_is_doubted_and_none_is_left_out() {
+    let server = RedisServer::start();
+    let states = start_with(&server, OnRefused::Quarantine).await;
+    let sets = states.collections().unwrap();
+    for member in 0..6_u8 {
+        plant(&states, &server, &[b"SADD", b"wa:one"], &[member]).await;
+    }
+    let error = sets.members("one").await.unwrap_err();
+    assert!(matches!(error, StateError::Open { .. }), "{error}");
+    assert_eq!(stored(&server, "wa:one").len(), 6);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ def failures():
     saw("retried", tasks.flaky.delay(secret("Luis")).get(timeout=STEP_TIMEOUT), secret("second try"))
     failed = tasks.fail.delay(secret("Eva"))
     saw("failed", wait_until(lambda: failed.state == "FAILURE"), True)
-    saw("why", str(failed.result), plain("no such address"))
+    saw("why", str(failed.result), secret("no such address"))
 
 
 def schedules():

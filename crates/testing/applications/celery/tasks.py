@@ -53,4 +53,4 @@ def flaky(self, name):
 
 @app.task
 def fail(name):
-    raise ValueError("obsidiana no such address ciguena")
+    raise ValueError("amatista no such address corazon")

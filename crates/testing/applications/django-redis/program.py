@@ -8,7 +8,7 @@ from saw import STEP_TIMEOUT, finish, saw, secret, step, url, versions
 import django
 from django.conf import settings
 
-PROCESSES, INCREMENTS = 4, 200
+PROCESSES, INCREMENTS = 8, 100
 
 
 def configure():

@@ -1,7 +1,7 @@
 """huey: a consumer with two workers, tasks with results, one that is retried, one that fails, one that is
 scheduled, a pipeline, and a lock."""
 
-from saw import STEP_TIMEOUT, finish, plain, saw, secret, step, url, versions, wait_until
+from saw import STEP_TIMEOUT, finish, saw, secret, step, url, versions, wait_until
 
 from huey import RedisHuey
 from huey.consumer import Consumer
@@ -25,13 +25,13 @@ def again(name):
 def flaky(name):
     attempts.append(name)
     if len(attempts) == 1:
-        raise ValueError(plain("not yet"))
+        raise ValueError(secret("not yet"))
     return name
 
 
 @huey.task()
 def fail(name):
-    raise ValueError(plain("no such address"))
+    raise ValueError(secret("no such address"))
 
 
 @huey.task()
@@ -58,13 +58,12 @@ def failures():
     try:
         saw("no error", ask(fail(secret("Eva"))), None)
     except TaskException as error:
-        saw("failed", plain("no such address") in error.metadata["error"], True)
+        saw("failed", secret("no such address") in error.metadata["error"], True)
 
 
 def schedules():
-    # Scheduled tasks are in a sorted set, which is not sealed.
-    saw("scheduled", ask(greet.schedule((plain("Paz"),), delay=1)), plain("Paz"))
-    later = greet.schedule((plain("Luis"),), delay=3600)
+    saw("scheduled", ask(greet.schedule((secret("Paz"),), delay=1)), secret("hello Paz"))
+    later = greet.schedule((secret("Luis"),), delay=3600)
     # The consumer puts it into the schedule.
     saw("waits", wait_until(lambda: huey.scheduled_count() == 1), True)
     saw("revoked", [later.revoke(), later.is_revoked()], [None, True])

@@ -1,12 +1,12 @@
 """The jobs of an application."""
 
-from saw import plain
+from saw import secret
 
 
 def greet(name):
     assert name.startswith("amatista")
-    return plain("done")
+    return secret("done")
 
 
 def fail(name):
-    raise ValueError(plain("no such address"))
+    raise ValueError(secret("no such address"))

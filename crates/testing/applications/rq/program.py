@@ -5,7 +5,7 @@ import datetime
 import logging
 import sys
 
-from saw import finish, plain, saw, secret, step, url, versions
+from saw import finish, saw, secret, step, url, versions
 
 import jobs
 import redis
@@ -32,7 +32,7 @@ def results():
     saw("argument", Job.fetch(job.id, connection=connection).args, (secret("Ana"),))
     work()
     saw("done", [status(job), queue.count], ["finished", 0])
-    saw("result", job.latest_result().return_value, plain("done"))
+    saw("result", job.latest_result().return_value, secret("done"))
     saw("finished", job.id in FinishedJobRegistry(queue=queue).get_job_ids(), True)
 
 

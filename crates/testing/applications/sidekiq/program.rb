@@ -47,6 +47,19 @@ def enqueue
   saw('done', report(6), waiting.map { |arguments| line(*arguments) }.sort)
 end
 
+def remove
+  archive = Sidekiq::Queue.new('archive')
+  %w[removed kept].each { |kind| Letter.set(queue: 'archive').perform_async(kind, secret('cinco')) }
+  archive.find { |job| job.args.first == 'removed' }.delete
+  saw('removed', archive.map(&:args), [['kept', secret('cinco')]])
+  dead = Sidekiq::DeadSet.new
+  dead.kill(Sidekiq.dump_json(archive.first.item))
+  saw('dead', [dead.map(&:args), dead.size], [[['kept', secret('cinco')]], 1])
+  dead.first.delete
+  archive.clear
+  saw('nothing is left', [archive.size, dead.size], [0, 0])
+end
+
 def watch
   Letter.perform_async('waits', secret('seis'))
   jobs = []
@@ -63,31 +76,30 @@ def watch
 end
 
 def fail_once
-  Letter.perform_async('fails once', open_text('dos'))
+  Letter.perform_async('fails once', secret('dos'))
   retries = Sidekiq::RetrySet.new
   wait_until { retries.size == 1 }
   failed = retries.first
   why = [failed['error_message'], failed.args, failed['retry_count']]
-  saw('failed', why, ['the printer is on fire', ['fails once', open_text('dos')], 0])
+  saw('failed', why, ['the printer is on fire', ['fails once', secret('dos')], 0])
   # It is due now; the scheduler moves it back to its queue.
   failed.reschedule(Time.now.to_f)
   SCHEDULER.enqueue_jobs
-  saw('retried', report(1), [line('fails once', open_text('dos'))])
+  saw('retried', report(1), [line('fails once', secret('dos'))])
 end
 
 def schedule
-  Letter.perform_in(60, 'scheduled', open_text('tres'))
+  Letter.perform_in(60, 'scheduled', secret('tres'))
   scheduled = Sidekiq::ScheduledSet.new
-  saw('scheduled', scheduled.map(&:args), [['scheduled', open_text('tres')]])
+  saw('scheduled', scheduled.map(&:args), [['scheduled', secret('tres')]])
   # It is due now.
   scheduled.first.reschedule(Time.now.to_f)
   wait_until do
     SCHEDULER.enqueue_jobs
     scheduled.size.zero?
   end
-  saw('its time came', report(1), [line('scheduled', open_text('tres'))])
-  # Stays in clear until its time.
-  Letter.perform_in(3600, 'tomorrow', open_text('mañana'))
+  saw('its time came', report(1), [line('scheduled', secret('tres'))])
+  Letter.perform_in(3600, 'tomorrow', secret('mañana'))
 end
 
 def stop
@@ -103,6 +115,7 @@ end
 CLIENT = Gem.loaded_specs['redis'] || Gem.loaded_specs.fetch('redis-client')
 versions('Sidekiq' => Sidekiq::VERSION, 'Redis client' => CLIENT.version)
 step('enqueue') { enqueue }
+step('remove') { remove }
 step('watch') { watch }
 step('fail once') { fail_once }
 step('schedule') { schedule }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use waxseal_testing::{Application, ApplicationProgram, Client, RedisServer};
 
 use super::monitor::MAGIC;
-use super::{leave, server};
+use super::{from_environment, leave, server};
 use crate::program::wait_until;
 use crate::proxy::Proxy;
 
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts to find a holder before any process is killed.
 const MAX_LOOKS: usize = 50;
 /// The duration of the short form, and its number of processes.
-const SECONDS: u64 = 4;
+const SHORT_SECONDS: u64 = 4;
 const PROCESSES: usize = 6;
 
 /// A library's lock.
@@ -240,14 +240,9 @@ fn redis_py(flags: &'static [&'static str]) -> Lock {
     }
 }
 
-/// A number from the environment, which only the longer form sets.
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[track_caller]
 fn excludes(lock: Lock) {
-    let seconds = from_environment("WAXSEAL_APPLICATIONS_SECONDS").unwrap_or(SECONDS);
+    let seconds = from_environment(super::SECONDS).unwrap_or(SHORT_SECONDS);
     let processes = from_environment("WAXSEAL_APPLICATIONS_PROCESSES");
     let processes = processes.map_or(PROCESSES, |count| usize::try_from(count).unwrap());
     let time = Duration::from_secs(seconds);

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use waxseal_testing::RedisServer;
 
-use super::recipe::matches;
+use super::recipe::{Recipe, matches};
 use crate::planted::secrets::base64;
 use crate::program::wait_until;
 
@@ -25,9 +25,16 @@ pub(super) struct Monitor {
     reader: JoinHandle<()>,
 }
 
+/// The beginning of the proxy's prelude, which names members in every form: while plain ones are accepted, in clear too.
+const PRELUDE: &[u8] = b"local is_list = ARGV[1] == 'list'";
+/// What the prelude does with a member in another form: it looks for it, and removes it.
+const FINDS: [&[u8]; 5] = [b"SISMEMBER", b"SREM", b"ZSCORE", b"ZREM", b"LPOS"];
+
 /// The requests that a server received.
 pub(super) struct Traffic {
     requests: Vec<Vec<Vec<u8>>>,
+    /// The same for commands of scripts.
+    by_scripts: Vec<Vec<Vec<u8>>>,
 }
 
 impl Monitor {
@@ -66,8 +73,18 @@ impl Monitor {
         self.reader.join().unwrap();
         let seen = self.seen.lock().unwrap();
         let lines = seen.split(|byte| *byte == b'\n').skip(1);
+        let is_by_script = |line: &&[u8]| {
+            let source = line.split(|byte| *byte == b'"').next();
+            source.is_some_and(|it| it.ends_with(b" lua] "))
+        };
+        let (by_scripts, requests): (Vec<_>, Vec<_>) = lines.partition(is_by_script);
+        let arguments = |lines: Vec<&[u8]>| {
+            let all = lines.into_iter().map(arguments);
+            all.filter(|it| !it.is_empty()).collect()
+        };
         Traffic {
-            requests: lines.map(arguments).filter(|it| !it.is_empty()).collect(),
+            requests: arguments(requests),
+            by_scripts: arguments(by_scripts),
         }
     }
 }
@@ -75,21 +92,39 @@ impl Monitor {
 impl Traffic {
     /// Number of envelopes among the arguments.
     pub(super) fn sealed(&self) -> usize {
-        let all = self.requests.iter().flatten();
+        let all = self.all().flatten();
         all.filter(|it| is_sealed(it)).count()
     }
 
-    /// A request with these words in an argument, as text or in Base64. What is published is not stored and
-    /// never sealed: pages say so where a framework publishes values.
-    pub(super) fn in_clear(&self, words: &str) -> Option<String> {
+    fn all(&self) -> impl Iterator<Item = &Vec<Vec<u8>>> {
+        self.requests.iter().chain(&self.by_scripts)
+    }
+
+    /// The same without the preludes, where the mode lets them name members in clear.
+    pub(super) fn without_preludes(mut self) -> Self {
+        let is_prelude = |it: &Vec<Vec<u8>>| it.get(1).is_some_and(|it| it.starts_with(PRELUDE));
+        let has_any = self.requests.iter().any(is_prelude);
+        self.requests.retain(|it| !is_prelude(it));
+        if has_any {
+            self.by_scripts.retain(|it| !FINDS.contains(&&*it[0]));
+        }
+        self
+    }
+
+    /// A request with these words in an argument, as text or in Base64. What is published in other channels than
+    /// those of the recipe is not sealed, and not stored: pages say so where a framework publishes values.
+    pub(super) fn in_clear(&self, words: &str, recipe: &Recipe) -> Option<String> {
         let forms = forms(words);
         let holds = |argument: &Vec<u8>| {
             let has = |form: &String| argument.windows(form.len()).any(|it| it == form.as_bytes());
             forms.iter().any(has)
         };
-        let is_published =
-            |request: &&Vec<Vec<u8>>| request[0].to_ascii_uppercase().ends_with(b"PUBLISH");
-        let mut stored = self.requests.iter().filter(|it| !is_published(it));
+        let is_published = |request: &&Vec<Vec<u8>>| {
+            let channel = request.get(1).map_or(&b""[..], |it| it);
+            request[0].to_ascii_uppercase().ends_with(b"PUBLISH")
+                && !recipe.seals_messages_in(channel)
+        };
+        let mut stored = self.all().filter(|it| !is_published(it));
         let request = stored.find(|request| request.iter().any(holds))?;
         let shown = request.iter().map(|it| it.escape_ascii().to_string());
         Some(shown.collect::<Vec<_>>().join(" "))
@@ -97,7 +132,7 @@ impl Traffic {
 
     /// Returns whether an argument is a name that this glob matches.
     pub(super) fn names(&self, glob: &str) -> bool {
-        self.requests.iter().flatten().any(|it| matches(glob, it))
+        self.all().flatten().any(|it| matches(glob, it))
     }
 }
 
@@ -149,6 +184,8 @@ fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
 #[test]
 fn what_a_server_is_sent_is_seen_and_found_in_base64_too() {
     let server = RedisServer::start();
+    let recipe = "[[protect]]\nrecords = \"a:*\"\n[[protect]]\nchannels = \"news:*\"\n";
+    let recipe = Recipe::parse(recipe.to_owned());
     let monitor = Monitor::start(&server);
     let mut client = server.client();
     client.cmd(&[&b"SET"[..], b"a:1", b"\xf5\x57\x02\"\\\r\n\x00x"]);
@@ -162,13 +199,20 @@ fn what_a_server_is_sent_is_seen_and_found_in_base64_too() {
         let monitor = Monitor::start(&server);
         client.cmd(&["SET", "b", encoded]);
         let traffic = monitor.finish();
-        assert!(traffic.in_clear("amatista").is_some(), "{encoded}");
-        assert!(traffic.in_clear("obsidiana").is_none(), "{encoded}");
-        let monitor = Monitor::start(&server);
-        client.cmd(&["publish", "channel", encoded]);
-        assert_eq!(monitor.finish().in_clear("amatista"), None);
+        assert!(traffic.in_clear("amatista", &recipe).is_some(), "{encoded}");
+        assert!(
+            traffic.in_clear("obsidiana", &recipe).is_none(),
+            "{encoded}"
+        );
+        for (channel, is_protected) in [("channel", false), ("news:1", true)] {
+            let monitor = Monitor::start(&server);
+            client.cmd(&["publish", channel, encoded]);
+            let found = monitor.finish().in_clear("amatista", &recipe);
+            assert_eq!(found.is_some(), is_protected, "{channel}");
+        }
     }
     let traffic = monitor.finish();
+    assert!(traffic.by_scripts.iter().any(|it| it[0] == b"SET"));
     let value = b"\xf5\x57\x02\"\\\r\n\x00x".to_vec();
     assert!(
         traffic
@@ -181,4 +225,26 @@ fn what_a_server_is_sent_is_seen_and_found_in_base64_too() {
         "what a script does is seen as well"
     );
     assert!(!traffic.names("c:*"));
+}
+
+#[test]
+fn a_prelude_is_left_out_and_what_a_script_stores_is_not() {
+    let recipe = Recipe::parse("[[protect]]\nrecords = \"a:*\"\n".to_owned());
+    let prelude = format!(
+        "{} redis.call('SISMEMBER', KEYS[1], ARGV[2])",
+        std::str::from_utf8(PRELUDE).unwrap()
+    );
+    for (script, is_found) in [
+        (prelude.as_str(), false),
+        ("redis.call('SADD', KEYS[1], ARGV[2])", true),
+    ] {
+        let server = RedisServer::start();
+        let monitor = Monitor::start(&server);
+        let mut client = server.client();
+        client.cmd(&["EVAL", script, "1", "a:1", "set", "amatista"]);
+        let traffic = monitor.finish();
+        assert!(traffic.in_clear("amatista", &recipe).is_some());
+        let found = traffic.without_preludes().in_clear("amatista", &recipe);
+        assert_eq!(found.is_some(), is_found, "{script}");
+    }
 }

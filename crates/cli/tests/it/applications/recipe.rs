@@ -13,6 +13,8 @@ use super::remedies::Remedy;
 pub(super) struct Recipe {
     text: String,
     protected: Vec<Protected>,
+    /// Globs of channels in which messages are sealed.
+    channels: Vec<String>,
 }
 
 /// One `[[protect]]`.
@@ -40,9 +42,30 @@ impl Recipe {
     pub(super) fn parse(text: String) -> Self {
         let table: Table = text.parse().unwrap();
         let protected = table.get("protect").and_then(Value::as_array);
-        let protected = protected.expect("a recipe protects something");
-        let protected = protected.iter().map(Protected::read).collect();
-        Self { text, protected }
+        let entries = protected.expect("a recipe protects something").iter();
+        let (records, others): (Vec<_>, Vec<_>) =
+            entries.partition(|entry| entry.get("records").is_some());
+        let channel = |entry: &Value| entry["channels"].as_str().unwrap().to_owned();
+        Self {
+            text,
+            protected: records.into_iter().map(Protected::read).collect(),
+            channels: others.into_iter().map(channel).collect(),
+        }
+    }
+
+    /// The same in version 3, with every value bound to one group of all records, and with elements that are found.
+    #[track_caller]
+    pub(super) fn grouped(&self) -> Self {
+        self.changed(|protect| {
+            for (word, value) in [
+                ("group", "application"),
+                ("bind", "group"),
+                ("members", "deterministic"),
+            ] {
+                protect.insert(word.to_owned(), Value::String(value.to_owned()));
+            }
+            protect.insert("write_version".to_owned(), Value::Integer(3));
+        })
     }
 
     /// The same patterns, and nothing else said of them.
@@ -86,12 +109,15 @@ impl Recipe {
         })
     }
 
+    /// Changes what is said of records.
     #[track_caller]
     fn changed(&self, change: impl Fn(&mut Table)) -> Self {
         let mut table: Table = self.text.parse().unwrap();
         let protected = table.get_mut("protect").and_then(Value::as_array_mut);
-        for protect in protected.into_iter().flatten() {
-            change(protect.as_table_mut().unwrap());
+        let entries = protected.into_iter().flatten();
+        let entries = entries.map(|entry| entry.as_table_mut().unwrap());
+        for protect in entries.filter(|entry| entry.contains_key("records")) {
+            change(protect);
         }
         Self::parse(table.to_string())
     }
@@ -104,6 +130,11 @@ impl Recipe {
     pub(super) fn excepts(&self) -> impl Iterator<Item = &str> {
         let all = self.protected.iter().flat_map(|it| &it.excepts);
         all.map(String::as_str)
+    }
+
+    /// True if messages in this channel are sealed.
+    pub(super) fn seals_messages_in(&self, channel: &[u8]) -> bool {
+        self.channels.iter().any(|glob| matches(glob, channel))
     }
 
     pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
@@ -188,6 +219,21 @@ fn a_recipe_says_what_a_name_means() {
         assert_eq!(recipe.meaning(name.as_bytes()), meaning, "{name}");
     }
     assert_eq!(recipe.excepts().count(), 2);
+}
+
+#[test]
+fn a_grouped_recipe_excepts_the_same_and_leaves_channels_alone() {
+    let text = "[[protect]]\nrecords = \"a:*\"\nexcept = [\"a:x\"]\n\
+                [[protect]]\nchannels = \"c:*\"\ngroup = \"messages\"\n";
+    let recipe = Recipe::parse(text.to_owned());
+    let grouped = recipe.grouped();
+    assert_eq!(grouped.text().matches("bind = \"group\"").count(), 1);
+    assert!(grouped.text().contains("group = \"messages\""));
+    assert_eq!(grouped.excepts().collect::<Vec<_>>(), ["a:x"]);
+    for recipe in [recipe, grouped] {
+        assert!(recipe.seals_messages_in(b"c:1") && !recipe.seals_messages_in(b"a:1"));
+        assert_eq!(recipe.meaning(b"c:1"), Meaning::Unprotected);
+    }
 }
 
 #[test]

@@ -54,7 +54,10 @@ pub(super) fn prove(
             );
             let is_whole = outcome.succeeded() && outcome.stdout == wanted;
             match is_whole {
-                true => assert_sealed(application, &current, &redis, &monitor.finish()),
+                true => {
+                    let traffic = monitor.finish().without_preludes();
+                    assert_sealed(application, &current, &redis, &traffic);
+                }
                 false => assert_works(application, &current, program, wanted),
             }
             return (round, current);
@@ -94,7 +97,8 @@ pub(super) fn assert_works(
     assert_success(&how, &outcome);
     assert_same_lines(&how, &outcome.stdout, wanted);
     assert!(refused(&proxy).is_empty(), "{:?}: {how}", refused(&proxy));
-    assert_sealed(application, recipe, &redis, &monitor.finish());
+    let traffic = monitor.finish().without_preludes();
+    assert_sealed(application, recipe, &redis, &traffic);
     proxy.stop();
 }
 

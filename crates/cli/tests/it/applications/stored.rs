@@ -4,7 +4,7 @@
 use waxseal_testing::{Client, RedisServer, Reply};
 
 use super::monitor::is_sealed;
-use super::recipe::{Meaning, Recipe};
+use super::recipe::{Meaning, Recipe, matches};
 
 /// Records that Waxseal keeps for itself.
 const OWN: &[u8] = b"waxseal:";
@@ -66,6 +66,23 @@ impl Stored {
             }
         }
         assert!(self.count_sealed(recipe) > 0, "nothing stored is sealed");
+    }
+
+    /// Fails unless the recipe says something of every record but those that one of these globs matches.
+    #[track_caller]
+    pub(super) fn assert_covered<'a>(
+        &self,
+        recipe: &Recipe,
+        unprotected: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        for Record { name, .. } in &self.records {
+            let is_known = unprotected.clone().any(|glob| matches(glob, name));
+            assert!(
+                is_known || recipe.meaning(name) != Meaning::Unprotected,
+                "{} is under no pattern of the recipe",
+                name.escape_ascii()
+            );
+        }
     }
 }
 

@@ -300,11 +300,15 @@ pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -
         || (both("") && REPLACED.contains(&request.command()))
 }
 
-/// True if a server answers this one request with an error and then with another reply, as Redis 7.0 does
-/// where prefixes overlap: the proxy closes the connection, since nothing explains the second.
+/// True if a server answers this one request with more than one reply, of which nothing explains the second: the proxy
+/// closes the connection. Redis 7.0 does so where prefixes overlap, with an error and then another reply, and where a
+/// subscriber publishes to itself in a transaction: the message is among the replies of `EXEC`.
 pub(super) fn is_answered_twice(request: &Request, replies: &[Reply]) -> bool {
-    request.command() == "client|tracking"
-        && matches!(replies, [first, _] if first.is_error_of("ERR Prefix"))
+    match (request.command(), replies) {
+        ("client|tracking", [first, _]) => first.is_error_of("ERR Prefix"),
+        ("exec", [first, ..]) => first.items.iter().any(Reply::is_push),
+        _ => false,
+    }
 }
 
 /// True if the proxy may refuse this request, by what docs/proxy/proxy.md says.

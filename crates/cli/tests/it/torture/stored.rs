@@ -150,13 +150,14 @@ fn content(client: &mut Client, name: &[u8]) -> Content {
         _ => &[b"TYPE", name],
     };
     let mut items = match client.cmd(request) {
-        Reply::Array(items) if kind == "hash" => {
+        Reply::Array(items) if matches!(kind.as_str(), "hash" | "zset") => {
             items.chunks(2).map(|it| format!("{it:?}")).collect()
         }
         Reply::Array(items) => items.iter().map(|item| format!("{item:?}")).collect(),
         other => vec![format!("{other:?}")],
     };
-    if matches!(kind.as_str(), "hash" | "set") {
+    // Members of equal score are in the order of their stored bytes.
+    if matches!(kind.as_str(), "hash" | "set" | "zset") {
         items.sort();
     }
     let expires = matches!(client.cmd(&[b"PTTL", name]), Reply::Int(0..));

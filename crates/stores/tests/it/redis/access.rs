@@ -281,8 +281,16 @@ async fn a_status_reports_what_the_user_may_read() {
         let setting = |key| known.settings.iter().find(|(name, _)| name == key).cloned();
         let policy = ("maxmemory_policy".to_owned(), "noeviction".to_owned());
         assert_eq!(setting("maxmemory_policy"), Some(policy));
+        let has_run = async |command| {
+            let store = try_connect(&url_of_user(&server), generous_limits()).await;
+            store.unwrap().has_run(command).await.unwrap()
+        };
+        assert_eq!(has_run("geoadd").await, Some(false));
+        server.cli(&["GEOADD", "geo", "1", "2", "three"]);
+        assert_eq!(has_run("geoadd").await, Some(true));
 
         set_user(&server, &without(&rights(flavor), &["+info", "+dbsize"]));
+        assert_eq!(has_run("geoadd").await, None);
         let unknown = status().await;
         assert_eq!((unknown.records, unknown.server.as_str()), (0, "unknown"));
         // A store that cannot tell whether the server was restarted must not continue with an old

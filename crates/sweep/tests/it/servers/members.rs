@@ -263,3 +263,51 @@ async fn members_are_skipped_while_old_versions_may_read_the_keyring() {
     assert_eq!(values(&tally, Class::Plain, ValueLocation::SetMember), 1);
     assert_eq!(values(&tally, Class::Plain, ValueLocation::StreamField), 1);
 }
+
+#[tokio::test]
+async fn a_member_or_value_of_an_entry_that_does_not_open_is_told_and_left() {
+    for flavor in [Flavor::System, Flavor::Redis80] {
+        let server = server(flavor);
+        let (old, new) = (sealer(Format::Sealed), rotated());
+        // Of other records.
+        let member = old
+            .seal(b"maria", Binding::member(b"wa:set:other"))
+            .unwrap();
+        let value = old.seal(b"maria", Binding::stream_field(b"wa:other", b"f"));
+        let value = value.unwrap();
+        let words = |line: &str| -> Vec<Vec<u8>> {
+            let word = |word: &str| match word {
+                "MEMBER" => member.clone(),
+                "VALUE" => value.clone(),
+                word => word.as_bytes().to_vec(),
+            };
+            line.split(' ').map(word).collect()
+        };
+        send(
+            &server,
+            &[
+                words("SADD wa:set:1 juan MEMBER"),
+                words("ZADD wa:sorted:1 1 juan 7.5 MEMBER"),
+                words("XADD wa:stream 1-1 f VALUE g juan"),
+            ],
+        );
+        let entries = || server.client().cmd(&["XRANGE", "wa:stream", "-", "+"]);
+        let entries_before = entries();
+        let store = connect(&server).await;
+        let tasks: [Arc<dyn Task>; 3] = [
+            migrate(),
+            Arc::new(Rotate::new(new.clone())),
+            Arc::new(Decrypt::new(new)),
+        ];
+        for task in tasks {
+            let name = task.name();
+            let tally = whole(&sweep(store.clone(), task, SweepOptions::default())).await;
+            assert_eq!((tally.total, tally.done, tally.failed), (6, 2, 3), "{name}");
+            let stored = stored(&server);
+            assert!(stored["wa:set:1"].contains_key(&member), "{name}");
+            assert_eq!(stored["wa:sorted:1"][&member], b"7.5", "{name}");
+            assert_eq!(stored["wa:set:1"].len() + stored["wa:sorted:1"].len(), 4);
+            assert_eq!(entries(), entries_before, "{name}");
+        }
+    }
+}
