@@ -2,7 +2,7 @@
 //! only if everything that it depends on is still as it was read.
 //!
 //! What was read is told by a digest, so that it does not have to be sent back. The server's own `SORT` reads the elements
-//! and deletes the destination: whoever may sort may do both.
+//! and deletes the destination: anyone who may sort may do both.
 //!
 //! An error of a command is answered as it is, and not as one of a script.
 

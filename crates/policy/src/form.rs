@@ -521,13 +521,24 @@ fn unexpected_form(request: Request<'_>) -> Result<Action, Reason> {
     Err(Reason::UnforeseenForm)
 }
 
-/// A request whose number of arguments servers refuse: its word alone is sent, so that the error is the server's. With too
-/// few arguments to hold a value it is forwarded.
+/// A request whose number of arguments servers refuse: as many are sent, but empty, so that the error is the server's, and
+/// comes when the server would find it.
 fn wrong_number(request: Request<'_>) -> Action {
-    match find(request.arguments) {
-        Some(row) if request.len() > 2 => replace(row.name, 1, ReplyShape::Verbatim),
-        _ => Action::Forward,
+    emptied(request, 2)
+}
+
+/// The same, with everything from this argument on left empty.
+fn emptied(request: Request<'_>, first: usize) -> Action {
+    if request.len() <= first {
+        return Action::Forward;
     }
+    Action::Transform(Transform {
+        request: RequestChange::Reword {
+            arguments: (first..request.len()).collect(),
+            word: "",
+        },
+        reply: ReplyShape::Verbatim,
+    })
 }
 
 /// A request with something else where a server wants a number or a word: these arguments are sealed, so that the error is
@@ -551,9 +562,9 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
             // What is left out, a glob for members, is applied here and not sent.
             Action::Transform(transform) => match &transform.request {
                 RequestChange::Seal(_) | RequestChange::Omit(_) => false,
-                // Its word alone would be sent.
-                RequestChange::Replace { arguments, .. } => !arguments.is_empty(),
-                RequestChange::None | RequestChange::Reword { .. } => true,
+                // Values are left empty.
+                RequestChange::Reword { word, .. } => !word.is_empty(),
+                RequestChange::None | RequestChange::Replace { .. } => true,
             },
             Action::Compute(call) => call.reads,
             Action::Move(_) | Action::Sort(_) => true,

@@ -1,3 +1,5 @@
+//! Options, orders and results of single requests. What servers do is in the differential tests.
+
 use super::*;
 
 fn parse(line: &str) -> Result<Sort, Rejected> {

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Request, reply, seal, wrong_number};
+use super::{Request, reply, seal, wrong_number, emptied};
 use crate::argument::{is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};
@@ -18,7 +18,11 @@ pub(super) fn add(request: Request<'_>) -> Result<Action, Reason> {
     let first = first_field(request.arguments)?;
     let operands = request.len().saturating_sub(first);
     if operands < 2 || !operands.is_multiple_of(2) {
-        return Ok(wrong_number(request));
+        // Servers read the options and the id first.
+        return match request.arguments.get(2) {
+            Some(id) if first == 3 && *id == b"*" => Ok(emptied(request, first)),
+            _ => Err(Reason::UnforeseenForm),
+        };
     }
     let Some(record) = request.stream(1) else {
         return Ok(Action::Forward);

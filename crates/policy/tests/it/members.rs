@@ -273,7 +273,7 @@ fn records_under_keys_of_users_share_values_with_those_of_the_same_user() {
 fn elements_are_compared_where_equal_ones_are_sealed_alike() {
     for (request, expected) in [
         ("LREM a:1 0 v", "seal 3@1# -> as it is"),
-        ("LREM a:1 v", "lrem 1..1 -> as it is"),
+        ("LREM a:1 v", "[2]  -> as it is"),
         ("LREM a:1 v v", "seal 2@1# 3@1# -> as it is"),
         ("LREM b:1 0 v", "refuse ComparesValue"),
         ("LPOS a:1 v", "seal 2@1# -> as it is"),

@@ -120,7 +120,12 @@ fn values_in_clear(
         Action::Refuse(_) => return Ok(Vec::new()),
         Action::Transform(transform) => match transform.request {
             RequestChange::Seal(slots) => slots,
-            RequestChange::None | RequestChange::Reword { .. } => Default::default(),
+            RequestChange::None => Default::default(),
+            RequestChange::Reword { arguments, .. } => {
+                let sent = (1..request.len()).filter(|at| !arguments.contains(at));
+                let sent = sent.filter(|at| request[*at].starts_with(VALUE));
+                return Ok(sent.collect());
+            }
             RequestChange::Omit(_) => return Ok(Vec::new()),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));

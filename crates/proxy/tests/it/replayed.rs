@@ -393,6 +393,11 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
         "NOSUCH wa",
         "GETEX wa:1 EX 5",
         "SET wa:1 v EXAT 1",
+        // Servers refuse these when they are executed.
+        "SET wa:1 v EX 0",
+        "SET wa:1 v NX PX -1",
+        "SETEX wa:1 0 v",
+        "PSETEX wa:1 soon v",
         "EXPIRE wa:1 -1",
         "MSETNX wa:1 v",
     ] {
@@ -409,6 +414,22 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
         assert!(got.contains("-EXECABORT "), "{line}: {got}");
         pair.assert_usable();
     }
+    // One with a wrong number of arguments, whose values are not sent, changes nothing.
+    let mut pair = Pair::new();
+    queue(
+        &mut pair,
+        &["MSET wa:1 7 x", "INCR wa:1"],
+        &["MSET wa:1  ", "gET wa:1"],
+    );
+    pair.send(&["EXEC"]);
+    pair.sent();
+    pair.answer("+OK +OK @wa:1=4");
+    assert_executed(
+        &mut pair,
+        &["MSET wa:1  ", "sET wa:1 @wa:1=5 KEEPTTL"],
+    );
+    pair.answer("*2 -ERR~arity +OK");
+    assert_eq!(pair.got(), "*2\r\n-ERR arity\r\n:5\r\n");
     let mut pair = Pair::new();
     queue(
         &mut pair,

@@ -40,6 +40,9 @@ enum When {
     Present,
 }
 
+/// A lifetime that servers accept in seconds and in milliseconds.
+const MAX_LIFETIME: u64 = 1_000_000_000_000;
+
 /// True if a command may leave any value there.
 pub(super) fn may_change_unforeseen(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> bool {
     effect_of(arguments, location) == ValueEffect::Unforeseen
@@ -109,15 +112,39 @@ fn leaves_time(row: &Row, arguments: &[&[u8]]) -> bool {
 fn effect_on_string(row: &Row, arguments: &[&[u8]], at: usize) -> ValueEffect {
     let has = |word: &str| (3..arguments.len()).any(|at| waxseal_policy::is(arguments, at, word));
     match row.name {
+        "set" if !(3..arguments.len()).all(|at| has_lifetime(arguments, at)) => {
+            ValueEffect::Unforeseen
+        }
         "set" if has("NX") => ValueEffect::Put(2, When::Absent),
         "set" if has("XX") => ValueEffect::Put(2, When::Present),
         "set" if has("EXAT") || has("PXAT") => ValueEffect::Unforeseen,
         "set" | "getset" => ValueEffect::Put(2, When::Always),
         "setnx" => ValueEffect::Put(2, When::Absent),
-        "setex" | "psetex" => ValueEffect::Put(3, When::Always),
+        "setex" | "psetex" if is_lifetime(arguments, 2) => ValueEffect::Put(3, When::Always),
+        // Servers refuse it when it is executed.
+        "mset" | "msetnx" if arguments.len().is_multiple_of(2) => ValueEffect::None,
         "mset" => ValueEffect::Put(at.saturating_add(1), When::Always),
         _ => ValueEffect::Unforeseen,
     }
+}
+
+/// True if no option at this place has a lifetime that servers refuse when the command is executed.
+fn has_lifetime(arguments: &[&[u8]], at: usize) -> bool {
+    let is_option = ["EX", "PX"]
+        .iter()
+        .any(|word| waxseal_policy::is(arguments, at, word));
+    !is_option || is_lifetime(arguments, at.saturating_add(1))
+}
+
+/// True if servers take an argument for a lifetime.
+fn is_lifetime(arguments: &[&[u8]], at: usize) -> bool {
+    let text = arguments.get(at).copied().unwrap_or_default();
+    let number = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
+    number.is_some_and(|number| {
+        (1..=MAX_LIFETIME).contains(&number) && number.to_string().as_bytes() == text
+    })
 }
 
 fn effect_on_field(row: &Row, arguments: &[&[u8]], field: &[u8]) -> ValueEffect {
@@ -127,6 +154,7 @@ fn effect_on_field(row: &Row, arguments: &[&[u8]], field: &[u8]) -> ValueEffect 
         None => ValueEffect::None,
     };
     match row.name {
+        "hset" | "hmset" if !arguments.len().is_multiple_of(2) => ValueEffect::None,
         "hset" | "hmset" => of((2..arguments.len()).step_by(2).rfind(is_field), |at| {
             ValueEffect::Put(at.saturating_add(1), When::Always)
         }),

@@ -83,15 +83,20 @@ pub(super) const SORTED: &[Row] = &[
     Row::new("SORT ({l}|{t}|{z}) BY nosort [DESC] [LIMIT {i} {i}] STORE {l}")
         .within(Reach::OneScope)
         .needs(&[Feature::Lists, Feature::Sets, Feature::SortedSets]),
-    Row::new(
-        "SORT {l} BY {prefix}s* ALPHA [DESC] GET # GET {prefix}s* GET {prefix}h*->f1 [STORE {l}]",
-    )
-    .within(Reach::OneScope)
+    // Equal weights of a set's members would come in no order.
+    Row::new("SORT ({l}|{t}) ALPHA [DESC] GET # GET {prefix}s* GET {prefix}h*->f1 [STORE {l}]")
+        .within(Reach::OneScope)
     .needs(&[Feature::Lists, Feature::Strings, Feature::Hashes]),
-    Row::new("SORT ({t}|{z}) BY {prefix}h*->f2 ALPHA GET {prefix}s*")
+    Row::new("SORT ({l}|{t}|{z}) BY ({prefix}h*->f2|{prefix}s*) ALPHA GET {prefix}s*")
         .within(Reach::OneScope)
         .unordered()
-        .needs(&[Feature::Sets, Feature::SortedSets, Feature::Hashes]),
+        .needs(&[
+            Feature::Lists,
+            Feature::Sets,
+            Feature::SortedSets,
+            Feature::Strings,
+            Feature::Hashes,
+        ]),
 ];
 
 pub(super) const SCANS: &[Row] = &[
