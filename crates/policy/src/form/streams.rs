@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Request, reply, seal, wrong_number, emptied};
+use super::{Request, emptied, reply, seal, wrong_number};
 use crate::argument::{is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};

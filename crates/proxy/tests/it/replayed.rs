@@ -424,10 +424,7 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
     pair.send(&["EXEC"]);
     pair.sent();
     pair.answer("+OK +OK @wa:1=4");
-    assert_executed(
-        &mut pair,
-        &["MSET wa:1  ", "sET wa:1 @wa:1=5 KEEPTTL"],
-    );
+    assert_executed(&mut pair, &["MSET wa:1  ", "sET wa:1 @wa:1=5 KEEPTTL"]);
     pair.answer("*2 -ERR~arity +OK");
     assert_eq!(pair.got(), "*2\r\n-ERR arity\r\n:5\r\n");
     let mut pair = Pair::new();

@@ -86,7 +86,7 @@ pub(super) const SORTED: &[Row] = &[
     // Equal weights of a set's members would come in no order.
     Row::new("SORT ({l}|{t}) ALPHA [DESC] GET # GET {prefix}s* GET {prefix}h*->f1 [STORE {l}]")
         .within(Reach::OneScope)
-    .needs(&[Feature::Lists, Feature::Strings, Feature::Hashes]),
+        .needs(&[Feature::Lists, Feature::Strings, Feature::Hashes]),
     Row::new("SORT ({l}|{t}|{z}) BY ({prefix}h*->f2|{prefix}s*) ALPHA GET {prefix}s*")
         .within(Reach::OneScope)
         .unordered()
