@@ -155,6 +155,9 @@ pub enum SealError {
         /// The kind.
         kind: Kind,
     },
+    /// The name of a record is not one of these records.
+    #[error("the record's name does not begin as the names of these records do")]
+    OtherPrefix,
     /// No index key of the ring writes.
     #[error("the keyring has index keys, and none of them writes")]
     NoIndexKey,
@@ -209,6 +212,39 @@ pub enum OpenError {
         /// The time, in milliseconds since the Unix epoch.
         at: u64,
     },
+}
+
+/// The stored name of a record was not opened. The error does not contain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// It does not have the form of a sealed name of these records.
+    #[error("the name is not sealed")]
+    NotSealed,
+    /// It has the form of a sealed name, and is none.
+    #[error("the name begins as a sealed one does and is not one")]
+    Malformed,
+    /// Sealed under a key that names of this keyring are not under.
+    #[error("the name is sealed under key {id}, under which this keyring has no names")]
+    UnknownKey {
+        /// The key's id.
+        id: KeyId,
+    },
+    /// Sealed under a key that is marked as compromised.
+    #[error("the name is sealed under key {id}, which is marked as compromised")]
+    Compromised {
+        /// The key's id.
+        id: KeyId,
+    },
+    /// It was made up, damaged, or sealed for other records or in another environment: one answer for all of these.
+    #[error("the name does not open")]
+    Refused,
+    /// It was padded to another length than names of these records are.
+    #[error("the name was sealed with another pad_names")]
+    OtherPadding,
+    /// Its tag is not the one of its slot; or it has one where the store is no cluster, or none where it is.
+    #[error("the name was sealed for another slot, or for another kind of store")]
+    WrongTag,
 }
 
 /// A value was not resealed.

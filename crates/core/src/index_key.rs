@@ -2,13 +2,14 @@
 //! from them, from data keys and from the keys of users.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use waxseal_kinds::Kind;
+use zeroize::Zeroizing;
 
 use crate::error::SealError;
 use crate::key::{KeyId, SecretKey};
-use crate::siv::SivKey;
+use crate::siv::{SIV_KEY_LEN, SivKey};
 
 /// The maximum number of deterministic seals under one key: with so many, two of them have the same synthetic IV by
 /// chance about once in 2^33 times.
@@ -50,7 +51,8 @@ impl IndexKey {
         self.id
     }
 
-    /// The number of values that this process has sealed under the key.
+    /// The number of values that this process has sealed under the key. All names that a
+    /// [`NameSealer`](crate::NameSealer) seals count as one.
     #[must_use]
     pub fn seals(&self) -> u64 {
         self.derived.seals()
@@ -115,6 +117,7 @@ pub(crate) struct DerivedKeys {
     list_element: OnceLock<Box<SivKey>>,
     user: OnceLock<Box<SivKey>>,
     seals: AtomicU64,
+    has_sealed_names: AtomicBool,
 }
 
 impl DerivedKeys {
@@ -126,7 +129,13 @@ impl DerivedKeys {
             list_element: OnceLock::new(),
             user: OnceLock::new(),
             seals: AtomicU64::new(0),
+            has_sealed_names: AtomicBool::new(false),
         }
+    }
+
+    /// The bytes of the key for this use.
+    pub(crate) fn pair(&self, of: KeyUse) -> Zeroizing<[u8; SIV_KEY_LEN]> {
+        self.parent.derive_pair(&of.info())
     }
 
     /// The key for this use.
@@ -138,7 +147,7 @@ impl DerivedKeys {
             KeyUse::ListElement => &self.list_element,
             KeyUse::User => &self.user,
         };
-        cell.get_or_init(|| Box::new(SivKey::new(&self.parent.derive_pair(&of.info()))))
+        cell.get_or_init(|| Box::new(SivKey::new(&self.pair(of))))
     }
 
     /// Counts one more seal of the key of this id.
@@ -152,6 +161,15 @@ impl DerivedKeys {
         Ok(())
     }
 
+    /// Counts the names that are sealed, as one value for all of them: their number says nothing, since the same few are
+    /// sealed again in every request, and anyone who asks wants to know whether there are any.
+    pub(crate) fn count_names(&self, id: KeyId) {
+        if !self.has_sealed_names.swap(true, Ordering::Relaxed) {
+            // At the limit the count stays as it is. It is the limit of other uses, each of which has a key of its own.
+            let _ = self.count(id);
+        }
+    }
+
     pub(crate) fn seals(&self) -> u64 {
         self.seals.load(Ordering::Relaxed)
     }
@@ -160,6 +178,18 @@ impl DerivedKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_names_count_as_one_value() {
+        let key = IndexKey::with_id(KeyId::from_u32(1), &SecretKey::generate().ok().unwrap());
+        key.derived.count_names(key.id);
+        key.derived.count_names(key.id);
+        assert_eq!(key.seals(), 1);
+        assert_eq!(key.derived.count(key.id), Ok(()));
+        assert_eq!(key.seals(), 2);
+        key.derived.count_names(key.id);
+        assert_eq!(key.seals(), 2);
+    }
 
     #[test]
     fn a_key_that_reached_the_limit_seals_no_more() {

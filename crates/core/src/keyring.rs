@@ -24,6 +24,8 @@ pub struct Keyring {
     rules: EnvelopeRules,
     domain: Arc<[u8]>,
     index_keys: Vec<(Arc<IndexKey>, IndexKeyRole)>,
+    /// The data keys that names may be under beside the index keys.
+    data_keys_of_names: Vec<KeyId>,
     read_by_old_versions: bool,
 }
 
@@ -67,7 +69,8 @@ pub struct KeyUsage {
     pub classic_seals: u64,
     /// Values sealed in the sealed format.
     pub sealed_seals: u64,
-    /// Values sealed deterministically under a key that is derived from this one (at most 2^48 are allowed).
+    /// Values sealed deterministically under a key that is derived from this one (at most 2^48 are allowed). All names
+    /// together count as one.
     pub deterministic_seals: u64,
 }
 
@@ -78,7 +81,7 @@ pub struct IndexKeyUsage {
     pub id: KeyId,
     /// Its role.
     pub role: IndexKeyRole,
-    /// Values sealed (at most 2^48 are allowed).
+    /// Values sealed (at most 2^48 are allowed). All names together count as one.
     pub seals: u64,
 }
 
@@ -119,6 +122,7 @@ impl Keyring {
             rules: EnvelopeRules::default(),
             domain: Arc::default(),
             index_keys: Vec::new(),
+            data_keys_of_names: Vec::new(),
             read_by_old_versions: false,
         })
     }
@@ -178,6 +182,14 @@ impl Keyring {
         self.index_keys = keys;
         // The one that writes, then the likeliest to be found.
         self.index_keys.sort_by_key(|(_, role)| *role);
+        self
+    }
+
+    /// The same keyring, in which names of records may also be under these data keys, although it has index keys: names
+    /// that were sealed before it had any.
+    #[must_use]
+    pub fn with_data_keys_of_names(mut self, ids: Vec<KeyId>) -> Self {
+        self.data_keys_of_names = ids;
         self
     }
 
@@ -311,6 +323,21 @@ impl Keyring {
             .chain(self.keys().map(|key| (key.id(), key.derived())))
     }
 
+    /// The keys that names of records may be under, the one that seals first. Unlike members, names have no form under data
+    /// keys where there are index keys, unless the ring says so: each form of a name is one more name to look under.
+    pub(crate) fn name_keys(&self) -> impl Iterator<Item = (KeyId, &DerivedKeys)> {
+        let has_names = |id: KeyId| {
+            let is_listed = self.data_keys_of_names.contains(&id);
+            self.index_keys.is_empty() || is_listed && self.index_key(id).is_none()
+        };
+        let index_keys = self.index_keys.iter();
+        index_keys.map(|(key, _)| (key.id(), key.derived())).chain(
+            self.keys()
+                .filter(move |key| has_names(key.id()))
+                .map(|key| (key.id(), key.derived())),
+        )
+    }
+
     /// True if this is the id of a data key or an index key.
     pub(crate) fn knows(&self, id: KeyId) -> bool {
         self.role(id).is_some() || self.index_keys.iter().any(|(key, _)| key.id() == id)
@@ -351,6 +378,7 @@ impl Keyring {
             rules: self.rules,
             domain: self.domain,
             index_keys: self.index_keys,
+            data_keys_of_names: self.data_keys_of_names,
             opens_compromised: self.opens_compromised,
             ..assembled
         })

@@ -1,6 +1,6 @@
 //! AES-SIV (RFC 5297) with CMAC and a key of 512 bits: equal values with equal associated data give equal bytes.
 //!
-//! Only the primitive is here: no header, no key ids, no derivation.
+//! Only the primitive is here: no header, no key ids, no derivation. Names are sealed by `names/key`, which computes the same.
 
 use std::sync::Mutex;
 
@@ -67,4 +67,4 @@ impl SivKey {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

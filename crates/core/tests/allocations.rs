@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use waxseal_core::{
-    Binding, EnvelopeRules, EnvelopeVersion, Format, IndexKey, IndexKeyRole, Keyring, Mode, Sealer,
-    SecretKey, UserKey,
+    Binding, EnvelopeRules, EnvelopeVersion, Format, IndexKey, IndexKeyRole, Keyring, Mode,
+    NamePrefix, NameSealer, PadNames, Sealer, SecretKey, UserKey,
 };
 
 const LENGTHS: [usize; 7] = [0, 64, 256, 1_000, 1_024, 4_096, 65_536];
@@ -116,5 +116,31 @@ fn a_plain_value_is_opened_without_any_allocation() {
             assert!(sealer.open(plain, Binding::unbound()).is_ok());
         });
         assert_eq!(opening.count_total, 0);
+    }
+}
+
+#[test]
+fn short_names_are_sealed_and_opened_without_any_allocation() {
+    let keyring = Keyring::new(SecretKey::generate().ok().unwrap()).unwrap();
+    let padded = NamePrefix::new(*b"wa:", PadNames::new(16).unwrap());
+    let plain = NamePrefix::new(*b"wa:", PadNames::default());
+    let prefixes = vec![plain, padded.clone(), padded.on_cluster().unwrap()];
+    let sealer = NameSealer::new(Arc::new(keyring), prefixes);
+    let (mut stored, mut opened) = (Vec::with_capacity(512), Vec::with_capacity(512));
+    for prefix in 0..3 {
+        for len in 0..=128 {
+            let name = [b"wa:", &vec![b'n'; len][..]].concat();
+            // The first access to a keyring prepares the thread for all further ones.
+            let mut work = || {
+                stored.clear();
+                opened.clear();
+                let names = sealer.load();
+                names.seal(prefix, 0, &name, &mut stored).unwrap();
+                names.open(prefix, &stored, &mut opened).unwrap();
+                assert_eq!(opened, name);
+            };
+            work();
+            assert_eq!(measure(work).count_total, 0, "{len} bytes");
+        }
     }
 }

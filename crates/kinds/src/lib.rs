@@ -1,7 +1,14 @@
-//! Kinds of values: what a value is in its record. Version 3 of the sealed format binds an envelope to its kind, the
-//! policy knows it from the command that carries the value, and a store from the type of the record.
+//! What layers that do not see each other must mean alike: the kind of a value in its record, and how the names of records
+//! are stored.
+//!
+//! Version 3 of the sealed format binds an envelope to its kind, the policy knows it from the command that carries the value,
+//! and a store from the type of the record.
+
+mod names;
 
 use std::fmt;
+
+pub use names::NameState;
 
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

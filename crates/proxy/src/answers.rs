@@ -223,11 +223,19 @@ pub(crate) fn computed_unknown(command: &str) -> Vec<u8> {
     ))
 }
 
-/// A move reads the values first, and in a transaction nothing is read before EXEC.
-pub(crate) fn move_in_transaction(command: &str) -> Vec<u8> {
+/// A move inside a transaction, behind a command that may leave values which are not known.
+pub(crate) fn move_after_change(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
-        "SEALREFUSED {command}: values that move to another record are read and sealed again, which is not done inside a transaction: send it outside MULTI and EXEC, or give both records one group with bind = \"group\""
+        "SEALREFUSED {command} inside a transaction is not possible after a command that may have put values into its record which this proxy does not know: send it before that one, or outside the transaction; or give both records one group with bind = \"group\""
+    ))
+}
+
+/// A command of a transaction was not carried out, because one before it had another outcome than was foreseen.
+pub(crate) fn unforeseen_in_transaction(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: it changed nothing: a command before it in the transaction had another outcome than this proxy could foresee: send it outside the transaction"
     ))
 }
 
@@ -251,7 +259,7 @@ pub(crate) fn move_of_other_type(command: &str) -> Vec<u8> {
 pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
-        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL, HGET, HLEN and HSET, LINDEX, LLEN, LRANGE and LSET, SMEMBERS, SCARD, SISMEMBER, SADD and SREM, or ZRANGE, ZCARD, ZSCORE, ZADD and ZREM, and TYPE and EXISTS"
+        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL and HSET, LINDEX, LRANGE and LSET, SMEMBERS, SISMEMBER, SADD and SREM, or ZRANGE, ZSCORE, ZADD and ZREM, and TYPE and EXISTS; in a transaction WATCH"
     ))
 }
 

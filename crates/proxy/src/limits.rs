@@ -51,7 +51,15 @@ impl Default for Limits {
     }
 }
 
+/// What moving one value takes, in parts of its length: it is held as it is stored and opened, and both forms are sent.
+const MOVED_PARTS: usize = 6;
+
 impl Limits {
+    /// Bytes that a transaction may take to move values.
+    pub(crate) fn of_moves(&self) -> usize {
+        self.value.saturating_mul(MOVED_PARTS)
+    }
+
     pub(crate) fn of_requests(&self) -> RequestLimits {
         RequestLimits {
             argument: MAX_BULK_LEN,

@@ -20,12 +20,14 @@ mod fields;
 mod members;
 mod messages;
 mod part;
+mod replayed;
 mod sorted;
 mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
+pub(crate) use replayed::ReplayedReply;
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
     read_sorted, sort_error, write_results,
@@ -148,12 +150,23 @@ impl ReplyOpener<'_> {
         if let Shape::Sorted(sorted) = shape {
             return self.sorted(items, first, sorted, out);
         }
+        if matches!(shape, Shape::Scripted) {
+            let error = (first.kind == Kind::Error).then_some(first.raw);
+            match error.filter(|error| answers::is_about_rights(error)) {
+                Some(error) => out.extend_from_slice(&answers::prelude_failed(self.command, error)),
+                None => out.extend_from_slice(start.skip()?),
+            }
+            return Ok(());
+        }
+        if let Shape::Replayed(replayed) = shape {
+            return self.replayed(items, first, replayed, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) | Shape::Sorted(_) => Ok(()),
+            Shape::Computed(_) | Shape::Sorted(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

@@ -2,14 +2,14 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, End, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
-use crate::open::{ComputedReply, SortedReply};
+use crate::open::{ComputedReply, ReplayedReply, SortedReply};
 
 pub(crate) mod strings;
 
@@ -95,6 +95,10 @@ pub(crate) enum ReplayStep {
     Watch,
     /// One of them is read.
     Read(usize),
+    /// Values that are moved from this record are read, from this end of a list.
+    Source { index: usize, end: End },
+    /// One of its commands is queued.
+    Queue,
     /// It is executed.
     Exec,
 }
@@ -187,6 +191,10 @@ pub(crate) enum Shape {
     Sorted(Box<SortedReply>),
     /// This, in the place of whatever arrives but an error.
     Fixed(Box<[u8]>),
+    /// The reply of a command that a script runs. It has no values.
+    Scripted,
+    /// The reply to a script in the place of a command of a transaction that is sent again.
+    Replayed(Box<ReplayedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
     /// The reply to a prelude in a transaction, which the client does not get.
@@ -293,8 +301,9 @@ impl Shape {
             Self::Computed(computed) => computed.retained_bytes(),
             Self::Sorted(sorted) => sorted.retained_bytes(),
             Self::Fixed(reply) => reply.len(),
+            Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
-            Self::Dropped => 0,
+            Self::Dropped | Self::Scripted => 0,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::server_limits::MaxValue;
 
 mod prelude;
 
-pub(crate) use prelude::are_compared;
+pub(crate) use prelude::{MemberForms, are_compared};
 
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with a million fields
 /// reads it a million times.

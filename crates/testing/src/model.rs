@@ -11,6 +11,7 @@ mod comparison;
 mod generator;
 mod pair;
 mod player;
+mod queue;
 mod request;
 mod shrink;
 mod step;

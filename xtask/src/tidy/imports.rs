@@ -27,8 +27,13 @@ const ROWS: &[Row] = &[
         never: NO_IO_NOR_CIPHERS,
     },
     Row {
+        short: "topology",
+        ours: &[],
+        never: NO_IO_NOR_CIPHERS,
+    },
+    Row {
         short: "core",
-        ours: &["waxseal-kinds"],
+        ours: &["waxseal-kinds", "waxseal-topology"],
         never: &["tokio", "redis", "redb", "tracing", "log"],
     },
     // Opens files for the I/O layer, and knows nothing of their content.

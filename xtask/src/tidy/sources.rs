@@ -18,7 +18,7 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "util", "common", "helpers", "helper", 
 const LEFTOVERS: [&str; 4] = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
 
 /// The crates of the lowest layer.
-const LOWEST_LAYER: [&str; 3] = ["core", "policy", "resp"];
+const LOWEST_LAYER: [&str; 4] = ["core", "policy", "resp", "topology"];
 
 /// The lowest layer does no I/O: no files, no network, no environment, no clock.
 const IO_PATHS: [&str; 5] = [

@@ -24,9 +24,6 @@ const REQUESTS: usize = 35_000;
 /// The same where keys are rotated meanwhile, which is slow.
 const ROTATING_REQUESTS: usize = 20_000;
 
-/// What is not asked for yet.
-const WITHOUT: &[Feature] = &[Feature::ComputedInTransactions];
-
 /// One run.
 struct Setting {
     /// Each has a seed of its own.
@@ -119,7 +116,7 @@ impl Setting {
             Feature::ListValues | Feature::GroupMoves => !self.plain,
             // Two forms of one member are two.
             Feature::Algebra => !self.plain && self.rotation.is_none(),
-            _ => !WITHOUT.contains(&feature),
+            _ => true,
         }
     }
 

@@ -26,6 +26,7 @@ mod many_names;
 mod members;
 mod messages;
 mod moves;
+mod moves_in_transactions;
 mod nesting;
 mod overlaps;
 mod own_records;

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
 use waxseal_core::{
-    Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Keyring, Mode, Sealer, SecretKey,
-    UserKey,
+    Binding, EnvelopeRules, EnvelopeVersion, Form, Format, Keyring, Mode, NamePrefix, NameSealer,
+    PadNames, Sealer, SecretKey, UserKey,
 };
 
 use by_hand::{ClassicByHand, DeterministicByHand, Limit, SealedByHand};
@@ -27,8 +27,11 @@ use rounds::{Case, Envelope, Operation, Side, SideName};
 const SIZES: [usize; 5] = [64, 256, 1024, 4 * 1024, 64 * 1024];
 /// Lengths of members and names.
 const SHORT_SIZES: [usize; 3] = [16, 64, 256];
+/// Lengths of the sealed parts of names: a telephone number, a UUID, and a long one.
+const NAME_SIZES: [usize; 3] = [13, 36, 128];
 const NAME: &[u8] = b"wa:5215512345678";
 const DOMAIN: &[u8] = b"production";
+const PREFIX: &[u8] = b"wa:";
 
 fn main() {
     let bench = Bench::new();
@@ -43,6 +46,11 @@ fn main() {
     for size in SHORT_SIZES {
         for operation in [Operation::Seal, Operation::Open] {
             cases.push(bench.deterministic(operation, size));
+        }
+    }
+    for size in NAME_SIZES {
+        for operation in [Operation::Seal, Operation::Open] {
+            cases.push(bench.name(operation, size));
         }
     }
     println!(
@@ -174,7 +182,7 @@ impl Bench {
         let version_2 = self.ring.clone();
         let (ring, user) = (with_version_3(&self.ring), with_version_3(&self.user));
         let stored = seal(&ring, &value);
-        let hand = SealedByHand::new(&self.key, associated_data(&stored, 1));
+        let hand = SealedByHand::new(&self.key, associated_data(&stored, 1, NAME));
         assert_opens(&ring, &hand.seal(&value), &value);
         assert_eq!(hand.open(&stored), value);
         let of_version_2 = seal(&version_2, &value);
@@ -218,8 +226,8 @@ impl Bench {
             sealed.expect("the key seals")
         };
         let stored = seal(&value);
-        let key = member_key(&self.key);
-        let by_hand = || DeterministicByHand::new(key, associated_data(&stored, 4));
+        let key = derived_key(&self.key, b"member");
+        let by_hand = || DeterministicByHand::new(key, associated_data(&stored, 4, NAME));
         let (mut kept, mut prepared) = (by_hand(), by_hand());
         assert_eq!(kept.seal(&value), stored);
         assert_eq!(kept.open(&stored), value);
@@ -265,6 +273,53 @@ impl Bench {
     }
 }
 
+/// Names of records: the library's AES-SIV alone, with the key prepared once, against the whole stored name.
+impl Bench {
+    fn name(&self, operation: Operation, size: usize) -> Case {
+        let name = [PREFIX, &state(256)[..size]].concat();
+        let text = [&name[PREFIX.len()..], &[0x80]].concat();
+        let ring = self.ring.keyring().expect("it has keys");
+        let prefix = NamePrefix::new(PREFIX, PadNames::default());
+        let names = NameSealer::new(ring, vec![prefix]);
+        let mut stored = Vec::new();
+        let sealed = names.load().seal(0, 0, &name, &mut stored);
+        sealed.expect("the key seals");
+        let encoded = &stored[PREFIX.len() + 1..];
+        let envelope = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(encoded);
+        let envelope = envelope.expect("it is Base64");
+        let key = derived_key(&self.key, b"name");
+        let mut hand = DeterministicByHand::new(key, associated_data(&envelope, 7, PREFIX));
+        assert_eq!(hand.seal(&text), envelope);
+        assert_eq!(hand.open(&envelope), text);
+
+        // As in a proxy: the keys of one look are used for all names of a request, and the buffer is there.
+        let names = names.load();
+        let mut out = Vec::with_capacity(1024);
+        let sides = match operation {
+            Operation::Seal => vec![
+                Side::new(SideName::ByHand, move || hand.seal(black_box(&text))),
+                Side::new(SideName::Sealer, move || {
+                    out.clear();
+                    names.seal(0, 0, black_box(&name), &mut out)
+                }),
+            ],
+            Operation::Open => vec![
+                Side::new(SideName::ByHand, move || hand.open(black_box(&envelope))),
+                Side::new(SideName::Sealer, move || {
+                    out.clear();
+                    names.open(0, black_box(&stored), &mut out)
+                }),
+            ],
+        };
+        Case {
+            envelope: Envelope::Name,
+            operation,
+            size,
+            sides,
+        }
+    }
+}
+
 fn with_version_3(sealer: &Sealer) -> Sealer {
     sealer.clone().rules(EnvelopeRules {
         write: EnvelopeVersion::V3,
@@ -272,9 +327,9 @@ fn with_version_3(sealer: &Sealer) -> Sealer {
     })
 }
 
-/// The associated data of an envelope of version 3 of this kind, bound to the record.
-fn associated_data(envelope: &[u8], kind: u8) -> Vec<u8> {
-    [&envelope[..8], &[kind], &part(DOMAIN), &part(NAME)].concat()
+/// The associated data of an envelope of version 3 of this kind, bound to this record.
+fn associated_data(envelope: &[u8], kind: u8, record: &[u8]) -> Vec<u8> {
+    [&envelope[..8], &[kind], &part(DOMAIN), &part(record)].concat()
 }
 
 /// Length and bytes of a part of associated data.
@@ -283,8 +338,8 @@ fn part(bytes: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), bytes].concat()
 }
 
-/// The key of AES-SIV for members that is derived from a data key.
-fn member_key(key: &[u8; 32]) -> [u8; 64] {
+/// The key of AES-SIV for this use that is derived from a data key.
+fn derived_key(key: &[u8; 32], of_use: &[u8]) -> [u8; 64] {
     struct Length;
     impl KeyType for Length {
         fn len(&self) -> usize {
@@ -293,7 +348,7 @@ fn member_key(key: &[u8; 32]) -> [u8; 64] {
     }
     let mut derived = [0; 64];
     Prk::new_less_safe(HKDF_SHA256, key)
-        .expand(&[b"waxseal index key v1 member"], Length)
+        .expand(&[b"waxseal index key v1 ", of_use], Length)
         .and_then(|output| output.fill(&mut derived))
         .expect("a short output");
     derived

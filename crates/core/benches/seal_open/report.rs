@@ -4,6 +4,8 @@ use crate::rounds::{Case, Envelope, Operation, SideName, Spread};
 
 /// The maximum ratio of `Sealer` to the primitive called by hand.
 const BY_HAND_BAR: f64 = 1.15;
+/// The maximum ratio of a stored name to the library's AES-SIV alone.
+const NAME_BAR: f64 = 0.8;
 /// The minimum ratio of Node to `Sealer`, at 1 KiB.
 const NODE_BAR: f64 = 8.0;
 /// The maximum ratio of the key of a user to the ring.
@@ -19,6 +21,7 @@ pub(crate) fn print(cases: &[Case]) {
         Envelope::Version2,
         Envelope::Version3,
         Envelope::Deterministic,
+        Envelope::Name,
     ] {
         for operation in [Operation::Seal, Operation::Open] {
             println!("\n{}, {envelope}", verb(operation));
@@ -50,6 +53,7 @@ fn header(envelope: Envelope) -> String {
         ),
         Envelope::Version3 => format!("{front}  {:<20}  version 3/2", "user/ring key"),
         Envelope::Deterministic => format!("{front}  prepared each time/by hand"),
+        Envelope::Name => front,
     }
 }
 
@@ -84,6 +88,7 @@ fn row(case: &Case) -> String {
             "{front}  {}",
             ratio(case, SideName::PreparedEachTime, SideName::ByHand),
         ),
+        Envelope::Name => front,
     }
 }
 
@@ -113,6 +118,15 @@ fn print_bars(cases: &[Case]) {
         let what = format!("{} <= {BY_HAND_BAR} x by hand", verb(operation));
         print_bar(&what, worst, |ratio| ratio - BY_HAND_BAR);
     }
+    let names: Vec<&Case> = cases
+        .iter()
+        .filter(|case| case.envelope == Envelope::Name)
+        .collect();
+    let worst_name = worst(&names, |case| {
+        Some(case.ratio(SideName::Sealer, SideName::ByHand)?.median)
+    });
+    let what = format!("a stored name <= {NAME_BAR} x the library's AES-SIV");
+    print_bar(&what, worst_name, |ratio| ratio - NAME_BAR);
     let worst_user = worst(&long, |case| {
         Some(case.ratio(SideName::UserKey, SideName::Sealer)?.median)
     });

@@ -30,6 +30,8 @@ pub(crate) enum Envelope {
     Version2,
     Version3,
     Deterministic,
+    /// Deterministic, as the stored name of a record.
+    Name,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,6 +175,7 @@ impl fmt::Display for Envelope {
             Self::Version2 => "sealed format, version 2",
             Self::Version3 => "sealed format, version 3",
             Self::Deterministic => "deterministic",
+            Self::Name => "names of records",
         })
     }
 }

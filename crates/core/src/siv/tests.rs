@@ -22,6 +22,36 @@ struct Case {
     result: String,
 }
 
+/// A case of Wycheproof, decoded.
+pub(crate) struct Vector {
+    pub(crate) id: u32,
+    pub(crate) key: [u8; SIV_KEY_LEN],
+    pub(crate) associated_data: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) iv: [u8; SIV_LEN],
+    pub(crate) ciphertext: Vec<u8>,
+    pub(crate) is_valid: bool,
+}
+
+pub(crate) fn wycheproof() -> Vec<Vector> {
+    let cases = include_str!("../../tests/vectors/wycheproof-aes-siv-cmac.json");
+    let cases = serde_json::from_str::<Wycheproof>(cases).unwrap().tests;
+    let vectors = cases.into_iter().map(|case| {
+        let sealed = unhex(&case.ct);
+        let (iv, ciphertext) = sealed.split_first_chunk().unwrap();
+        Vector {
+            id: case.tc_id,
+            key: unhex(&case.key).try_into().unwrap(),
+            associated_data: unhex(&case.aad),
+            value: unhex(&case.msg),
+            iv: *iv,
+            ciphertext: ciphertext.to_vec(),
+            is_valid: case.result == "valid",
+        }
+    });
+    vectors.collect()
+}
+
 fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len())
         .step_by(2)
@@ -31,24 +61,23 @@ fn unhex(hex: &str) -> Vec<u8> {
 
 #[test]
 fn the_wycheproof_cases_hold() {
-    let file = include_str!("../../tests/vectors/wycheproof-aes-siv-cmac.json");
     let mut seen = [0, 0];
-    for case in serde_json::from_str::<Wycheproof>(file).unwrap().tests {
-        let key = SivKey::new(&unhex(&case.key).try_into().unwrap());
-        let (aad, value, sealed) = (unhex(&case.aad), unhex(&case.msg), unhex(&case.ct));
-        let (iv, ciphertext) = sealed.split_first_chunk::<SIV_LEN>().unwrap();
-        let mut text = ciphertext.to_vec();
-        let opened = key.open_in_place(&aad, iv, &mut text);
-        let is_valid = case.result == "valid";
-        assert_eq!(opened.is_some(), is_valid, "case {}", case.tc_id);
+    for case in wycheproof() {
+        let key = SivKey::new(&case.key);
+        let mut text = case.ciphertext.clone();
+        let opened = key.open_in_place(&case.associated_data, &case.iv, &mut text);
+        assert_eq!(opened.is_some(), case.is_valid, "case {}", case.id);
         // A refused ciphertext is left unchanged, so that nothing of its plaintext is shown.
-        let expected = if is_valid { &*value } else { ciphertext };
-        assert_eq!(text, expected, "case {}", case.tc_id);
-        let mut text = value;
-        let made = key.seal_in_place(&aad, &mut text).unwrap();
-        let is_same = made == *iv && text == ciphertext;
-        assert_eq!(is_same, is_valid, "case {}", case.tc_id);
-        seen[usize::from(is_valid)] += 1;
+        let expected = match case.is_valid {
+            true => &case.value,
+            false => &case.ciphertext,
+        };
+        assert_eq!(text, *expected, "case {}", case.id);
+        let mut text = case.value;
+        let iv = key.seal_in_place(&case.associated_data, &mut text).unwrap();
+        let is_same = iv == case.iv && text == case.ciphertext;
+        assert_eq!(is_same, case.is_valid, "case {}", case.id);
+        seen[usize::from(case.is_valid)] += 1;
     }
     assert_eq!(seen, [108, 39]);
 }

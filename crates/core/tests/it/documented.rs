@@ -3,7 +3,10 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, EnvelopeRules, EnvelopeVersion, Format, Keyring, Mode, Sealer};
+use waxseal_core::{
+    Binding, EnvelopeRules, EnvelopeVersion, Format, Keyring, Mode, NamePrefix, NameSealer,
+    PadNames, Sealer,
+};
 
 const DOCUMENT: &str = include_str!("../../../../docs/reference/formats.md");
 const KEY: &str = "8f1d6a2c4b7e9035d1c6f8a20e5b3974a6c2e8f01b4d7953c0a1e6f28d5b3947";
@@ -87,4 +90,63 @@ fn the_first_program_opens_version_3_with_the_documented_change() {
     assert!(program.contains(body(0)));
     let program = program.replace(body(0), body(1));
     assert_eq!(run(&program).trim_end().as_bytes(), VALUE);
+}
+
+/// The rows of the table of names: logical and stored name, and the remark.
+fn names() -> Vec<[&'static str; 3]> {
+    let rows = DOCUMENT.lines().filter_map(|line| {
+        let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        let cells: [&str; 3] = cells.splitn(3, " | ").collect::<Vec<_>>().try_into().ok()?;
+        let [logical, stored, remark] = cells.map(|cell| cell.trim_matches('`'));
+        stored
+            .contains("9VcDE")
+            .then_some([logical, stored, remark])
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_names_are_stored_as_documented() {
+    let expected = [("wa:", 1), ("wa:", 16), ("wa:", 1), ("wa:", 1), ("", 1)];
+    let names = names();
+    assert_eq!(names.len(), expected.len(), "{names:?}");
+    for ([logical, stored, remark], (prefix, pad)) in names.into_iter().zip(expected) {
+        let padding = PadNames::new(pad).unwrap();
+        let mut prefix = NamePrefix::new(prefix.as_bytes(), padding);
+        if remark.contains("cluster") {
+            prefix = prefix.on_cluster().unwrap();
+        }
+        assert_eq!(remark.contains("`pad_names = 16"), pad == 16);
+        let ring = Keyring::from_hex(KEY, "").unwrap();
+        let ring = match remark.contains("no domain") {
+            true => ring,
+            false => ring.with_domain(*b"production"),
+        };
+        let sealer = NameSealer::new(Arc::new(ring), vec![prefix]);
+        let (mut made, mut opened) = (Vec::new(), Vec::new());
+        let names = sealer.load();
+        names.seal(0, 0, logical.as_bytes(), &mut made).unwrap();
+        assert_eq!(made, stored.as_bytes());
+        names.open(0, stored.as_bytes(), &mut opened).unwrap();
+        assert_eq!(opened, logical.as_bytes());
+    }
+}
+
+#[test]
+fn the_last_program_opens_a_name_with_the_documented_change() {
+    let change = DOCUMENT
+        .split_once("replace these lines (it then prints `wa:5215512345678`):\n\n```\n")
+        .unwrap();
+    let change = change.1.split("```").next().unwrap();
+    let mut program: Vec<&str> = programs().pop().unwrap().lines().collect();
+    for line in change.lines() {
+        // The line that begins alike.
+        let start = &line[..12];
+        let mut alike = program.iter_mut().filter(|it| it.starts_with(start));
+        let (old, None) = (alike.next().unwrap(), alike.next()) else {
+            panic!("several lines begin with {start:?}");
+        };
+        *old = line;
+    }
+    assert_eq!(run(&program.join("\n")).trim_end(), "wa:5215512345678");
 }

@@ -4,6 +4,7 @@ mod accepted;
 mod damage;
 mod deterministic;
 mod documented;
+mod names;
 mod node;
 mod opening;
 mod oracle;

@@ -18,6 +18,10 @@ const fn published(
 
 pub(super) static PUBLISHED: &[Published] = &[
     published(
+        r#"return redis . call ( "exists" , KEYS [ 1 ] ) < 1 and redis . call ( "setex" , KEYS [ 1 ] , ARGV [ 2 ] , ARGV [ 1 ] )"#,
+        &[("a08c9c69b7c07ae2485190873b90d128a23e502d", "Laravel, cache")],
+    ),
+    published(
         r#"if redis . call ( "setnx" , KEYS [ 1 ] , ARGV [ 1 ] ) == 1 then if ARGV [ 2 ] ~= "" then redis . call ( "pexpire" , KEYS [ 1 ] , ARGV [ 2 ] ) end return 1 end return 0"#,
         &[(
             "5688a2541c9edd77746bcd2385e65ff3639a664f",

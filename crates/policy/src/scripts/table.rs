@@ -282,6 +282,10 @@ pub(super) static IDIOMS: &[Idiom] = &[
     ),
     store(
         "take what is free",
+        r#"return redis.call("exists",KEYS[1])<1 and redis.call("{setex|psetex}",KEYS[1],ARGV[2],ARGV[1])"#,
+    ),
+    store(
+        "take what is free",
         r#"local result=redis.call("setnx",KEYS[1],ARGV[1]) if result==1 {|and ARGV[2]~=-1 }then
            $expire end return result"#,
     ),

@@ -177,6 +177,20 @@ fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
 }
 
 #[test]
+fn what_laravel_adds_to_its_cache_is_sealed() {
+    let add =
+        "return redis.call('exists',KEYS[1])<1 and redis.call('setex',KEYS[1],ARGV[2],ARGV[1])";
+    for (word, script) in [
+        ("EVAL", add),
+        ("EVALSHA", "a08c9c69b7c07ae2485190873b90d128a23e502d"),
+    ] {
+        let words = [word, script, "1", "wa:1", "t", "9"].map(str::as_bytes);
+        let action = decide(&names(), &words).action;
+        assert_eq!(shown(&action), "seal 4@3 -> as it is");
+    }
+}
+
+#[test]
 fn members_that_a_script_takes_by_their_scores_are_opened() {
     let one = "local key, now = KEYS[1], ARGV[1]
         local jobs = redis.call('zrangebyscore', key, '-inf', now, 'limit', 0, 1)

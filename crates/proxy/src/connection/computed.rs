@@ -339,6 +339,9 @@ impl ConnectionState {
             Shape::Computed(computed) if computed.locations.len() > 1 => {
                 let names = request.arguments.get(1..3).unwrap_or_default();
                 write_eval(upstream, READ_TWO, names, &[]);
+                if let Some(transaction) = self.transaction.open() {
+                    transaction.journal.add_scripted(request.raw.to_vec());
+                }
             }
             _ => write_read(record.name, record.field, upstream),
         }

@@ -1,6 +1,6 @@
 //! Commands that move values to a record which they are not bound to: RENAME, COPY and LMOVE between two records. The
 //! values are read and opened, sealed for the other record, and written there in the same step in which the server moves
-//! them, if they are still the ones that were read:
+//! them, if no others are there by then:
 //!
 //! ```text
 //! client              proxy                                    server
@@ -10,36 +10,34 @@
 //! +OK             ◀──  the request is complete           ◀──   +OK
 //! ```
 //!
-//! If the record is another one by then, nothing has changed, and it is read again. The request stays among the client's
+//! If the record has another value by then, nothing has changed, and it is read again. The request stays among the client's
 //! bytes until it has its reply. Only its stage is remembered.
+//!
+//! In a transaction the values are read before it is sent ([`replay`](super::replay)). `values` are those that move, and
+//! the requests for them; `replies` reads what the server answers.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use waxseal_core::UserKey;
-use waxseal_lua::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD, write_eval};
-use waxseal_policy::{Effect, End, Location, MoveCall, Moved};
-use waxseal_resp::{write_bulk, write_null, write_null_bulk, write_request_head};
+use waxseal_lua::{READ_RECORD, write_eval};
+use waxseal_policy::{MoveCall, Moved};
+use waxseal_resp::{write_null, write_null_bulk};
 
-use super::computed::has_field_lifetimes;
 use super::effects::MAX_ON_LANE;
 use super::requests::{Next, Step};
 use super::state::{Affinity, ConnectionState};
-use super::stored::StoredValue;
-use crate::answers;
-use crate::location::{BorrowedLocation, Name, OwnedLocation, ValueKind, owned};
+use crate::location::OwnedLocation;
 use crate::pending::{Pending, Protocol};
-use crate::refusals::OwnReason;
-use crate::seal::{Request, SealingKeys, SendError, seal_value};
+use crate::seal::{Request, SealingKeys};
 
-mod replies;
+pub(super) mod replies;
+pub(super) mod values;
+
+use self::values::{MovedValue, Source, write_move, write_read_end};
 
 /// The time for which a move is tried again because its record was changed each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// `LINDEX`, as the proxy itself asks.
-const OWN_LINDEX: &[u8] = b"lINDEX";
 
 /// A move that is under way.
 pub(super) struct MoveRun {
@@ -54,83 +52,22 @@ pub(super) struct MoveRun {
     asking: bool,
 }
 
-enum Source {
-    Protected(OwnedLocation),
-    Plain(Name),
-}
-
 enum Stage {
     /// The values must be read.
     Unread,
     Reading,
-    Read(MovedRecord),
+    Read(Vec<MovedValue>),
     /// They were sent; for an element, with its value.
     Writing(Option<Vec<u8>>),
     /// This is the answer.
     Answer(Vec<u8>),
 }
 
-/// A record, or an element of a list, as it was read.
-struct MovedRecord {
-    /// The type, as servers name it.
-    kind: &'static str,
-    values: Vec<MovedValue>,
-}
-
-/// A value as it was read.
-struct MovedValue {
-    field: Option<Vec<u8>>,
-    value: StoredValue,
-}
-
-impl MovedValue {
-    fn retained_bytes(&self) -> usize {
-        let field = self.field.as_ref().map_or(0, Vec::len);
-        self.value.retained_bytes().saturating_add(field)
-    }
-}
-
-impl MovedRecord {
-    /// No record.
-    const NONE: Self = Self {
-        kind: "none",
-        values: Vec::new(),
-    };
-
-    fn retained_bytes(&self) -> usize {
-        let each = |value: &MovedValue| {
-            value
-                .retained_bytes()
-                .saturating_add(size_of::<MovedValue>())
-        };
-        self.values.iter().map(each).fold(0, usize::saturating_add)
-    }
-
-    /// The kind of its values, in a stored record of this type.
-    fn value_kind(&self) -> ValueKind {
-        match self.kind {
-            "hash" => ValueKind::HashField,
-            "list" => ValueKind::ListElement,
-            "set" | "zset" => ValueKind::Member,
-            _ => ValueKind::String,
-        }
-    }
-}
-
-impl Source {
-    fn name(&self) -> &[u8] {
-        match self {
-            Self::Protected(location) => &location.name,
-            Self::Plain(name) => name,
-        }
-    }
-}
-
 impl MoveRun {
     /// Bytes that are held for it beyond its own size.
     pub(super) fn retained_bytes(&self) -> usize {
         match &self.stage {
-            Stage::Read(record) => record.retained_bytes(),
+            Stage::Read(values) => values.iter().map(MovedValue::retained_bytes).sum(),
             Stage::Writing(Some(value)) => value.len(),
             Stage::Answer(answer) => answer.len(),
             Stage::Unread | Stage::Reading | Stage::Writing(None) => 0,
@@ -165,10 +102,7 @@ impl ConnectionState {
     ) -> Step {
         if self.moving.is_none() {
             if self.transaction.is_open() {
-                let reason = (Some(command), OwnReason::InTransaction);
-                let answer = answers::move_in_transaction(command);
-                let effect = Effect::None;
-                self.refuse_here(reason, answer, (request, effect), client);
+                self.queue_move(request, (command, call), keys, upstream, client);
                 return Step::Done;
             }
             if !self.has_all_replies() {
@@ -185,9 +119,9 @@ impl ConnectionState {
                 self.read_for_move(&mut run, upstream);
                 Step::Retry(Next::Replies)
             }
-            Stage::Read(record) => {
+            Stage::Read(values) => {
                 let key = keys.get(call.destination.name).cloned();
-                self.write_move(&mut run, record, key.as_ref(), request, upstream)
+                self.send_moved(&mut run, values, key.as_ref(), request, upstream)
             }
             stage => {
                 run.stage = stage;
@@ -202,23 +136,13 @@ impl ConnectionState {
     }
 
     fn begin_move(&mut self, request: &Request<'_>, command: &'static str, call: MoveCall) {
-        let destination = call.destination.resolve(request.arguments);
-        let name = request.arguments.get(call.source).copied();
-        let name = name.unwrap_or_default();
-        let source = match call.pattern {
-            Some(pattern) => Source::Protected(owned(Location {
-                pattern,
-                name,
-                ..destination
-            })),
-            None => Source::Plain(Name::from_slice(name)),
-        };
+        let (source, destination) = values::records(call, request.arguments);
         self.moving = Some(Box::new(MoveRun {
             stage: Stage::Unread,
             command,
             moved: call.moved,
             source,
-            destination: owned(destination),
+            destination,
             begun: Instant::now(),
             asking: std::mem::take(&mut self.asking),
         }));
@@ -227,21 +151,9 @@ impl ConnectionState {
     /// Asks for the values.
     fn read_for_move(&mut self, run: &mut MoveRun, upstream: &mut Vec<u8>) {
         self.repeat_asking(run.asking, upstream);
-        let name = run.source.name();
         match run.moved {
-            Moved::Element { from, .. } => {
-                write_request_head(upstream, 3);
-                write_bulk(upstream, OWN_LINDEX);
-                write_bulk(upstream, name);
-                write_bulk(
-                    upstream,
-                    match from {
-                        End::Left => b"0",
-                        End::Right => b"-1",
-                    },
-                );
-            }
-            _ => write_eval(upstream, READ_RECORD, &[name], &[]),
+            Moved::Element { from, .. } => write_read_end(&run.source, from, upstream),
+            _ => write_eval(upstream, READ_RECORD, &[run.source.name()], &[]),
         }
         run.stage = Stage::Reading;
         self.await_reply();
@@ -249,15 +161,15 @@ impl ConnectionState {
     }
 
     /// Seals what was read for the other record, and sends it.
-    fn write_move(
+    fn send_moved(
         &mut self,
         run: &mut MoveRun,
-        record: MovedRecord,
+        values: Vec<MovedValue>,
         key: Option<&Arc<UserKey>>,
         request: &Request<'_>,
         upstream: &mut Vec<u8>,
     ) -> Step {
-        let sealed = match self.seal_moved(run, &record, key) {
+        let sealed = match self.seal_moved(values.iter(), &run.destination, key) {
             Ok(sealed) => sealed,
             Err(error) => {
                 let answer = self.record_send_error(run.command, request.arguments, &error);
@@ -266,77 +178,23 @@ impl ConnectionState {
             }
         };
         let mut bytes = Vec::new();
-        self.write_moved(run, &record, &sealed, &mut bytes);
+        let names = [run.source.name(), &*run.destination.name];
+        let dialect = self.protection.server_limits().dialect();
+        write_move(run.moved, names, (&sealed, dialect), &mut bytes);
         if self.affinity == Affinity::Shared && bytes.len() > MAX_ON_LANE {
-            run.stage = Stage::Read(record);
+            drop(sealed);
+            run.stage = Stage::Read(values);
             return Step::Retry(Next::Dedicated);
         }
         self.repeat_asking(run.asking, upstream);
         upstream.extend_from_slice(&bytes);
         run.stage = Stage::Writing(match run.moved {
-            Moved::Element { .. } => record.values.first().map(|it| it.value.value().to_vec()),
+            Moved::Element { .. } => values.first().map(|it| it.value.value().to_vec()),
             _ => None,
         });
         self.await_reply();
         self.queue.push(Pending::MoveWrite);
         Step::Retry(Next::Replies)
-    }
-
-    /// The values as they are stored at the destination.
-    fn seal_moved(
-        &self,
-        run: &MoveRun,
-        record: &MovedRecord,
-        key: Option<&Arc<UserKey>>,
-    ) -> Result<Vec<Vec<u8>>, SendError> {
-        let seal = |value: &MovedValue| {
-            let location: BorrowedLocation<'_> = Location {
-                kind: record.value_kind(),
-                field: value.field.as_deref(),
-                ..run.destination.borrowed()
-            };
-            seal_value(value.value.value(), location, key, &self.protection).map(Cow::into_owned)
-        };
-        record.values.iter().map(seal).collect()
-    }
-
-    fn write_moved(
-        &self,
-        run: &MoveRun,
-        record: &MovedRecord,
-        sealed: &[Vec<u8>],
-        out: &mut Vec<u8>,
-    ) {
-        let names = [run.source.name(), &*run.destination.name];
-        let word = match run.moved {
-            Moved::Record => "RENAME",
-            Moved::RecordToFreeName => "RENAMENX",
-            Moved::Copy => "COPY",
-            Moved::CopyReplacing => "REPLACE",
-            Moved::Element { from, to } => {
-                let stored = record.values.first().map(|it| &*it.value.stored);
-                let arguments = [
-                    from.as_str().as_bytes(),
-                    to.as_str().as_bytes(),
-                    stored.unwrap_or_default(),
-                    sealed.first().map(Vec::as_slice).unwrap_or_default(),
-                ];
-                return write_eval(out, MOVE_ELEMENT, &names, &arguments);
-            }
-        };
-        let count = record.values.len().to_string();
-        let dialect = self.protection.server_limits().dialect();
-        let mut arguments: Vec<&[u8]> = vec![
-            word.as_bytes(),
-            record.kind.as_bytes(),
-            has_field_lifetimes(dialect),
-            count.as_bytes(),
-        ];
-        for (value, sealed) in record.values.iter().zip(sealed) {
-            arguments.extend(value.field.as_deref());
-            arguments.extend([&*value.value.stored, sealed]);
-        }
-        write_eval(out, MOVE_RECORD, &names, &arguments);
     }
 
     /// The reply of a move that found no element.

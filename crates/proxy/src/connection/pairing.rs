@@ -278,7 +278,10 @@ impl Shape {
     fn passes(&self, first: u8) -> bool {
         // Anything but an error is or holds a value, or is a reply that the server made up.
         // An error about a read is worded for the command that is computed from it.
-        self.is_verbatim()
-            || (first == b'-' && !matches!(self, Self::Computed(_) | Self::Sorted(_)))
+        self.is_verbatim() || (first == b'-' && !self.words_errors())
+    }
+    /// True if an error is worded for the command that the client sent.
+    fn words_errors(&self) -> bool {
+        matches!(self, Self::Computed(_) | Self::Sorted(_) | Self::Replayed(_) | Self::Scripted)
     }
 }

@@ -1,11 +1,23 @@
 //! The prelude of requests that name members ([`seal`](crate::seal)): a script that gives these members the form in
 //! which they are written, directly before the request, so that no other client comes in between.
 //!
+//! A command that writes members is run by that script: if the script fails, whatever for, so does the command, and no member
+//! is there in two forms. Its replies are those of the command.
+//!
 //! ```text
 //! client            proxy                                 server
-//! SADD wa:s ana ──▶ one write:                       ──▶  MULTI; EVAL …; SADD wa:s <envelope>; EXEC
-//!                   +OK, +QUEUED, +QUEUED: dropped   ◀──  +OK +QUEUED +QUEUED *2 :0 :1
-//! :1            ◀── the second element is the reply
+//! SADD wa:s ana ──▶ one script                       ──▶  EVAL … SADD wa:s <envelope>
+//! :1            ◀──                                  ◀──  :1
+//! ```
+//!
+//! Any other command goes out behind it, and is the client's to the byte. If the script fails there, the command finds only
+//! what is in the written form, and the client gets the error:
+//!
+//! ```text
+//! client                 proxy                                 server
+//! SISMEMBER wa:s ana ──▶ one write:                       ──▶  MULTI; EVAL …; SISMEMBER wa:s <envelope>; EXEC
+//!                        +OK, +QUEUED, +QUEUED: dropped   ◀──  +OK +QUEUED +QUEUED *2 :0 :1
+//! :1                 ◀── the second element is the reply
 //! ```
 //!
 //! In a transaction of the client's the script is one more command of it, whose reply is left out. Where EXEC would end
@@ -14,21 +26,25 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use waxseal_policy::{RequestChange, Transform};
+use waxseal_policy::{RequestChange, Transform, ValueSlot, is};
 use waxseal_resp::{Items, Kind};
 
 use super::UnexpectedReply;
+use super::replay::journal::with_arguments;
 use super::scripts::OWN_ASKING;
 use super::state::{Affinity, ConnectionState};
 use super::transaction::{Added, Reply};
 use super::values::is_queued;
 use crate::answers;
 use crate::keys::{KeyRequest, Lookup};
-use crate::pending::{Pending, Shape};
-use crate::seal::{Request, SealingKeys, SendError, are_compared};
+use crate::pending::{Pending, Protocol, Shape};
+use crate::seal::{MemberForms, Request, SealingKeys, SendError, are_compared};
 
 const OWN_MULTI: &[u8] = b"*1\r\n$5\r\nmULTI\r\n";
 const OWN_EXEC: &[u8] = b"*1\r\n$4\r\neXEC\r\n";
+
+/// Attempts to seal members in the form that their prelude gives them.
+const MAX_SEAL_ATTEMPTS: usize = 4;
 
 /// What the replies to a prelude have said before the one that the client gets.
 #[derive(Default)]
@@ -47,6 +63,42 @@ impl PreludeReplies {
     }
 }
 
+/// A command that writes members.
+#[derive(Clone, Copy)]
+struct MemberWrite {
+    /// The number of its words before those that repeat.
+    head: usize,
+    /// The number of words that repeat.
+    unit: usize,
+}
+
+impl MemberWrite {
+    /// The command, if it is one in a form that servers may accept, with the numbers of words that it needs.
+    fn of(name: &str, arguments: &[&[u8]]) -> Option<Self> {
+        let len = arguments.len();
+        let is_option = |at: &usize| {
+            let words = ["NX", "XX", "GT", "LT", "CH", "INCR"];
+            words.iter().any(|word| is(arguments, *at, word))
+        };
+        let options = (2..len).take_while(is_option).count();
+        let unit = match name {
+            "sadd" | "srem" | "zrem" if len >= 3 => 1,
+            "zadd" => 2,
+            "geoadd" => 3,
+            "zincrby" | "smove" | "lrem" if len == 4 => 1,
+            "linsert" if len == 5 => 1,
+            _ => return None,
+        };
+        let head = match unit {
+            1 => 2,
+            _ => options.saturating_add(2),
+        };
+        let repeated = len.saturating_sub(head);
+        let is_whole = repeated > 0 && repeated.checked_rem(unit) == Some(0);
+        is_whole.then_some(Self { head, unit })
+    }
+}
+
 /// A request behind its prelude, in a transaction of the proxy's own.
 pub(crate) struct PreludedRequest {
     pub(crate) command: &'static str,
@@ -55,13 +107,19 @@ pub(crate) struct PreludedRequest {
 
 impl ConnectionState {
     /// True if a request with a prelude must wait: on whether a transaction is open.
-    pub(super) fn must_wait_for_prelude(&self, name: &str, transform: &Transform) -> bool {
+    pub(super) fn must_wait_for_prelude(
+        &self,
+        name: &str,
+        transform: &Transform,
+        arguments: &[&[u8]],
+    ) -> bool {
         let RequestChange::Seal(slots) = &transform.request else {
             return false;
         };
         self.transaction.has_begun()
             && !self.transaction.is_open()
             && are_compared(name, slots)
+            && MemberWrite::of(name, arguments).is_none()
             && self.may_be_in_transaction()
     }
 
@@ -75,37 +133,85 @@ impl ConnectionState {
         upstream: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         let protection = self.protection.clone();
-        let start = upstream.len();
-        let is_alone = !self.transaction.is_open();
-        let is_wrapped = is_alone && !self.asking && !self.transaction.may_watch();
         if let RequestChange::Seal(slots) = &transform.request
             && are_compared(name, slots)
+            && let Some((forms, sealed)) = self.sealed_members(request, slots, transform, keys)?
         {
-            if is_wrapped {
-                upstream.extend_from_slice(OWN_MULTI);
+            match MemberWrite::of(name, request.arguments) {
+                Some(write) => self.send_member_write(name, (&forms, write), sealed, upstream),
+                None => self.send_behind_prelude((name, shape), (&forms, &sealed), upstream),
             }
-            let with_prelude = request.send_prelude(slots, &protection, keys, upstream);
-            if let Ok(true) = with_prelude {
-                if is_alone && self.asking {
-                    upstream.extend_from_slice(OWN_ASKING);
-                }
-                let sent = request.send(&transform.request, &protection, keys, upstream);
-                if sent.is_err() {
-                    upstream.truncate(start);
-                    return sent;
-                }
-                if is_wrapped {
-                    upstream.extend_from_slice(OWN_EXEC);
-                }
-                self.expect_behind_prelude(name, shape, is_wrapped);
-                return Ok(());
-            }
-            upstream.truncate(start);
-            with_prelude?;
+            return Ok(());
         }
         request.send(&transform.request, &protection, keys, upstream)?;
         self.sent(name, shape);
         Ok(())
+    }
+
+    /// The forms of the members that a request names, and the request with the written ones. `None` if there is no other form.
+    fn sealed_members<'a>(
+        &self,
+        request: &Request<'a>,
+        slots: &[ValueSlot],
+        transform: &Transform,
+        keys: &SealingKeys,
+    ) -> Result<Option<(MemberForms<'a>, Vec<u8>)>, SendError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let Some(forms) = request.member_forms(slots, &self.protection, keys)? else {
+                return Ok(None);
+            };
+            let mut sealed = Vec::new();
+            request.send(&transform.request, &self.protection, keys, &mut sealed)?;
+            let is_same = with_arguments(&sealed, |words| forms.are_in(words, slots));
+            // The key that writes may have been replaced in between.
+            if is_same == Some(true) || attempts == MAX_SEAL_ATTEMPTS {
+                return Ok(Some((forms, sealed)));
+            }
+        }
+    }
+
+    /// Sends a command that writes members by the script that gives them the form that is written.
+    fn send_member_write(
+        &mut self,
+        name: &'static str,
+        (forms, write): (&MemberForms<'_>, MemberWrite),
+        sealed: Vec<u8>,
+        upstream: &mut Vec<u8>,
+    ) {
+        let is_resp3 = self.client.protocol == Protocol::Resp3;
+        let MemberWrite { head, unit } = write;
+        with_arguments(&sealed, |words| {
+            forms.write_command(words, (head, unit), is_resp3, upstream);
+        });
+        if let Some(transaction) = self.transaction.open() {
+            transaction.journal.add_scripted(sealed);
+        }
+        self.sent(name, Shape::Scripted);
+    }
+
+    /// Sends a command behind its prelude.
+    fn send_behind_prelude(
+        &mut self,
+        (name, shape): (&'static str, Shape),
+        (forms, sealed): (&MemberForms<'_>, &[u8]),
+        upstream: &mut Vec<u8>,
+    ) {
+        let is_alone = !self.transaction.is_open();
+        let is_wrapped = is_alone && !self.asking && !self.transaction.may_watch();
+        if is_wrapped {
+            upstream.extend_from_slice(OWN_MULTI);
+        }
+        forms.write_prelude(upstream);
+        if is_alone && self.asking {
+            upstream.extend_from_slice(OWN_ASKING);
+        }
+        upstream.extend_from_slice(sealed);
+        if is_wrapped {
+            upstream.extend_from_slice(OWN_EXEC);
+        }
+        self.expect_behind_prelude(name, shape, is_wrapped);
     }
 
     /// Queues the replies to a prelude and to the request behind it. Only the last one is an answer.

@@ -172,10 +172,8 @@ impl ConnectionState {
                 self.mark_trial_refusal();
                 Action::Forward
             }
-            Action::Move(_) | Action::Sort(_)
-                if self.transaction.is_open()
-                    && (matches!(action, Action::Move(_))
-                        || self.sorts_in_steps(request.arguments)) =>
+            Action::Sort(_)
+                if self.transaction.is_open() && self.sorts_in_steps(request.arguments) =>
             {
                 let reason = OwnReason::InTransaction;
                 self.record_own_refusal(command, reason, request.arguments, true);

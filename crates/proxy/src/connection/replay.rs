@@ -1,6 +1,7 @@
-//! Transactions with commands that compute on protected values. The values can only be read before `MULTI`, so the
-//! transaction is queued at the server with a read in the place of each computed command, which tells what the server
-//! would refuse. At `EXEC` it is discarded, the values are watched and read, and it is sent again with the results:
+//! Transactions with commands that compute on protected values, or move them to another record. The values can only be read
+//! before `MULTI`, so the transaction is queued at the server with a read in the place of each such command, which tells
+//! what the server would refuse. At `EXEC` it is discarded, the values are watched and read, and it is sent again with the
+//! results, and with the scripts that move values:
 //!
 //! ```text
 //! client           proxy                                            server
@@ -17,35 +18,37 @@
 //! lose that with `DISCARD`: its `MULTI` is held back, the commands are answered here, and at `EXEC` everything is sent
 //! behind its own `WATCH`. A change is then its own null reply.
 //!
-//! `journal` keeps what was queued, `simulation` follows the values through the other commands of the queue, `replies`
-//! reads what the server answers.
+//! `journal` keeps what was queued, and `queueing` decides what can be. `simulation` follows the values that are computed on
+//! through the other commands of the queue, `sources` are the records that values are moved from, `writing` is the queue that
+//! is sent again, and `replies` reads what the server answers.
 
 use std::time::{Duration, Instant};
 
-use waxseal_compute::Operation;
+use waxseal_compute::{Operation, Rejected};
+use waxseal_policy::Effect;
 use waxseal_policy::table::find;
-use waxseal_policy::{ComputeCall, Effect};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::Link;
 use super::computed::write_read;
-use super::reply_mode::ReplyMode;
 use super::requests::{Next, Step};
 use super::state::ConnectionState;
 use super::transaction::MIN_TRANSACTION_BYTES;
 use crate::answers;
-use crate::location::owned;
 use crate::pending::{Pending, Protocol, ReplayStep, Shape};
 use crate::refusals::OwnReason;
-use crate::seal::{Request, SealingKeys};
+use crate::seal::Request;
 
 pub(super) mod journal;
+mod queueing;
 mod replies;
 mod simulation;
+mod sources;
+mod writing;
 
-use self::journal::{ComputedEntry, Journal};
+use self::journal::Journal;
 use self::replies::WatchedValue;
-use self::simulation::may_change_unforeseen;
+use self::sources::MoveSource;
 
 /// The time for which a transaction is sent again because its values were changed each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,6 +66,12 @@ pub(super) struct Replay {
     pub(super) shapes: Vec<(&'static str, Shape)>,
     /// The values that it computes on, each once.
     values: Vec<WatchedValue>,
+    /// The records that it moves values from, each once.
+    sources: Vec<MoveSource>,
+    /// Reads whose replies have not arrived.
+    expected_reads: usize,
+    /// The first error in queueing its commands.
+    refusal: Option<Box<[u8]>>,
     /// The client watches records itself.
     has_own_watch: bool,
     /// The client asked for no reply.
@@ -87,7 +96,9 @@ impl Replay {
     /// Bytes that are held for it.
     pub(super) fn retained_bytes(&self) -> usize {
         let values = self.values.iter().map(WatchedValue::retained_bytes);
-        values.sum::<usize>().saturating_add(self.journal.len())
+        let sources = self.sources.iter().map(MoveSource::retained_bytes);
+        let held = values.chain(sources).fold(0, usize::saturating_add);
+        held.saturating_add(self.journal.len())
     }
 }
 
@@ -135,48 +146,6 @@ impl ConnectionState {
         let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
         let transaction = self.transaction.open();
         transaction.is_some_and(|transaction| transaction.journal.push((sent, requests), max))
-    }
-
-    /// Queues a read in the place of a command that computes.
-    pub(super) fn queue_computed(
-        &mut self,
-        request: &Request<'_>,
-        (command, call): (&'static str, ComputeCall),
-        (operation, needs_value): (Operation, bool),
-        keys: &SealingKeys,
-        upstream: &mut Vec<u8>,
-        client: &mut Vec<u8>,
-    ) {
-        let location = call.location.resolve(request.arguments);
-        let has_replies = self.reply_mode.mode() == ReplyMode::On;
-        let Some(transaction) = self.transaction.open() else {
-            return;
-        };
-        let journal = &transaction.journal;
-        let answer = if !has_replies {
-            Some(answers::computed_without_replies(command))
-        } else if journal.is_incomplete() {
-            Some(answers::transaction_too_large())
-        } else if journal.any(|sent| may_change_unforeseen(sent, location)) {
-            Some(answers::computed_after_change(command))
-        } else {
-            None
-        };
-        if let Some(answer) = answer {
-            let reason = (Some(command), OwnReason::InTransaction);
-            return self.refuse_here(reason, answer, (request, Effect::None), client);
-        }
-        transaction.journal.add_computed(ComputedEntry {
-            command,
-            operation,
-            needs_value,
-            location: owned(location),
-            key: keys.get(call.location.name).cloned(),
-        });
-        write_read(location.name, location.field, upstream);
-        // Executed at once, there was no transaction.
-        let unqueued = answers::refused_in_transaction(command);
-        self.sent(command, Shape::Fixed(unqueued.into()));
     }
 
     /// Begins a transaction that is held back, follows one, or begins to send one again. Returns `None` for a request that
@@ -256,7 +225,12 @@ impl ConnectionState {
                 let answer = answers::refused_in_transaction(name);
                 self.refuse_here(reason, answer, (request, effect), client);
             }
-            _ => return None,
+            _ => {
+                let dialect = self.protection.server_limits().dialect();
+                let parsed = Operation::parse(request.arguments, dialect);
+                let command = command.filter(|_| matches!(parsed, Err(Rejected::Arity(_))))?;
+                self.refuse_arity(command, upstream, client);
+            }
         }
         Some(Step::Done)
     }
@@ -331,6 +305,9 @@ impl ConnectionState {
         self.replay = Some(Box::new(Replay {
             stage: Stage::Unread,
             values: WatchedValue::all_of(&transaction.journal),
+            sources: MoveSource::all_of(&transaction.journal),
+            expected_reads: 0,
+            refusal: None,
             journal: transaction.journal,
             shapes,
             has_own_watch: is_held,
@@ -345,22 +322,22 @@ impl ConnectionState {
     pub(super) fn continue_replay(&mut self, upstream: &mut Vec<u8>) -> Option<Step> {
         let mut replay = self.replay.take()?;
         match std::mem::replace(&mut replay.stage, Stage::Answered) {
-            Stage::Unread if replay.values.is_empty() => {
+            Stage::Unread if replay.values.is_empty() && replay.sources.is_empty() => {
                 self.send_transaction(&mut replay, upstream);
             }
             Stage::Unread => self.watch_values(&mut replay, upstream),
             Stage::Read => self.send_transaction(&mut replay, upstream),
-            Stage::Failed(answer) => {
-                upstream.extend_from_slice(UNWATCH);
-                self.queue.push_internal(false);
-                self.transaction.end_confirmed();
-                if !replay.is_muted {
-                    self.queue.push_local(&answer);
-                }
-                return Some(Step::Done);
-            }
             Stage::Answered => return Some(Step::Done),
             stage => replay.stage = stage,
+        }
+        if let Stage::Failed(answer) = &replay.stage {
+            upstream.extend_from_slice(UNWATCH);
+            self.queue.push_internal(false);
+            self.transaction.end_confirmed();
+            if !replay.is_muted {
+                self.queue.push_local(answer);
+            }
+            return Some(Step::Done);
         }
         self.replay = Some(replay);
         Some(Step::Retry(Next::Replies))
@@ -370,7 +347,8 @@ impl ConnectionState {
     fn watch_values(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
         replay.stage = Stage::Reading;
         let names = replay.values.iter().map(|value| &value.location.name[..]);
-        let mut names: Vec<&[u8]> = names.collect();
+        let sources = replay.sources.iter().map(|it| it.source.name());
+        let mut names: Vec<&[u8]> = names.chain(sources).collect();
         names.sort_unstable();
         names.dedup();
         write_request_head(upstream, names.len().saturating_add(1));
@@ -388,20 +366,33 @@ impl ConnectionState {
             );
             self.queue.push(Pending::Replay(ReplayStep::Read(index)));
         }
+        for source in &mut replay.sources {
+            source.forget();
+        }
+        let reads = self.read_sources(&replay.sources, upstream);
+        replay.expected_reads = reads.saturating_add(replay.values.len());
     }
 
     /// Sends the transaction with its results.
     fn send_transaction(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
-        replay.stage = Stage::Sent;
+        let start = upstream.len();
         if let Some(caching) = replay.journal.caching() {
             upstream.extend_from_slice(caching);
-            self.queue.push_internal(false);
         }
         upstream.extend_from_slice(MULTI);
-        self.queue.push_internal(false);
-        self.write_queue(replay, upstream);
-        for _ in 0..replay.journal.requests() {
+        if let Err(answer) = self.write_queue(replay, upstream) {
+            upstream.truncate(start);
+            replay.stage = Stage::Failed(answer);
+            return;
+        }
+        replay.stage = Stage::Sent;
+        if replay.journal.caching().is_some() {
             self.queue.push_internal(false);
+        }
+        self.queue.push_internal(false);
+        for _ in 0..replay.journal.requests() {
+            let step = Pending::Replay(ReplayStep::Queue);
+            self.queue.push_uncounted(step);
         }
         upstream.extend_from_slice(EXEC);
         self.await_reply();

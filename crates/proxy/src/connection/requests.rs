@@ -318,7 +318,9 @@ impl ConnectionState {
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(refusal, request, effect, client),
-            Action::Transform(transform) if self.must_wait_for_prelude(name, transform) => {
+            Action::Transform(transform)
+                if self.must_wait_for_prelude(name, transform, request.arguments) =>
+            {
                 return Step::Retry(Next::Replies);
             }
             Action::Transform(transform) => {

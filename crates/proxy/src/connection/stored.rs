@@ -43,6 +43,14 @@ impl StoredValue {
         }
     }
 
+    /// A value that was sealed here.
+    pub(super) fn sealed(stored: Vec<u8>, value: Vec<u8>) -> Self {
+        Self {
+            stored,
+            opened: Some(value),
+        }
+    }
+
     /// Opens the bytes that are stored at a location. `Err` is the answer if they do not open; if a key is missing, these
     /// bytes are taken for the value, and [`ValueOpener::finish`] has the key.
     pub(super) fn open(

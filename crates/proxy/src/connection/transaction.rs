@@ -155,7 +155,7 @@ impl TransactionTracker {
     /// True if the open transaction is sent again at its `EXEC`.
     pub(super) fn needs_replay(&self) -> bool {
         let replays =
-            |it: &Transaction| it.refusal.is_none() && (it.is_held || it.journal.has_computed());
+            |it: &Transaction| it.refusal.is_none() && (it.is_held || it.journal.has_replaced());
         self.requested.as_ref().is_some_and(replays)
     }
 

@@ -16,7 +16,83 @@ fn commands(pair: &mut Pair) -> Vec<String> {
     requests.iter().map(command).collect()
 }
 
-const WRAPPED: [&str; 4] = ["MULTI", "EVAL", "SADD", "EXEC"];
+/// A request that writes nothing, behind its prelude.
+const WRAPPED: [&str; 4] = ["MULTI", "EVAL", "SISMEMBER", "EXEC"];
+
+/// The words of the command that the only request runs, a script.
+#[track_caller]
+fn command_in_script(pair: &mut Pair) -> Vec<Vec<u8>> {
+    let mut sent = arguments(&pair.sent());
+    assert_eq!(sent.len(), 1, "one request");
+    let script = sent.pop().unwrap();
+    assert_eq!(script[0], b"eVAL");
+    let names: usize = String::from_utf8_lossy(&script[2]).parse().unwrap();
+    let forms = &script[3 + names..];
+    let count: usize = String::from_utf8_lossy(&forms[1]).parse().unwrap();
+    forms[2 + count..].to_vec()
+}
+
+#[test]
+fn a_command_that_writes_members_is_run_by_the_script() {
+    for (line, words) in [
+        ("SADD wa:s v w", "2 2 1 SADD wa:s 2"),
+        ("SREM wa:s v", "2 2 1 SREM wa:s 1"),
+        ("zadd wa:z NX CH 1 v 2 w", "2 4 2 zadd wa:z NX 5"),
+        ("ZINCRBY wa:z 1 v", "2 2 1 ZINCRBY wa:z 2"),
+        ("ZREM wa:z v", "2 2 1 ZREM wa:z 1"),
+        ("GEOADD wa:g XX 1 2 v", "2 3 3 GEOADD wa:g XX 3"),
+    ] {
+        for (reply, got) in [
+            (":1", ":1\r\n"),
+            ("'1.5", "$3\r\n1.5\r\n"),
+            ("$-1", "$-1\r\n"),
+            ("-MOVED~1~host", "-MOVED 1 host\r\n"),
+            ("-OOM~x", "-OOM x\r\n"),
+        ] {
+            let mut pair = pair(Mode::On);
+            pair.send(&[line]);
+            let sent = command_in_script(&mut pair);
+            let shown: Vec<_> = sent.iter().map(|it| String::from_utf8_lossy(it)).collect();
+            let mut words: Vec<&str> = words.split(' ').collect();
+            let rest: usize = words.pop().unwrap().parse().unwrap();
+            assert_eq!(shown[..words.len()], words, "{line}");
+            assert_eq!(shown.len(), words.len() + rest, "{line}");
+            assert!(
+                !shown.iter().any(|it| it == "v" || it == "w"),
+                "{line}: sealed"
+            );
+            pair.answer(reply);
+            assert_eq!(pair.got(), got, "{line}");
+            pair.assert_usable();
+        }
+    }
+    let mut pair = Pair::over(protection(Mode::On), Limits::default());
+    pair.exchange("HELLO 3", "%1 'proto :3", "%1 'proto :3");
+    pair.send(&["SADD wa:s v"]);
+    assert_eq!(command_in_script(&mut pair)[0], b"3");
+}
+
+#[test]
+fn a_missing_right_to_write_is_told_with_what_to_allow() {
+    for reply in [
+        "-NOPERM~x",
+        "-ERR~The~user~executing~the~script~can't~run~this~command",
+        "-ERR~ACL~failure~in~script:~User~u~has~no~permissions~to~run",
+    ] {
+        let mut pair = pair(Mode::On);
+        pair.send(&["ZADD wa:z 1 v"]);
+        pair.answer(reply);
+        let got = pair.got();
+        assert!(got.starts_with("-NOPERM ZADD: members may"), "{got}");
+        // It is queued, and fails when it runs.
+        pair.send(&["MULTI", "ZADD wa:z 1 v", "PING", "EXEC"]);
+        pair.answer("+OK +QUEUED +QUEUED *2");
+        pair.answer(&format!("{reply} +PONG"));
+        let got = pair.got();
+        assert!(got.contains("*2\r\n-NOPERM ZADD: members may"), "{got}");
+        assert!(got.ends_with("+PONG\r\n"), "{got}");
+    }
+}
 
 #[test]
 fn the_client_gets_the_reply_to_its_request() {
@@ -32,7 +108,7 @@ fn the_client_gets_the_reply_to_its_request() {
         // The script fails when it runs.
         (
             "+OK +QUEUED +QUEUED *2 -OOM~x :1",
-            "-OOM SADD: the command was carried out, but members may still be stored in another form, and the script \
+            "-OOM SISMEMBER: the command was carried out, but members may still be stored in another form, and the script \
              that replaces them before it failed: OOM x\r\n",
         ),
         // There is no transaction: both were carried out at once.
@@ -43,7 +119,7 @@ fn the_client_gets_the_reply_to_its_request() {
         ),
     ] {
         let mut pair = pair(Mode::On);
-        pair.send(&["SADD wa:s v", "GET other"]);
+        pair.send(&["SISMEMBER wa:s v", "GET other"]);
         assert_eq!(
             commands(&mut pair),
             [&WRAPPED[..], &["GET"]].concat(),
@@ -75,10 +151,10 @@ fn a_missing_right_is_told_with_what_to_allow() {
         ),
     ] {
         let mut pair = pair(Mode::On);
-        pair.send(&["ZADD wa:z 1 v"]);
+        pair.send(&["ZSCORE wa:z v"]);
         pair.answer(replies);
         let got = pair.got();
-        let told = format!("-NOPERM ZADD: {told}");
+        let told = format!("-NOPERM ZSCORE: {told}");
         assert!(got.starts_with(&told), "{got}");
     }
 }
@@ -88,7 +164,7 @@ fn replies_are_cut_anywhere() {
     let replies = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:0\r\n:1\r\n";
     for cut in 1..replies.len() {
         let mut pair = pair(Mode::On);
-        pair.send(&["SADD wa:s v"]);
+        pair.send(&["SISMEMBER wa:s v"]);
         pair.answer_bytes(&replies[..cut]).unwrap();
         assert_eq!(pair.got(), "", "{cut}");
         pair.answer_bytes(&replies[cut..]).unwrap();
@@ -100,29 +176,29 @@ fn replies_are_cut_anywhere() {
 #[test]
 fn in_a_transaction_the_script_is_one_more_command() {
     let mut pair = pair(Mode::On);
-    pair.send(&["MULTI", "SADD wa:s v", "PING", "SREM wa:s w", "EXEC"]);
-    let sent = ["MULTI", "EVAL", "SADD", "PING", "EVAL", "SREM", "EXEC"];
+    pair.send(&["MULTI", "SISMEMBER wa:s v", "PING", "SREM wa:s w", "EXEC"]);
+    let sent = ["MULTI", "EVAL", "SISMEMBER", "PING", "EVAL", "EXEC"];
     assert_eq!(commands(&mut pair), sent);
-    pair.answer("+OK +QUEUED +QUEUED +QUEUED +QUEUED +QUEUED");
-    pair.answer("*5 :0 :1 +PONG :0 :2");
+    pair.answer("+OK +QUEUED +QUEUED +QUEUED +QUEUED");
+    pair.answer("*4 :0 :1 +PONG :2");
     let queued = "+QUEUED\r\n".repeat(3);
     assert_eq!(
         pair.got(),
         format!("+OK\r\n{queued}*3\r\n:1\r\n+PONG\r\n:2\r\n")
     );
     // It is refused: so is the command, in the client's eyes.
-    pair.send(&["MULTI", "SADD wa:s v", "EXEC"]);
+    pair.send(&["MULTI", "SISMEMBER wa:s v", "EXEC"]);
     pair.answer("+OK -NOPERM~x +QUEUED -EXECABORT~x");
     let got = pair.got();
     assert!(
-        got.starts_with("+OK\r\n-NOPERM SADD: ") && got.ends_with("-EXECABORT x\r\n"),
+        got.starts_with("+OK\r\n-NOPERM SISMEMBER: ") && got.ends_with("-EXECABORT x\r\n"),
         "{got}"
     );
     // It fails when it runs: the command is not believed.
-    pair.send(&["MULTI", "SADD wa:s v", "EXEC"]);
+    pair.send(&["MULTI", "SISMEMBER wa:s v", "EXEC"]);
     pair.answer("+OK +QUEUED +QUEUED *2 -OOM~x :1");
     let got = pair.got();
-    let told = "+OK\r\n+QUEUED\r\n*1\r\n-OOM SADD: the command was carried out, ";
+    let told = "+OK\r\n+QUEUED\r\n*1\r\n-OOM SISMEMBER: the command was carried out, ";
     assert!(got.starts_with(told), "{got}");
     pair.sent();
     pair.assert_usable();
@@ -131,27 +207,30 @@ fn in_a_transaction_the_script_is_one_more_command() {
 #[test]
 fn what_the_client_watches_outlives_a_prelude() {
     let mut pair = pair(Mode::On);
-    pair.send(&["WATCH a", "SADD wa:s v"]);
-    assert_eq!(commands(&mut pair), ["WATCH", "EVAL", "SADD"]);
+    pair.send(&["WATCH a", "SISMEMBER wa:s v"]);
+    assert_eq!(commands(&mut pair), ["WATCH", "EVAL", "SISMEMBER"]);
     pair.answer("+OK :0 :1");
     assert_eq!(pair.got(), "+OK\r\n:1\r\n");
-    pair.send(&["SADD wa:s v"]);
-    assert_eq!(commands(&mut pair), ["EVAL", "SADD"]);
+    pair.send(&["SISMEMBER wa:s v"]);
+    assert_eq!(commands(&mut pair), ["EVAL", "SISMEMBER"]);
     pair.answer("-NOPERM~x :1");
-    assert!(pair.got().starts_with("-NOPERM SADD: "));
+    assert!(pair.got().starts_with("-NOPERM SISMEMBER: "));
     pair.send(&["UNWATCH"]);
     pair.sent();
     pair.answer("+OK");
     pair.got();
-    pair.send(&["SADD wa:s v"]);
+    pair.send(&["SISMEMBER wa:s v"]);
     assert_eq!(commands(&mut pair), WRAPPED);
 }
 
 #[test]
 fn asking_is_said_for_each_request() {
     let mut pair = pair(Mode::On);
-    pair.send(&["ASKING", "SADD wa:s v"]);
-    assert_eq!(commands(&mut pair), ["ASKING", "EVAL", "ASKING", "SADD"]);
+    pair.send(&["ASKING", "SISMEMBER wa:s v"]);
+    assert_eq!(
+        commands(&mut pair),
+        ["ASKING", "EVAL", "ASKING", "SISMEMBER"]
+    );
     pair.answer("+OK :0 +OK :1");
     assert_eq!(pair.got(), "+OK\r\n:1\r\n");
     pair.assert_usable();
@@ -174,10 +253,14 @@ fn without_another_form_there_is_no_prelude() {
 #[test]
 fn a_request_waits_until_it_is_known_whether_a_transaction_is_open() {
     let mut pair = pair(Mode::On);
-    pair.send(&["MULTI", "EXEC", "SADD wa:s v"]);
+    pair.send(&["MULTI", "EXEC", "SISMEMBER wa:s v"]);
     assert_eq!(commands(&mut pair), ["MULTI", "EXEC"]);
     pair.answer("+OK *0");
     assert_eq!(commands(&mut pair), WRAPPED);
+    // A script is one in any case.
+    pair.answer("+OK +QUEUED +QUEUED *2 :0 :1");
+    pair.send(&["MULTI", "EXEC", "SADD wa:s v"]);
+    assert_eq!(commands(&mut pair), ["MULTI", "EXEC", "EVAL"]);
 }
 
 #[test]

@@ -349,7 +349,7 @@ fn a_transaction_is_aborted_with_its_first_reason() {
         "EVAL code 1 app:1:lock",
         "XREAD NEW 0 STREAMS app:1 $",
         "BLMOVE app:1 app:2 LEFT LEFT 0",
-        "RENAME app:1 app:2",
+        "COPY app:1 app:2 DB 1",
         "JSON.SET app:1 v",
         "DEL waxseal:canary",
         "CLIENT FUTURE",

@@ -246,6 +246,14 @@ fn a_client_that_watches_records_itself_is_held_back() {
     pair.answer("*1 +OK");
     assert_eq!(pair.got(), "*1\r\n+OK\r\n");
     pair.exchange("WATCH wa:1", "+OK", "+OK");
+    pair.send(&["MULTI", "INCR", "INCR wa:1 2", "EXEC"]);
+    assert_sent(&pair.sent(), &["UNWATCH"]);
+    pair.answer("+OK");
+    let arity = "-ERR wrong number of arguments for 'incr' command\r\n";
+    let abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    assert_eq!(pair.got(), format!("+OK\r\n{arity}{arity}{abort}"));
+    pair.assert_usable();
+    pair.exchange("WATCH wa:1", "+OK", "+OK");
     pair.send(&["MULTI", "INCREX wa:1", "EXEC"]);
     assert_sent(&pair.sent(), &["UNWATCH"]);
     pair.answer("+OK");
@@ -278,7 +286,10 @@ fn what_the_server_refuses_to_queue_aborts_the_transaction() {
     pair.answer("+OK +OK $-1");
     assert_sent(&pair.sent(), &["MULTI", "sET wa:1 @wa:1=1 KEEPTTL", "EXEC"]);
     pair.answer("+OK -OOM~no -EXECABORT~no");
-    assert_eq!(pair.got(), "-EXECABORT no\r\n");
+    assert_eq!(
+        pair.got(),
+        "-EXECABORT Transaction discarded because of: OOM no\r\n"
+    );
     pair.assert_usable();
     // And one about watching or reading.
     for (watch, read, got) in [
@@ -436,6 +447,24 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY OFF", "MULTI", "INCR wa:1", "EXEC"]);
     assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
+}
+
+#[test]
+fn what_only_reads_two_values_is_followed() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "LCS wa:1 wa:2", "INCR wa:1"]);
+    let sent = arguments(&pair.sent());
+    assert_eq!(text(&sent[1][0]), "eVAL");
+    assert_eq!(text(&sent[2][0]), "gET");
+    pair.answer("+OK +QUEUED +QUEUED");
+    assert_eq!(pair.got(), "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    pair.send(&["EXEC"]);
+    assert_sent(&pair.sent(), &["DISCARD", "WATCH wa:1", "gET wa:1"]);
+    pair.answer("+OK +OK @wa:1=41");
+    assert_eq!(arguments(&pair.sent()).len(), 4);
+    pair.answer("+OK +QUEUED +QUEUED *2 *2 @wa:1=41 @wa:2=1 +OK");
+    assert_eq!(pair.got(), "*2\r\n$1\r\n1\r\n:42\r\n");
+    pair.assert_usable();
 }
 
 #[test]

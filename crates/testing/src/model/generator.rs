@@ -2,6 +2,7 @@
 //! values, so that requests meet each other's records.
 
 use super::comparison::Comparison;
+use super::queue::is_followed;
 use super::request::Request;
 use super::step::Step;
 use super::table::{self, Feature, Reach, Row};
@@ -65,6 +66,8 @@ pub(super) struct Generator {
     messages: bool,
     /// Clients that are within a transaction, as far as is known here.
     queueing: [bool; CLIENTS],
+    /// What they have queued.
+    queued: [Vec<Request>; CLIENTS],
     /// The first part of the next id of a stream.
     next_id: u64,
     /// The scope of the names of the present request, if it must be one.
@@ -117,6 +120,7 @@ impl Generator {
             computes_in_transactions: has(Feature::ComputedInTransactions),
             messages: has(Feature::Messages),
             queueing: [false; CLIENTS],
+            queued: Default::default(),
             next_id: 0,
             scope: None,
             watches: !model.other_forms && !model.swept,
@@ -231,26 +235,29 @@ impl Generator {
             };
             if !word.is_empty() {
                 *queues = state;
+                if word != "UNWATCH" {
+                    self.queued[client].clear();
+                }
                 return Request::exact(&[word]);
             }
         }
-        let form = loop {
+        loop {
             let form = self.form();
             let is_queued = self.queueing[client];
-            let Form {
-                row, is_computed, ..
-            } = &self.forms[form];
-            // What moves between records that values are bound to is not done within transactions.
-            let is_moved = row.reach == Reach::OneScope;
-            let is_possible = !is_computed || self.computes_in_transactions;
-            if !is_queued || !is_moved && is_possible {
-                break form;
+            if is_queued && self.forms[form].is_computed && !self.computes_in_transactions {
+                continue;
             }
-        };
-        let forms = std::mem::take(&mut self.forms);
-        let request = self.fill(&forms[form]);
-        self.forms = forms;
-        request
+            let forms = std::mem::take(&mut self.forms);
+            let request = self.fill(&forms[form]);
+            self.forms = forms;
+            if !is_queued {
+                return request;
+            }
+            if is_followed(&self.queued[client], &request) {
+                self.queued[client].push(request.clone());
+                return request;
+            }
+        }
     }
 
     /// The number of a form, by its weight.

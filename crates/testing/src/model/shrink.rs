@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Model;
 use super::pair::Pair;
 use super::player::{Difference, Player};
+use super::queue::followed;
 use super::step::Step;
 
 /// The time that is spent.
@@ -26,6 +27,7 @@ pub(super) fn shrink(model: &Model, history: &[Step]) -> Option<(Vec<Step>, Diff
             let start = end.saturating_sub(size);
             let mut smaller = shortest.clone();
             smaller.drain(start..end);
+            let mut smaller = followed(&smaller);
             if let Some(difference) = attempt(model, &smaller) {
                 smaller.truncate(difference.step + 1);
                 shortest.clone_from(&smaller);
@@ -47,6 +49,7 @@ pub(super) fn shrink(model: &Model, history: &[Step]) -> Option<(Vec<Step>, Diff
                 break;
             }
             requests.remove(request);
+            let mut smaller = followed(&smaller);
             if let Some(difference) = attempt(model, &smaller) {
                 smaller.truncate(difference.step + 1);
                 shortest.clone_from(&smaller);

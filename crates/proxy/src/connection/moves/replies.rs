@@ -1,26 +1,41 @@
 //! The server's answers to a move: the values that were read, and whether they were moved.
 
-use waxseal_policy::{Location, Moved};
-use waxseal_resp::{Item, Items, Kind, ReplyError, write_bulk};
+use waxseal_policy::Moved;
+use waxseal_resp::{Items, Kind, ReplyError, write_bulk};
 
-use super::{MovedRecord, MovedValue, RETRY_TIMEOUT, Source, Stage};
+use super::values::{MovedValue, Source};
+use super::{RETRY_TIMEOUT, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::Disposition;
 use crate::connection::state::ConnectionState;
-use crate::connection::stored::{Fetched, StoredValue, first_item};
+use crate::connection::stored::{Fetched, first_item};
 use crate::keys::KeyRequest;
 use crate::location::ValueKind;
 use crate::open::ValueOpener;
 
-/// The types of records whose values are sealed again, as servers name them.
-const TYPES: [&str; 5] = ["string", "hash", "list", "set", "zset"];
+/// The types of records whose values are sealed again, as servers name them, with the kinds of their values.
+const TYPES: [(&str, ValueKind); 5] = [
+    ("string", ValueKind::String),
+    ("hash", ValueKind::HashField),
+    ("list", ValueKind::ListElement),
+    ("set", ValueKind::Member),
+    ("zset", ValueKind::Member),
+];
 
 /// Bytes that a value takes beyond its own until it has moved. With very many small ones it is these that are bounded.
 const VALUE_BYTES: usize = 200;
 
+/// The values that were read.
+#[derive(Default)]
+pub(in crate::connection) struct ReadValues {
+    pub(in crate::connection) values: Vec<MovedValue>,
+    /// The answer to a move of the others, which cannot be sealed again: they do not open, or the record is of another type.
+    pub(in crate::connection) failure: Option<Vec<u8>>,
+}
+
 /// The reason why values cannot be moved.
-enum ReadError {
+pub(in crate::connection) enum ReadError {
     /// This is the answer.
     Answer(Vec<u8>),
     /// It is not the reply that was expected.
@@ -47,13 +62,21 @@ impl ConnectionState {
         };
         let command = run.command;
         let mut values = ValueOpener::new(&self.protection, fetched);
-        let read = match disposition {
-            Disposition::TooLarge => Err(ReadError::Answer(self.too_large_reply(command))),
-            _ => self.read_moved(whole, &mut values),
+        let of = (&run.source, command);
+        let read = match (disposition, run.moved) {
+            (Disposition::TooLarge, _) => Err(ReadError::Answer(self.too_large_reply(command))),
+            (_, Moved::Element { .. }) => self.read_elements(of, whole, &mut values),
+            _ => self.read_record(of, whole, &mut values),
         };
+        let is_element = matches!(run.moved, Moved::Element { .. });
         let stage = match read {
-            Ok(record) => Stage::Read(record),
-            Err(ReadError::Answer(answer)) => Stage::Answer(answer),
+            Ok(ReadValues {
+                failure: Some(answer),
+                ..
+            })
+            | Err(ReadError::Answer(answer)) => Stage::Answer(answer),
+            Ok(read) if is_element && read.values.is_empty() => Stage::Answer(self.no_element()),
+            Ok(read) => Stage::Read(read.values),
             Err(ReadError::Unexpected) => return Err(UnexpectedReply::Pairing),
         };
         match values.finish() {
@@ -90,9 +113,17 @@ impl ConnectionState {
                 let reply = items.skip().map_err(|_| UnexpectedReply::Pairing)?;
                 Stage::Answer(reply.to_vec())
             }
-            (_, Kind::Other, Stage::Writing(Some(value))) => {
+            (_, Kind::Array(1), Stage::Writing(Some(value))) => {
+                let held = items
+                    .next()
+                    .ok()
+                    .flatten()
+                    .ok_or(UnexpectedReply::Pairing)?;
                 let mut answer = Vec::new();
-                write_bulk(&mut answer, value);
+                match held.kind {
+                    Kind::Null => answer = self.no_element(),
+                    _ => write_bulk(&mut answer, value),
+                }
                 Stage::Answer(answer)
             }
             _ => return Err(UnexpectedReply::Pairing),
@@ -103,97 +134,101 @@ impl ConnectionState {
         Ok(())
     }
 
-    fn read_moved(
+    /// Takes the elements of a list, or one of them.
+    pub(in crate::connection) fn read_elements(
         &self,
+        (source, command): (&Source, &'static str),
         whole: &[u8],
-        values: &mut ValueOpener<'_>,
-    ) -> Result<MovedRecord, ReadError> {
-        let run = self.moving.as_ref().ok_or(ReadError::Unexpected)?;
+        opener: &mut ValueOpener<'_>,
+    ) -> Result<ReadValues, ReadError> {
+        let mut items = Items::of(whole);
+        let first = first_item(&mut items)?;
+        let mut read = ReadValues::default();
+        let mut add = |stored: &[u8]| {
+            let value = source.open(opener, command, (ValueKind::ListElement, None), stored);
+            read.add(value);
+        };
+        match first.kind {
+            Kind::Null => {}
+            Kind::Error => return Err(ReadError::Answer(move_error(command, first.raw))),
+            Kind::Array(count) => {
+                self.check_count((command, count))?;
+                for _ in 0..count {
+                    add(items.next()?.ok_or(ReadError::Unexpected)?.text);
+                }
+            }
+            _ => add(first.text),
+        }
+        Ok(read)
+    }
+
+    /// Takes all values of a record.
+    pub(in crate::connection) fn read_record(
+        &self,
+        (source, command): (&Source, &'static str),
+        whole: &[u8],
+        opener: &mut ValueOpener<'_>,
+    ) -> Result<ReadValues, ReadError> {
         let mut items = Items::of(whole);
         let first = first_item(&mut items)?;
         if first.kind == Kind::Error {
-            return Err(ReadError::Answer(move_error(run.command, first.raw)));
+            return Err(ReadError::Answer(move_error(command, first.raw)));
         }
-        if let Moved::Element { .. } = run.moved {
-            if first.kind == Kind::Null {
-                return Err(ReadError::Answer(self.no_element()));
+        let name = items.next()?.ok_or(ReadError::Unexpected)?.text;
+        let mut read = ReadValues::default();
+        let Some((name, kind)) = TYPES.into_iter().find(|(it, _)| it.as_bytes() == name) else {
+            if name != b"none" {
+                read.failure = Some(answers::move_of_other_type(command));
             }
-            let value = self.open_moved(values, ValueKind::ListElement, None, &first)?;
-            return Ok(MovedRecord {
-                kind: "list",
-                values: vec![value],
-            });
-        }
-        let kind = items.next()?.ok_or(ReadError::Unexpected)?.text;
-        let Some(kind) = TYPES.into_iter().find(|it| it.as_bytes() == kind) else {
-            return match kind {
-                b"none" => Ok(MovedRecord::NONE),
-                _ => Err(ReadError::Answer(answers::move_of_other_type(run.command))),
-            };
-        };
-        let mut record = MovedRecord {
-            kind,
-            values: Vec::new(),
+            return Ok(read);
         };
         let head = items.next()?.ok_or(ReadError::Unexpected)?;
         let Kind::Array(count) = head.kind else {
             return Err(ReadError::Unexpected);
         };
-        let has_fields = record.value_kind() == ValueKind::HashField;
-        let count = if has_fields {
-            count.div_euclid(2)
-        } else {
-            count
+        let has_fields = kind == ValueKind::HashField;
+        let count = match has_fields {
+            true => count.div_euclid(2),
+            false => count,
         };
-        if count.saturating_mul(VALUE_BYTES) > self.limits.value {
-            return Err(ReadError::Answer(self.too_large_reply(run.command)));
-        }
+        self.check_count((command, count))?;
         for _ in 0..count {
             let field = match has_fields {
                 true => Some(items.next()?.ok_or(ReadError::Unexpected)?.text),
                 false => None,
             };
-            let item = items.next()?.ok_or(ReadError::Unexpected)?;
-            let value = self.open_moved(values, record.value_kind(), field, &item)?;
-            record.values.push(value);
+            let stored = items.next()?.ok_or(ReadError::Unexpected)?.text;
+            read.add(source.open(opener, command, (kind, field), stored));
         }
-        if kind == "zset" {
+        if name == "zset" {
             // Of a member that is there sealed and plain, the sealed one's score is the newer.
-            record.values.sort_by_key(|it| !it.value.is_sealed());
+            read.values.sort_by_key(|it| !it.value.is_sealed());
         }
-        Ok(record)
+        Ok(read)
     }
 
-    /// Opens a value of the source.
-    fn open_moved(
-        &self,
-        values: &mut ValueOpener<'_>,
-        kind: ValueKind,
-        field: Option<&[u8]>,
-        item: &Item<'_>,
-    ) -> Result<MovedValue, ReadError> {
-        let run = self.moving.as_ref().ok_or(ReadError::Unexpected)?;
-        let value = match &run.source {
-            Source::Plain(_) => StoredValue::plain(item.text),
-            Source::Protected(record) => {
-                let location = Location {
-                    kind,
-                    field,
-                    ..record.borrowed()
-                };
-                let opened = StoredValue::open(values, run.command, item.text, location);
-                opened.map_err(ReadError::Answer)?
+    /// Fails if so many values are too many to be held.
+    fn check_count(&self, (command, count): (&'static str, usize)) -> Result<(), ReadError> {
+        match count.saturating_mul(VALUE_BYTES) > self.limits.value {
+            true => Err(ReadError::Answer(self.too_large_reply(command))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl ReadValues {
+    fn add(&mut self, value: Result<MovedValue, Vec<u8>>) {
+        match value {
+            Ok(value) => self.values.push(value),
+            Err(answer) => {
+                self.failure.get_or_insert(answer);
             }
-        };
-        Ok(MovedValue {
-            field: field.map(<[u8]>::to_vec),
-            value,
-        })
+        }
     }
 }
 
 /// The server's error about one of the proxy's own requests, as one about the command that the client sent.
-fn move_error(command: &'static str, error: &[u8]) -> Vec<u8> {
+pub(in crate::connection) fn move_error(command: &'static str, error: &[u8]) -> Vec<u8> {
     if answers::is_about_rights(error) {
         return answers::move_not_permitted(command);
     }

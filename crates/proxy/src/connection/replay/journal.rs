@@ -4,18 +4,24 @@ use std::sync::Arc;
 
 use waxseal_compute::Operation;
 use waxseal_core::UserKey;
+use waxseal_policy::Moved;
 use waxseal_resp::{RequestLimits, RequestScanner, Scan};
 
+use crate::connection::moves::values::Source;
 use crate::location::OwnedLocation;
 
 /// What was queued since `MULTI`.
 #[derive(Default)]
 pub(in crate::connection) struct Journal {
     bytes: Vec<u8>,
+    /// Bytes of commands that scripts run.
+    scripted_bytes: usize,
     entries: Vec<Entry>,
+    /// The command that is being queued is a script that runs this one.
+    scripted: Option<Vec<u8>>,
     /// The command that is being queued is this one.
-    next: Option<Box<ComputedEntry>>,
-    has_computed: bool,
+    next: Option<Box<Replaced>>,
+    has_replaced: bool,
     /// Something was queued that is not in it.
     is_incomplete: bool,
     /// `CLIENT CACHING`, sent just before `MULTI`, which applies to all its commands.
@@ -29,7 +35,15 @@ pub(super) struct Entry {
     /// The number of requests that it is, which is larger with a prelude.
     pub(super) requests: usize,
     /// The command that its read stands for.
-    pub(super) computed: Option<Box<ComputedEntry>>,
+    pub(super) replaced: Option<Box<Replaced>>,
+    /// The command that its script runs.
+    scripted: Option<Vec<u8>>,
+}
+
+/// A command in whose place a read was queued.
+pub(super) enum Replaced {
+    Computed(ComputedEntry),
+    Move(MoveEntry),
 }
 
 /// A command that computes.
@@ -41,6 +55,52 @@ pub(super) struct ComputedEntry {
     pub(super) location: OwnedLocation,
     /// The user's key that its value is sealed under.
     pub(super) key: Option<Arc<UserKey>>,
+    /// A move before it changes its record, if it succeeds.
+    pub(super) is_behind_move: bool,
+}
+
+/// A command that moves values to a record which they are not bound to.
+pub(super) struct MoveEntry {
+    pub(super) command: &'static str,
+    pub(super) moved: Moved,
+    pub(super) source: Source,
+    pub(super) destination: OwnedLocation,
+    /// The user's key that the values are sealed under.
+    pub(super) key: Option<Arc<UserKey>>,
+}
+
+impl MoveEntry {
+    /// True if it moves values to or from this record.
+    pub(super) fn names(&self, record: &[u8]) -> bool {
+        self.source.name() == record || &self.destination.name[..] == record
+    }
+}
+
+impl Entry {
+    /// Calls `with` with the arguments of the command that these bytes are, or that they run. `None` if it is none.
+    pub(super) fn with_arguments<T>(
+        &self,
+        sent: &[u8],
+        with: impl FnOnce(&[&[u8]]) -> T,
+    ) -> Option<T> {
+        with_arguments(self.scripted.as_deref().unwrap_or(sent), with)
+    }
+
+    /// The move that its read stands for.
+    pub(super) fn moves(&self) -> Option<&MoveEntry> {
+        match self.replaced.as_deref() {
+            Some(Replaced::Move(entry)) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// The computed command that its read stands for.
+    pub(super) fn computed(&self) -> Option<&ComputedEntry> {
+        match self.replaced.as_deref() {
+            Some(Replaced::Computed(entry)) => Some(entry),
+            _ => None,
+        }
+    }
 }
 
 impl Journal {
@@ -58,35 +118,44 @@ impl Journal {
         (sent, requests): (&[u8], usize),
         max: usize,
     ) -> bool {
-        let computed = self.next.take();
-        if self.is_incomplete || self.bytes.len().saturating_add(sent.len()) > max {
+        let replaced = self.next.take();
+        let scripted = self.scripted.take();
+        let added = scripted.as_ref().map_or(0, Vec::len);
+        self.scripted_bytes = self.scripted_bytes.saturating_add(added);
+        if self.is_incomplete || self.len().saturating_add(sent.len()) > max {
             self.mark_incomplete();
             return false;
         }
-        self.has_computed |= computed.is_some();
+        self.has_replaced |= replaced.is_some();
         self.bytes.extend_from_slice(sent);
         self.entries.push(Entry {
             end: self.bytes.len(),
             requests,
-            computed,
+            replaced,
+            scripted,
         });
         true
     }
 
+    /// The request that is queued next is a script that runs this command.
+    pub(in crate::connection) fn add_scripted(&mut self, command: Vec<u8>) {
+        self.scripted = Some(command);
+    }
+
     /// The command that is queued next stands for this one.
-    pub(super) fn add_computed(&mut self, entry: ComputedEntry) {
-        self.next = Some(Box::new(entry));
+    pub(super) fn add_replaced(&mut self, command: Replaced) {
+        self.next = Some(Box::new(command));
     }
 
     /// A command was queued that is not in it.
     pub(in crate::connection) fn mark_incomplete(&mut self) {
         self.is_incomplete = true;
-        self.has_computed |= self.next.take().is_some();
+        self.has_replaced |= self.next.take().is_some();
         self.bytes = Vec::new();
     }
 
-    pub(in crate::connection) fn has_computed(&self) -> bool {
-        self.has_computed
+    pub(in crate::connection) fn has_replaced(&self) -> bool {
+        self.has_replaced
     }
 
     pub(super) fn is_incomplete(&self) -> bool {
@@ -98,7 +167,7 @@ impl Journal {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len().saturating_add(self.scripted_bytes)
     }
 
     /// The number of requests that were queued.
@@ -123,13 +192,16 @@ impl Journal {
     /// True if `holds` is true of the arguments of any command that was queued as it is.
     pub(super) fn any(&self, mut holds: impl FnMut(&[&[u8]]) -> bool) -> bool {
         self.iter()
-            .filter(|(entry, _)| entry.computed.is_none())
-            .any(|(_, bytes)| with_arguments(bytes, &mut holds).unwrap_or(true))
+            .filter(|(entry, _)| entry.replaced.is_none())
+            .any(|(entry, bytes)| entry.with_arguments(bytes, &mut holds).unwrap_or(true))
     }
 }
 
 /// Calls `with` with the arguments of the last of these requests: others are its prelude. `None` if these are not requests.
-pub(super) fn with_arguments<T>(mut bytes: &[u8], with: impl FnOnce(&[&[u8]]) -> T) -> Option<T> {
+pub(in crate::connection) fn with_arguments<T>(
+    mut bytes: &[u8],
+    with: impl FnOnce(&[&[u8]]) -> T,
+) -> Option<T> {
     let limits = RequestLimits {
         held: u64::MAX,
         ..RequestLimits::default()

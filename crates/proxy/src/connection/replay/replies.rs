@@ -1,17 +1,22 @@
 //! The server's answers to a transaction that is sent again: the values that were read, and what it was executed with.
 
+use waxseal_policy::End;
 use waxseal_resp::Items;
 
 use super::journal::Journal;
+use super::sources::MoveSource;
 use super::{RETRY_TIMEOUT, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
+use crate::connection::moves::replies::{ReadError, ReadValues};
+use crate::connection::moves::values::Source;
 use crate::connection::pairing::{CurrentReply, Disposition};
 use crate::connection::state::ConnectionState;
-use crate::connection::stored::{Fetched, ValueRead};
+use crate::connection::stored::{Fetched, StoredValue, ValueRead};
 use crate::connection::values::is_queued;
 use crate::keys::KeyRequest;
-use crate::location::OwnedLocation;
+use crate::location::{OwnedLocation, ValueKind};
+use crate::open::ValueOpener;
 use crate::pending::ReplayStep;
 
 /// A value that a transaction computes on.
@@ -26,7 +31,7 @@ pub(super) struct WatchedValue {
 /// A value, or the reason why there is none.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Current {
-    Value(Option<Vec<u8>>),
+    Value(Option<StoredValue>),
     /// The record is of another type.
     WrongType,
     /// It does not open: this is the answer.
@@ -38,16 +43,44 @@ impl WatchedValue {
     pub(super) fn all_of(journal: &Journal) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let entries = journal.entries().iter();
-        for computed in entries.filter_map(|entry| entry.computed.as_ref()) {
-            if !all.iter().any(|value| value.location == computed.location) {
-                all.push(Self {
-                    location: computed.location.clone(),
-                    read: Current::Value(None),
-                    current: Current::Value(None),
-                });
+        for computed in entries.filter_map(|entry| entry.computed()) {
+            Self::add(&mut all, computed.location.clone());
+        }
+        // A value may have come from another record, and there from a third one.
+        for entry in journal.entries().iter().rev() {
+            let Some(entry) = entry.moves() else {
+                continue;
+            };
+            let comes_here = |value: &Self| {
+                value.location.name == entry.destination.name && value.location.field.is_none()
+            };
+            if let Source::Protected(location) = &entry.source
+                && all.iter().any(comes_here)
+            {
+                let kind = ValueKind::String;
+                let field = None;
+                let location = location.clone();
+                Self::add(
+                    &mut all,
+                    OwnedLocation {
+                        kind,
+                        field,
+                        ..location
+                    },
+                );
             }
         }
         all
+    }
+
+    fn add(all: &mut Vec<Self>, location: OwnedLocation) {
+        if !all.iter().any(|value| value.location == location) {
+            all.push(Self {
+                location,
+                read: Current::Value(None),
+                current: Current::Value(None),
+            });
+        }
     }
 
     /// Before the first command.
@@ -58,7 +91,7 @@ impl WatchedValue {
     /// Bytes that are held for it beyond its own size.
     pub(super) fn retained_bytes(&self) -> usize {
         match &self.read {
-            Current::Value(value) => value.as_ref().map_or(0, Vec::len),
+            Current::Value(value) => value.as_ref().map_or(0, StoredValue::retained_bytes),
             Current::Failed(answer) => answer.len(),
             Current::WrongType => 0,
         }
@@ -83,6 +116,17 @@ impl ConnectionState {
                 Ok(None)
             }
             ReplayStep::Read(index) => self.take_watched(index, current, whole, fetched),
+            ReplayStep::Source { index, end } => {
+                self.take_source((index, end), current, whole, fetched)
+            }
+            ReplayStep::Queue => {
+                if let Some(replay) = &mut self.replay
+                    && !current.is_ok
+                {
+                    replay.refusal.get_or_insert_with(|| whole.into());
+                }
+                Ok(None)
+            }
             ReplayStep::Exec => self.write_executed(current, whole, fetched, client),
         }
     }
@@ -94,9 +138,10 @@ impl ConnectionState {
             return;
         };
         match step {
-            ReplayStep::Watch => return,
-            ReplayStep::Read(index) => {
-                if index.saturating_add(1) < replay.values.len() {
+            ReplayStep::Watch | ReplayStep::Queue => return,
+            ReplayStep::Read(_) | ReplayStep::Source { .. } => {
+                replay.expected_reads = replay.expected_reads.saturating_sub(1);
+                if replay.expected_reads > 0 {
                     return;
                 }
                 if matches!(replay.stage, Stage::Reading) {
@@ -143,7 +188,7 @@ impl ConnectionState {
         let location = value.location.borrowed();
         let found = self.read_value("exec", &mut Items::of(whole), location, fetched);
         let read = match found.map_err(|_| UnexpectedReply::Pairing)? {
-            ValueRead::Value(value) => Current::Value(value.map(|it| it.value().to_vec())),
+            ValueRead::Value(value) => Current::Value(value),
             ValueRead::Missing(key_request) => return Ok(Some(key_request)),
             ValueRead::Unopened(answer) => Current::Failed(answer),
             ValueRead::Error(error) if error.starts_with(b"-WRONGTYPE") => Current::WrongType,
@@ -158,6 +203,59 @@ impl ConnectionState {
             && let Some(value) = replay.values.get_mut(index)
         {
             value.read = read;
+        }
+        Ok(None)
+    }
+
+    /// Takes the values of a record that values are moved from.
+    fn take_source(
+        &mut self,
+        (index, end): (usize, End),
+        current: &CurrentReply,
+        whole: &[u8],
+        fetched: Fetched<'_>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
+        let Some(replay) = &self.replay else {
+            return Ok(None);
+        };
+        let source = replay.sources.get(index);
+        let source = source.ok_or(UnexpectedReply::Pairing)?;
+        let of = (&source.source, source.command);
+        let mut values = ValueOpener::new(&self.protection, fetched);
+        let read = match current.disposition {
+            _ if is_queued(whole) => Err(ReadError::Unexpected),
+            Disposition::TooLarge => Err(ReadError::Answer(self.too_large_reply("exec"))),
+            _ if source.is_read_whole() => self.read_record(of, whole, &mut values),
+            // Of another type: the script says so, unless it is another one by then.
+            _ if whole.starts_with(b"-WRONGTYPE") => Ok(ReadValues::default()),
+            _ => self.read_elements(of, whole, &mut values),
+        };
+        match values.finish() {
+            Ok(findings) => self.report_findings("exec", findings),
+            Err(key_request) => return Ok(Some(key_request)),
+        }
+        let read = match read {
+            Ok(read) => read,
+            Err(ReadError::Answer(answer)) => {
+                self.fail_replay(answer);
+                return Ok(None);
+            }
+            Err(ReadError::Unexpected) => return Err(UnexpectedReply::Pairing),
+        };
+        let Some(replay) = &mut self.replay else {
+            return Ok(None);
+        };
+        if let Some(source) = replay.sources.get_mut(index) {
+            match end {
+                End::Left => source.left = read.values,
+                End::Right => source.right = read.values,
+            }
+            source.failure = source.failure.take().or(read.failure);
+        }
+        let held = replay.sources.iter().map(MoveSource::retained_bytes);
+        if held.fold(0, usize::saturating_add) > self.limits.of_moves() {
+            let answer = self.too_large_reply("exec");
+            self.fail_replay(answer);
         }
         Ok(None)
     }
@@ -190,6 +288,13 @@ impl ConnectionState {
         }
         if is_changed {
             client.extend_from_slice(&answers::computed_changed("exec"));
+            return Ok(None);
+        }
+        if let Some(refusal) = replay.refusal.as_deref()
+            && current.aborts
+        {
+            // What the server says of it, the client has not seen.
+            client.extend_from_slice(&answers::exec_abort(refusal));
             return Ok(None);
         }
         self.open_reply("exec", None, whole, fetched, client)

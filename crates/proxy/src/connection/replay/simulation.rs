@@ -5,22 +5,17 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use waxseal_compute::{ApplyError, Expiry, Reply, Write};
-use waxseal_lua::{REPLACE_FIELD, write_eval};
-use waxseal_policy::Effect;
+use waxseal_policy::Moved;
 use waxseal_policy::table::{Row, find};
-use waxseal_resp::{write_bulk, write_request_head};
 
-use super::Replay;
-use super::journal::{ComputedEntry, with_arguments};
-use super::replies::Current;
-use crate::answers;
-use crate::connection::computed::has_field_lifetimes;
+use super::journal::{Entry, MoveEntry, Replaced};
+use super::replies::{Current, WatchedValue};
+use super::sources::changes_unnamed;
+use crate::connection::moves::values::{Resealed, Source};
 use crate::connection::state::ConnectionState;
-use crate::location::BorrowedLocation;
+use crate::connection::stored::StoredValue;
+use crate::location::{BorrowedLocation, ValueKind};
 use crate::open::ValueOpener;
-use crate::pending::Shape;
-use crate::seal::seal_value;
 
 /// The effect of a command on one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +43,33 @@ pub(super) fn may_change_unforeseen(arguments: &[&[u8]], location: BorrowedLocat
     effect_of(arguments, location) == ValueEffect::Unforeseen
 }
 
+/// True if what a command leaves at this location cannot be foreseen, in whose place a read was queued.
+pub(super) fn is_unforeseen_behind(entry: &Entry, location: BorrowedLocation<'_>) -> bool {
+    match entry.replaced.as_deref() {
+        None => false,
+        // A string may come where a hash is, or a hash where a string is.
+        Some(Replaced::Computed(entry)) => {
+            &entry.location.name[..] == location.name
+                && entry.location.field.is_some() != location.field.is_some()
+        }
+        Some(Replaced::Move(entry)) => is_unforeseen_behind_move(entry, location),
+    }
+}
+
+fn is_unforeseen_behind_move(entry: &MoveEntry, location: BorrowedLocation<'_>) -> bool {
+    let is_destination = &entry.destination.name[..] == location.name;
+    match entry.moved {
+        _ if !entry.names(location.name) => false,
+        // That there is no such field does not tell that there is no such record.
+        Moved::Record | Moved::CopyReplacing if is_destination => {
+            location.field.is_some() || matches!(entry.source, Source::Plain(_))
+        }
+        Moved::Record | Moved::CopyReplacing => false,
+        Moved::Copy => is_destination,
+        Moved::RecordToFreeName | Moved::Element { .. } => true,
+    }
+}
+
 /// The effect of a command on the value at this location.
 fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect {
     let Some(row) = find(arguments) else {
@@ -58,11 +80,7 @@ fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect
     }
     let effect =
         waxseal_policy::decide(&waxseal_policy::ProtectedNames::default(), arguments).effect;
-    let changes_everything = matches!(
-        row.name,
-        "select" | "swapdb" | "flushdb" | "flushall" | "move" | "migrate" | "restore" | "debug"
-    );
-    if changes_everything || effect == Effect::Script || row.name.starts_with("fcall") {
+    if changes_unnamed(row, effect) {
         return ValueEffect::Unforeseen;
     }
     let places = row.names.places(arguments);
@@ -167,57 +185,8 @@ fn effect_on_field(row: &Row, arguments: &[&[u8]], field: &[u8]) -> ValueEffect 
 }
 
 impl ConnectionState {
-    /// Appends the commands of a transaction, with the results of those that compute in their places, and puts their
-    /// replies among its shapes.
-    pub(super) fn write_queue(&self, replay: &mut Replay, upstream: &mut Vec<u8>) {
-        let Replay {
-            journal,
-            shapes,
-            values,
-            ..
-        } = replay;
-        for value in values.iter_mut() {
-            value.begin();
-        }
-        let mut at = 0_usize;
-        for (entry, sent) in journal.iter() {
-            let shape = shapes.get_mut(at).map(|(_, shape)| shape);
-            at = at.saturating_add(entry.requests);
-            let Some(computed) = &entry.computed else {
-                upstream.extend_from_slice(sent);
-                for value in values.iter_mut() {
-                    let location = value.location.borrowed();
-                    let next = with_arguments(sent, |arguments| {
-                        self.following(arguments, location, &value.current)
-                    });
-                    if let Some(Some(next)) = next {
-                        value.current = next;
-                    }
-                }
-                continue;
-            };
-            let Some(value) = values
-                .iter_mut()
-                .find(|value| value.location == computed.location)
-            else {
-                continue;
-            };
-            let answer = match self.compute_entry(computed, &mut value.current, upstream) {
-                Ok(answer) => answer,
-                Err(answer) => {
-                    // Nothing is written: the read stays in its place.
-                    upstream.extend_from_slice(sent);
-                    answer
-                }
-            };
-            if let Some(shape) = shape {
-                *shape = Shape::Fixed(answer.into());
-            }
-        }
-    }
-
     /// The value that a command leaves, if that is another one.
-    fn following(
+    pub(super) fn following(
         &self,
         arguments: &[&[u8]],
         location: BorrowedLocation<'_>,
@@ -238,104 +207,44 @@ impl ConnectionState {
                 let stored = arguments.get(at).copied().unwrap_or_default();
                 let no_keys = HashMap::new();
                 let mut values = ValueOpener::new(&self.protection, Some(&no_keys));
-                Some(match values.open("exec", stored, location) {
-                    Ok(opened) => Current::Value(Some(opened.into_owned())),
+                let opened = StoredValue::open(&mut values, "exec", stored, location);
+                Some(match opened {
+                    Ok(value) => Current::Value(Some(value)),
                     Err(answer) => Current::Failed(answer),
                 })
             }
         }
     }
+}
 
-    /// Appends what a command that computes writes. `Err` is its answer if it writes nothing.
-    fn compute_entry(
-        &self,
-        computed: &ComputedEntry,
-        current: &mut Current,
-        upstream: &mut Vec<u8>,
-    ) -> Result<Vec<u8>, Vec<u8>> {
-        let held = match current {
-            Current::Value(value) => value.as_deref(),
-            Current::Failed(answer) => return Err(answer.clone()),
-            Current::WrongType => {
-                return Err(answers::server_error(computed.operation.wrong_type()));
-            }
-        };
-        if computed.needs_value && held.is_none() {
-            return Err(self.computed_reply(&Reply::Null));
+/// Follows the values that commands compute on through a move.
+pub(super) fn follow_move(entry: &MoveEntry, sealed: &[Resealed<'_>], values: &mut [WatchedValue]) {
+    let replaces = matches!(entry.moved, Moved::Record | Moved::CopyReplacing);
+    let name = entry.source.name();
+    let is_source = |it: &&WatchedValue| &it.location.name[..] == name;
+    let mut from = values.iter().filter(is_source);
+    let from = from.find(|it| it.location.field.is_none());
+    let arrived = match from.map(|it| &it.current) {
+        Some(Current::Value(Some(value))) => {
+            let is_moved = |it: &&Resealed<'_>| {
+                it.moved.kind == ValueKind::String && it.moved.value.stored == value.stored
+            };
+            let moved = sealed.iter().find(is_moved);
+            moved.map(|it| Current::Value(Some(it.at_destination().value)))
         }
-        let limit = self.limits.value;
-        let outcome = match computed.operation.apply(&[held], limit) {
-            Ok(outcome) => outcome,
-            Err(ApplyError::Server(error)) => return Err(answers::server_error(error)),
-            Err(ApplyError::TooLarge { .. }) => {
-                return Err(answers::computed_too_large(computed.command, limit));
-            }
-        };
-        let answer = self.computed_reply(&outcome.reply);
-        let location = computed.location.borrowed();
-        match outcome.write {
-            Write::Keep => return Err(answer),
-            Write::Delete => {
-                write_request_head(upstream, 2);
-                write_bulk(upstream, b"dEL");
-                write_bulk(upstream, location.name);
-                *current = Current::Value(None);
-            }
-            Write::Put(value) => {
-                let key = computed.key.as_ref();
-                let stored = seal_value(&value, location, key, &self.protection);
-                let stored = stored
-                    .map_err(|error| self.record_send_error(computed.command, &[], &error))?;
-                self.write_put(&stored, location, computed.operation.expiry(), upstream);
-                drop(stored);
-                *current = Current::Value(Some(value));
-            }
+        Some(Current::WrongType) => Some(Current::WrongType),
+        // There is nothing to move, or nothing moves.
+        Some(Current::Value(None) | Current::Failed(_)) | None => None,
+    };
+    for value in values {
+        let record = &value.location.name[..];
+        if record == name && entry.moved == Moved::Record {
+            value.current = Current::Value(None);
+        } else if record == &entry.destination.name[..]
+            && replaces
+            && let Some(arrived) = &arrived
+        {
+            value.current = arrived.clone();
         }
-        Ok(answer)
-    }
-
-    /// Appends the request that writes a result. The value is watched, so nothing is compared.
-    fn write_put(
-        &self,
-        stored: &[u8],
-        location: BorrowedLocation<'_>,
-        expiry: Expiry,
-        upstream: &mut Vec<u8>,
-    ) {
-        if let Some(field) = location.field {
-            let lifetimes = has_field_lifetimes(self.protection.server_limits().dialect());
-            let arguments = [field, b"*", b"", stored, lifetimes];
-            if lifetimes == b"1" {
-                return write_eval(upstream, REPLACE_FIELD, &[location.name], &arguments);
-            }
-            write_request_head(upstream, 4);
-            for argument in [b"hSET", location.name, field, stored] {
-                write_bulk(upstream, argument);
-            }
-            return;
-        }
-        let number;
-        let options: &[&[u8]] = match expiry {
-            Expiry::Keep => &[b"KEEPTTL"],
-            Expiry::Clear => &[],
-            Expiry::Set(option, time) => {
-                number = time.to_string();
-                &[option.as_str().as_bytes(), number.as_bytes()]
-            }
-        };
-        write_request_head(upstream, options.len().saturating_add(3));
-        write_bulk(upstream, b"sET");
-        write_bulk(upstream, location.name);
-        write_bulk(upstream, stored);
-        for option in options {
-            write_bulk(upstream, option);
-        }
-    }
-
-    /// A computed reply in the protocol of the client.
-    fn computed_reply(&self, reply: &Reply) -> Vec<u8> {
-        let mut answer = Vec::new();
-        reply.write(&mut answer, self.client.protocol.of_computed());
-        answer
     }
 }

@@ -181,12 +181,77 @@ fn a_user_who_may_not_run_the_prelude_is_told() {
     assert!(refused.starts_with(told), "{refused:?}");
     assert!(wire.ask(&["EXEC"]).starts_with("-EXECABORT "));
     assert_eq!(wire.ask(&["SCARD", "wa:s"]), ":0\r\n");
-    // It may not remove members, which the script finds out.
-    pair.redis
-        .client()
-        .cmd(&["ACL", "SETUSER", "ana", "+eval", "-srem"]);
-    pair.redis.client().cmd(&["SADD", "wa:s", "amatista"]);
-    let refused = wire.ask(&["SADD", "wa:s", "amatista"]);
-    let told = "-NOPERM SADD: the command was carried out, but members may";
-    assert!(refused.starts_with(told), "{refused:?}");
+    // It may not remove members, which the script finds out: nothing is there twice.
+    let mut direct = pair.redis.client();
+    direct.cmd(&["ACL", "SETUSER", "ana", "+eval", "-srem", "-zrem"]);
+    direct.cmd(&["SADD", "wa:s", "amatista"]);
+    direct.cmd(&["ZADD", "wa:z", "1", "amatista"]);
+    for refused in [
+        &["SADD", "wa:s", "amatista", "x"][..],
+        &["ZADD", "wa:z", "2", "amatista"],
+    ] {
+        let told = format!("-NOPERM {}: members may", refused[0]);
+        let reply = wire.ask(refused);
+        assert!(reply.starts_with(&told), "{reply:?}");
+        assert_eq!(wire.ask(&["MULTI"]), "+OK\r\n");
+        assert_eq!(wire.ask(refused), "+QUEUED\r\n");
+        let reply = wire.ask(&["EXEC"]);
+        assert!(reply.starts_with(&format!("*1\r\n{told}")), "{reply:?}");
+    }
+    assert_eq!(wire.ask(&["SCARD", "wa:s"]), ":1\r\n");
+    assert_eq!(wire.ask(&["ZCARD", "wa:z"]), ":1\r\n");
+}
+
+#[test]
+fn more_members_than_a_script_can_pass_on_are_written_as_one_command_does() {
+    let pair = Pair::start("auto");
+    let plain = RedisServer::start();
+    let (mut through, mut direct) = (pair.wire(), Wire::tcp(plain.port()));
+    // A few are there in plaintext.
+    for mut client in [pair.redis.client(), plain.client()] {
+        client.cmd(&["SADD", "wa:s", "17", "9000", "other"]);
+        client.cmd(&["ZADD", "wa:z", "5", "17", "6", "9000"]);
+        client.cmd(&["GEOADD", "wa:g", "1", "1", "17"]);
+    }
+    let members = || (0..9500).map(|number: usize| number.to_string());
+    let with_score = |score: &str| {
+        let pairs = members().flat_map(|member| [score.to_owned(), member]);
+        pairs.collect::<Vec<_>>()
+    };
+    let with_position = |last: &str| {
+        let triple = |member: String| {
+            let latitude = if member == "9400" { last } else { "2.5" };
+            ["1.25".to_owned(), latitude.to_owned(), member]
+        };
+        members().flat_map(triple).collect::<Vec<_>>()
+    };
+    let mut invalid = with_score("1");
+    invalid[18_000] = "no-number".to_owned();
+    let requests: Vec<(&str, Vec<String>)> = vec![
+        ("SADD wa:s", members().collect()),
+        ("SADD wa:s", members().collect()),
+        ("SREM wa:s", members().step_by(2).chain(members()).collect()),
+        ("ZADD wa:z", invalid),
+        ("ZADD wa:z NX CH", with_score("1")),
+        ("ZADD wa:z CH", with_score("2")),
+        ("ZADD wa:z GT", with_score("3")),
+        ("ZADD wa:z INCR", with_score("3")),
+        ("ZADD wa:s", with_score("3")),
+        ("ZREM wa:z", members().skip(1).collect()),
+        ("GEOADD wa:g", with_position("89")),
+        ("GEOADD wa:g CH", with_position("3.5")),
+    ];
+    for (head, words) in &requests {
+        let request: Vec<&str> = head
+            .split(' ')
+            .chain(words.iter().map(String::as_str))
+            .collect();
+        assert_eq!(through.ask(&request), direct.ask(&request), "{head}");
+        for count in [["SCARD", "wa:s"], ["ZCARD", "wa:z"], ["ZCARD", "wa:g"]] {
+            assert_eq!(through.ask(&count), direct.ask(&count), "{head}");
+        }
+    }
+    for request in [&["ZSCORE", "wa:z", "0"][..], &["GEOPOS", "wa:g", "9400"]] {
+        assert_eq!(through.ask(request), direct.ask(request));
+    }
 }

@@ -1,0 +1,123 @@
+//! Commands that are queued as reads: those that compute, and those that move values to another record. What the commands
+//! before them leave must be known when the transaction is sent again; otherwise they are refused.
+
+use waxseal_compute::Operation;
+use waxseal_policy::{ComputeCall, Effect, MoveCall};
+use waxseal_resp::{write_bulk, write_request_head};
+
+use super::journal::{ComputedEntry, MoveEntry, Replaced};
+use super::simulation::{is_unforeseen_behind, may_change_unforeseen};
+use super::sources::may_add_unknown;
+use crate::answers;
+use crate::connection::computed::write_read;
+use crate::connection::moves::values;
+use crate::connection::reply_mode::ReplyMode;
+use crate::connection::state::ConnectionState;
+use crate::location::owned;
+use crate::pending::Shape;
+use crate::refusals::OwnReason;
+use crate::seal::{Request, SealingKeys};
+
+/// `EXISTS`, as the proxy itself asks.
+const OWN_EXISTS: &[u8] = b"eXISTS";
+
+impl ConnectionState {
+    /// Queues a read in the place of a command that computes.
+    pub(in crate::connection) fn queue_computed(
+        &mut self,
+        request: &Request<'_>,
+        (command, call): (&'static str, ComputeCall),
+        (operation, needs_value): (Operation, bool),
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) {
+        let location = call.location.resolve(request.arguments);
+        let has_replies = self.reply_mode.mode() == ReplyMode::On;
+        let Some(transaction) = self.transaction.open() else {
+            return;
+        };
+        let journal = &transaction.journal;
+        let answer = if !has_replies {
+            Some(answers::computed_without_replies(command))
+        } else if journal.is_incomplete() {
+            Some(answers::transaction_too_large())
+        } else if journal.any(|sent| may_change_unforeseen(sent, location))
+            || journal
+                .entries()
+                .iter()
+                .any(|entry| is_unforeseen_behind(entry, location))
+        {
+            Some(answers::computed_after_change(command))
+        } else {
+            None
+        };
+        if let Some(answer) = answer {
+            let reason = (Some(command), OwnReason::InTransaction);
+            return self.refuse_here(reason, answer, (request, Effect::None), client);
+        }
+        let mut moves = journal.entries().iter().filter_map(|entry| entry.moves());
+        let is_behind_move = moves.any(|entry| entry.names(location.name));
+        let entry = ComputedEntry {
+            command,
+            operation,
+            needs_value,
+            location: owned(location),
+            key: keys.get(call.location.name).cloned(),
+            is_behind_move,
+        };
+        transaction.journal.add_replaced(Replaced::Computed(entry));
+        write_read(location.name, location.field, upstream);
+        // Executed at once, there was no transaction.
+        let unqueued = answers::refused_in_transaction(command);
+        self.sent(command, Shape::Fixed(unqueued.into()));
+    }
+
+    /// Queues a read in the place of a command that moves values to another record.
+    pub(in crate::connection) fn queue_move(
+        &mut self,
+        request: &Request<'_>,
+        (command, call): (&'static str, MoveCall),
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) {
+        let (source, destination) = values::records(call, request.arguments);
+        let has_replies = self.reply_mode.mode() == ReplyMode::On;
+        let protection = self.protection.clone();
+        let Some(transaction) = self.transaction.open() else {
+            return;
+        };
+        let journal = &transaction.journal;
+        let may_add = |sent: &[&[u8]]| may_add_unknown(protection.names(), sent, &source);
+        let answer = if !has_replies {
+            Some(answers::computed_without_replies(command))
+        } else if journal.is_incomplete() {
+            Some(answers::transaction_too_large())
+        } else if journal.any(may_add) {
+            Some(answers::move_after_change(command))
+        } else {
+            None
+        };
+        if let Some(answer) = answer {
+            let reason = (Some(command), OwnReason::InTransaction);
+            return self.refuse_here(reason, answer, (request, Effect::None), client);
+        }
+        // It names both records, so that servers of a cluster refuse what they would.
+        write_request_head(upstream, 3);
+        for argument in [OWN_EXISTS, source.name(), &destination.name] {
+            write_bulk(upstream, argument);
+        }
+        let entry = MoveEntry {
+            command,
+            moved: call.moved,
+            source,
+            destination,
+            key: keys.get(call.destination.name).cloned(),
+        };
+        transaction.journal.add_replaced(Replaced::Move(entry));
+        // Executed at once, there was no transaction.
+        let unqueued = answers::refused_in_transaction(command);
+        self.sent(command, Shape::Fixed(unqueued.into()));
+    }
+}
