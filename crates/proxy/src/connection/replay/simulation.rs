@@ -10,7 +10,7 @@ use waxseal_policy::table::{Row, find};
 
 use super::journal::{Entry, MoveEntry, Replaced};
 use super::replies::{Current, WatchedValue};
-use super::sources::changes_unnamed;
+use super::sources::{changes_unnamed, is_read_for_sort};
 use crate::connection::moves::values::{Resealed, Source};
 use crate::connection::state::ConnectionState;
 use crate::connection::stored::StoredValue;
@@ -99,12 +99,6 @@ fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect
         (_, None) => effect_on_string(row, arguments, at),
         (_, Some(field)) => effect_on_field(row, arguments, field),
     }
-}
-
-/// True for the proxy's own read in the place of a command that sorts.
-fn is_read_for_sort(arguments: &[&[u8]]) -> bool {
-    let text = arguments.get(1).copied().unwrap_or_default();
-    arguments.first() == Some(&&b"eVAL"[..]) && text == waxseal_lua::read_sorted().as_bytes()
 }
 
 /// True if a command that sets a lifetime leaves the record there for now.

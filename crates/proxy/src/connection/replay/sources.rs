@@ -112,6 +112,9 @@ pub(super) fn may_add_unknown(
     let Some(row) = find(arguments) else {
         return true;
     };
+    if is_read_for_sort(arguments) {
+        return false;
+    }
     let decision = decide(names, arguments);
     if changes_unnamed(row, decision.effect) {
         return true;
@@ -148,6 +151,12 @@ pub(super) fn changes_unnamed(row: &Row, effect: Effect) -> bool {
         "select" | "swapdb" | "flushdb" | "flushall" | "move" | "migrate" | "restore" | "debug"
     );
     is_known || effect == Effect::Script || row.name.starts_with("fcall")
+}
+
+/// True for the proxy's own read in the place of a command that sorts.
+pub(super) fn is_read_for_sort(arguments: &[&[u8]]) -> bool {
+    let text = arguments.get(1).copied().unwrap_or_default();
+    arguments.first() == Some(&&b"eVAL"[..]) && text == waxseal_lua::read_sorted().as_bytes()
 }
 
 /// The names of records in a request.
