@@ -33,6 +33,8 @@ const ANY: &[&str] = &[
     "PERSIST",
     "PEXPIRE",
     "PTTL",
+    "SORT",
+    "SORT_RO",
     "STRLEN",
     "SUBSTR",
     "TOUCH",
