@@ -138,6 +138,22 @@ impl Dialect {
         self.since(Some((8, 4)), None)
     }
 
+    /// `SORT_RO`.
+    pub(crate) fn has_read_only_sort(self) -> bool {
+        self.since(Some((7, 0)), Some((7, 2)))
+    }
+
+    /// `SORT` reads numbers as C does: hexadecimal ones too, behind spaces, and none that is too large or too small for 64
+    /// bits.
+    pub(crate) fn sorts_numbers_of_c(self) -> bool {
+        !self.since(Some((8, 0)), Some((9, 1)))
+    }
+
+    /// `SORT` takes neither an empty text for a number nor one that is too large or rounds to zero.
+    pub(crate) fn sorts_strict_numbers(self) -> bool {
+        self.since(None, Some((9, 1)))
+    }
+
     /// `DELIFEQ`.
     pub(crate) fn has_delete_if_equal(self) -> bool {
         self.since(None, Some((9, 0)))

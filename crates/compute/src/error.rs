@@ -85,6 +85,9 @@ pub enum ServerError {
     /// A digest of another length.
     #[error("ERR must be exactly 16 hexadecimal characters")]
     DigestLength,
+    /// `SORT` by what is not a number.
+    #[error("ERR One or more scores can't be converted into double")]
+    SortNotANumber,
 }
 
 /// The reason for which a request is not an [`Operation`](crate::Operation).

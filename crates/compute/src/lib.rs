@@ -6,6 +6,9 @@
 //! errors, and the order in which errors are found are those of the server whose [`Dialect`] is given; the differential
 //! tests of this crate hold it against real ones.
 //!
+//! [`Sort`] is the one command that reads more than the values of the records that it names: it says which records it
+//! needs, and sorts what they hold.
+//!
 //! Bytes in, bytes out: nothing here reads a socket or a clock, knows a key or looks up a record.
 #![deny(
     clippy::unwrap_used,
@@ -38,9 +41,11 @@ mod long_double;
 mod operation;
 mod ranges;
 mod reply;
+mod sort;
 
 pub use conditions::{Expiry, ExpiryOption};
 pub use dialect::{Dialect, Product};
 pub use error::{ApplyError, Rejected, ServerError};
 pub use operation::{Operation, Outcome, Write};
 pub use reply::{Protocol, Reply};
+pub use sort::{Lookup, Sort, SortedType};

@@ -166,7 +166,11 @@ fn magnitude(text: &[u8]) -> Option<X87DoubleExtended> {
 }
 
 /// The significand, with at least one digit and at most one point, and the exponent if there is one, with its sign.
-fn split(text: &[u8], mark: u8, is_digit: fn(&u8) -> bool) -> Option<(&[u8], Option<&[u8]>)> {
+pub(crate) fn split(
+    text: &[u8],
+    mark: u8,
+    is_digit: fn(&u8) -> bool,
+) -> Option<(&[u8], Option<&[u8]>)> {
     let place = text
         .iter()
         .position(|byte| byte.eq_ignore_ascii_case(&mark));

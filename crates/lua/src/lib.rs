@@ -9,6 +9,7 @@ mod computed;
 mod members;
 mod moves;
 mod records;
+mod sorting;
 mod streams;
 
 pub use computed::{READ_TWO, REPLACE_FIELD, REPLACE_STRING};
@@ -17,6 +18,7 @@ pub use moves::{LARGE, MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{
     PROBE, SWAP_MEMBERS, create, delete, swap, swap_element, swap_field, swap_many, transfer,
 };
+pub use sorting::{read_sorted, store_sorted};
 pub use streams::{BEGIN_STREAM_COPY, REPLACE_STREAM};
 
 /// Appends the request that runs a script by its text. The case of the command's word tells the proxy's own requests from

@@ -37,6 +37,8 @@ pub enum Action {
     /// The values are read and opened, sealed for the name that they move to, and written there in the step in which the
     /// server moves them.
     Move(MoveCall),
+    /// The elements are read and opened, and sorted by what other records hold for them; a result that is stored is sealed.
+    Sort(SortCall),
     /// The action depends on the text of the script, which the policy does not know by this digest
     /// ([`decide_script`](crate::decide_script)).
     ScriptDigest(UnknownDigest),
@@ -77,6 +79,17 @@ pub struct MoveCall {
     pub destination: Location<usize>,
     /// What moves.
     pub moved: Moved,
+}
+
+/// A command that sorts the elements of a record, and may return or store what other records hold for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortCall {
+    /// The argument that names the record whose elements are sorted.
+    pub source: usize,
+    /// Its pattern; `None` if it is not protected, so that its elements are plain.
+    pub pattern: Option<PatternId>,
+    /// The list that the result is stored in, with its argument.
+    pub destination: Option<(usize, Option<Location<usize>>)>,
 }
 
 /// What a command moves or copies.

@@ -187,12 +187,6 @@ fn treatment(row: &Row) -> String {
         }
         (Treatment::Pass, Names::None) => "forwarded: names no record".to_owned(),
         (Treatment::Pass, _) => "forwarded".to_owned(),
-        (Treatment::Refuse(reason), Names::Sort) => {
-            format!(
-                "refused: {}; also where `BY` or `GET` could mean one",
-                reason.cause()
-            )
-        }
         (Treatment::Refuse(reason), _) => format!("refused: {}", reason.cause()),
         (Treatment::RefuseAlways(reason), _) => format!("always refused: {}", reason.cause()),
     }

@@ -2,6 +2,8 @@
 //! each form, by kind of data, called only if one of the names is protected. The row of a command in the table says
 //! which form it has, if any.
 
+use std::ops::Range;
+
 use smallvec::{SmallVec, smallvec};
 use waxseal_kinds::Kind;
 
@@ -20,6 +22,7 @@ mod hashes;
 mod lists;
 mod scripts;
 mod sets;
+mod sort;
 mod sorted_sets;
 mod streams;
 mod strings;
@@ -107,6 +110,8 @@ pub enum Form {
     MoveElement,
     /// `RENAME name name`, `RENAMENX`, `COPY`.
     MoveRecord,
+    /// `SORT name [options]`, `SORT_RO`.
+    Sort,
     /// `SADD name member…`, and all others in which only members follow the name.
     Members,
     /// `SMOVE source destination member`.
@@ -227,6 +232,10 @@ impl Form {
                 "forwarded within one group that values are bound to; else its values are opened, sealed for the other \
                  name and moved by the proxy, except to a name that is not protected, to another database, or of a stream"
             }
+            Self::Sort => {
+                "sorted by the proxy: elements, and what `BY` and `GET` name, are opened, and with `STORE` the result is \
+                 sealed; values of protected records are not stored under a name that is not protected"
+            }
             Self::GetKeys | Self::DryRun => {
                 "forwarded, unless the request inside holds values or would be refused"
             }
@@ -308,12 +317,12 @@ impl Form {
         match self {
             Self::Get => Ok(strings::get(request)),
             Self::GetEx => Ok(strings::get_ex(request)),
-            Self::GetSet => strings::get_set(request),
+            Self::GetSet => Ok(strings::get_set(request)),
             Self::Set => strings::set(request),
-            Self::SetEx => strings::set_ex(request),
-            Self::SetNx => strings::set_nx(request),
+            Self::SetEx => Ok(strings::set_ex(request)),
+            Self::SetNx => Ok(strings::set_nx(request)),
             Self::MGet => Ok(strings::m_get()),
-            Self::MSet => strings::m_set(request),
+            Self::MSet => Ok(strings::m_set(request)),
             Self::MSetEx => strings::m_set_ex(request),
             Self::StrLen => Ok(strings::str_len(request)),
             Self::GetRange => Ok(strings::get_range(request)),
@@ -328,13 +337,13 @@ impl Form {
             Self::HScan => hashes::scan(request),
             Self::HRandField => hashes::rand_field(request),
             Self::HStrLen => Ok(hashes::str_len(request)),
-            Self::HSet => hashes::set(request),
-            Self::HSetNx => hashes::set_nx(request),
+            Self::HSet => Ok(hashes::set(request)),
+            Self::HSetNx => Ok(hashes::set_nx(request)),
             Self::HSetEx => hashes::set_ex(request),
             Self::HGetEx => hashes::get_ex(request),
             Self::HGetDel => hashes::get_del(request),
             Self::Push => Ok(lists::push(request)),
-            Self::LSet => lists::set(request),
+            Self::LSet => Ok(lists::set(request)),
             Self::LRange => Ok(lists::range(request)),
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
@@ -344,6 +353,7 @@ impl Form {
             Self::LInsert => lists::insert(request),
             Self::MoveElement => groups::move_element(request),
             Self::MoveRecord => groups::move_record(request),
+            Self::Sort => sort::sort(request),
             Self::WithinGroup => groups::within(request),
             Self::GetKeys => embedded_request(request, 2),
             Self::DryRun => embedded_request(request, 3),
@@ -511,6 +521,36 @@ fn unexpected_form(request: Request<'_>) -> Result<Action, Reason> {
     Err(Reason::UnforeseenForm)
 }
 
+/// A request whose number of arguments servers refuse: as many are sent, but empty, so that the error is the server's, and
+/// comes when the server would find it.
+fn wrong_number(request: Request<'_>) -> Action {
+    emptied(request, 2)
+}
+
+/// The same, with everything from this argument on left empty.
+fn emptied(request: Request<'_>, first: usize) -> Action {
+    if request.len() <= first {
+        return Action::Forward;
+    }
+    Action::Transform(Transform {
+        request: RequestChange::Reword {
+            arguments: (first..request.len()).collect(),
+            word: "",
+        },
+        reply: ReplyShape::Verbatim,
+    })
+}
+
+/// A request with something else where a server wants a number or a word: these arguments are sealed, so that the error is
+/// the server's, and it sees nothing of a value that a program put in the wrong place.
+fn seal_misplaced(arguments: Range<usize>, location: Location<usize>) -> Action {
+    seal(
+        arguments
+            .map(|argument| ValueSlot { argument, location })
+            .collect(),
+    )
+}
+
 /// A request that embeds another one, whose command word is at this position: that one's values would be sent in clear.
 fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
@@ -520,12 +560,14 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
         && match decide(request.names, inside).action {
             Action::Forward => true,
             // What is left out, a glob for members, is applied here and not sent.
-            Action::Transform(transform) => !matches!(
-                transform.request,
-                RequestChange::Seal(_) | RequestChange::Omit(_)
-            ),
+            Action::Transform(transform) => match &transform.request {
+                RequestChange::Seal(_) | RequestChange::Omit(_) => false,
+                // Values are left empty.
+                RequestChange::Reword { word, .. } => !word.is_empty(),
+                RequestChange::None | RequestChange::Replace { .. } => true,
+            },
             Action::Compute(call) => call.reads,
-            Action::Move(_) => true,
+            Action::Move(_) | Action::Sort(_) => true,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value

@@ -56,7 +56,7 @@ pub use argument::is;
 pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
     Action, Channels, ComputeCall, Decision, Effect, End, MoveCall, Moved, RequestChange,
-    ScriptCall, Transform, UnknownDigest, ValueSlot,
+    ScriptCall, SortCall, Transform, UnknownDigest, ValueSlot,
 };
 pub use form::decide_script;
 pub use location::{Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart};

@@ -247,7 +247,7 @@ pub(crate) fn watch_failed(cause: &[u8]) -> Vec<u8> {
             "NOPERM EXEC: the values that the transaction computes on are watched, and this user may not do so: allow the user WATCH on the records",
         );
     }
-    cause.to_vec()
+    exec_abort(cause)
 }
 
 /// The result of a computed command would be longer than a value may be.
@@ -311,6 +311,30 @@ pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
         "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL, HSCAN and HSET, LINDEX, LRANGE, LSET, RPUSH and LTRIM, SMEMBERS, SSCAN, SISMEMBER, SADD and SREM, or ZRANGE, ZSCORE, ZADD and ZREM; TYPE, EXISTS, and STRLEN, HLEN, LLEN, SCARD or ZCARD; in a transaction WATCH"
+    ))
+}
+
+/// Sorting takes several requests, and in a transaction nothing is read before EXEC.
+pub(crate) fn sort_in_transaction(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command} with STORE, or with a pattern for BY or GET, reads values of protected records before it answers, which is not done inside a transaction: send it outside MULTI and EXEC"
+    ))
+}
+
+/// What is sorted was changed each time between reading it and the end.
+pub(crate) fn sort_changed(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: what it sorts was changed each time while it was read, nothing was stored: try again"
+    ))
+}
+
+/// The user may not send what sorting needs.
+pub(crate) fn sort_not_permitted(command: &str) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "NOPERM {command}: values are read by a script, sorted by this proxy and stored by a script, for which this user needs EVAL and TYPE, GET and HGET for BY and GET, and RPUSH for STORE, on each record"
     ))
 }
 

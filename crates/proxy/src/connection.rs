@@ -15,7 +15,7 @@
 //! | `requests`, `streaming`, `effects` | the request direction; requests too large to hold; what requests do to the connection |
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
-//! | `scripts`, `computed`, `moves`, `replay` | known scripts; commands that compute on a value, or move one to another record; transactions with the former |
+//! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -49,6 +49,7 @@ mod replies;
 mod reply_mode;
 mod requests;
 mod scripts;
+mod sorting;
 mod state;
 mod stored;
 mod streaming;
@@ -147,6 +148,7 @@ impl Connection {
             && self.state.computed.is_none()
             && self.state.replay.is_none()
             && self.state.moving.is_none()
+            && self.state.sorting.is_none()
     }
 
     /// True if no reply is expected.

@@ -22,12 +22,17 @@ mod members;
 mod messages;
 mod part;
 mod replayed;
+mod sorted;
 mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
+pub(crate) use sorted::{
+    LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
+    read_sorted, sort_error, write_results,
+};
 pub(crate) use values::{ReplyFindings, ValueOpener};
 
 /// The reason why a reply cannot be passed on as it was expected.
@@ -145,6 +150,9 @@ impl ReplyOpener<'_> {
         if let Shape::Computed(computed) = shape {
             return self.computed(items, first, computed, out);
         }
+        if let Shape::Sorted(sorted) = shape {
+            return self.sorted(items, first, sorted, out);
+        }
         if matches!(shape, Shape::Scripted) {
             let error = (first.kind == Kind::Error).then_some(first.raw);
             match error {
@@ -161,7 +169,7 @@ impl ReplyOpener<'_> {
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
+            Shape::Computed(_) | Shape::Sorted(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

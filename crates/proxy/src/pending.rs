@@ -9,7 +9,7 @@ use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
-use crate::open::{ComputedReply, ReplayedReply};
+use crate::open::{ComputedReply, ReplayedReply, SortedReply};
 
 pub(crate) mod strings;
 
@@ -36,6 +36,8 @@ pub(crate) enum Pending {
     MoveRead,
     /// The answer to values that were sent to be moved. Not passed on.
     MoveWrite,
+    /// An answer to a command that sorts. Not passed on.
+    Sort,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.
@@ -185,6 +187,8 @@ pub(crate) enum Shape {
     Values(OwnedShape),
     /// The values that a command computes on which writes nothing.
     Computed(Box<ComputedReply>),
+    /// The elements of a record, which are sorted.
+    Sorted(Box<SortedReply>),
     /// This, in the place of whatever arrives but an error.
     Fixed(Box<[u8]>),
     /// The reply of a command that a script runs. It has no values.
@@ -295,6 +299,7 @@ impl Shape {
                 location::retained_bytes(&scan.location).saturating_add(glob)
             }
             Self::Computed(computed) => computed.retained_bytes(),
+            Self::Sorted(sorted) => sorted.retained_bytes(),
             Self::Fixed(reply) => reply.len(),
             Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),

@@ -214,7 +214,7 @@ fn is_accepted(
         // Inside a transaction the script of a lock is forwarded only over an excepted name.
         Action::Script(call) => call.location.pattern.is_excepted(),
         // Refused only inside a transaction, where it is not forwarded.
-        Action::Compute(_) | Action::Move(_) => false,
+        Action::Compute(_) | Action::Move(_) | Action::Sort(_) => false,
         Action::Forward | Action::Transform(_) | Action::ScriptDigest(_) => true,
     }
 }

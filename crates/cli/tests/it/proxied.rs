@@ -46,6 +46,7 @@ mod server_limits;
 mod servers;
 mod slow_servers;
 mod sockets;
+mod sorting;
 mod streams;
 mod values;
 mod wire;

@@ -8,4 +8,5 @@ mod newer;
 mod properties;
 mod random;
 mod records;
+mod sort;
 mod wire;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
+use super::{Request, lifetime, replace, reply, seal, seal_one, wrong_number};
 use crate::argument::{count, is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, RecordFields, ReplyShape};
@@ -86,18 +86,18 @@ pub(super) fn str_len(request: Request<'_>) -> Action {
 }
 
 /// `HSET name field value…`, `HMSET name field value…`.
-pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn set(request: Request<'_>) -> Action {
     if request.len() < 4 || !request.len().is_multiple_of(2) {
-        return unexpected_form(request);
+        return wrong_number(request);
     }
-    Ok(seal(slots(request, 2, request.len())))
+    seal(slots(request, 2, request.len()))
 }
 
 /// `HSETNX name field value`.
-pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn set_nx(request: Request<'_>) -> Action {
     match (request.len(), request.field(1, 2)) {
-        (4, Some(location)) => Ok(seal_one(3, location)),
-        _ => unexpected_form(request),
+        (4, Some(location)) => seal_one(3, location),
+        _ => wrong_number(request),
     }
 }
 

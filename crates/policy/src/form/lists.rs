@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use waxseal_kinds::Kind;
 
-use super::{Request, reply, seal, seal_one, unexpected_form};
+use super::{Request, reply, seal, seal_misplaced, seal_one, unexpected_form, wrong_number};
 use crate::argument::{integer, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};
@@ -19,11 +19,12 @@ pub(super) fn push(request: Request<'_>) -> Action {
 }
 
 /// `LSET name index value`.
-pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn set(request: Request<'_>) -> Action {
     let index = integer(request.arguments, 2);
     match (request.len(), index, request.element(1)) {
-        (4, Some(_), Some(location)) => Ok(seal_one(3, location)),
-        _ => unexpected_form(request),
+        (4, Some(_), Some(location)) => seal_one(3, location),
+        (4, None, Some(location)) => seal_misplaced(2..4, location),
+        _ => wrong_number(request),
     }
 }
 
@@ -61,10 +62,11 @@ pub(super) fn pop_any() -> Action {
 /// them, which it can where equal elements are sealed alike.
 pub(super) fn compare(request: Request<'_>, value: usize, len: usize) -> Result<Action, Reason> {
     let location = deterministic(request)?;
-    match request.len() == len && integer(request.arguments, 2).is_some() {
-        true => Ok(seal_one(value, location)),
-        false => unexpected_form(request),
-    }
+    Ok(match integer(request.arguments, 2) {
+        _ if request.len() != len => wrong_number(request),
+        Some(_) => seal_one(value, location),
+        None => seal_misplaced(2..len, location),
+    })
 }
 
 /// `LPOS name value [RANK rank] [COUNT count] [MAXLEN length]`.
@@ -85,12 +87,12 @@ pub(super) fn position(request: Request<'_>) -> Result<Action, Reason> {
 /// `LINSERT name BEFORE | AFTER pivot value`.
 pub(super) fn insert(request: Request<'_>) -> Result<Action, Reason> {
     let location = deterministic(request)?;
-    let is_known = request.len() == 5 && is_any_keyword(request.arguments, 2, &["BEFORE", "AFTER"]);
-    if !is_known {
-        return unexpected_form(request);
+    if request.len() != 5 {
+        return Ok(wrong_number(request));
     }
-    let slots = [3, 4].map(|argument| ValueSlot { argument, location });
-    Ok(seal(slots.into_iter().collect()))
+    let is_known = is_any_keyword(request.arguments, 2, &["BEFORE", "AFTER"]);
+    let first = if is_known { 3 } else { 2 };
+    Ok(seal_misplaced(first..5, location))
 }
 
 /// The list at argument 1, if its elements are sealed deterministically.

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Request, reply, seal, unexpected_form};
+use super::{Request, emptied, reply, seal, wrong_number};
 use crate::argument::{is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};
@@ -13,12 +13,16 @@ use crate::refusal::Reason;
 /// id field value…`.
 pub(super) fn add(request: Request<'_>) -> Result<Action, Reason> {
     if request.len() < 5 {
-        return unexpected_form(request);
+        return Ok(wrong_number(request));
     }
     let first = first_field(request.arguments)?;
     let operands = request.len().saturating_sub(first);
     if operands < 2 || !operands.is_multiple_of(2) {
-        return Err(Reason::UnforeseenForm);
+        // Servers read the options and the id first.
+        return match request.arguments.get(2) {
+            Some(id) if first == 3 && *id == b"*" => Ok(emptied(request, first)),
+            _ => Err(Reason::UnforeseenForm),
+        };
     }
     let Some(record) = request.stream(1) else {
         return Ok(Action::Forward);

@@ -2,7 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Request, compute, lifetime, replace, reply, seal, seal_one, unexpected_form};
+use super::{
+    Request, compute, lifetime, replace, reply, seal, seal_misplaced, seal_one, unexpected_form,
+    wrong_number,
+};
 use crate::argument::{count, integer, is, is_any_keyword};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape, ValuePart};
@@ -25,10 +28,10 @@ pub(super) fn get_ex(request: Request<'_>) -> Action {
 }
 
 /// `GETSET name value`.
-pub(super) fn get_set(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn get_set(request: Request<'_>) -> Action {
     match (request.len(), request.string(1)) {
-        (3, Some(location)) => Ok(seal_and_open(2, location)),
-        _ => unexpected_form(request),
+        (3, Some(location)) => seal_and_open(2, location),
+        _ => wrong_number(request),
     }
 }
 
@@ -62,19 +65,20 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
 }
 
 /// `SETEX name seconds value`, `PSETEX name milliseconds value`.
-pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn set_ex(request: Request<'_>) -> Action {
     let lifetime = integer(request.arguments, 2);
     match (request.len(), lifetime, request.string(1)) {
-        (4, Some(_), Some(location)) => Ok(seal_one(3, location)),
-        _ => unexpected_form(request),
+        (4, Some(_), Some(location)) => seal_one(3, location),
+        (4, None, Some(location)) => seal_misplaced(2..4, location),
+        _ => wrong_number(request),
     }
 }
 
 /// `SETNX name value`.
-pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn set_nx(request: Request<'_>) -> Action {
     match (request.len(), request.string(1)) {
-        (3, Some(location)) => Ok(seal_one(2, location)),
-        _ => unexpected_form(request),
+        (3, Some(location)) => seal_one(2, location),
+        _ => wrong_number(request),
     }
 }
 
@@ -84,11 +88,11 @@ pub(super) fn m_get() -> Action {
 }
 
 /// `MSET name value…`, `MSETNX name value…`: slot by slot.
-pub(super) fn m_set(request: Request<'_>) -> Result<Action, Reason> {
+pub(super) fn m_set(request: Request<'_>) -> Action {
     if request.len().is_multiple_of(2) {
-        return unexpected_form(request);
+        return wrong_number(request);
     }
-    Ok(seal(slots(request, 1, request.len())))
+    seal(slots(request, 1, request.len()))
 }
 
 /// `MSETEX count name value… [NX | XX] [EX … | KEEPTTL]`.

@@ -1,9 +1,10 @@
 //! Records of any type. Commands on names and lifetimes are forwarded, and so are those that return sealed bytes;
-//! commands that move a value to another name are carried out by the proxy, because its envelope is bound to the old one.
+//! commands that move a value to another name, or sort by values, are carried out by the proxy: envelopes are bound to their
+//! name, and in no order.
 
 use super::{Form, Row, Timeout, container, form, keyless, pass, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, SECOND};
-use crate::refusal::Reason::{ComparesValue, MovesValue};
+use crate::refusal::Reason::MovesValue;
 
 pub(super) const ROWS: &[Row] = &[
     pass("del", ALL),
@@ -48,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
     form("renamenx", FIRST_TWO, Form::MoveRecord),
     refuse("restore", FIRST, MovesValue),
     refuse("restore-asking", FIRST, MovesValue),
-    // It sorts by values, and returns values of other records.
-    refuse("sort", Names::Sort, ComparesValue),
-    refuse("sort_ro", Names::Sort, ComparesValue).reads(),
+    // It sorts by values, and returns or stores values of other records.
+    form("sort", Names::Sort, Form::Sort),
+    form("sort_ro", Names::Sort, Form::Sort).reads(),
 ];

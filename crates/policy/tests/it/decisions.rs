@@ -93,11 +93,11 @@ fn set_in_an_unknown_form_is_refused() {
         ("SET wa:1 v EX 1.5", "refuse UnforeseenForm"),
         ("SET wa:1 two words", "refuse UnforeseenForm"),
         ("SET wa:1 v ", "refuse UnforeseenForm"),
-        ("SETEX wa:1 v 60", "refuse UnforeseenForm"),
-        ("SETEX wa:1 60 v w", "refuse UnforeseenForm"),
-        ("PSETEX wa:1 v", "refuse UnforeseenForm"),
-        ("SETNX wa:1 v w", "refuse UnforeseenForm"),
-        ("GETSET wa:1 v w", "refuse UnforeseenForm"),
+        ("SETEX wa:1 v 60", "seal 2@1 3@1 -> as it is"),
+        ("SETEX wa:1 60 v w", "[2, 3, 4]  -> as it is"),
+        ("PSETEX wa:1 v", "[2]  -> as it is"),
+        ("SETNX wa:1 v w", "[2, 3]  -> as it is"),
+        ("GETSET wa:1 v w", "[2, 3]  -> as it is"),
     ]);
 }
 
@@ -153,8 +153,8 @@ fn several_names_are_treated_one_by_one() {
         ("MSET wa:1 v log w sess:2 x", "seal 2@1 6@5 -> as it is"),
         ("MSETNX log v wa:1 w", "seal 4@3 -> as it is"),
         ("MSET log wa:1", "forward"),
-        ("MSET wa:1 v log", "refuse UnforeseenForm"),
-        ("MSET log v wa:1", "refuse UnforeseenForm"),
+        ("MSET wa:1 v log", "[2, 3]  -> as it is"),
+        ("MSET log v wa:1", "[2, 3]  -> as it is"),
         ("MSETEX 2 wa:1 v log w", "seal 3@2 -> as it is"),
         ("MSETEX 2 log v wa:1 w NX EX 60", "seal 5@4 -> as it is"),
         ("MSETEX 1 wa:1 v KEEPTTL XX", "seal 3@2 -> as it is"),
@@ -209,10 +209,10 @@ fn hashes_are_sealed_field_by_field() {
         ("HSET wa:1 f v g w", "seal 3@1/2 5@1/4 -> as it is"),
         ("HMSET wa:1 f v", "seal 3@1/2 -> as it is"),
         ("HSETNX wa:1 f v", "seal 3@1/2 -> as it is"),
-        ("HSET wa:1 f", "refuse UnforeseenForm"),
-        ("HSET wa:1 f v g", "refuse UnforeseenForm"),
-        ("HSETNX wa:1 f", "refuse UnforeseenForm"),
-        ("HSETNX wa:1 f v w", "refuse UnforeseenForm"),
+        ("HSET wa:1 f", "[2]  -> as it is"),
+        ("HSET wa:1 f v g", "[2, 3, 4]  -> as it is"),
+        ("HSETNX wa:1 f", "[2]  -> as it is"),
+        ("HSETNX wa:1 f v w", "[2, 3, 4]  -> as it is"),
         ("HGET wa:1 f", "as it is -> value @1/2"),
         ("HMGET wa:1 f g", "as it is -> each @1/2 @1/3"),
         ("HGETALL wa:1", "as it is -> fields @1/"),
@@ -284,8 +284,8 @@ fn lists_are_sealed_element_by_element() {
         ("LPUSHX wa:1 v", "seal 2@1# -> as it is"),
         ("RPUSHX wa:1 v", "seal 2@1# -> as it is"),
         ("LSET wa:1 0 v", "seal 3@1# -> as it is"),
-        ("LSET wa:1 v 0", "refuse UnforeseenForm"),
-        ("LSET wa:1 0", "refuse UnforeseenForm"),
+        ("LSET wa:1 v 0", "seal 2@1# 3@1# -> as it is"),
+        ("LSET wa:1 0", "[2]  -> as it is"),
         ("LRANGE wa:1 0 -1", "as it is -> elements @1#"),
         ("LINDEX wa:1 0", "as it is -> value @1#"),
         ("LPOP wa:1", "as it is -> value @1#"),
@@ -343,22 +343,36 @@ fn commands_on_names_and_lifetimes_are_forwarded() {
 }
 
 #[test]
-fn sort_is_refused_if_its_globs_may_match() {
+fn sort_is_carried_out_here_if_a_name_or_glob_may_be_protected() {
     assert_decides(&[
         ("SORT log", "forward"),
-        ("SORT wa:1", "refuse ComparesValue"),
-        ("SORT log STORE wa:1", "refuse ComparesValue"),
+        ("SORT wa:1", "sort sealed"),
+        ("SORT wa:1 DESC ALPHA LIMIT 0 9 BY x GET #", "sort sealed"),
+        ("SORT log STORE wa:1", "sort plain to @3#"),
+        ("SORT wa:1 STORE log STORE sess:2", "sort sealed to @5#"),
         ("SORT log STORE lag", "forward"),
+        // What is protected does not become plain.
+        ("SORT wa:1 STORE lag", "refuse MovesValue"),
+        ("SORT wa:1 STORE sess:2 STORE lag", "refuse MovesValue"),
+        ("SORT wa:1 GET x_* GET # STORE lag", "refuse MovesValue"),
+        ("SORT log GET wa:* STORE lag", "refuse MovesValue"),
+        ("SORT wa:1 GET x_* STORE lag", "sort sealed to plain @5"),
+        ("SORT log BY wa:* GET # STORE lag", "sort plain to plain @7"),
         (
             "SORT log BY w_* GET # GET x:*->f LIMIT 0 9 ASC ALPHA",
             "forward",
         ),
-        ("SORT log GET wa:*", "refuse ComparesValue"),
-        ("SORT log GET *", "refuse ComparesValue"),
-        ("SORT log BY w*", "refuse ComparesValue"),
-        ("SORT_RO log GET sess:1*->f", "refuse ComparesValue"),
+        ("SORT log GET wa:*", "sort plain"),
+        ("SORT log GET *", "sort plain"),
+        ("SORT log BY w*", "sort plain"),
+        ("SORT_RO log GET sess:1*->f", "sort plain"),
         ("SORT_RO log BY nosort", "forward"),
-        ("SORT log NEW wa:1", "refuse ComparesValue"),
+        ("SORT log NEW wa:1", "refuse UnforeseenForm"),
+        ("SORT wa:1 NEW", "refuse UnforeseenForm"),
+        // Servers refuse these.
+        ("SORT wa:1 LIMIT 1", "sort sealed"),
+        ("SORT wa:1 STORE", "sort sealed"),
+        ("SORT wa:1 LIMIT 1 STORE lag", "sort sealed"),
     ]);
 }
 
@@ -428,6 +442,7 @@ fn a_request_inside_a_request_must_not_hold_a_value() {
         ("COMMAND GETKEYS GET wa:1", "forward"),
         ("COMMAND GETKEYS SET log v", "forward"),
         ("COMMAND GETKEYS SET wa:1 v", "refuse EmbedsRequest"),
+        ("COMMAND GETKEYS MSET wa:1 v log", "refuse EmbedsRequest"),
         (
             "COMMAND GETKEYSANDFLAGS append wa:1 v",
             "refuse EmbedsRequest",
@@ -487,9 +502,11 @@ fn entries_of_streams_are_sealed_field_by_field() {
     ]);
     // Anything else could be a value, or move the values of the entry.
     assert_decides(&[
-        ("XADD wa:1 *", "refuse UnforeseenForm"),
-        ("XADD wa:1 * f", "refuse UnforeseenForm"),
-        ("XADD wa:1 * f v g", "refuse UnforeseenForm"),
+        ("XADD wa:1 *", "[2]  -> as it is"),
+        ("XADD wa:1 * f", "[2, 3]  -> as it is"),
+        ("XADD wa:1 7-1 f v g", "refuse UnforeseenForm"),
+        ("XADD wa:1 MAXLEN 9 * f v g", "refuse UnforeseenForm"),
+        ("XADD wa:1 * f v g", "[3, 4, 5]  -> as it is"),
         ("XADD wa:1 NEW * f v", "refuse UnforeseenForm"),
         ("XADD wa:1 1x f v", "refuse UnforeseenForm"),
         ("XADD wa:1 IDMP * f v", "refuse UnforeseenForm"),

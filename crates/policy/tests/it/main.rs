@@ -51,6 +51,15 @@ fn shown(action: &Action) -> String {
             let stored = call.stored.map(|slot| slot.argument);
             format!("script {} {stored:?} {}", call.compared, at(call.location))
         }
+        Action::Sort(call) => {
+            let from = call.pattern.map_or("plain", |_| "sealed");
+            let to = match call.destination {
+                None => String::new(),
+                Some((argument, None)) => format!(" to plain @{argument}"),
+                Some((_, Some(location))) => format!(" to {}", at(location)),
+            };
+            format!("sort {from}{to}")
+        }
         Action::Move(call) => {
             let from = call.pattern.map_or("plain", |_| "sealed");
             format!("move {:?} {from} to {}", call.moved, at(call.destination))

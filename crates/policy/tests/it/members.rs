@@ -273,8 +273,8 @@ fn records_under_keys_of_users_share_values_with_those_of_the_same_user() {
 fn elements_are_compared_where_equal_ones_are_sealed_alike() {
     for (request, expected) in [
         ("LREM a:1 0 v", "seal 3@1# -> as it is"),
-        ("LREM a:1 v", "refuse UnforeseenForm"),
-        ("LREM a:1 v v", "refuse UnforeseenForm"),
+        ("LREM a:1 v", "[2]  -> as it is"),
+        ("LREM a:1 v v", "seal 2@1# 3@1# -> as it is"),
         ("LREM b:1 0 v", "refuse ComparesValue"),
         ("LPOS a:1 v", "seal 2@1# -> as it is"),
         (
@@ -285,7 +285,7 @@ fn elements_are_compared_where_equal_ones_are_sealed_alike() {
         ("LPOS a:1 v w", "refuse UnforeseenForm"),
         ("LPOS b:1 v", "refuse ComparesValue"),
         ("LINSERT a:1 before v w", "seal 3@1# 4@1# -> as it is"),
-        ("LINSERT a:1 AT v w", "refuse UnforeseenForm"),
+        ("LINSERT a:1 AT v w", "seal 2@1# 3@1# 4@1# -> as it is"),
         ("LINSERT b:1 BEFORE v w", "refuse ComparesValue"),
     ] {
         let action = decide(&grouped(), &split(request)).action;

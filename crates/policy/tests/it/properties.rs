@@ -120,7 +120,12 @@ fn values_in_clear(
         Action::Refuse(_) => return Ok(Vec::new()),
         Action::Transform(transform) => match transform.request {
             RequestChange::Seal(slots) => slots,
-            RequestChange::None | RequestChange::Reword { .. } => Default::default(),
+            RequestChange::None => Default::default(),
+            RequestChange::Reword { arguments, .. } => {
+                let sent = (1..request.len()).filter(|at| !arguments.contains(at));
+                let sent = sent.filter(|at| request[*at].starts_with(VALUE));
+                return Ok(sent.collect());
+            }
             RequestChange::Omit(_) => return Ok(Vec::new()),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));
@@ -128,7 +133,11 @@ fn values_in_clear(
             }
         },
         Action::Forward => Default::default(),
-        Action::Script(_) | Action::ScriptDigest(_) | Action::Compute(_) | Action::Move(_) => {
+        Action::Script(_)
+        | Action::ScriptDigest(_)
+        | Action::Compute(_)
+        | Action::Move(_)
+        | Action::Sort(_) => {
             return Ok(Vec::new());
         }
     };
@@ -267,6 +276,10 @@ proptest! {
             }
             Action::ScriptDigest(_) => {}
             Action::Compute(call) => prop_assert!(call.location.name < request.len()),
+            Action::Sort(call) => {
+                let destination = call.destination.map_or(0, |(at, _)| at);
+                prop_assert!(call.source.max(destination) < request.len());
+            }
             Action::Move(call) => {
                 prop_assert!(call.source.max(call.destination.name) < request.len());
             }

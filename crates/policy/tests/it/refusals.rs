@@ -123,7 +123,7 @@ fn a_refusal_has_the_name_and_pattern_that_are_the_cause() {
         ("XREAD NEW 0 STREAMS log sess:1 0 0", Some(5), Some(1)),
         ("JSON.SET log sess:1", Some(2), Some(1)),
         // A glob that may match a name of either pattern.
-        ("SORT log GET *", Some(3), None),
+        ("SORT log GET * NEW", Some(3), None),
         ("SYNC", None, None),
         ("DEL waxseal:canary wa:1", None, None),
         ("CLIENT FUTURE wa:1", None, None),

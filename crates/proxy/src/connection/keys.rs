@@ -170,7 +170,11 @@ impl ConnectionState {
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
         if !matches!(
             action,
-            Action::Transform(_) | Action::Script(_) | Action::Compute(_) | Action::Move(_)
+            Action::Transform(_)
+                | Action::Script(_)
+                | Action::Compute(_)
+                | Action::Move(_)
+                | Action::Sort(_)
         ) {
             return Ready::Yes(SealingKeys::default());
         }
@@ -183,46 +187,7 @@ impl ConnectionState {
             last: None,
         };
         let mut keys = SealingKeys::default();
-        match action {
-            Action::Transform(Transform { request, reply }) => {
-                if let RequestChange::Seal(slots) = request {
-                    search.sealing(slots, &mut keys);
-                    if are_compared(command, slots) {
-                        search.looking_up(slots, &mut keys);
-                    }
-                }
-                search.opening(reply);
-            }
-            Action::Script(call) => {
-                if let Some(slot) = call.stored {
-                    search.sealing(&[slot], &mut keys);
-                }
-                search.opening(&ReplyShape::Record(call.location, Layout::Value));
-            }
-            Action::Move(call) => {
-                let location = call.destination;
-                let argument = location.name;
-                search.sealing(&[ValueSlot { argument, location }], &mut keys);
-                if let Some(pattern) = call.pattern {
-                    let name = call.source;
-                    let source = Location {
-                        pattern,
-                        name,
-                        ..location
-                    };
-                    search.opening(&ReplyShape::Record(source, Layout::Value));
-                }
-            }
-            Action::Compute(call) => {
-                if !call.reads {
-                    let argument = call.location.name;
-                    let location = call.location;
-                    search.sealing(&[ValueSlot { argument, location }], &mut keys);
-                }
-                search.opening(&ReplyShape::Record(call.location, Layout::Value));
-            }
-            _ => {}
-        }
+        search.action(command, action, &mut keys);
         match (search.unavailable, search.missing) {
             (Some(Unavailable::OutOfReach), _) => {
                 Ready::Unavailable(answers::user_out_of_reach(command))
@@ -256,6 +221,58 @@ struct Search<'s, 'a> {
 }
 
 impl<'a> Search<'_, 'a> {
+    /// Adds the keys that this action needs.
+    fn action(&mut self, command: &'static str, action: &Action, keys: &mut SealingKeys) {
+        match action {
+            Action::Transform(Transform { request, reply }) => {
+                if let RequestChange::Seal(slots) = request {
+                    self.sealing(slots, keys);
+                    if are_compared(command, slots) {
+                        self.looking_up(slots, keys);
+                    }
+                }
+                self.opening(reply);
+            }
+            Action::Script(call) => {
+                if let Some(slot) = call.stored {
+                    self.sealing(&[slot], keys);
+                }
+                self.opening(&ReplyShape::Record(call.location, Layout::Value));
+            }
+            Action::Move(call) => {
+                let location = call.destination;
+                let argument = location.name;
+                self.sealing(&[ValueSlot { argument, location }], keys);
+                if let Some(pattern) = call.pattern {
+                    let name = call.source;
+                    let source = Location {
+                        pattern,
+                        name,
+                        ..location
+                    };
+                    self.opening(&ReplyShape::Record(source, Layout::Value));
+                }
+            }
+            Action::Sort(call) => {
+                if let Some((argument, Some(location))) = call.destination {
+                    self.sealing(&[ValueSlot { argument, location }], keys);
+                }
+                if let Some(pattern) = call.pattern {
+                    self.opening_record(pattern, call.source);
+                }
+            }
+            Action::Compute(call) => {
+                if !call.reads {
+                    let argument = call.location.name;
+                    let location = call.location;
+                    self.sealing(&[ValueSlot { argument, location }], keys);
+                }
+                self.opening(&ReplyShape::Record(call.location, Layout::Value));
+            }
+            _ => {}
+        }
+    }
+
     /// Adds the keys that these values are sealed under.
     fn sealing(&mut self, slots: &[ValueSlot], keys: &mut SealingKeys) {
         let seals = |slot: &&ValueSlot| {

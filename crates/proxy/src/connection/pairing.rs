@@ -148,6 +148,7 @@ impl ConnectionState {
             | Pending::Replay(_)
             | Pending::MoveRead
             | Pending::MoveWrite
+            | Pending::Sort
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
@@ -281,6 +282,9 @@ impl Shape {
     }
     /// True if an error is worded for the command that the client sent.
     fn words_errors(&self) -> bool {
-        matches!(self, Self::Computed(_) | Self::Replayed(_) | Self::Scripted)
+        matches!(
+            self,
+            Self::Computed(_) | Self::Sorted(_) | Self::Replayed(_) | Self::Scripted
+        )
     }
 }

@@ -69,6 +69,7 @@ impl ConnectionState {
         let reason = OwnReason::KeysOutOfReach;
         self.computed = None;
         self.moving = None;
+        self.sorting = None;
         if self.script.is_none() {
             self.refuse_here((command, reason), answer, (request, effect), client);
             return;
@@ -168,6 +169,14 @@ impl ConnectionState {
             Action::Script(_) if self.transaction.is_open() => {
                 let command = command.unwrap_or("eval");
                 self.record_script_in_transaction(request, command, true);
+                self.mark_trial_refusal();
+                Action::Forward
+            }
+            Action::Sort(_)
+                if self.transaction.is_open() && self.sorts_in_steps(request.arguments) =>
+            {
+                let reason = OwnReason::InTransaction;
+                self.record_own_refusal(command, reason, request.arguments, true);
                 self.mark_trial_refusal();
                 Action::Forward
             }

@@ -272,15 +272,20 @@ impl ConnectionState {
             return None;
         }
         let is_aborted = self.transaction.is_aborted();
-        let transaction = self.transaction.take_open()?;
+        let mut transaction = self.transaction.take_open()?;
         let mut shapes = self.transaction.take_queued();
         if is_held {
-            shapes = transaction.held;
+            shapes = std::mem::take(&mut transaction.held);
         }
+        let is_spoiled = transaction.journal.requests() != shapes.len();
         let failure = if transaction.journal.is_incomplete() {
             Some(answers::transaction_too_large())
-        } else if is_aborted || transaction.journal.requests() != shapes.len() {
-            // The server refused one of them, or an end of the transaction.
+        } else if is_spoiled && !is_held {
+            // The server refused one of them, and says so to EXEC: nothing is executed.
+            self.transaction.put_back(transaction, shapes);
+            return None;
+        } else if is_spoiled || is_aborted {
+            // Or it refused an end of the transaction.
             Some(Vec::new())
         } else {
             None

@@ -221,6 +221,11 @@ impl ConnectionState {
         {
             return step;
         }
+        if self.sorting.is_some()
+            && let Some(step) = self.finish_sort(client)
+        {
+            return step;
+        }
         if let Link::Lane(identity) = link
             && let Some(next) = self.needs_other_connection(request, effect, identity)
         {
@@ -300,6 +305,9 @@ impl ConnectionState {
             }
             Action::Move(call) => {
                 return self.run_move(request, name, *call, &keys, upstream, client);
+            }
+            Action::Sort(call) => {
+                return self.run_sort(request, name, *call, &keys, upstream, client);
             }
             Action::Compute(call) => {
                 return self.run_computed(request, name, *call, &keys, upstream, client);

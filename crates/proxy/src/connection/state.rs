@@ -32,6 +32,7 @@ use super::replay::Replay;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
 use super::scripts::ScriptRun;
+use super::sorting::SortRun;
 use super::transaction::TransactionTracker;
 use super::window::Window;
 use super::{Report, keys};
@@ -66,6 +67,8 @@ pub(super) struct ConnectionState {
     pub(super) caching: Option<Box<[u8]>>,
     /// The move that is under way. Its request stays among the client's bytes until it has its reply.
     pub(super) moving: Option<Box<MoveRun>>,
+    /// The command that is sorting. Its request stays among the client's bytes until it has its reply.
+    pub(super) sorting: Option<Box<SortRun>>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -94,6 +97,7 @@ impl ConnectionState {
             replay: None,
             caching: None,
             moving: None,
+            sorting: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
@@ -136,7 +140,8 @@ impl ConnectionState {
             .map_or(0, |replay| replay.retained_bytes());
         let moving = self.moving.as_ref().map_or(0, |run| run.retained_bytes());
         let running = script.saturating_add(computed).saturating_add(moving);
-        let running = running.saturating_add(replay);
+        let sorting = self.sorting.as_ref().map_or(0, |run| run.retained_bytes());
+        let running = running.saturating_add(replay).saturating_add(sorting);
         self.queue.retained_bytes().saturating_add(running)
     }
 }

@@ -166,6 +166,16 @@ impl TransactionTracker {
         std::mem::take(&mut self.queued)
     }
 
+    /// Opens a transaction again that was taken, with the replies of its commands.
+    pub(super) fn put_back(
+        &mut self,
+        transaction: Transaction,
+        queued: Vec<(&'static str, Shape)>,
+    ) {
+        self.requested = Some(transaction);
+        self.queued = queued;
+    }
+
     /// True if the server has said that a transaction is open.
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed.in_transaction

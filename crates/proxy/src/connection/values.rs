@@ -56,6 +56,9 @@ impl ConnectionState {
                 self.take_move(current.disposition, whole)?;
                 return Ok(None);
             }
+            Some(Pending::Sort) => {
+                return self.take_sorted(current.disposition, whole, fetched);
+            }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
                 return Ok(None);

@@ -119,7 +119,8 @@ impl<'a> Request<'a> {
                 }
                 None => sealer,
             };
-            if !sealer.has_other_forms() {
+            let (pattern, of_kind) = (slot.location.pattern, slot.location.kind);
+            if !protection.has_other_forms(sealer, pattern, of_kind) {
                 return Ok(None);
             }
             let value = self.arguments.get(slot.argument).copied();

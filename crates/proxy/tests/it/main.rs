@@ -26,6 +26,7 @@ mod replayed_compared;
 mod replayed_moves;
 mod scripts;
 mod silent;
+mod sorting;
 mod subscriptions;
 mod transactions;
 mod values;

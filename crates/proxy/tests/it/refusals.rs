@@ -108,10 +108,10 @@ fn only_a_short_remedy_that_accepts_the_request_is_shown() {
         (format!("INCREX {long}"), None),
         // SORT reads records that no name of the request is.
         (
-            "SORT app:1:tags BY nosort".to_owned(),
+            "SORT app:1:tags BY nosort STORE open".to_owned(),
             Some("\"app:*:tags\""),
         ),
-        ("SORT app:1:tags GET app:*:hits".to_owned(), None),
+        ("SORT app:1:tags GET app:*:hits STORE open".to_owned(), None),
         (
             "SUNION app:1:tags wa:1:tags".to_owned(),
             Some("except = [\"app:*:tags\"] for app:*; except = [\"wa:*:tags\"] for wa:{user} in"),
@@ -147,7 +147,7 @@ fn sort_over_excepted_names_alone_is_forwarded() {
     let mut pair = Pair::over(protection, Limits::default());
     let line = "SORT app:1:list BY app:*:weight GET # GET app:*:weight->f STORE app:2:list";
     pair.exchange(line, ":2", ":2");
-    pair.send(&["SORT app:1:list BY app:*:other"]);
+    pair.send(&["SORT app:1:list GET app:*:other STORE open"]);
     assert!(pair.got().starts_with("-SEALREFUSED "));
 }
 

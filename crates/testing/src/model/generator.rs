@@ -393,7 +393,10 @@ impl Generator {
             "glob" => chance
                 .pick(&["*", "*a*", "al*", "[0-9]*", "f[12]", "?"])
                 .to_owned(),
-            "prefix" => chance.pick(&self.scopes).prefix().to_owned(),
+            "prefix" => {
+                let scope = self.scope.unwrap_or_else(|| chance.pick(&self.scopes));
+                scope.prefix().to_owned()
+            }
             "cursor" => "{cursor}".to_owned(),
             unknown => panic!("there is no place {unknown}"),
         };
@@ -497,6 +500,7 @@ mod tests {
             "HGETDEL",
             "BLMOVE",
             "LCS",
+            "SORT_RO",
         ];
         for command in commands {
             assert!(once.contains(command), "{command}");

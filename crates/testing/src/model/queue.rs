@@ -33,6 +33,8 @@ const ANY: &[&str] = &[
     "PERSIST",
     "PEXPIRE",
     "PTTL",
+    "SORT",
+    "SORT_RO",
     "STRLEN",
     "SUBSTR",
     "TOUCH",
@@ -61,9 +63,14 @@ const COMPUTED: &[&str] = &[
 /// Commands that compute on a field.
 const COMPUTED_FIELDS: &[&str] = &["HINCRBY", "HINCRBYFLOAT"];
 
-/// True if a request can be computed behind those that were queued, or does not compute.
+/// True if a request can be computed behind those that were queued, or does not compute; and if it can be sorted.
 pub(super) fn is_followed(queued: &[Request], request: &Request) -> bool {
     let command = request.command();
+    if command.starts_with("SORT") {
+        // In several steps it is not sorted within transactions.
+        let is_in_steps = |word: &Vec<u8>| word == b"STORE" || word.contains(&b'*');
+        return !request.words.iter().any(is_in_steps);
+    }
     let is_field = COMPUTED_FIELDS.contains(&command.as_str());
     if !is_field && !COMPUTED.contains(&command.as_str()) {
         return true;

@@ -41,6 +41,8 @@ pub enum Feature {
     Algebra,
     /// Values that move between records they are bound to.
     RecordMoves,
+    /// Elements and members that are sorted.
+    Sorting,
     /// Pages of fields, members and names.
     Scans,
     /// Lifetimes, types and existence.
@@ -57,7 +59,7 @@ pub enum Feature {
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Strings,
         Self::Computed,
         Self::Hashes,
@@ -72,6 +74,7 @@ impl Feature {
         Self::GroupMoves,
         Self::Algebra,
         Self::RecordMoves,
+        Self::Sorting,
         Self::Scans,
         Self::Records,
         Self::Transactions,
@@ -98,6 +101,7 @@ impl Feature {
             Self::GroupMoves => "group-moves",
             Self::Algebra => "algebra",
             Self::RecordMoves => "record-moves",
+            Self::Sorting => "sorting",
             Self::Scans => "scans",
             Self::Records => "records",
             Self::Transactions => "transactions",
@@ -202,6 +206,7 @@ pub(super) fn rows(features: &[Feature]) -> Vec<&'static Row> {
         Feature::Streams => streams::ENTRIES,
         Feature::GroupMoves => records::GROUP_MOVES,
         Feature::RecordMoves => records::RECORD_MOVES,
+        Feature::Sorting => records::SORTED,
         Feature::Scans => records::SCANS,
         Feature::Records => records::ANY,
         Feature::Transactions

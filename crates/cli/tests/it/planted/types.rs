@@ -24,7 +24,15 @@ const REQUESTS: &[&str] = &[
     "HGETALL wa:h",
     "RPUSH wa:l $E $E",
     "LRANGE wa:l 0 -1",
+    "SORT wa:l ALPHA",
+    "SORT wa:l ALPHA DESC STORE wa:sorted",
+    "LRANGE wa:sorted 0 -1",
+    "RPUSH wa:ids 1 2",
+    "MSET wa:weight:1 2 wa:text:1 $V",
+    "HSET wa:about:2 name $F",
+    "SORT wa:ids BY wa:weight:* GET wa:text:* GET wa:about:*->name STORE wa:sorted",
     "SADD wa:t $M one",
+    "SORT wa:t BY nosort STORE wa:sorted",
     "SISMEMBER wa:t $M",
     "SMEMBERS wa:t",
     "SSCAN wa:t 0 MATCH *$M*",
@@ -51,6 +59,7 @@ const QUEUED: &[&str] = &[
     "SADD wa:t $M",
     "ZADD wa:z 3 $M",
     "XADD wa:x * field $V",
+    "SORT wa:l ALPHA",
     "GET wa:s",
 ];
 

@@ -122,7 +122,7 @@ fn commands_that_would_need_the_value_are_refused_and_change_nothing() {
             &["BITOP", "NOT", "wa:1", "wa:1"],
             &["RENAME", "wa:1", "open:2"],
             &["COPY", "wa:1", "open:1"],
-            &["SORT", "wa:1"],
+            &["SORT", "wa:l", "STORE", "open:2"],
             &["PFADD", "wa:s", "x"],
             &["LMOVE", "wa:l", "open:l", "LEFT", "LEFT"],
             &["SYNC"],

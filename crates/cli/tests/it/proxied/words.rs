@@ -47,11 +47,16 @@ fn a_destination_after_a_word_with_a_nul_is_protected() {
                 is_refused(&mut wire, &words, upstream);
             }
         }
-        for option in ["STORE\0", "BY\0", "GET\0"] {
-            let words = ["SORT", "open:list", option, "wa:9"];
-            is_refused(&mut wire, &words, upstream);
-        }
         assert!(pair.redis.snapshot() == before, "{upstream}");
+        // What it is sorted into is sealed.
+        wire.ask(&["RPUSH", "open:list", "zafiro", "agata"]);
+        let words = ["SORT", "open:list", "ALPHA\0", "STORE\0x", "wa:9"];
+        assert_eq!(wire.ask(&words), ":2\r\n", "{upstream}");
+        let stored = Wire::tcp(pair.redis.port()).ask(&["LRANGE", "wa:9", "0", "-1"]);
+        assert!(
+            stored.starts_with("*2\r\n") && !stored.contains("zafiro"),
+            "{stored:?}"
+        );
     }
 }
 

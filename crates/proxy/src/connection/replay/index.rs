@@ -9,7 +9,7 @@ use waxseal_policy::{Moved, ProtectedNames, decide};
 
 use super::journal::{MoveEntry, Replaced};
 use super::simulation::{RecordEffect, When, effect_of};
-use super::sources::{UnknownValues, changes_unnamed, unknown_values};
+use super::sources::{UnknownValues, changes_unnamed, is_read_for_sort, unknown_values};
 use crate::connection::moves::values::Source;
 
 /// The value of the record, as a string, cannot be foreseen.
@@ -76,6 +76,9 @@ impl QueueIndex {
 
     /// A command was queued as it is.
     pub(super) fn add(&mut self, names: &ProtectedNames, arguments: &[&[u8]]) {
+        if is_read_for_sort(arguments) {
+            return;
+        }
         let Some(row) = find(arguments) else {
             return self.add_unknown();
         };

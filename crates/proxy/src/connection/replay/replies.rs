@@ -112,7 +112,8 @@ impl ConnectionState {
             ValueRead::Unopened(answer) => Current::Failed(answer),
             ValueRead::Error(error) if error.starts_with(b"-WRONGTYPE") => Current::WrongType,
             ValueRead::Error(error) => {
-                let answer = error.to_vec();
+                // It was queued: the server is in no state to read.
+                let answer = answers::exec_abort(error);
                 self.fail_replay(answer);
                 return Ok(None);
             }

@@ -150,6 +150,12 @@ pub(super) fn changes_unnamed(row: &Row, effect: Effect) -> bool {
     is_known || effect == Effect::Script || row.name.starts_with("fcall")
 }
 
+/// True for the proxy's own read in the place of a command that sorts.
+pub(super) fn is_read_for_sort(arguments: &[&[u8]]) -> bool {
+    let text = arguments.get(1).copied().unwrap_or_default();
+    arguments.first() == Some(&&b"eVAL"[..]) && text == waxseal_lua::read_sorted().as_bytes()
+}
+
 /// The names of records in a request.
 fn names_in<'a>(
     row: &Row,

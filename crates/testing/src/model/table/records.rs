@@ -65,6 +65,40 @@ pub(super) const RECORD_MOVES: &[Row] = &[
         .needs(&[Feature::Lists]),
 ];
 
+/// Those that name other records are sorted in several steps, which is not done within transactions.
+pub(super) const SORTED: &[Row] = &[
+    Row::new("(SORT|SORT_RO) {l} [ALPHA] [DESC] [LIMIT {i} {i}] [GET #]").needs(&[Feature::Lists]),
+    Row::new("(SORT|SORT_RO) ({t}|{z}) ALPHA [DESC] [LIMIT {i} {i}]")
+        .needs(&[Feature::Sets, Feature::SortedSets]),
+    // In a set they come in no order.
+    Row::new("SORT ({l}|{z}) BY nosort [DESC] [LIMIT {i} {i}]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists, Feature::SortedSets]),
+    Row::new("SORT {t} BY nosort")
+        .unordered()
+        .needs(&[Feature::Sets]),
+    Row::new("SORT ({l}|{t}|{z}) ALPHA [DESC] [LIMIT {i} {i}] STORE {l}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists, Feature::Sets, Feature::SortedSets]),
+    Row::new("SORT ({l}|{t}|{z}) BY nosort [DESC] [LIMIT {i} {i}] STORE {l}")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists, Feature::Sets, Feature::SortedSets]),
+    // Equal weights of a set's members would come in no order.
+    Row::new("SORT ({l}|{t}) ALPHA [DESC] GET # GET {prefix}s* GET {prefix}h*->f1 [STORE {l}]")
+        .within(Reach::OneScope)
+        .needs(&[Feature::Lists, Feature::Strings, Feature::Hashes]),
+    Row::new("SORT ({l}|{t}|{z}) BY ({prefix}h*->f2|{prefix}s*) ALPHA GET {prefix}s*")
+        .within(Reach::OneScope)
+        .unordered()
+        .needs(&[
+            Feature::Lists,
+            Feature::Sets,
+            Feature::SortedSets,
+            Feature::Strings,
+            Feature::Hashes,
+        ]),
+];
+
 pub(super) const SCANS: &[Row] = &[
     Row::new("HSCAN {h} {cursor} [MATCH {glob}] [COUNT {p}]")
         .compared(Comparison::Pages(2))

@@ -33,7 +33,8 @@ pub(super) const COMPUTED: &[Row] = &[
     Row::new("BITCOUNT {s} [{i} {i}|{i} {i} BIT]"),
     Row::new("BITPOS {s} (0|1) [{i}|{i} {i}|{i} {i} BIT]"),
     Row::new("BITFIELD {s} GET u8 {bit} SET i5 {bit} {int} INCRBY u4 {bit} {int}"),
-    Row::new("BITFIELD {s} OVERFLOW (WRAP|SAT|FAIL) INCRBY (u3|i8|u16) {bit} {int}"),
+    // With FAIL servers create or lengthen a record, and do not tell those who watch it.
+    Row::new("BITFIELD {s} OVERFLOW (WRAP|SAT) INCRBY (u3|i8|u16) {bit} {int}"),
     Row::new("BITFIELD_RO {s} GET i16 {bit}"),
     // Its refusal of other types came with transactions.
     Row::new("LCS {s} {s} [LEN|IDX|IDX WITHMATCHLEN]").needs(&[Feature::ComputedInTransactions]),
