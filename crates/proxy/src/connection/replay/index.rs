@@ -88,7 +88,7 @@ impl QueueIndex {
             in_protected,
             in_plain,
         } = unknown_values(row, (arguments, &places), &decision.action);
-        let unknown = u8::from(in_protected) * IN_PROTECTED | u8::from(in_plain) * IN_PLAIN;
+        let unknown = (u8::from(in_protected) * IN_PROTECTED) | (u8::from(in_plain) * IN_PLAIN);
         for at in places {
             let name = arguments.get(at).copied().unwrap_or_default();
             let (set, cleared) = match effect_of(row, arguments, at) {
