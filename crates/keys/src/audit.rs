@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use waxseal_core::{EnvelopeVersion, KeyId};
 
-use crate::member_forms::MemberFinding;
 use crate::protected_scope::ProtectedScope;
 
 /// Values in the classic format, in [`Audit::versions`].
@@ -44,6 +43,21 @@ pub struct Audit {
     /// What it found of members. Not in reports: only a process that has counted them itself records it.
     #[serde(skip)]
     pub members: Vec<MemberFinding>,
+}
+
+/// What a complete pass over protected records found of their members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberFinding {
+    /// The records, as the process is configured that read them.
+    pub scope: ProtectedScope,
+    /// The index key that wrote when the pass began.
+    pub key: KeyId,
+    /// The time at which it began (milliseconds since the Unix epoch).
+    pub began_ms: u64,
+    /// True if it counted elements of lists.
+    pub elements: bool,
+    /// True if all were in the form that is written. False if one was not, or could be written in another form.
+    pub in_one_form: bool,
 }
 
 /// Writes scopes without their settings: a former version that finds anything else in the reports takes all of

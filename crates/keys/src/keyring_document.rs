@@ -12,6 +12,7 @@ use crate::document_format::DocumentFormat;
 use crate::envelope_settings::EnvelopeSettings;
 use crate::error::DocumentError;
 use crate::index_state::IndexKeyState;
+use crate::key_id;
 use crate::protected_scope::ProtectedScope;
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -131,25 +132,6 @@ pub struct Erasure {
     /// The number of erasures so far. Keys of this user with a lower number are void, whatever store they
     /// come from.
     pub epoch: u32,
-}
-
-pub(crate) mod key_id {
-    //! A key id as 8 hexadecimal characters.
-
-    use serde::{Deserialize, Deserializer, Serializer};
-    use waxseal_core::KeyId;
-
-    pub(crate) fn serialize<S: Serializer>(id: &KeyId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<KeyId, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let id = (text.len() == 8).then(|| text.parse().ok()).flatten();
-        id.ok_or_else(|| serde::de::Error::custom("not a key id"))
-    }
 }
 
 impl KeyringDocument {

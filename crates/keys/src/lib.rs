@@ -35,6 +35,7 @@ mod error;
 pub mod fuzzing;
 mod index_state;
 pub mod instrumented;
+mod key_id;
 mod keyring_document;
 mod last_good;
 mod lease;
@@ -53,7 +54,7 @@ mod state;
 mod sync;
 mod users;
 
-pub use audit::{AuditGap, Evidence};
+pub use audit::{AuditGap, Evidence, MemberFinding};
 #[cfg(feature = "backup")]
 pub use backup::{
     About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,
@@ -80,7 +81,7 @@ pub use index_state::IndexKeyState;
 pub use keyring_document::{Entry, Erasure, IndexEntry};
 pub use lease::{Candidate, LeaseAction};
 pub use live::{Change, Degraded, LiveOptions, LiveRing};
-pub use member_forms::{MemberFinding, MemberForms};
+pub use member_forms::MemberForms;
 pub use negative_cache::NegativeCache;
 pub use protected_scope::{Difference, ProtectedScope, RecordNames, ScopeBinding, ScopeSettings};
 pub use receipt::Receipt;

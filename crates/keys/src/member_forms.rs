@@ -4,8 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use waxseal_core::KeyId;
 
-use crate::keyring_document::key_id;
-use crate::protected_scope::ProtectedScope;
+use crate::key_id;
 
 /// In how many forms members may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,21 +24,6 @@ pub enum MemberForms {
         /// The time (milliseconds since the Unix epoch).
         since: u64,
     },
-}
-
-/// What a complete pass over protected records found of their members.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberFinding {
-    /// The records, as the process is configured that read them.
-    pub scope: ProtectedScope,
-    /// The index key that wrote when the pass began.
-    pub key: KeyId,
-    /// The time at which it began (milliseconds since the Unix epoch).
-    pub began_ms: u64,
-    /// True if it counted elements of lists.
-    pub elements: bool,
-    /// True if all were in the form that is written. False if one was not, or could be written in another form.
-    pub in_one_form: bool,
 }
 
 impl MemberForms {

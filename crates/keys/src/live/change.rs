@@ -7,12 +7,13 @@ use waxseal_core::{EnvelopeVersion, KeyId};
 
 use super::{LiveRing, Moment};
 use crate::audit::Audit;
+use crate::audit::MemberFinding;
 use crate::backoff::retry_delay;
 use crate::custodian::{Custodian, CustodianError};
 use crate::document_format::DocumentFormat;
 use crate::document_store::Document;
 use crate::error::{ChangeError, RingError};
-use crate::member_forms::{MemberFinding, MemberForms};
+use crate::member_forms::MemberForms;
 use crate::protected_scope::ProtectedScope;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;

@@ -16,9 +16,10 @@ use std::sync::Arc;
 use waxseal_core::{KeyId, RecordsInOneForm};
 
 use super::Ring;
+use crate::audit::MemberFinding;
 use crate::document_format::DocumentFormat;
 use crate::index_state::IndexKeyState;
-use crate::member_forms::{MemberFinding, MemberForms};
+use crate::member_forms::MemberForms;
 use crate::protected_scope::{ProtectedScope, ScopeSettings};
 
 impl Ring {
