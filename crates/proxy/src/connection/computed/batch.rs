@@ -36,6 +36,9 @@ pub(in crate::connection) enum Change {
     Delete,
 }
 
+/// A change, and the bytes that it writes.
+type WrittenChange<'a> = (Change, Option<&'a [u8]>);
+
 /// What commands leave that are computed one after the other on one value.
 #[derive(Default)]
 pub(in crate::connection) struct Chain {
@@ -161,7 +164,7 @@ impl Computed {
 /// Appends the request that makes a change if these bytes are stored, or nothing is. Without a change it only compares.
 pub(in crate::connection) fn write_compared(
     location: BorrowedLocation<'_>,
-    (before, change): (Option<&[u8]>, Option<(Change, Option<&[u8]>)>),
+    (before, change): (Option<&[u8]>, Option<WrittenChange<'_>>),
     dialect: Dialect,
     upstream: &mut Vec<u8>,
 ) {
