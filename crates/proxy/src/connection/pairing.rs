@@ -282,6 +282,9 @@ impl Shape {
     }
     /// True if an error is worded for the command that the client sent.
     fn words_errors(&self) -> bool {
-        matches!(self, Self::Computed(_) | Self::Sorted(_) | Self::Replayed(_) | Self::Scripted)
+        matches!(
+            self,
+            Self::Computed(_) | Self::Sorted(_) | Self::Replayed(_) | Self::Scripted
+        )
     }
 }
