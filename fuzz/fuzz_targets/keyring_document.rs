@@ -65,6 +65,7 @@ async fn in_format_2(ring: &Ring) -> [Ring; 2] {
             bind: ScopeBinding::Group,
             ..ScopeSettings::default()
         }),
+        members: None,
     };
     let evidence = Evidence {
         force: true,

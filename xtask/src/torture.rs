@@ -12,7 +12,7 @@ const DEFAULT_SECONDS: u64 = 600;
 /// Combinations of connections and formats, each a separate test.
 const COMBINATIONS: u64 = 4;
 /// The same of the model.
-const MODEL_COMBINATIONS: u64 = 11;
+const MODEL_COMBINATIONS: u64 = 12;
 
 pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     let options = Options::parse(arguments)?;

@@ -27,6 +27,16 @@ pub struct Keyring {
     /// The data keys that names may be under beside the index keys.
     data_keys_of_names: Vec<KeyId>,
     read_by_old_versions: bool,
+    in_one_form: Vec<RecordsInOneForm>,
+}
+
+/// Records whose members, as passes over them have shown, are all in the form that is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsInOneForm {
+    /// The records, by the name that their sealers have for them ([`Sealer::of_records`](crate::Sealer::of_records)).
+    pub records: Arc<str>,
+    /// True if elements of lists are as well, where these are sealed deterministically.
+    pub elements: bool,
 }
 
 /// The role of a key in a ring.
@@ -124,6 +134,7 @@ impl Keyring {
             index_keys: Vec::new(),
             data_keys_of_names: Vec::new(),
             read_by_old_versions: false,
+            in_one_form: Vec::new(),
         })
     }
 
@@ -199,6 +210,20 @@ impl Keyring {
     pub fn with_old_readers(mut self, old_readers: bool) -> Self {
         self.read_by_old_versions = old_readers;
         self
+    }
+
+    /// The same keyring for records of which some have their members in one form.
+    #[must_use]
+    pub fn with_records_in_one_form(mut self, records: Vec<RecordsInOneForm>) -> Self {
+        self.in_one_form = records;
+        self
+    }
+
+    /// The entry for these records, if their members are in one form.
+    #[inline]
+    pub(crate) fn in_one_form(&self, records: &str) -> Option<&RecordsInOneForm> {
+        let mut known = self.in_one_form.iter();
+        known.find(|it| *it.records == *records)
     }
 
     /// True if versions of Waxseal may read it that do not know kinds of values beside those of version 2: then values
@@ -378,6 +403,7 @@ impl Keyring {
             rules: self.rules,
             domain: self.domain,
             index_keys: self.index_keys,
+            in_one_form: self.in_one_form,
             data_keys_of_names: self.data_keys_of_names,
             opens_compromised: self.opens_compromised,
             ..assembled

@@ -68,7 +68,7 @@ pub use group::Group;
 pub use index_key::{IndexKey, IndexKeyRole};
 pub use key::{KeyId, SecretKey};
 pub use keyed_hash::KeyedHash;
-pub use keyring::{IndexKeyUsage, KeyRole, KeyUsage, Keyring, SharedKeyring};
+pub use keyring::{IndexKeyUsage, KeyRole, KeyUsage, Keyring, RecordsInOneForm, SharedKeyring};
 pub use mask::NameMask;
 pub use names::{NamePrefix, NameSealer, PadNames, PreparedNames};
 pub use options::{Format, InvalidOption, Mode, PlainValues};

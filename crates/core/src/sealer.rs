@@ -40,6 +40,8 @@ pub struct Sealer {
     group: Option<Group>,
     /// True if elements of lists are sealed deterministically.
     deterministic_elements: bool,
+    /// The name of its records, by which the keyring knows them.
+    records: Option<Arc<str>>,
 }
 
 /// An opened value.
@@ -108,6 +110,7 @@ impl Sealer {
             accepts_all: false,
             group: None,
             deterministic_elements: false,
+            records: None,
         }
     }
 
@@ -129,6 +132,7 @@ impl Sealer {
             accepts_all: false,
             group: None,
             deterministic_elements: false,
+            records: None,
         }
     }
 
@@ -195,6 +199,14 @@ impl Sealer {
     #[must_use]
     pub fn deterministic_elements(mut self, deterministic: bool) -> Self {
         self.deterministic_elements = deterministic;
+        self
+    }
+
+    /// The same sealer for records that the keyring knows by this name: it has no other forms for their members once the
+    /// keyring has them in one form ([`Keyring::with_records_in_one_form`]).
+    #[must_use]
+    pub fn of_records(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.records = Some(name.into());
         self
     }
 

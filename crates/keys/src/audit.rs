@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use waxseal_core::{EnvelopeVersion, KeyId};
 
+use crate::member_forms::MemberFinding;
 use crate::protected_scope::ProtectedScope;
 
 /// Values in the classic format, in [`Audit::versions`].
@@ -40,6 +41,9 @@ pub struct Audit {
     /// (`plain`). Empty in an audit by a former version of Waxseal.
     #[serde(default)]
     pub versions: BTreeMap<String, u64>,
+    /// What it found of members. Not in reports: only a process that has counted them itself records it.
+    #[serde(skip)]
+    pub members: Vec<MemberFinding>,
 }
 
 /// Writes scopes without their settings: a former version that finds anything else in the reports takes all of

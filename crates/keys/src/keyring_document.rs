@@ -133,17 +133,17 @@ pub struct Erasure {
     pub epoch: u32,
 }
 
-mod key_id {
+pub(crate) mod key_id {
     //! A key id as 8 hexadecimal characters.
 
     use serde::{Deserialize, Deserializer, Serializer};
     use waxseal_core::KeyId;
 
-    pub(super) fn serialize<S: Serializer>(id: &KeyId, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(id: &KeyId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(id)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<KeyId, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -272,8 +272,9 @@ impl KeyringDocument {
     }
 
     fn check_format_1(&self) -> Result<(), DocumentError> {
-        let has_settings = self.protects.iter().any(|it| it.settings.is_some());
-        if self.envelopes.is_some() || !self.index_keys.is_empty() || has_settings {
+        let mut scopes = self.protects.iter();
+        let has_more = scopes.any(|it| it.settings.is_some() || it.members.is_some());
+        if self.envelopes.is_some() || !self.index_keys.is_empty() || has_more {
             return Err(DocumentError::Inconsistent(PARTS_OF_FORMAT_2));
         }
         Ok(())

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::member_forms::MemberForms;
+
 /// Records that a process protects under the ring. No key is destroyed before they were checked.
 ///
 /// A scope is identified by its store and its pattern ([`is_same_as`](Self::is_same_as)): a ring has one entry
@@ -16,6 +18,9 @@ pub struct ProtectedScope {
     pub records: String,
     /// The settings that its values depend on; `None` if they are not recorded, as in a document of format 1.
     pub settings: Option<ScopeSettings>,
+    /// The forms of its members, as far as a ring of document format 2 knows. Processes that register records have
+    /// none.
+    pub members: Option<MemberForms>,
 }
 
 /// The settings of protected records that their stored values depend on: all processes must have the same.
@@ -169,6 +174,7 @@ impl ProtectedScope {
             store: store.into(),
             records: records.into(),
             settings: None,
+            members: None,
         }
     }
 
@@ -185,6 +191,12 @@ impl ProtectedScope {
     #[must_use]
     pub fn bare(&self) -> Self {
         Self::new(&self.store, &self.records)
+    }
+
+    /// The name of these records for their sealers.
+    #[must_use]
+    pub fn sealer_name(&self) -> String {
+        format!("{} {}", self.store, self.records)
     }
 
     /// True if both are the same records, whatever their settings.
@@ -230,6 +242,9 @@ struct StoredScope {
     #[serde(default, deserialize_with = "some")]
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<RecordNames>,
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<MemberForms>,
 }
 
 /// A member that is there: `null` is not a value of one.
@@ -254,6 +269,7 @@ impl From<ProtectedScope> for StoredScope {
             group: settings.group,
             bind: unless_default(settings.bind),
             names: unless_default(settings.names),
+            members: scope.members,
         }
     }
 }
@@ -269,6 +285,7 @@ impl TryFrom<StoredScope> for ProtectedScope {
         Ok(Self {
             store: stored.store,
             records: stored.records,
+            members: stored.members,
             settings: stored.except.map(|except| ScopeSettings {
                 except,
                 group,

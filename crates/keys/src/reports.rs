@@ -47,6 +47,10 @@ pub struct Report {
     pub reads: u32,
     /// Values that it has sealed, by key id.
     pub seals: BTreeMap<String, u64>,
+    /// True if it writes members as the ring has it: sealed, and configured as recorded. Former versions do not report
+    /// it.
+    #[serde(default)]
+    pub writes_one_form: bool,
 }
 
 impl Default for Report {
@@ -57,6 +61,7 @@ impl Default for Report {
             version: 0,
             reads: format_1(),
             seals: BTreeMap::new(),
+            writes_one_form: false,
         }
     }
 }
@@ -132,6 +137,24 @@ impl Reports {
             (0, 0) => Ok(()),
             (values, processes) => Err(ChangeError::IndexKeysInUse { values, processes }),
         }
+    }
+
+    /// True if some process may write members in another form than the ring has them, those that have ended left out.
+    #[must_use]
+    pub fn may_write_other_forms(&self, now_ms: u64, settings: &Settings) -> bool {
+        let gone_ms = gone_ms(settings);
+        let has_ended = |report: &Report| report.at.saturating_add(gone_ms) < now_ms;
+        let mut processes = self.processes.values();
+        processes.any(|report| !report.writes_one_form && !has_ended(report))
+    }
+
+    /// True if all processes know this version of the ring, those that have ended left out.
+    #[must_use]
+    pub fn all_know(&self, version: u64, now_ms: u64, settings: &Settings) -> bool {
+        let gone_ms = gone_ms(settings);
+        let has_ended = |report: &Report| report.at.saturating_add(gone_ms) < now_ms;
+        let mut processes = self.processes.values();
+        processes.all(|report| report.version >= version || has_ended(report))
     }
 
     /// The number of values sealed under a key, by all processes together.

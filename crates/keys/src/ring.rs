@@ -24,6 +24,7 @@ mod create;
 mod envelopes;
 mod format;
 mod index_keys;
+mod members;
 mod merge;
 mod open;
 mod scopes;
@@ -250,6 +251,7 @@ impl Ring {
             .with_rules(self.envelopes().rules())
             .with_domain(self.environment().as_bytes())
             .with_index_keys(self.unwrapped_index_keys())
+            .with_records_in_one_form(self.records_in_one_form())
             .with_old_readers(self.format() == DocumentFormat::V1))
     }
 

@@ -11,11 +11,14 @@
 /// 4. `KEEPTTL`, `NONE`, or an option of `SET` with a time; `DELETE` deletes
 /// 5. the time
 ///
+/// Without the third and later ones it only compares.
+///
 /// The answer is 1, or an array of the bytes that are there or of null.
 pub const REPLACE_STRING: &str = "\
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then return held end
 if held ~= (ARGV[1] == '1' and ARGV[2]) then return {held} end
+if not ARGV[3] then return 1 end
 local mode, done = ARGV[4], nil
 if mode == 'KEEPTTL' then done = redis.pcall('SET', KEYS[1], ARGV[3], 'KEEPTTL')
 elseif mode == 'NONE' then done = redis.pcall('SET', KEYS[1], ARGV[3])
@@ -39,6 +42,8 @@ return {first, second}";
 /// 4. the new bytes
 /// 5. `1` if fields of this server may have lifetimes, which they keep
 ///
+/// Without the fourth and fifth it only compares.
+///
 /// `HSET` removes a lifetime. Servers that can keep it are asked to; on the others it is restored.
 ///
 /// The answer is 1, or an array of the bytes that are there or of null.
@@ -46,6 +51,7 @@ pub const REPLACE_FIELD: &str = "\
 local held = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(held) == 'table' then return held end
 if ARGV[2] ~= '*' and held ~= (ARGV[2] == '1' and ARGV[3]) then return {held} end
+if not ARGV[4] then return 1 end
 local function unknown(answer)
   return type(answer) == 'table' and answer.err and string.find(answer.err, 'command called from', 1, true)
 end

@@ -13,8 +13,8 @@ mod sorting;
 mod streams;
 
 pub use computed::{READ_TWO, REPLACE_FIELD, REPLACE_STRING};
-pub use members::{GIVE_FORM, RUN_WITH_FORM};
-pub use moves::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
+pub use members::{GIVE_FORM, MAX_ELEMENTS, RUN_WITH_FORM, TOO_MANY_ELEMENTS};
+pub use moves::{LARGE, MOVE_ELEMENT, MOVE_RECORD, READ_RECORD};
 pub use records::{
     PROBE, SWAP_MEMBERS, create, delete, swap, swap_element, swap_field, swap_many, transfer,
 };

@@ -4,7 +4,8 @@
 //!
 //! An error of a command is answered as it is, and not as one of a script.
 
-/// Reads the whole record `KEYS[1]`. The answer is its type and an array of its parts:
+/// Reads the whole record `KEYS[1]`, if it has no more values than `ARGV[1]` and no more bytes than `ARGV[2]`. The answer is
+/// its type and an array of its parts:
 ///
 /// | type | parts |
 /// |---|---|
@@ -14,16 +15,57 @@
 /// | `set` | the members |
 /// | `zset` | the members, by score |
 /// | any other | none |
+///
+/// If it is larger, the answer is [`LARGE`] and an empty array: it is read in parts, and no further than that.
 pub const READ_RECORD: &str = "\
-local kind = redis.pcall('TYPE', KEYS[1])
-if kind.err then return kind end
-local reads = {string = {'GET'}, hash = {'HGETALL'}, list = {'LRANGE', 0, -1}, set = {'SMEMBERS'}, zset = {'ZRANGE', 0, -1}}
-local read = reads[kind.ok]
-if not read then return {kind.ok, {}} end
-local parts = redis.pcall(read[1], KEYS[1], unpack(read, 2))
-if type(parts) == 'table' and parts.err then return parts end
-if type(parts) ~= 'table' then parts = {parts} end
-return {kind.ok, parts}";
+local key, most, bytes = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local failed
+local function ask(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then failed = failed or answer end
+  return answer
+end
+local large = {'large', {}}
+local kind = ask('TYPE', key)
+if failed then return failed end
+kind = kind.ok
+local sizes = {string = 'STRLEN', hash = 'HLEN', list = 'LLEN', set = 'SCARD', zset = 'ZCARD'}
+if not sizes[kind] then return {kind, {}} end
+local size = ask(sizes[kind], key)
+if failed then return failed end
+if size > (kind == 'string' and bytes or most) then return large end
+if kind == 'string' then
+  local value = ask('GET', key)
+  return failed or {kind, {value}}
+end
+local page = 100
+local parts, total = {}, 0
+local function add(more)
+  for _, part in ipairs(more) do
+    parts[#parts + 1] = part
+    total = total + #part + 16
+  end
+  return total > bytes
+end
+if kind == 'list' or kind == 'zset' then
+  for start = 0, size - 1, page do
+    local more = ask(kind == 'list' and 'LRANGE' or 'ZRANGE', key, start, start + page - 1)
+    if failed then return failed end
+    if add(more) then return large end
+  end
+else
+  local cursor = '0'
+  repeat
+    local answer = ask(kind == 'hash' and 'HSCAN' or 'SSCAN', key, cursor, 'COUNT', page)
+    if failed then return failed end
+    cursor = answer[1]
+    if add(answer[2]) then return large end
+  until cursor == '0'
+end
+return {kind, parts}";
+
+/// The word in place of the type of a record that is too large to be read.
+pub const LARGE: &str = "large";
 
 /// Moves or copies the record `KEYS[1]` to `KEYS[2]` with other values. The arguments are:
 ///
@@ -78,19 +120,38 @@ for i = count - 1, 0, -1 do
   end
   of[ARGV[at]] = at
 end
-local reads = {string = {'GET'}, hash = {'HGETALL'}, list = {'LRANGE', 0, -1}, set = {'SMEMBERS'}, zset = {'ZRANGE', 0, -1}}
-local held = ask(reads[kind][1], from, unpack(reads[kind], 2))
-if failed then return failed end
-if kind == 'string' then held = {held} end
 local values = {}
-for i = 1, #held, has_fields and 2 or 1 do
-  local field = has_fields and held[i]
-  local of = places
-  if field then of = places[field] or {} end
-  local old = field and held[i + 1] or held[i]
-  local at = of[old]
-  if not at then return false end
-  values[#values + 1] = {at = at, old = old, new = ARGV[at + 1], field = field}
+local function take(held)
+  for i = 1, #held, has_fields and 2 or 1 do
+    local field = has_fields and held[i]
+    local of = places
+    if field then of = places[field] or {} end
+    local old = field and held[i + 1] or held[i]
+    local at = of[old]
+    if not at then return false end
+    values[#values + 1] = {at = at, old = old, new = ARGV[at + 1], field = field}
+  end
+  return true
+end
+if kind == 'list' then
+  -- A list that has become long is not read further than its first other element.
+  local start, page = 0, 100
+  repeat
+    local held = ask('LRANGE', from, start, start + page - 1)
+    if failed then return failed end
+    if not take(held) then return false end
+    start = start + page
+  until #held < page
+else
+  local reads = {string = {'GET'}, hash = {'HGETALL'}, set = {'SMEMBERS'}, zset = {'ZRANGE', 0, -1}}
+  local sizes = {hash = 'HLEN', set = 'SCARD', zset = 'ZCARD'}
+  local size = sizes[kind] and ask(sizes[kind], from)
+  if failed then return failed end
+  if size and size > count then return false end
+  local held = ask(reads[kind][1], from, unpack(reads[kind], 2))
+  if failed then return failed end
+  if kind == 'string' then held = {held} end
+  if not take(held) then return false end
 end
 if kind == 'zset' then table.sort(values, function(a, b) return a.at < b.at end) end
 local function put(name, value, new, i)
@@ -132,7 +193,12 @@ if has_fields and lifetimes then
 end
 put(from, values[1], values[1].old, 0)
 local absent = 'x'
-if kind == 'set' then
+if failed then return failed end
+if kind == 'list' then
+  ask('LTRIM', from, 0, -1)
+  if not failed then ask('RPUSH', from, values[1].old) end
+  if not failed then ask('LTRIM', from, 0, -2) end
+elseif kind == 'set' then
   while ask('SISMEMBER', from, absent) == 1 do absent = absent .. 'x' end
   ask('SREM', from, absent)
 elseif kind == 'zset' then
@@ -143,6 +209,18 @@ if failed then return failed end
 local done = move()
 if failed then return failed end
 if done == 0 then return {done} end
+if kind == 'list' then
+  -- By index, each would be looked for. The list is never empty, so that it keeps its lifetime.
+  for start = 1, #values, 1000 do
+    local more = {}
+    for i = start, math.min(start + 999, #values) do more[#more + 1] = values[i].new end
+    ask('RPUSH', to, unpack(more))
+    if failed then return failed end
+    ask('LTRIM', to, #more, -1)
+    if failed then return failed end
+  end
+  return {done}
+end
 for i, value in ipairs(values) do put(to, value, value.new, i - 1) end
 return failed or {done}";
 

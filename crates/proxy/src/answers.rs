@@ -3,6 +3,7 @@
 
 use waxseal_compute::ServerError;
 use waxseal_core::{OpenError, SealError};
+use waxseal_lua::{MAX_ELEMENTS, TOO_MANY_ELEMENTS};
 use waxseal_policy::{ProtectedNames, Refusal};
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
@@ -107,7 +108,8 @@ pub(crate) fn glob_too_costly(command: &str) -> Vec<u8> {
 pub(crate) fn carried_out_without_prelude(command: &str, cause: &[u8]) -> Vec<u8> {
     let command = display_name(command);
     let rights = is_about_rights(cause);
-    let cause = String::from_utf8_lossy(cause.strip_prefix(b"-").unwrap_or(cause));
+    let cause = without_position(cause);
+    let cause = String::from_utf8_lossy(cause.strip_prefix(b"-").unwrap_or(&cause));
     let code = match rights {
         true => "NOPERM",
         false => cause.split(' ').next().unwrap_or("ERR"),
@@ -126,7 +128,48 @@ pub(crate) fn prelude_failed(command: &str, cause: &[u8]) -> Vec<u8> {
             "NOPERM {command}: members may still be stored in another form, which EVAL replaces before the command runs, and this user may not run it: allow EVAL, TYPE, SISMEMBER, SADD, SREM, ZSCORE, ZADD, ZREM, LPOS and LSET on the record, or run `waxseal migrate` and use mode required"
         ));
     }
-    cause.to_vec()
+    if cause.starts_with(TOO_MANY_ELEMENTS.as_bytes()) {
+        let command = display_name(command);
+        return error(&format!(
+            "SEALREFUSED {command}: nothing was changed: the list holds more than {MAX_ELEMENTS} of these elements in another form than the one that is written: run `waxseal migrate` if they are plaintext, else `waxseal rotate`"
+        ));
+    }
+    without_position(cause)
+}
+
+/// An error of one of the proxy's own scripts without the position in the script, which some servers name, before the error
+/// (Redis 6.2) or behind it.
+pub(crate) fn without_position(error: &[u8]) -> Vec<u8> {
+    const SCRIPT: &[u8] = b"@user_script:";
+    let is_own_code = |rest: &[u8]| rest.first() == Some(&b'-');
+    if let Some(rest) = error
+        .strip_prefix(b"-")
+        .and_then(|it| it.strip_prefix(SCRIPT))
+    {
+        let is_position = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b':');
+        let len = rest.iter().take_while(|byte| is_position(byte)).count();
+        let rest = rest.get(len..).unwrap_or_default();
+        return match is_own_code(rest) {
+            true => rest.to_vec(),
+            false => [b"-ERR ", rest].concat(),
+        };
+    }
+    let place = b" script: ";
+    let at = error.windows(place.len()).rposition(|it| it == place);
+    match at.map(|at| error.split_at(at)) {
+        Some((before, behind)) if behind.windows(SCRIPT.len()).any(|it| it == SCRIPT) => {
+            [before, b"\r\n"].concat()
+        }
+        _ => error.to_vec(),
+    }
+}
+
+/// A request names more members than are given the written form at a time.
+pub(crate) fn too_many_members(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: nothing was sent: it names more than {max} members, which may be stored in another form: name fewer at a time"
+    ))
 }
 
 /// A known script found another value each time than had been read just before.
@@ -247,6 +290,14 @@ pub(crate) fn move_changed(command: &str) -> Vec<u8> {
     ))
 }
 
+/// A record has so many values that moving them would hold up the server, or they are larger than a reply may be.
+pub(crate) fn move_too_large(command: &str, values: usize, max: usize) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: nothing has moved: each value is sealed again for the other name, and the record has more than {values} values or {max} bytes: raise --max-value if that is the reason, or give both records one group with bind = \"group\""
+    ))
+}
+
 /// The record is of a type whose values cannot be sealed again.
 pub(crate) fn move_of_other_type(command: &str) -> Vec<u8> {
     let command = display_name(command);
@@ -259,7 +310,7 @@ pub(crate) fn move_of_other_type(command: &str) -> Vec<u8> {
 pub(crate) fn move_not_permitted(command: &str) -> Vec<u8> {
     let command = display_name(command);
     error(&format!(
-        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL and HSET, LINDEX, LRANGE and LSET, SMEMBERS, SISMEMBER, SADD and SREM, or ZRANGE, ZSCORE, ZADD and ZREM, and TYPE and EXISTS; in a transaction WATCH"
+        "NOPERM {command}: the values are read, sealed again by this proxy and moved by a script, for which this user needs EVAL and the commands that read and write such a record: GET and SET, HGETALL, HSCAN and HSET, LINDEX, LRANGE, LSET, RPUSH and LTRIM, SMEMBERS, SSCAN, SISMEMBER, SADD and SREM, or ZRANGE, ZSCORE, ZADD and ZREM; TYPE, EXISTS, and STRLEN, HLEN, LLEN, SCARD or ZCARD; in a transaction WATCH"
     ))
 }
 
@@ -446,4 +497,26 @@ fn error(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len().saturating_add(3));
     write_error(&mut out, text);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_in_a_script_is_left_out() {
+        for (error, expected) in [
+            ("-OOM x\r\n", "-OOM x\r\n"),
+            ("-@user_script: 87: -OOM x.\r\n", "-OOM x.\r\n"),
+            ("-@user_script:8: x\r\n", "-ERR x\r\n"),
+            (
+                "-READONLY no. script: 870b, on @user_script:14.\r\n",
+                "-READONLY no.\r\n",
+            ),
+            ("-ERR a script: b\r\n", "-ERR a script: b\r\n"),
+        ] {
+            let shown = without_position(error.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&shown), expected);
+        }
+    }
 }

@@ -54,10 +54,18 @@ impl Default for Limits {
 /// What moving one value takes, in parts of its length: it is held as it is stored and opened, and both forms are sent.
 const MOVED_PARTS: usize = 6;
 
+/// Bytes that may be held for the commands of one transaction, however small the limits are.
+const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
+
 impl Limits {
     /// Bytes that a transaction may take to move values.
     pub(crate) fn of_moves(&self) -> usize {
         self.value.saturating_mul(MOVED_PARTS)
+    }
+
+    /// Bytes that may be held for the commands of a transaction, and that may be sent for those of them that compute.
+    pub(crate) fn of_transactions(&self) -> usize {
+        self.request.max(MIN_TRANSACTION_BYTES)
     }
 
     pub(crate) fn of_requests(&self) -> RequestLimits {

@@ -7,6 +7,7 @@
 //! or delivers entries of a stream.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use waxseal_policy::{Layout, ReplyShape};
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
@@ -27,7 +28,7 @@ mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
-pub(crate) use replayed::ReplayedReply;
+pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
     read_sorted, sort_error, write_results,
@@ -52,6 +53,8 @@ impl From<ReplyError> for OpenFailure {
 pub(crate) struct ReplyOpener<'a> {
     pub(crate) values: ValueOpener<'a>,
     pub(crate) command: &'static str,
+    /// Commands of a transaction that were not written, by the first of their group.
+    pub(crate) unwritten: HashMap<usize, Unwritten>,
 }
 
 impl ReplyOpener<'_> {
@@ -152,7 +155,7 @@ impl ReplyOpener<'_> {
         }
         if matches!(shape, Shape::Scripted) {
             let error = (first.kind == Kind::Error).then_some(first.raw);
-            match error.filter(|error| answers::is_about_rights(error)) {
+            match error {
                 Some(error) => out.extend_from_slice(&answers::prelude_failed(self.command, error)),
                 None => out.extend_from_slice(start.skip()?),
             }

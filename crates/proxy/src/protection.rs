@@ -1,6 +1,7 @@
 //! The protected records: their patterns, a sealer for each, and the sources of keys that are not at hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use waxseal_core::{Group, Kind, NameMask, Sealer};
@@ -31,6 +32,8 @@ pub struct Protection {
     rejected_keys: RejectedKeys,
     decoys: Option<Decoys>,
     misplaced: MisplacedValues,
+    /// For each pattern, true once a plain member was read: there may be more, whatever the keyring has recorded.
+    plain_members: Vec<AtomicBool>,
     dropped: DroppedMessages,
     scripts: ScriptCache,
     computations: Arc<Computations>,
@@ -61,6 +64,7 @@ impl Protection {
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
         let misplaced = MisplacedValues::new(patterns.len());
+        let plain_members = patterns.iter().map(|_| AtomicBool::default()).collect();
         let protection = Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
@@ -75,6 +79,7 @@ impl Protection {
             rejected_keys: RejectedKeys::default(),
             decoys: None,
             misplaced,
+            plain_members,
             dropped: DroppedMessages::new(0),
             scripts: ScriptCache::default(),
             computations: Arc::default(),
@@ -226,7 +231,19 @@ impl Protection {
 
     /// Warns that a plain value of this kind was read from a record or channel of this pattern, whose values are sealed.
     pub(crate) fn plain_value_read(&self, pattern: PatternId, kind: Kind) {
+        if matches!(kind, Kind::Member | Kind::ListElement)
+            && let Some(plain_members) = self.plain_members.get(pattern.index())
+        {
+            plain_members.store(true, Ordering::Relaxed);
+        }
         self.misplaced.warn_of_plain(pattern, kind, &self.names);
+    }
+
+    /// True if values of this kind, which are found by their bytes, may be stored in another form than this sealer of the
+    /// pattern writes.
+    pub(crate) fn has_other_forms(&self, sealer: &Sealer, pattern: PatternId, kind: Kind) -> bool {
+        let plain_members = self.plain_members.get(pattern.index());
+        sealer.has_other_forms(kind) || plain_members.is_some_and(|it| it.load(Ordering::Relaxed))
     }
 
     /// Counts and logs a message that a client does not get.

@@ -60,6 +60,8 @@ pub(crate) enum SendError {
     NotSealed(SealError),
     /// A value is longer, as it would be stored, than the server accepts.
     TooLongForServer { len: u64, max: MaxValue },
+    /// There are more members than are given the written form at a time.
+    TooManyMembers { max: usize },
 }
 
 impl From<SealError> for SendError {

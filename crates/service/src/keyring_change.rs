@@ -54,6 +54,7 @@ pub async fn change_proven(
     let audit = upkeep.audit(stop).await?;
     // Other processes may use the result, and status shows it.
     live.report_audit(&audit).await?;
+    upkeep.record_members(&audit).await?;
     Ok(live.change_after_audit(change, &audit).await?)
 }
 

@@ -23,6 +23,7 @@ pub mod failure;
 pub mod hardening;
 pub mod keyring_change;
 pub mod keyring_text;
+pub mod members;
 pub mod memory;
 pub mod metering;
 pub mod notice;

@@ -18,6 +18,7 @@ use crate::Failure;
 use crate::audit_log::ServiceStart;
 use crate::configuration::protected::Protected;
 use crate::failure::{neither_key_nor_mode, no_key};
+use crate::members;
 use crate::resources::{Resources, guard, keys, trial};
 
 /// The interval between two attempts to reach the store at start.
@@ -75,6 +76,9 @@ async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure>
         return trial::check_nothing_is_sealed(resources, &store).await;
     }
     guard::check_key_and_mark(resources, &store).await?;
+    if !resources.configuration.mode.seals() {
+        members::allow_several_forms(resources).await?;
+    }
     Ok(())
 }
 

@@ -181,6 +181,10 @@ impl RecordSealer {
         };
         let of_user = key.map(|key| sealer.clone().for_user(key));
         let sealer = of_user.as_ref().unwrap_or(sealer);
+        if !sealer.has_other_forms(Kind::Member) {
+            let others = Vec::new();
+            return Ok(MemberForms { written, others });
+        }
         let others = sealer.other_forms(member, place.binding())?;
         let mut others: Vec<_> = others.into_iter().map(Cow::into_owned).collect();
         others.retain(|form| *form != written);

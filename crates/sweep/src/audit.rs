@@ -58,6 +58,10 @@ impl Task for Audit {
         "audit"
     }
 
+    fn is_in_written_form(&self, value: &Value<'_>) -> Option<bool> {
+        value.is_in_written_form(&self.sealer)
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         if let Some(header) = Shape::of_header(value.stored)
             && !self.deep

@@ -193,6 +193,7 @@ impl BatchContext {
         visit: Visit,
         outcome: &mut BatchOutcome,
     ) -> Result<Option<Replacement>, SealError> {
+        let is_written = self.task.is_in_written_form(&self.value(&value, keys));
         let verdict = self.verdict(&value, keys)?;
         if visit == Visit::Repeated && !matches!(verdict, Verdict::Replace(..)) {
             return Ok(None);
@@ -211,6 +212,11 @@ impl BatchContext {
                 }
                 _ => {}
             }
+        }
+        match is_written {
+            Some(true) => tally.members.written += 1,
+            Some(false) => tally.members.other += 1,
+            None => {}
         }
         tally.total += 1;
         tally.group(class, value.location, &value.bytes);
@@ -237,18 +243,22 @@ impl BatchContext {
         Ok(None)
     }
 
-    fn verdict(&self, value: &StoredValue, keys: &PageKeys) -> Result<Verdict, SealError> {
-        let StoredValue {
-            name, slot, bytes, ..
-        } = value;
-        let user = self.pattern.user(name.as_bytes());
-        let value = Value {
-            name,
-            slot,
-            stored: bytes,
+    /// A stored value as tasks see it.
+    fn value<'a>(&self, value: &'a StoredValue, keys: &'a PageKeys) -> Value<'a> {
+        let user = self.pattern.user(value.name.as_bytes());
+        Value {
+            name: &value.name,
+            slot: &value.slot,
+            stored: &value.bytes,
             user: user.and_then(|user| keys.of(user)),
-            is_excepted: self.is_excepted(name),
-        };
+            is_excepted: self.is_excepted(&value.name),
+        }
+    }
+
+    fn verdict(&self, value: &StoredValue, keys: &PageKeys) -> Result<Verdict, SealError> {
+        let user = self.pattern.user(value.name.as_bytes());
+        let bytes = &value.bytes;
+        let value = self.value(value, keys);
         // A plain value under an excepted name stays plain, whatever is wrong with the user's key.
         let needs_key = !value.is_excepted || value.is_under_user_key();
         match user

@@ -34,5 +34,7 @@ pub use options::{Position, Stop, SweepOptions};
 pub use rotate::Rotate;
 pub use run::{Pass, Run, RunError};
 pub use sweep::{Event, Interrupted, Report, Sweep, SweepError};
-pub use tally::{Class, ExceptCounts, Finding, Group, StoredVersion, Tally, ValueLocation};
+pub use tally::{
+    Class, ExceptCounts, Finding, Group, MemberCounts, StoredVersion, Tally, ValueLocation,
+};
 pub use task::{Scope, Task, Value, Verdict};

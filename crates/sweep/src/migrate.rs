@@ -30,6 +30,10 @@ impl Task for Migrate {
         "migrate"
     }
 
+    fn is_in_written_form(&self, value: &Value<'_>) -> Option<bool> {
+        value.is_in_written_form(&self.0)
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         let sealer = value.sealer(&self.0);
         let (plain, class) = match value.open(&sealer) {

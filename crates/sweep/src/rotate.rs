@@ -24,6 +24,10 @@ impl Task for Rotate {
         "rotate"
     }
 
+    fn is_in_written_form(&self, value: &Value<'_>) -> Option<bool> {
+        value.is_in_written_form(&self.0)
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         let sealer = value.sealer(&self.0);
         if value.is_plain_as_excepted(&sealer) {

@@ -247,6 +247,16 @@ impl ExceptCounts {
     }
 }
 
+/// The members of records, and elements of lists that are sealed deterministically, by whether they were stored in the form
+/// that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberCounts {
+    /// In the form that is written.
+    pub written: u64,
+    /// In another one. Those that were replaced are counted here as well.
+    pub other: u64,
+}
+
 /// The counts of a pass. Each value is counted in `total` once, and in one of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -283,6 +293,9 @@ pub struct Tally {
     /// Values by the version of what was stored before this pass.
     #[serde(skip)]
     pub versions: BTreeMap<StoredVersion, u64>,
+    /// Values that are found by their bytes, as they were stored before this pass. Not in checkpoints.
+    #[serde(skip)]
+    pub members: MemberCounts,
     /// Of those that failed: values of an older version than is accepted, by class.
     #[serde(skip)]
     pub outdated: BTreeMap<Class, u64>,
@@ -396,6 +409,8 @@ impl Tally {
         for (version, values) in other.versions {
             *self.versions.entry(version).or_default() += values;
         }
+        self.members.written += other.members.written;
+        self.members.other += other.members.other;
         for (class, values) in other.outdated {
             *self.outdated.entry(class).or_default() += values;
         }

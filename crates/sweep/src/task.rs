@@ -32,6 +32,11 @@ pub trait Task: Send + Sync {
         true
     }
 
+    /// True if a value that is found by its bytes is stored in the form that is written; `None` for all other values.
+    fn is_in_written_form(&self, _value: &Value<'_>) -> Option<bool> {
+        None
+    }
+
     /// The records that it judges.
     fn scope(&self) -> Scope {
         Scope::All
@@ -100,6 +105,16 @@ impl Value<'_> {
             Some(key) => Cow::Owned(sealer.into_owned().for_user(key.clone())),
             None => sealer,
         }
+    }
+
+    /// Returns true if it is stored in the form that is written; `None` if it is not found by its bytes, or under an
+    /// excepted name.
+    pub(crate) fn is_in_written_form(&self, sealer: &Sealer) -> Option<bool> {
+        if self.is_excepted {
+            return None;
+        }
+        self.sealer(sealer)
+            .is_in_written_form(self.stored, self.binding())
     }
 
     /// Returns true if it is plain under an excepted name.

@@ -15,6 +15,7 @@ use waxseal_log_limit::Reminder;
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Stop, SweepOptions};
 
+pub use passes::member_finding;
 pub use rotation::RotationEvent;
 
 use crate::error::UpkeepError;
@@ -48,6 +49,8 @@ pub struct Upkeep {
     /// The store of the keys of users.
     user_keys: Option<Arc<dyn RecordStore>>,
     options: SweepOptions,
+    /// New members are written plain by this process.
+    writes_plain: bool,
 }
 
 impl Upkeep {
@@ -80,6 +83,7 @@ impl Upkeep {
             internal,
             user_keys,
             options: SweepOptions::default(),
+            writes_plain: false,
         })
     }
 
@@ -87,6 +91,13 @@ impl Upkeep {
     #[must_use]
     pub fn options(mut self, options: SweepOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The same for a process that writes new values plain: members can be in several forms while it runs.
+    #[must_use]
+    pub fn writing_plain(mut self, writes_plain: bool) -> Self {
+        self.writes_plain = writes_plain;
         self
     }
 
@@ -125,8 +136,11 @@ impl Upkeep {
         }
         let registered = ring.with_protected_scopes(&protected_scopes);
         if !matches!(registered, Ok(None)) {
-            let change = Change::Register(protected_scopes);
+            let change = Change::Register(protected_scopes.clone());
             self.ring.change(&change).await?;
+        }
+        if self.writes_plain {
+            self.ring.allow_several_forms(&protected_scopes).await?;
         }
         match differing {
             Some(error) => Err(UpkeepError::Configured(error)),
@@ -148,11 +162,16 @@ impl Upkeep {
     async fn report(&self, stop: &Stop) {
         let mut last_error = LastError::default();
         while !stop.is_stopped() {
-            let reported = self.ring.report(&self.process, self.kind).await;
-            let mut outcome = reported.map_err(UpkeepError::from);
-            if outcome.is_ok() {
-                // Each time: a store that loses a write may lose this one.
-                outcome = self.register().await;
+            // Each time: a store that loses a write may lose this one.
+            let mut outcome = self.register().await;
+            let is_configured_otherwise = matches!(outcome, Err(UpkeepError::Configured(_)));
+            let writes_one_form = !self.writes_plain && !is_configured_otherwise;
+            let reported = self
+                .ring
+                .report(&self.process, self.kind, writes_one_form)
+                .await;
+            if let Err(error) = reported {
+                outcome = Err(error.into());
             }
             if let Err(error) = outcome {
                 let what = match error {

@@ -11,6 +11,7 @@ use waxseal_page::report::{Report, Signature, page};
 use waxseal_service::audit::{
     self, AuditedPattern, Keys, ReportContext, Requirements, SignedReport, text,
 };
+use waxseal_service::members::MemberPasses;
 use waxseal_service::resources::{Resources, keys};
 use waxseal_service::{Ended, Failure, now_ms};
 
@@ -59,8 +60,11 @@ pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failu
 
 pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
+    let passes = MemberPasses::begin(resources);
     let Counted { tallies, survey } = count::count(resources, args).await?;
     let ended_ms = now_ms();
+    let swept = resources.configuration.protected.iter().zip(&tallies);
+    passes.record(resources, swept).await;
     // One version of the ring for the keys of the report and for its signature.
     let ring = match resources.configuration.has_keyring() {
         true => Some(resources.opened_ring()?.ring.ring()),

@@ -9,6 +9,7 @@ use waxseal_core::Mode;
 use waxseal_page::report::Unmatched;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::due;
+use waxseal_service::members::{self, MemberPasses};
 use waxseal_service::resources::seals::SealAccount;
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::unmatched::Survey;
@@ -211,6 +212,9 @@ impl<'a> SweepCommand<'a> {
 
     async fn execute(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
         let account = SealAccount::begin(self.resources);
+        if self.texts.doing == DECRYPT.doing && !self.args.dry_run {
+            members::allow_several_forms(self.resources).await?;
+        }
         let ended = self.sweep_all(task).await;
         account.end().await;
         ended
@@ -220,6 +224,7 @@ impl<'a> SweepCommand<'a> {
         mut self,
         task: impl Fn(&Protected) -> Arc<dyn Task>,
     ) -> Result<Ended, Failure> {
+        let passes = MemberPasses::begin(self.resources);
         for protected in &self.resources.configuration.protected {
             if !output::is_json() {
                 output::line(format!("{} {} data...", self.texts.doing, protected.name))?;
@@ -240,6 +245,12 @@ impl<'a> SweepCommand<'a> {
             if !pass.complete {
                 break;
             }
+        }
+        // A run that was continued has not counted everything itself.
+        if self.run.is_complete() && !self.args.resume {
+            let tallies = self.run.passes().iter().map(|pass| &pass.counts);
+            let swept = self.resources.configuration.protected.iter().zip(tallies);
+            passes.record(self.resources, swept).await;
         }
         let survey = self.survey().await;
         self.finish(&survey)

@@ -64,7 +64,11 @@ impl Setting {
     }
 
     fn has_ring(&self) -> bool {
-        self.per_user || matches!(self.rotation, Some(Rotation::Key | Rotation::IndexKey))
+        self.per_user
+            || matches!(
+                self.rotation,
+                Some(Rotation::Key | Rotation::IndexKey | Rotation::OneForm)
+            )
     }
 
     /// Values that are bound to their record, and values that are bound to a group.
@@ -130,7 +134,7 @@ impl Setting {
             Some(_) => usize::MAX,
             None => number("REQUESTS").map_or(self.requests, |it| usize::try_from(it).unwrap()),
         };
-        model.shrink = number("WHOLE").is_none();
+        model.shrink = number("SHRINK") != Some(0);
         model.features.retain(|it| self.asks_for(*it));
         model.scopes = self.scopes().to_vec();
         model.other_forms = self.plain;
@@ -292,4 +296,10 @@ fn valid_requests_are_answered_as_without_a_proxy_while_keys_above_those_of_user
         per_user: true,
         ..Setting::rotating(10, Rotation::Key)
     });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one_form_and_in_others()
+ {
+    compare(&Setting::rotating(11, Rotation::OneForm));
 }

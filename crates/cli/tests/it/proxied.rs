@@ -14,6 +14,7 @@ mod crowd;
 mod dead_paths;
 mod empty_user;
 mod excepts;
+mod failing_in_transactions;
 mod holding;
 mod isolation;
 mod kinds;

@@ -73,7 +73,7 @@ impl Sealer {
     }
 
     /// The header of a new envelope in this form, or `None` if there is no key for it.
-    fn header(
+    pub(super) fn header(
         &self,
         ring: Option<&Keyring>,
         written: Written,

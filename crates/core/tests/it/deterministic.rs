@@ -419,18 +419,36 @@ fn the_other_forms_are_all_in_which_a_member_may_be_stored_but_the_written_one()
         (Mode::Off, OLD_KEY, vec![under(KEY), under(OLD_KEY)]),
     ] {
         let sealer = of(mode, previous);
-        assert_eq!(sealer.has_other_forms(), !expected.is_empty(), "{mode:?}");
+        assert_eq!(
+            sealer.has_other_forms(Kind::Member),
+            !expected.is_empty(),
+            "{mode:?}"
+        );
         assert_eq!(forms(&sealer), expected, "{mode:?} {previous}");
+    }
+    // Bytes of an envelope are a sealed member, and never a plain one.
+    for (mode, previous) in [
+        (Mode::On, ""),
+        (Mode::On, OLD_KEY),
+        (Mode::Required, OLD_KEY),
+    ] {
+        let sealer = of(mode, previous);
+        for stored in [under(KEY), under(OLD_KEY)] {
+            let others = sealer.other_forms(&stored, member()).unwrap();
+            assert!(!others.iter().any(|form| **form == stored), "{mode:?}");
+            let sealed = forms(&sealer).len() - usize::from(mode == Mode::On);
+            assert_eq!(others.len(), sealed, "{mode:?} {previous}");
+        }
     }
     // Bound to the record, before values were bound to the group.
     let grouped = of(Mode::Required, "").in_group(Some(Group::new(b"tags", true)));
-    assert!(grouped.has_other_forms());
+    assert!(grouped.has_other_forms(Kind::Member));
     assert_eq!(forms(&grouped), [under(KEY)]);
     // And the other way round.
     let bound = grouped.to_store(MEMBER, member()).unwrap().into_owned();
     let back = grouped.in_group(Some(Group::new(b"tags", false)));
-    assert!(back.has_other_forms());
+    assert!(back.has_other_forms(Kind::Member));
     assert_eq!(forms(&back), [bound]);
     let without = Sealer::without_keys();
-    assert!(!without.has_other_forms() && forms(&without).is_empty());
+    assert!(!without.has_other_forms(Kind::Member) && forms(&without).is_empty());
 }

@@ -12,6 +12,7 @@ use crate::custodian::{Custodian, CustodianError};
 use crate::document_format::DocumentFormat;
 use crate::document_store::Document;
 use crate::error::{ChangeError, RingError};
+use crate::member_forms::{MemberFinding, MemberForms};
 use crate::protected_scope::ProtectedScope;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
@@ -77,6 +78,9 @@ pub enum Change {
         /// Do so without waiting, whatever processes report, and without an audit.
         force: bool,
     },
+    /// Records what complete passes found of members. That there is one form is recorded only while no process reports
+    /// that it may write others.
+    Members(Vec<MemberFinding>),
     /// Adds a pending index key.
     AddIndexKey,
     /// Lets a pending index key write.
@@ -107,6 +111,7 @@ impl Change {
             | Self::Settings { .. }
             | Self::Format { .. }
             | Self::Envelopes { .. }
+            | Self::Members(_)
             | Self::AddIndexKey
             | Self::PromoteIndexKey { .. }
             | Self::DestroyIndexKey { .. } => true,
@@ -145,6 +150,31 @@ impl LiveRing {
         token: u64,
     ) -> Result<Arc<Ring>, RingError> {
         self.apply(change, Some(token), None).await
+    }
+
+    /// Records that members of these protected records can be written in another form than the ring has them, if it has
+    /// them in one. Returns the version of the ring that says so; `None` if there was nothing to record.
+    pub async fn allow_several_forms(
+        &self,
+        scopes: &[ProtectedScope],
+    ) -> Result<Option<u64>, RingError> {
+        let ring = self.refresh().await?;
+        let is_in_one = |scope: &&ProtectedScope| {
+            let recorded = ring.protected_scope(scope).and_then(|it| it.members);
+            matches!(recorded, Some(MemberForms::One { .. }))
+        };
+        let (Some(key), true) = (ring.writing(), scopes.iter().any(|it| is_in_one(&it))) else {
+            return Ok(None);
+        };
+        let findings = scopes.iter().filter(is_in_one).map(|scope| MemberFinding {
+            scope: scope.bare(),
+            key: key.id,
+            began_ms: self.now_ms(),
+            elements: false,
+            in_one_form: false,
+        });
+        let changed = self.change(&Change::Members(findings.collect())).await?;
+        Ok(Some(changed.version()))
     }
 
     async fn apply(
@@ -239,6 +269,7 @@ impl LiveRing {
             }
             Change::Format { .. }
             | Change::Envelopes { .. }
+            | Change::Members(_)
             | Change::AddIndexKey
             | Change::PromoteIndexKey { .. }
             | Change::DestroyIndexKey { .. } => {

@@ -49,6 +49,14 @@ impl LiveRing {
                 }
                 ring.with_envelopes(*write, *accept, now, evidence(audit, *force))?
             }
+            Change::Members(findings) => {
+                let reports = self.reports().await?;
+                let mut findings = findings.clone();
+                if reports.may_write_other_forms(now, ring.settings()) {
+                    findings.retain(|finding| !finding.in_one_form);
+                }
+                return Ok(ring.with_member_findings(&findings, now));
+            }
             Change::AddIndexKey => ring.with_new_index_key(&self.wrapping(ring)?, now).await?,
             Change::PromoteIndexKey { id, at_once } => {
                 if ring.writing().is_some_and(|writing| writing.id == *id) {

@@ -22,8 +22,14 @@ impl LiveRing {
         Ok(Reports::parse(bytes.as_deref()))
     }
 
-    /// Reports the kind of this process and what it has sealed, under the id that it chose.
-    pub async fn report(&self, process: &str, what: &str) -> Result<(), RingError> {
+    /// Reports the kind of this process and what it has sealed, under the id that it chose, and whether it writes members
+    /// as the ring has it ([`Report::writes_one_form`]).
+    pub async fn report(
+        &self,
+        process: &str,
+        what: &str,
+        writes_one_form: bool,
+    ) -> Result<(), RingError> {
         let ring = self.ring();
         let report = Report {
             what: what.to_owned(),
@@ -31,6 +37,7 @@ impl LiveRing {
             version: ring.version(),
             reads: DocumentFormat::NEWEST.as_u32(),
             seals: self.seal_counts(),
+            writes_one_form,
         };
         let silent = gone_ms(ring.settings());
         let keys = ring.keys().iter().map(|key| key.id);

@@ -93,7 +93,7 @@ impl Ring {
         document.keys.extend(tombstones);
         document.keys.sort_by_key(|entry| entry.created);
         for scope in &mut document.protects {
-            scope.settings = None;
+            *scope = scope.bare();
         }
         next.index_keys.clear();
         next.authenticate();

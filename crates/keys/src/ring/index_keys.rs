@@ -72,6 +72,8 @@ impl Ring {
         let times = (now_ms, activates);
         next.insert_index_key(IndexKeyState::Pending, custodians, times)
             .await?;
+        // Every process knows by the time at which the key may write.
+        next.allow_several_forms(now_ms);
         next.authenticate();
         Ok(next)
     }

@@ -2,10 +2,11 @@
 //! server does that fails over.
 //!
 //! One document wins: its settings, its states and its protected records are kept. Added to it are keys,
-//! erasures and marks of compromised keys that only the other one has. Two rules belong to format 2:
+//! erasures and marks of compromised keys that only the other one has. Three rules belong to format 2:
 //!
 //! - Index keys never leave a ring either. A document of format 1 that lacks some becomes one of format 2,
 //!   unless it has them as destroyed keys: then the ring was returned to format 1 on purpose.
+//! - Members in one form are believed only if neither an index key nor the knowledge of other forms was lost.
 //! - Versions of the sealed format follow the winner. But if the other document has changed them later, the
 //!   winner has lost that change: what waits for the last change waits from now, and if the other one accepts
 //!   version 2, values may be in it, and the winner accepts it again.
@@ -31,6 +32,8 @@ struct Lacking<'a> {
     compromised: Vec<KeyId>,
     /// A later change of the versions of the sealed format.
     versions: Option<LostChange>,
+    /// It has members in one form, of which the other one knows other forms.
+    forms: bool,
 }
 
 /// What a change of the versions of the sealed format, which a document lost, means for it.
@@ -49,6 +52,7 @@ impl Lacking<'_> {
             && self.erasures.is_empty()
             && self.compromised.is_empty()
             && self.versions.is_none()
+            && !self.forms
     }
 }
 
@@ -68,6 +72,9 @@ impl Ring {
         merged.document.version = version.saturating_add(1);
         merged.add_keys(&lacking.keys, other, now_ms);
         merged.add_index_keys(&lacking.index_keys, other, now_ms);
+        if lacking.forms || !lacking.index_keys.is_empty() {
+            merged.allow_several_forms(now_ms);
+        }
         if let Some(lost) = lacking.versions {
             merged.follow_lost_change(lost, other, now_ms);
         }
@@ -110,6 +117,7 @@ impl Ring {
             erasures: other.erasures().iter().filter(newer).collect(),
             compromised: compromised.map(|key| key.id).collect(),
             versions: self.lost_change(other, now_ms),
+            forms: self.lacks_several_forms(other),
         }
     }
 

@@ -48,6 +48,9 @@ impl Ring {
             return Ok(false);
         };
         let Some(recorded) = &entry.settings else {
+            if configured != ScopeSettings::default() {
+                entry.members = None;
+            }
             entry.settings = Some(configured);
             return Ok(true);
         };

@@ -91,6 +91,14 @@ fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
         let what = "the versions of the sealed format changed";
         set(None, what, &mut envelopes.since, latest, now_ms);
     }
+    for members in document
+        .protects
+        .iter_mut()
+        .filter_map(|it| it.members.as_mut())
+    {
+        let what = "the forms of members were found";
+        set(None, what, members.since_mut(), latest, now_ms);
+    }
     if let Some(longer) = &mut document.previous {
         let max = latest.saturating_add(longer.retention_ms);
         let instead = now_ms.saturating_add(longer.retention_ms);

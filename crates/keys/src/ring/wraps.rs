@@ -188,7 +188,8 @@ impl Ring {
                 of_key.push(wrap(&**custodian, secret, &context).await?);
             }
         }
-        Ok(self.with_wraps(wraps))
+        // What was found of members may have changed since the backup.
+        Ok(self.without_member_forms().with_wraps(wraps))
     }
 
     /// Returns the ring with other wraps; `None` if nothing is left to change. Each new wrap is unwrapped once

@@ -6,6 +6,7 @@ mod documents;
 mod envelopes;
 mod former;
 mod index_states;
+mod members;
 mod merges;
 mod scopes;
 

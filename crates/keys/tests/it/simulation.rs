@@ -228,3 +228,12 @@ fn format_1_without_a_trace_of_index_keys_is_noticed() {
     };
     assert_violates(rules, "nobody ordered it");
 }
+
+#[test]
+fn members_that_count_as_stored_in_one_form_too_early_are_noticed() {
+    let rules = Rules {
+        one_form_waits: false,
+        ..Rules::ALL
+    };
+    assert_violates(rules, "looks members up in one form");
+}

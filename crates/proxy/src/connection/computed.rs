@@ -48,7 +48,7 @@ use crate::seal::{Request, SealingKeys, seal_value};
 mod batch;
 mod replies;
 
-pub(super) use self::batch::has_field_lifetimes;
+pub(super) use self::batch::{Chain, Change, has_field_lifetimes, write_compared};
 use self::batch::{Computed, compute};
 
 /// The time for which a command is computed again because its value was replaced each time.

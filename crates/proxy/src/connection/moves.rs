@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use waxseal_core::UserKey;
-use waxseal_lua::{READ_RECORD, write_eval};
 use waxseal_policy::{MoveCall, Moved};
 use waxseal_resp::{write_null, write_null_bulk};
 
@@ -34,7 +33,7 @@ use crate::seal::{Request, SealingKeys};
 pub(super) mod replies;
 pub(super) mod values;
 
-use self::values::{MovedValue, Source, write_move, write_read_end};
+use self::values::{MovedValue, Source, write_move, write_read_end, write_read_record};
 
 /// The time for which a move is tried again because its record was changed each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -153,7 +152,7 @@ impl ConnectionState {
         self.repeat_asking(run.asking, upstream);
         match run.moved {
             Moved::Element { from, .. } => write_read_end(&run.source, from, upstream),
-            _ => write_eval(upstream, READ_RECORD, &[run.source.name()], &[]),
+            _ => write_read_record(run.source.name(), self.limits.value, upstream),
         }
         run.stage = Stage::Reading;
         self.await_reply();

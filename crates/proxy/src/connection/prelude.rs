@@ -1,8 +1,10 @@
 //! The prelude of requests that name members ([`seal`](crate::seal)): a script that gives these members the form in
 //! which they are written, directly before the request, so that no other client comes in between.
 //!
-//! A command that writes members is run by that script: if the script fails, whatever for, so does the command, and no member
-//! is there in two forms. Its replies are those of the command.
+//! A command that writes members, or that reads a few, is run by that script: if the script fails, whatever for, so does the
+//! command, and no member is there in two forms. Its replies are those of the command. What only reads is answered also where
+//! the server would not give members another form (it is full, a replica, or the user may not write): the script then looks
+//! them up in the form that they have.
 //!
 //! ```text
 //! client            proxy                                 server
@@ -10,14 +12,14 @@
 //! :1            ◀──                                  ◀──  :1
 //! ```
 //!
-//! Any other command goes out behind it, and is the client's to the byte. If the script fails there, the command finds only
-//! what is in the written form, and the client gets the error:
+//! Any other command, whose reply a script would change, goes out behind it, and is the client's to the byte. If the script
+//! fails there, the command finds only what is in the written form, and the client gets the error:
 //!
 //! ```text
 //! client                 proxy                                 server
-//! SISMEMBER wa:s ana ──▶ one write:                       ──▶  MULTI; EVAL …; SISMEMBER wa:s <envelope>; EXEC
-//!                        +OK, +QUEUED, +QUEUED: dropped   ◀──  +OK +QUEUED +QUEUED *2 :0 :1
-//! :1                 ◀── the second element is the reply
+//! GEOPOS wa:g ana ──▶    one write:                       ──▶  MULTI; EVAL …; GEOPOS wa:g <envelope>; EXEC
+//!                        +OK, +QUEUED, +QUEUED: dropped   ◀──  +OK +QUEUED +QUEUED *2 :0 *1 …
+//! *1 …            ◀──    the second element is the reply
 //! ```
 //!
 //! In a transaction of the client's the script is one more command of it, whose reply is left out. Where EXEC would end
@@ -63,19 +65,34 @@ impl PreludeReplies {
     }
 }
 
-/// A command that writes members.
+/// A command that the script runs: it writes members, or reads them with a reply that a script passes on to the byte.
 #[derive(Clone, Copy)]
-struct MemberWrite {
+struct ScriptedCommand {
     /// The number of its words before those that repeat.
     head: usize,
-    /// The number of words that repeat.
+    /// The number of words that repeat; 0 if it only reads.
     unit: usize,
 }
 
-impl MemberWrite {
+/// The number of words of a command that reads members at most, with which a script can pass it on.
+const MAX_READ_WORDS: usize = 5_000;
+
+impl ScriptedCommand {
     /// The command, if it is one in a form that servers may accept, with the numbers of words that it needs.
-    fn of(name: &str, arguments: &[&[u8]]) -> Option<Self> {
+    fn of(name: &str, arguments: &[&[u8]], is_resp3: bool) -> Option<Self> {
         let len = arguments.len();
+        let is_short = (3..=MAX_READ_WORDS).contains(&len);
+        let is_read = match name {
+            "sismember" | "zscore" | "zrank" | "zrevrank" => len == 3,
+            "smismember" => is_short,
+            // In the third version of the protocol a script cannot pass on nulls between others.
+            "zmscore" | "geohash" => !is_resp3 && is_short,
+            "geodist" => len == 4 || len == 5,
+            _ => false,
+        };
+        if is_read {
+            return Some(Self { head: 2, unit: 0 });
+        }
         let is_option = |at: &usize| {
             let words = ["NX", "XX", "GT", "LT", "CH", "INCR"];
             words.iter().any(|word| is(arguments, *at, word))
@@ -87,6 +104,7 @@ impl MemberWrite {
             "geoadd" => 3,
             "zincrby" | "smove" | "lrem" if len == 4 => 1,
             "linsert" if len == 5 => 1,
+            "lpos" if len >= 3 => 1,
             _ => return None,
         };
         let head = match unit {
@@ -119,7 +137,7 @@ impl ConnectionState {
         self.transaction.has_begun()
             && !self.transaction.is_open()
             && are_compared(name, slots)
-            && MemberWrite::of(name, arguments).is_none()
+            && ScriptedCommand::of(name, arguments, self.is_resp3()).is_none()
             && self.may_be_in_transaction()
     }
 
@@ -137,8 +155,8 @@ impl ConnectionState {
             && are_compared(name, slots)
             && let Some((forms, sealed)) = self.sealed_members(request, slots, transform, keys)?
         {
-            match MemberWrite::of(name, request.arguments) {
-                Some(write) => self.send_member_write(name, (&forms, write), sealed, upstream),
+            match ScriptedCommand::of(name, request.arguments, self.is_resp3()) {
+                Some(command) => self.send_scripted(name, (&forms, command), sealed, upstream),
                 None => self.send_behind_prelude((name, shape), (&forms, &sealed), upstream),
             }
             return Ok(());
@@ -172,16 +190,20 @@ impl ConnectionState {
         }
     }
 
-    /// Sends a command that writes members by the script that gives them the form that is written.
-    fn send_member_write(
+    fn is_resp3(&self) -> bool {
+        self.client.protocol == Protocol::Resp3
+    }
+
+    /// Sends a command by the script that gives its members the form that is written.
+    fn send_scripted(
         &mut self,
         name: &'static str,
-        (forms, write): (&MemberForms<'_>, MemberWrite),
+        (forms, command): (&MemberForms<'_>, ScriptedCommand),
         sealed: Vec<u8>,
         upstream: &mut Vec<u8>,
     ) {
-        let is_resp3 = self.client.protocol == Protocol::Resp3;
-        let MemberWrite { head, unit } = write;
+        let is_resp3 = self.is_resp3();
+        let ScriptedCommand { head, unit } = command;
         with_arguments(&sealed, |words| {
             forms.write_command(words, (head, unit), is_resp3, upstream);
         });

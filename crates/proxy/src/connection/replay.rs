@@ -18,9 +18,9 @@
 //! lose that with `DISCARD`: its `MULTI` is held back, the commands are answered here, and at `EXEC` everything is sent
 //! behind its own `WATCH`. A change is then its own null reply.
 //!
-//! `journal` keeps what was queued, and `queueing` decides what can be. `simulation` follows the values that are computed on
-//! through the other commands of the queue, `sources` are the records that values are moved from, `writing` is the queue that
-//! is sent again, and `replies` reads what the server answers.
+//! `journal` keeps what was queued, and `queueing` decides what can be, by the `index` of what the commands may leave.
+//! `simulation` follows the `values` that are computed on through the other commands of the queue, `sources` are the records
+//! that values are moved from, `writing` is the queue that is sent again, and `replies` reads what the server answers.
 
 use std::time::{Duration, Instant};
 
@@ -33,22 +33,24 @@ use super::Link;
 use super::computed::write_read;
 use super::requests::{Next, Step};
 use super::state::ConnectionState;
-use super::transaction::MIN_TRANSACTION_BYTES;
 use crate::answers;
 use crate::pending::{Pending, Protocol, ReplayStep, Shape};
 use crate::refusals::OwnReason;
 use crate::seal::Request;
 
+mod groups;
+mod index;
 pub(super) mod journal;
 mod queueing;
 mod replies;
 mod simulation;
 mod sources;
+mod values;
 mod writing;
 
 use self::journal::Journal;
-use self::replies::WatchedValue;
 use self::sources::MoveSource;
+use self::values::WatchedValues;
 
 /// The time for which a transaction is sent again because its values were changed each time.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,7 +67,7 @@ pub(super) struct Replay {
     /// The replies of its `EXEC`.
     pub(super) shapes: Vec<(&'static str, Shape)>,
     /// The values that it computes on, each once.
-    values: Vec<WatchedValue>,
+    values: WatchedValues,
     /// The records that it moves values from, each once.
     sources: Vec<MoveSource>,
     /// Reads whose replies have not arrived.
@@ -95,9 +97,8 @@ enum Stage {
 impl Replay {
     /// Bytes that are held for it.
     pub(super) fn retained_bytes(&self) -> usize {
-        let values = self.values.iter().map(WatchedValue::retained_bytes);
         let sources = self.sources.iter().map(MoveSource::retained_bytes);
-        let held = values.chain(sources).fold(0, usize::saturating_add);
+        let held = sources.fold(self.values.retained_bytes(), usize::saturating_add);
         held.saturating_add(self.journal.len())
     }
 }
@@ -143,7 +144,7 @@ impl ConnectionState {
 
     /// Remembers a command that was queued. Returns false if that would be too much.
     fn add_to_journal(&mut self, sent: &[u8], requests: usize) -> bool {
-        let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
+        let max = self.limits.of_transactions();
         let transaction = self.transaction.open();
         transaction.is_some_and(|transaction| transaction.journal.push((sent, requests), max))
     }
@@ -304,7 +305,7 @@ impl ConnectionState {
         let is_muted = self.reply_mode.take_mute();
         self.replay = Some(Box::new(Replay {
             stage: Stage::Unread,
-            values: WatchedValue::all_of(&transaction.journal),
+            values: WatchedValues::of(&transaction.journal),
             sources: MoveSource::all_of(&transaction.journal),
             expected_reads: 0,
             refusal: None,
@@ -346,6 +347,7 @@ impl ConnectionState {
     /// Watches and reads the values.
     fn watch_values(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
         replay.stage = Stage::Reading;
+        replay.values.forget();
         let names = replay.values.iter().map(|value| &value.location.name[..]);
         let sources = replay.sources.iter().map(|it| it.source.name());
         let mut names: Vec<&[u8]> = names.chain(sources).collect();

@@ -406,6 +406,9 @@ impl ConnectionState {
     ) -> Vec<u8> {
         let (reason, answer) = match error {
             SendError::NotSealed(error) => (OwnReason::NotSealed, answers::not_sealed(name, error)),
+            SendError::TooManyMembers { max } => {
+                (OwnReason::TooLarge, answers::too_many_members(name, *max))
+            }
             SendError::TooLongForServer { len, max } => (
                 OwnReason::TooLargeForServer,
                 answers::too_large_for_server(name, *len, *max),

@@ -23,9 +23,6 @@ use super::state::ConnectionState;
 use crate::answers;
 use crate::pending::{Pending, Shape};
 
-/// Bytes that may be held for the commands of one transaction, however small the limits are.
-pub(super) const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
-
 /// The transaction of a connection: as requested, and as confirmed.
 #[derive(Default)]
 pub(super) struct TransactionTracker {
@@ -414,7 +411,7 @@ impl ConnectionState {
 
     /// True if the reply to one more command, which holds so many bytes, can be remembered until the transaction ends.
     pub(super) fn has_room_in_transaction(&self, bytes: usize) -> bool {
-        let max = self.limits.request.max(MIN_TRANSACTION_BYTES);
+        let max = self.limits.of_transactions();
         let transaction = self.transaction.requested.as_ref();
         transaction.is_none_or(|it| it.retained_bytes.saturating_add(bytes) <= max)
     }

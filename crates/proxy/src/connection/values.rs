@@ -127,6 +127,7 @@ impl ConnectionState {
         let mut opener = ReplyOpener {
             values: ValueOpener::new(&self.protection, fetched),
             command,
+            unwritten: HashMap::new(),
         };
         let opened = match shape {
             Some(shape) => opener.reply(whole, shape, client),

@@ -38,7 +38,7 @@ impl OwnReason {
             Self::InTransaction => "was sent inside a transaction, where it cannot be followed",
             Self::TransactionTooLarge => "would make the transaction too large for the proxy",
             Self::TooLarge => {
-                "is larger than --max-value allows, or holds a value of a protected record that is"
+                "is larger than --max-value allows, holds a value of a protected record that is, or names too many members"
             }
             Self::NotSealed => "holds a value that could not be sealed",
             Self::TooLargeForServer => {

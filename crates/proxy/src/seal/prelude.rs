@@ -13,6 +13,13 @@ use crate::location::{ValueKind, binding};
 use crate::pending::names_of;
 use crate::protection::Protection;
 
+/// The number of members of one request that are given the written form at most: for so long a script holds up the server.
+const MAX_MEMBERS: usize = 100_000;
+
+/// The number of forms of the members of one request at most, with which it stays below the number of arguments that servers
+/// before Redis 7.0 accept.
+const MAX_FORMS: usize = 800_000;
+
 /// True if the server compares these values with those that it holds.
 pub(crate) fn are_compared(command: &str, slots: &[ValueSlot]) -> bool {
     slots.first().is_some_and(|slot| {
@@ -112,13 +119,20 @@ impl<'a> Request<'a> {
                 }
                 None => sealer,
             };
-            if !sealer.has_other_forms() {
+            let (pattern, of_kind) = (slot.location.pattern, slot.location.kind);
+            if !protection.has_other_forms(sealer, pattern, of_kind) {
                 return Ok(None);
             }
             let value = self.arguments.get(slot.argument).copied();
             let value = value.unwrap_or_default();
             let binding = binding(slot.location.resolve(self.arguments));
             let others = sealer.other_forms(value, binding)?;
+            // Each takes its forms, and their number.
+            let max = MAX_FORMS.checked_div(others.len().saturating_add(2));
+            let max = max.map_or(MAX_MEMBERS, |max| max.min(MAX_MEMBERS));
+            if slots.len() > max && !others.is_empty() {
+                return Err(SendError::TooManyMembers { max });
+            }
             if slot.location.kind == ValueKind::ListElement {
                 kind = "list";
             }

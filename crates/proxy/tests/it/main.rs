@@ -22,6 +22,7 @@ mod properties;
 mod redirections;
 mod refusals;
 mod replayed;
+mod replayed_compared;
 mod replayed_moves;
 mod scripts;
 mod silent;

@@ -16,8 +16,8 @@ fn commands(pair: &mut Pair) -> Vec<String> {
     requests.iter().map(command).collect()
 }
 
-/// A request that writes nothing, behind its prelude.
-const WRAPPED: [&str; 4] = ["MULTI", "EVAL", "SISMEMBER", "EXEC"];
+/// A request whose reply a script would change, behind its prelude.
+const WRAPPED: [&str; 4] = ["MULTI", "EVAL", "GEOPOS", "EXEC"];
 
 /// The words of the command that the only request runs, a script.
 #[track_caller]
@@ -33,7 +33,7 @@ fn command_in_script(pair: &mut Pair) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_command_that_writes_members_is_run_by_the_script() {
+fn a_command_that_writes_members_or_reads_a_few_is_run_by_the_script() {
     for (line, words) in [
         ("SADD wa:s v w", "2 2 1 SADD wa:s 2"),
         ("SREM wa:s v", "2 2 1 SREM wa:s 1"),
@@ -41,6 +41,11 @@ fn a_command_that_writes_members_is_run_by_the_script() {
         ("ZINCRBY wa:z 1 v", "2 2 1 ZINCRBY wa:z 2"),
         ("ZREM wa:z v", "2 2 1 ZREM wa:z 1"),
         ("GEOADD wa:g XX 1 2 v", "2 3 3 GEOADD wa:g XX 3"),
+        ("SISMEMBER wa:s v", "2 2 0 SISMEMBER wa:s 1"),
+        ("SMISMEMBER wa:s v w", "2 2 0 SMISMEMBER wa:s 2"),
+        ("ZSCORE wa:z v", "2 2 0 ZSCORE wa:z 1"),
+        ("ZMSCORE wa:z v w", "2 2 0 ZMSCORE wa:z 2"),
+        ("ZRANK wa:z v", "2 2 0 ZRANK wa:z 1"),
     ] {
         for (reply, got) in [
             (":1", ":1\r\n"),
@@ -108,7 +113,7 @@ fn the_client_gets_the_reply_to_its_request() {
         // The script fails when it runs.
         (
             "+OK +QUEUED +QUEUED *2 -OOM~x :1",
-            "-OOM SISMEMBER: the command was carried out, but members may still be stored in another form, and the script \
+            "-OOM GEOPOS: the command was carried out, but members may still be stored in another form, and the script \
              that replaces them before it failed: OOM x\r\n",
         ),
         // There is no transaction: both were carried out at once.
@@ -119,7 +124,7 @@ fn the_client_gets_the_reply_to_its_request() {
         ),
     ] {
         let mut pair = pair(Mode::On);
-        pair.send(&["SISMEMBER wa:s v", "GET other"]);
+        pair.send(&["GEOPOS wa:s v", "GET other"]);
         assert_eq!(
             commands(&mut pair),
             [&WRAPPED[..], &["GET"]].concat(),
@@ -151,10 +156,10 @@ fn a_missing_right_is_told_with_what_to_allow() {
         ),
     ] {
         let mut pair = pair(Mode::On);
-        pair.send(&["ZSCORE wa:z v"]);
+        pair.send(&["GEOPOS wa:z v"]);
         pair.answer(replies);
         let got = pair.got();
-        let told = format!("-NOPERM ZSCORE: {told}");
+        let told = format!("-NOPERM GEOPOS: {told}");
         assert!(got.starts_with(&told), "{got}");
     }
 }
@@ -164,7 +169,7 @@ fn replies_are_cut_anywhere() {
     let replies = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:0\r\n:1\r\n";
     for cut in 1..replies.len() {
         let mut pair = pair(Mode::On);
-        pair.send(&["SISMEMBER wa:s v"]);
+        pair.send(&["GEOPOS wa:s v"]);
         pair.answer_bytes(&replies[..cut]).unwrap();
         assert_eq!(pair.got(), "", "{cut}");
         pair.answer_bytes(&replies[cut..]).unwrap();
@@ -176,8 +181,8 @@ fn replies_are_cut_anywhere() {
 #[test]
 fn in_a_transaction_the_script_is_one_more_command() {
     let mut pair = pair(Mode::On);
-    pair.send(&["MULTI", "SISMEMBER wa:s v", "PING", "SREM wa:s w", "EXEC"]);
-    let sent = ["MULTI", "EVAL", "SISMEMBER", "PING", "EVAL", "EXEC"];
+    pair.send(&["MULTI", "GEOPOS wa:s v", "PING", "SREM wa:s w", "EXEC"]);
+    let sent = ["MULTI", "EVAL", "GEOPOS", "PING", "EVAL", "EXEC"];
     assert_eq!(commands(&mut pair), sent);
     pair.answer("+OK +QUEUED +QUEUED +QUEUED +QUEUED");
     pair.answer("*4 :0 :1 +PONG :2");
@@ -187,18 +192,18 @@ fn in_a_transaction_the_script_is_one_more_command() {
         format!("+OK\r\n{queued}*3\r\n:1\r\n+PONG\r\n:2\r\n")
     );
     // It is refused: so is the command, in the client's eyes.
-    pair.send(&["MULTI", "SISMEMBER wa:s v", "EXEC"]);
+    pair.send(&["MULTI", "GEOPOS wa:s v", "EXEC"]);
     pair.answer("+OK -NOPERM~x +QUEUED -EXECABORT~x");
     let got = pair.got();
     assert!(
-        got.starts_with("+OK\r\n-NOPERM SISMEMBER: ") && got.ends_with("-EXECABORT x\r\n"),
+        got.starts_with("+OK\r\n-NOPERM GEOPOS: ") && got.ends_with("-EXECABORT x\r\n"),
         "{got}"
     );
     // It fails when it runs: the command is not believed.
-    pair.send(&["MULTI", "SISMEMBER wa:s v", "EXEC"]);
+    pair.send(&["MULTI", "GEOPOS wa:s v", "EXEC"]);
     pair.answer("+OK +QUEUED +QUEUED *2 -OOM~x :1");
     let got = pair.got();
-    let told = "+OK\r\n+QUEUED\r\n*1\r\n-OOM SISMEMBER: the command was carried out, ";
+    let told = "+OK\r\n+QUEUED\r\n*1\r\n-OOM GEOPOS: the command was carried out, ";
     assert!(got.starts_with(told), "{got}");
     pair.sent();
     pair.assert_usable();
@@ -207,30 +212,27 @@ fn in_a_transaction_the_script_is_one_more_command() {
 #[test]
 fn what_the_client_watches_outlives_a_prelude() {
     let mut pair = pair(Mode::On);
-    pair.send(&["WATCH a", "SISMEMBER wa:s v"]);
-    assert_eq!(commands(&mut pair), ["WATCH", "EVAL", "SISMEMBER"]);
+    pair.send(&["WATCH a", "GEOPOS wa:s v"]);
+    assert_eq!(commands(&mut pair), ["WATCH", "EVAL", "GEOPOS"]);
     pair.answer("+OK :0 :1");
     assert_eq!(pair.got(), "+OK\r\n:1\r\n");
-    pair.send(&["SISMEMBER wa:s v"]);
-    assert_eq!(commands(&mut pair), ["EVAL", "SISMEMBER"]);
+    pair.send(&["GEOPOS wa:s v"]);
+    assert_eq!(commands(&mut pair), ["EVAL", "GEOPOS"]);
     pair.answer("-NOPERM~x :1");
-    assert!(pair.got().starts_with("-NOPERM SISMEMBER: "));
+    assert!(pair.got().starts_with("-NOPERM GEOPOS: "));
     pair.send(&["UNWATCH"]);
     pair.sent();
     pair.answer("+OK");
     pair.got();
-    pair.send(&["SISMEMBER wa:s v"]);
+    pair.send(&["GEOPOS wa:s v"]);
     assert_eq!(commands(&mut pair), WRAPPED);
 }
 
 #[test]
 fn asking_is_said_for_each_request() {
     let mut pair = pair(Mode::On);
-    pair.send(&["ASKING", "SISMEMBER wa:s v"]);
-    assert_eq!(
-        commands(&mut pair),
-        ["ASKING", "EVAL", "ASKING", "SISMEMBER"]
-    );
+    pair.send(&["ASKING", "GEOPOS wa:s v"]);
+    assert_eq!(commands(&mut pair), ["ASKING", "EVAL", "ASKING", "GEOPOS"]);
     pair.answer("+OK :0 +OK :1");
     assert_eq!(pair.got(), "+OK\r\n:1\r\n");
     pair.assert_usable();
@@ -253,7 +255,7 @@ fn without_another_form_there_is_no_prelude() {
 #[test]
 fn a_request_waits_until_it_is_known_whether_a_transaction_is_open() {
     let mut pair = pair(Mode::On);
-    pair.send(&["MULTI", "EXEC", "SISMEMBER wa:s v"]);
+    pair.send(&["MULTI", "EXEC", "GEOPOS wa:s v"]);
     assert_eq!(commands(&mut pair), ["MULTI", "EXEC"]);
     pair.answer("+OK *0");
     assert_eq!(commands(&mut pair), WRAPPED);
@@ -284,4 +286,51 @@ fn the_server_gets_members_sealed_alike_and_scans_without_their_glob() {
     }
     pair.answer_bytes(&page).unwrap();
     assert_eq!(pair.got(), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nw\r\n");
+}
+
+#[test]
+fn what_a_script_would_change_in_the_third_version_goes_out_behind_it() {
+    for line in ["ZMSCORE wa:z v", "GEOHASH wa:z v", "ZRANK wa:z v WITHSCORE"] {
+        let mut pair = pair(Mode::On);
+        pair.exchange("HELLO 3", "%1 'proto :3", "%1 'proto :3");
+        pair.send(&[line]);
+        assert_eq!(commands(&mut pair).len(), 4, "{line}");
+    }
+}
+
+#[test]
+fn so_many_members_that_a_script_would_hold_up_the_server_are_refused() {
+    let members = |count: usize| "v ".repeat(count);
+    for (mode, command, count, is_refused) in [
+        (Mode::On, "SADD wa:s", 100_001, true),
+        (Mode::On, "SMISMEMBER wa:s", 100_001, true),
+        (Mode::On, "SADD wa:s", 100_000, false),
+        (Mode::Required, "SADD wa:s", 100_001, false),
+    ] {
+        let mut pair = pair(mode);
+        let line = format!("{command} {}", members(count));
+        pair.send(&[line.trim_end()]);
+        assert_eq!(commands(&mut pair).is_empty(), is_refused, "{mode:?}");
+        let got = pair.got();
+        assert_eq!(
+            got.contains("more than 100000 members"),
+            is_refused,
+            "{got}"
+        );
+    }
+}
+
+#[test]
+fn a_list_with_too_many_elements_in_another_form_is_told_with_what_to_run() {
+    let mut pair = pair(Mode::On);
+    pair.send(&["SREM wa:s v"]);
+    pair.sent();
+    pair.answer("-TOOMANYELEMENTS~x");
+    let got = pair.got();
+    assert!(
+        got.starts_with("-SEALREFUSED SREM: nothing was changed: "),
+        "{got}"
+    );
+    assert!(got.contains("waxseal migrate"), "{got}");
+    pair.assert_usable();
 }

@@ -6,7 +6,7 @@ use crate::pair::{KEY, Pair, arguments, assert_sent, from_server, text};
 
 /// Queues a transaction, whose requests go out as `sent`, and gets `+QUEUED` for each command.
 #[track_caller]
-fn queue(pair: &mut Pair, lines: &[&str], sent: &[&str]) {
+pub(crate) fn queue(pair: &mut Pair, lines: &[&str], sent: &[&str]) {
     pair.send(&["MULTI"]);
     pair.send(lines);
     let all: Vec<&str> = [&["MULTI"], sent].concat();
@@ -23,7 +23,7 @@ fn queue(pair: &mut Pair, lines: &[&str], sent: &[&str]) {
 
 /// Asserts that the transaction was sent with these commands, and answers up to its `EXEC`.
 #[track_caller]
-fn assert_executed(pair: &mut Pair, commands: &[&str]) {
+pub(crate) fn assert_executed(pair: &mut Pair, commands: &[&str]) {
     let all: Vec<&str> = [&["MULTI"], commands, &["EXEC"]].concat();
     assert_sent(&pair.sent(), &all);
     pair.answer("+OK");
@@ -77,37 +77,52 @@ const FOLLOWED: &[Followed<'_>] = &[
         &["INCR wa:1", "INCRBY wa:1 10", "GET wa:1"],
         &["gET wa:1", "gET wa:1", "GET wa:1"],
         "@wa:1=1",
-        &[
-            "sET wa:1 @wa:1=2 KEEPTTL",
-            "sET wa:1 @wa:1=12 KEEPTTL",
-            "GET wa:1",
-        ],
-        "*3 +OK +OK @wa:1=12",
+        &["sET wa:1 @wa:1=12 KEEPTTL", "eXISTS wa:1", "GET wa:1"],
+        "*3 +OK :1 @wa:1=12",
         "*3\r\n:2\r\n:12\r\n$2\r\n12\r\n",
     ),
     (
         &["SET wa:1 5 EX 9", "INCR wa:1"],
         &["SET wa:1 @wa:1=5 EX 9", "gET wa:1"],
         "-WRONGTYPE~no",
-        &["SET wa:1 @wa:1=5 EX 9", "sET wa:1 @wa:1=6 KEEPTTL"],
-        "*2 +OK +OK",
+        &[
+            "SET wa:1 @wa:1=5 EX 9",
+            "eVAL * 1 wa:1 1 @wa:1=5 @wa:1=6 KEEPTTL ",
+        ],
+        "*2 +OK :1",
         "*2\r\n+OK\r\n:6\r\n",
     ),
     (
         &["SET wa:1 5 NX", "INCR wa:1"],
         &["SET wa:1 @wa:1=5 NX", "gET wa:1"],
         "@wa:1=7",
-        &["SET wa:1 @wa:1=5 NX", "sET wa:1 @wa:1=8 KEEPTTL"],
-        "*2 $-1 +OK",
+        &[
+            "SET wa:1 @wa:1=5 NX",
+            "eVAL * 1 wa:1 1 @wa:1=7 @wa:1=8 KEEPTTL ",
+        ],
+        "*2 $-1 :1",
         "*2\r\n$-1\r\n:8\r\n",
     ),
     (
         &["DEL other wa:1", "APPEND wa:1 x"],
         &["DEL other wa:1", "gET wa:1"],
         "@wa:1=7",
-        &["DEL other wa:1", "sET wa:1 @wa:1=x KEEPTTL"],
-        "*2 :1 +OK",
+        &["DEL other wa:1", "eVAL * 1 wa:1 0  @wa:1=x KEEPTTL "],
+        "*2 :1 :1",
         "*2\r\n:1\r\n:1\r\n",
+    ),
+    // Behind `DEL` the value is known, whatever was there.
+    (
+        &["GETEX wa:1 EX 5", "DEL wa:1", "APPEND wa:1 x"],
+        &["GETEX wa:1 EX 5", "DEL wa:1", "gET wa:1"],
+        "@wa:1=7",
+        &[
+            "GETEX wa:1 EX 5",
+            "DEL wa:1",
+            "eVAL * 1 wa:1 0  @wa:1=x KEEPTTL ",
+        ],
+        "*3 @wa:1=7 :1 :1",
+        "*3\r\n$1\r\n7\r\n:1\r\n:1\r\n",
     ),
     (
         &["MSET wa:2 a wa:1 b", "APPEND wa:1 x"],
@@ -115,35 +130,38 @@ const FOLLOWED: &[Followed<'_>] = &[
         "$-1",
         &[
             "MSET wa:2 @wa:2=a wa:1 @wa:1=b",
-            "sET wa:1 @wa:1=bx KEEPTTL",
+            "eVAL * 1 wa:1 1 @wa:1=b @wa:1=bx KEEPTTL ",
         ],
-        "*2 +OK +OK",
+        "*2 +OK :1",
         "*2\r\n+OK\r\n:2\r\n",
     ),
     (
         &["HSET wa:1 g 1 f 5", "HINCRBY wa:1 f 2"],
         &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hGET wa:1 f"],
         "$-1",
-        &["HSET wa:1 g @wa:1/g=1 f @wa:1/f=5", "hSET wa:1 f @wa:1/f=7"],
-        "*2 :2 :0",
+        &[
+            "HSET wa:1 g @wa:1/g=1 f @wa:1/f=5",
+            "eVAL * 1 wa:1 f 1 @wa:1/f=5 @wa:1/f=7 0",
+        ],
+        "*2 :2 :1",
         "*2\r\n:2\r\n:7\r\n",
     ),
-    // Errors, and results that change nothing: the read stays.
+    // Errors, and results that change nothing: nothing is read.
     (
         &["INCR wa:1", "PING"],
         &["gET wa:1", "PING"],
         "@wa:1=x",
-        &["gET wa:1", "PING"],
-        "*2 @wa:1=x +PONG",
+        &["eXISTS wa:1", "PING"],
+        "*2 :1 +PONG",
         "*2\r\n-ERR value is not an integer or out of range\r\n+PONG\r\n",
     ),
     (
         &["INCR wa:1", "PING"],
         &["gET wa:1", "PING"],
         "-WRONGTYPE~no",
-        &["gET wa:1", "PING"],
-        "*2 -WRONGTYPE~no +PONG",
-        "*2\r\n-WRONGTYPE no\r\n+PONG\r\n",
+        &["eXISTS wa:1", "PING"],
+        "*2 :1 +PONG",
+        "*2\r\n-WRONGTYPE Operation against a key holding the wrong kind of value\r\n+PONG\r\n",
     ),
 ];
 
@@ -179,8 +197,8 @@ fn a_value_that_does_not_open_is_an_error_in_its_place() {
     pair.send(&["EXEC"]);
     pair.sent();
     pair.answer("+OK +OK @wa:2=1");
-    assert_executed(&mut pair, &["gET wa:1", "SET wa:2 @wa:2=v"]);
-    pair.answer("*2 @wa:2=1 +OK");
+    assert_executed(&mut pair, &["eXISTS wa:1", "SET wa:2 @wa:2=v"]);
+    pair.answer("*2 :1 +OK");
     let got = pair.got();
     assert!(got.starts_with("*2\r\n-SEALBROKEN EXEC: "), "{got}");
     assert!(got.ends_with("\r\n+OK\r\n"));
@@ -507,10 +525,10 @@ fn values_stay_sealed_at_every_moment() {
     let sent = pair.sent();
     let written = arguments(&sent)
         .into_iter()
-        .find(|it| text(&it[0]) == "sET")
+        .find(|it| text(&it[0]) == "eVAL")
         .unwrap();
     let binding = waxseal_core::Binding::record(b"wa:1");
-    let opened = crate::pair::sealer(KEY, Mode::Required).open(&written[2], binding);
+    let opened = crate::pair::sealer(KEY, Mode::Required).open(&written[6], binding);
     assert_eq!(text(&opened.unwrap().unwrap().value), "secretosecreto");
     all.extend(sent);
     assert!(!text(&all).contains("secreto"));

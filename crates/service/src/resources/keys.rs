@@ -6,7 +6,7 @@ use waxseal_core::{
     EnvelopeRules, EnvelopeVersion, Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer,
     SharedKeyring, UserKey,
 };
-use waxseal_keys::{KeyState, UserKeys};
+use waxseal_keys::{KeyState, ProtectedScope, UserKeys};
 use waxseal_sweep::Keys;
 
 use super::Resources;
@@ -49,7 +49,11 @@ pub fn sealer(resources: &Resources, protected: &Protected, mode: Mode) -> Seale
         .in_group(protected.group.clone())
         .deterministic_elements(protected.deterministic_elements);
     match resources.configuration.has_keyring() {
-        true => sealer,
+        true => {
+            let location = resources.configuration.store.location();
+            let scope = ProtectedScope::new(location, protected.pattern.as_str());
+            sealer.of_records(scope.sealer_name())
+        }
         false => sealer.rules(protected.rules),
     }
 }

@@ -24,12 +24,10 @@ pub async fn upkeep(resources: &Resources, process: &'static str) -> Result<Upke
     // Keys of users that other processes created are under the keyring as well.
     let users = resources.users(&store).await?;
     let ring = resources.opened_ring()?.ring.clone();
-    Ok(Upkeep::new(
-        ring,
-        process,
-        scopes,
-        Some((users.keys, users.store)),
-    )?)
+    let upkeep = Upkeep::new(ring, process, scopes, Some((users.keys, users.store)))?;
+    // Only a proxy writes what applications send.
+    let writes_plain = process == "proxy" && !resources.configuration.mode.seals();
+    Ok(upkeep.writing_plain(writes_plain))
 }
 
 /// Returns all protected records, as the upkeep of a keyring goes through them.

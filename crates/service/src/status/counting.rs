@@ -18,6 +18,7 @@ use waxseal_units::thousands;
 use super::Shared;
 use crate::audit::counts;
 use crate::configuration::protected::Protected;
+use crate::members::MemberPasses;
 use crate::resources::Resources;
 use crate::{Failure, audit, now_ms};
 
@@ -227,6 +228,8 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
         ..Counted::default()
     };
     let store = resources.open_store().await?;
+    let passes = MemberPasses::begin(resources);
+    let mut tallies = Vec::new();
     for protected in resources.configuration.all_protected() {
         let options = SweepOptions {
             max_rate: Some(MAX_RATE),
@@ -247,8 +250,12 @@ async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failur
             .run(Position::default(), &Stop::default(), &mut watch)
             .await
             .map_err(|interrupted| Failure::from(interrupted.error))?;
-        counted.add(&protected, &report.position.counts());
+        let tally = report.position.counts();
+        counted.add(&protected, &tally);
+        tallies.push((protected, tally));
     }
+    let tallies = tallies.iter().map(|(protected, tally)| (protected, tally));
+    passes.record(resources, tallies).await;
     counted.count = Some(Count {
         began_ms,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),

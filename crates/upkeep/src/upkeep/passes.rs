@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::warn;
-use waxseal_core::{EnvelopeRules, Format, Mode, Sealer};
-use waxseal_keys::ProtectedScope;
+use waxseal_core::{EnvelopeRules, Format, KeyId, Mode, Sealer};
 use waxseal_keys::rotation::Audit;
+use waxseal_keys::{Change, MemberFinding, ProtectedScope};
 use waxseal_stores::RecordPattern;
 use waxseal_sweep::{
-    AuditQuarantine, Class, Event, Keys, Position, Rotate, Stop, StoredVersion, Sweep,
-    SweepOptions, Tally, Task,
+    AuditQuarantine, Class, Event, Keys, MemberCounts, Position, Rotate, Stop, StoredVersion,
+    Sweep, SweepOptions, Tally, Task,
 };
 
 use super::{Upkeep, user_key_scope};
@@ -47,7 +47,16 @@ impl Upkeep {
         let mut audit = Audit::begun(self.ring.now_ms());
         for (index, scope) in self.all_scopes().iter().enumerate() {
             let task = Arc::new(waxseal_sweep::Audit::new(scope.sealer.clone(), false));
+            let key = self.ring.ring().writing().map(|writing| writing.id);
             let tally = self.pass(scope, task, true, stop).await?;
+            if let Some(key) = key.filter(|_| index < self.scopes.len()) {
+                let (of, elements) = (
+                    scope.protected_scope(),
+                    scope.sealer.has_deterministic_elements(),
+                );
+                let found = member_finding(of, key, audit.began_ms, elements, &tally);
+                audit.members.extend(found);
+            }
             // Waxseal's own records stay in version 2.
             if index < self.scopes.len() {
                 count_by_version(&tally, &mut audit.versions);
@@ -71,6 +80,15 @@ impl Upkeep {
         let uncovered = scopes.filter(|it| !is_audited(it));
         audit.uncovered = uncovered.map(ProtectedScope::bare).collect();
         Ok(audit)
+    }
+
+    /// Records in the keyring what an audit of this process found of members.
+    pub async fn record_members(&self, audit: &Audit) -> Result<(), UpkeepError> {
+        if !audit.members.is_empty() {
+            let change = Change::Members(audit.members.clone());
+            self.ring.change(&change).await?;
+        }
+        Ok(())
     }
 
     /// Counts the values in quarantine, once in each store of protected records.
@@ -154,6 +172,30 @@ impl Upkeep {
         }
         Ok(report.position.counts())
     }
+}
+
+/// What a complete pass over a scope that began at this time, under this index key, found of members; `None` if it found
+/// none, or could not read all records.
+#[must_use]
+pub fn member_finding(
+    scope: ProtectedScope,
+    key: KeyId,
+    began_ms: u64,
+    elements: bool,
+    tally: &Tally,
+) -> Option<MemberFinding> {
+    let in_one_form = match tally.members {
+        MemberCounts { other: 1.., .. } => false,
+        MemberCounts { written: 1.., .. } if tally.unseen == 0 => true,
+        _ => return None,
+    };
+    Some(MemberFinding {
+        scope,
+        key,
+        began_ms,
+        elements,
+        in_one_form,
+    })
 }
 
 /// Adds the values by the version of what is stored: all versions, since an audit without any counted none.

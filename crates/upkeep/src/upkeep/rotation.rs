@@ -235,6 +235,7 @@ impl Upkeep {
             values => info!("{values} values were resealed under key {sealing}"),
         }
         self.ring.report_audit(&audit).await?;
+        self.record_members(&audit).await?;
         evidence.audit = Some(audit.clone());
         Ok(RotationEvent::Swept {
             resealed: Box::new(resealed),

@@ -268,7 +268,7 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
         process.upkeep.register().await.unwrap();
         for _ in 0..3 {
             let id = process.upkeep.process();
-            process.ring.report(id, "library").await.unwrap();
+            process.ring.report(id, "library", true).await.unwrap();
         }
     }
     let sealing = processes[0].ring.ring().sealing().id;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use waxseal_keys::rotation::{self, Block, Facts, RotationPlan, Step};
 use waxseal_keys::{
-    DocumentFormat, Entry, IndexEntry, LiveRing, ProtectedScope, RecordNames, Reports, Ring,
-    ScopeBinding, ScopeSettings,
+    DocumentFormat, Entry, IndexEntry, LiveRing, MemberForms, ProtectedScope, RecordNames, Reports,
+    Ring, ScopeBinding, ScopeSettings,
 };
 
 use waxseal_service::configuration::protected::shown_pattern;
@@ -456,12 +456,16 @@ fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
     }
 }
 
-/// The recorded settings of protected records, as they follow these; nothing if they are the usual ones.
+/// What is recorded of protected records, as it follows these; nothing if it is the usual.
 fn settings_in_words(protected_scope: &ProtectedScope) -> String {
-    let Some(settings) = &protected_scope.settings else {
-        return String::new();
+    let mut words = match protected_scope.members {
+        Some(MemberForms::One { .. }) => "  members in one form".to_owned(),
+        Some(MemberForms::Several { .. }) => "  members in several forms".to_owned(),
+        None => String::new(),
     };
-    let mut words = String::new();
+    let Some(settings) = &protected_scope.settings else {
+        return words;
+    };
     if let Some(group) = &settings.group {
         let group = output::sanitize_for_terminal(group);
         words.push_str(&format!("  group \"{group}\""));

@@ -1,6 +1,7 @@
 //! Keys of single users: configured, used by every command, and destroyed with a receipt.
 
 mod lost_store;
+mod members;
 
 use serde_json::Value;
 

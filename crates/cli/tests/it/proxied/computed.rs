@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use waxseal_testing::RedisServer;
 
@@ -142,13 +141,21 @@ fn many_clients_count_exactly_through_one_proxy_and_through_two() {
     }
 }
 
+/// Sets a flag when it is dropped, also by a test that fails.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn clients_that_go_away_while_others_count_hold_nobody_up() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "2"]);
         let port = pair.proxy.port();
         let done = AtomicBool::new(false);
-        let mut sure = 0;
         thread::scope(|scope| {
             let leaving = || {
                 while !done.load(Ordering::Relaxed) {
@@ -161,20 +168,18 @@ fn clients_that_go_away_while_others_count_hold_nobody_up() {
             for _ in 0..3 {
                 scope.spawn(leaving);
             }
+            let _end = SetAtEnd(&done);
             let mut wire = pair.wire();
-            let end = Instant::now() + Duration::from_secs(1);
             let mut last = 0_u64;
-            while Instant::now() < end {
+            // One that nobody answers ends the test.
+            for _ in 0..100 {
                 let reply = wire.ask(&["INCR", "wa:count"]);
                 let number = String::from_utf8_lossy(&reply.0[1..]).trim().to_owned();
                 let number: u64 = number.parse().unwrap_or_else(|_| panic!("{reply:?}"));
                 assert!(number > last);
                 last = number;
-                sure += 1;
             }
-            done.store(true, Ordering::Relaxed);
         });
-        assert!(sure > 50, "{upstream}: {sure}");
         pair.proxy.stop();
     }
 }

@@ -1,6 +1,7 @@
 //! Sets, sorted sets and geo records through the proxy, against the replies of a server that is asked directly: in both
 //! versions of the protocol, in both modes that seal, inside and outside of transactions.
 
+mod bounds;
 mod forms;
 mod groups;
 

@@ -154,8 +154,22 @@ fn what_cannot_be_moved_is_refused_and_stays() {
         wire.ask(&["HSET", "wa:large", field, &value]);
     }
     let reply = wire.ask(&["RENAME", "wa:large", "wa:y"]);
-    assert!(reply.contains("--max-value"), "{reply:?}");
+    assert!(reply.contains("nothing has moved"), "{reply:?}");
     assert_eq!(wire.ask(&["EXISTS", "wa:large", "wa:x", "wa:y"]), ":2\r\n");
+    // Of so many values that moving them would hold up the server.
+    for (number, kind) in ["RPUSH", "SADD", "ZADD", "HSET"].into_iter().enumerate() {
+        let name = format!("wa:many{number}");
+        let value = |at: usize| match kind {
+            "ZADD" | "HSET" => vec![at.to_string(), at.to_string()],
+            _ => vec![at.to_string()],
+        };
+        let words = [kind.to_owned(), name.clone()].into_iter();
+        let words: Vec<String> = words.chain((0..5300).flat_map(value)).collect();
+        Wire::tcp(pair.redis.port()).ask(&words);
+        let reply = wire.ask(&["COPY", &name, "wa:y"]);
+        assert!(reply.contains("more than 5242 values"), "{kind}: {reply:?}");
+    }
+    assert_eq!(wire.ask(&["EXISTS", "wa:y"]), ":0\r\n");
     // In a transaction what can be moved is.
     wire.ask(&["MULTI"]);
     for request in [
@@ -179,20 +193,47 @@ fn what_cannot_be_moved_is_refused_and_stays() {
 }
 
 #[test]
+fn a_long_list_keeps_its_order_and_lifetime() {
+    let pair = Pair::with("auto", &["--format", "sealed"]);
+    let mut wire = pair.wire();
+    let numbers = (0..2500).map(|number| number.to_string());
+    let words = ["RPUSH".to_owned(), "wa:l".to_owned()].into_iter();
+    wire.ask(&words.chain(numbers).collect::<Vec<_>>());
+    wire.ask(&["EXPIRE", "wa:l", "1000"]);
+    let before = wire.ask(&["LRANGE", "wa:l", "0", "-1"]);
+    assert_eq!(wire.ask(&["RENAME", "wa:l", "wa:m"]), "+OK\r\n");
+    assert_eq!(wire.ask(&["COPY", "wa:m", "wa:n"]), ":1\r\n");
+    for name in ["wa:m", "wa:n"] {
+        assert_eq!(wire.ask(&["LRANGE", name, "0", "-1"]), before, "{name}");
+        assert!(!wire.ask(&["TTL", name]).starts_with(":-"), "{name}");
+    }
+}
+
+#[test]
 fn a_user_without_the_rights_is_told_which_and_loses_nothing() {
     let pair = Pair::start("auto");
     let mut wire = pair.wire();
     wire.ask(&["SADD", "wa:m", "one", "two"]);
     wire.ask(&["SET", "wa:1", "secret"]);
+    wire.ask(&["RPUSH", "wa:l", "one", "two"]);
     let before = pair.redis.cli(&["DEBUG", "DIGEST"]);
-    for lacking in ["-eval", "-srem", "-sadd", "-smembers"] {
+    for (name, lacking) in [
+        ("wa:m", "-eval"),
+        ("wa:m", "-srem"),
+        ("wa:m", "-sadd"),
+        ("wa:m", "-smembers"),
+        ("wa:m", "-scard"),
+        ("wa:l", "-lset"),
+        ("wa:l", "-rpush"),
+        ("wa:l", "-ltrim"),
+    ] {
         let user = [
             "ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", lacking,
         ];
         pair.redis.cli(&user);
         let mut app = pair.wire();
         assert_eq!(app.ask(&["AUTH", "app", "pass"]), "+OK\r\n");
-        let reply = app.ask(&["RENAME", "wa:m", "wa:n"]);
+        let reply = app.ask(&["RENAME", name, "wa:n"]);
         assert!(reply.starts_with("-NOPERM RENAME"), "{lacking}: {reply:?}");
         assert_eq!(pair.redis.cli(&["DEBUG", "DIGEST"]), before, "{lacking}");
     }

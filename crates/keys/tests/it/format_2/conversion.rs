@@ -162,7 +162,7 @@ async fn version_3_is_not_written_while_a_former_process_reports() {
 async fn each_process_reports_that_it_reads_format_2() {
     let (custodian, clock) = (custodian(), Clock::at(NOW));
     let (live, store) = live(&new_ring(&custodian).await, &custodian, &clock).await;
-    live.report(ID, "proxy").await.unwrap();
+    live.report(ID, "proxy", true).await.unwrap();
     let reports = live.reports().await.unwrap();
     let former = |reports: &Reports| {
         let settings = Settings::default();

@@ -126,7 +126,7 @@ async fn a_former_process_stays_with_its_ring_and_changes_nothing() {
     let known = world.former.ring();
     world
         .former
-        .report("0123456789abcdef", "proxy")
+        .report("0123456789abcdef", "proxy", true)
         .await
         .unwrap();
     world.change_format(DocumentFormat::V2).await;

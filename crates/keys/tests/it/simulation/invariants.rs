@@ -132,6 +132,7 @@ impl World {
         if !self.is_fresh(process) {
             return Ok(());
         }
+        self.check_forms("after a poll")?;
         let build = self.processes[process].build;
         let is_refused =
             |value: &&Value| !known.opens(build, value) && self.is_due_to(build, &known, value);
@@ -152,11 +153,34 @@ impl World {
         refreshed.is_some_and(|at| self.now - at <= bound)
     }
 
+    /// A process that polled recently and looks members up in one form finds all of them in it.
+    fn check_forms(&self, when: &str) -> Result<(), Violation> {
+        for (name, it) in self.processes.iter().enumerate() {
+            let Some(known) = it.ring().filter(|it| it.in_one_form && self.is_fresh(name)) else {
+                continue;
+            };
+            let is_missed = |value: &&Value| {
+                value.deterministic && Some(value.key) != known.writing && !value.is_stray
+            };
+            if let Some(value) = self.values().find(is_missed) {
+                return Err(format!(
+                    "{when}: process {name} (version {}) looks members up in one form, and one of {} min ago is in \
+                     another, under {}",
+                    known.ring.version(),
+                    (self.now - value.written) / MINUTE,
+                    value.key
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a value: all processes that polled recently must be able to open it at once.
     pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Violation> {
         self.records[slot] = Some(value);
         self.check_values("after a write")?;
         self.check_promises(&value)?;
+        self.check_forms("after a write")?;
         for (name, it) in self.processes.iter().enumerate() {
             if let Some(known) = it.ring().filter(|_| self.is_fresh(name))
                 && !known.opens(it.build, &value)

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use waxseal_core::{KeyId, Keyring};
-use waxseal_keys::{DocumentFormat, IndexKeyState, Ring, RingError};
+use waxseal_keys::{DocumentFormat, IndexKeyState, ProtectedScope, Ring, RingError};
 
 use super::process::Build;
 
@@ -32,6 +32,11 @@ impl Value {
     }
 }
 
+/// The records of the simulation.
+pub(crate) fn scope() -> ProtectedScope {
+    ProtectedScope::new("simulation", "*")
+}
+
 /// A document with its keys.
 pub(crate) struct OpenedRing {
     pub(crate) ring: Ring,
@@ -46,6 +51,8 @@ pub(crate) struct OpenedRing {
     pub(crate) accept: u8,
     /// The time of the last change of these two.
     pub(crate) since: u64,
+    /// Members are looked up in the form that is written, and in no other.
+    pub(crate) in_one_form: bool,
 }
 
 impl OpenedRing {
@@ -67,6 +74,7 @@ impl OpenedRing {
             write: rules.write.as_u8(),
             accept: rules.accept.as_u8(),
             since: envelopes.since,
+            in_one_form: ring.has_one_form(&scope()),
             ring,
         })
     }

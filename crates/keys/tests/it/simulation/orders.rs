@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use waxseal_core::{EnvelopeVersion, KeyId};
 use waxseal_keys::rotation::{Audit, Evidence};
-use waxseal_keys::{Custodian, DocumentFormat, Ring, RingError};
+use waxseal_keys::{ChangeError, Custodian, DocumentFormat, MemberFinding, Ring, RingError};
 
-use super::opened::OpenedRing;
+use super::opened::{OpenedRing, scope};
 use super::operator::Order;
 use super::random::Random;
 use super::rules::Rules;
@@ -27,6 +27,12 @@ pub(crate) enum Change {
     AddIndexKey,
     PromoteIndexKey(KeyId),
     DestroyIndexKey(KeyId),
+    /// What a pass that began at this time, under this index key, found of members.
+    Members {
+        key: KeyId,
+        began_ms: u64,
+        in_one_form: bool,
+    },
 }
 
 impl Change {
@@ -68,6 +74,16 @@ impl World {
         if order.change == Change::Format(1) && !self.rules.tombstones {
             return self.without_tombstones(known, clock);
         }
+        let change = match order.change {
+            Change::Members {
+                key, in_one_form, ..
+            } if !self.rules.one_form_waits => Change::Members {
+                key,
+                began_ms: u64::MAX,
+                in_one_form,
+            },
+            change => change,
+        };
         let ignores_times = match order.change {
             Change::Write(3) => !self.rules.write_waits,
             Change::Write(_) => !self.rules.return_waits && known.accept == 2,
@@ -78,7 +94,7 @@ impl World {
             audit,
             force: order.forced || ignores_times,
         };
-        let changed = changed(known, order.change, &self.custodian, clock, evidence);
+        let changed = changed(known, change, &self.custodian, clock, evidence);
         changed.ok()
     }
 
@@ -178,6 +194,22 @@ fn changed(
         }
         Change::PromoteIndexKey(id) => Ok(ring.with_writing(id, now_ms, false)?),
         Change::DestroyIndexKey(id) => Ok(ring.with_destroyed_index_key(id, now_ms, evidence)?),
+        Change::Members {
+            key,
+            began_ms,
+            in_one_form,
+        } => {
+            let finding = MemberFinding {
+                scope: scope(),
+                key,
+                began_ms,
+                elements: false,
+                in_one_form,
+            };
+            let next = ring.with_member_findings(&[finding], now_ms);
+            // Any error: there is nothing to change.
+            next.ok_or_else(|| ChangeError::NotWritten.into())
+        }
     }
 }
 

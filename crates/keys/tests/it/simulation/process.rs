@@ -25,6 +25,8 @@ pub(crate) struct Sweep {
     pub(crate) counts: bool,
     pub(crate) slot: usize,
     pub(crate) audit: Audit,
+    /// The index key that wrote when counting began, and the members that were counted: those under it, and others.
+    pub(crate) members: Option<(KeyId, u64, u64)>,
     /// The change that an operator makes on the strength of the audit.
     pub(crate) order: Option<Order>,
 }

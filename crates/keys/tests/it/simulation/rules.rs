@@ -34,6 +34,8 @@ pub(crate) struct Rules {
     pub(crate) accept_waits: bool,
     /// Version 2 is written again once every process accepts it.
     pub(crate) return_waits: bool,
+    /// Members count as stored in one form once no process can still write another one.
+    pub(crate) one_form_waits: bool,
     /// Format 1 keeps the ids of index keys.
     pub(crate) tombstones: bool,
     /// The document store sometimes loses documents.
@@ -62,6 +64,7 @@ impl Rules {
         write_waits: true,
         accept_waits: true,
         return_waits: true,
+        one_form_waits: true,
         tombstones: true,
         store_fails: true,
         forks: false,

@@ -3,6 +3,8 @@
 use waxseal_keys::rotation::Audit;
 
 use super::opened::Value;
+use super::operator::Order;
+use super::orders::Change;
 use super::process::Build;
 use super::rules::{HOUR, MINUTE};
 use super::world::{Act, SLOTS, Violation, World};
@@ -101,16 +103,28 @@ impl World {
         };
         if sweep.slot == SLOTS {
             if sweep.counts {
+                let members = sweep.members.filter(|(_, own, others)| own + others > 0);
+                let members = members.map(|(key, _, others)| Change::Members {
+                    key,
+                    began_ms: sweep.audit.began_ms,
+                    in_one_form: others == 0,
+                });
                 let it = &mut self.processes[process];
                 it.busy = false;
                 match sweep.order {
                     Some(order) => self.order(process, order, Some(&sweep.audit))?,
                     None => it.audit = Some(sweep.audit),
                 }
+                if let Some(change) = members {
+                    let forced = false;
+                    self.order(process, Order { change, forced }, None)?;
+                }
                 return Ok(());
             }
             sweep.counts = true;
             sweep.slot = 0;
+            let known = self.processes[process].ring();
+            sweep.members = known.and_then(|it| Some((it.writing?, 0, 0)));
             sweep.audit.began_ms = self.processes[process].clock(self.now);
         }
         let slot = sweep.slot;
@@ -118,6 +132,14 @@ impl World {
         if let Some(seen) = self.records[slot].filter(|value| value.expires > self.now) {
             if sweep.counts {
                 self.count(process, &seen, &mut sweep.audit);
+                if let Some((key, own, others)) = &mut sweep.members
+                    && seen.deterministic
+                {
+                    match seen.key == *key {
+                        true => *own += 1,
+                        false => *others += 1,
+                    }
+                }
             } else if self.may_seal(process)?
                 && let Some(known) = self.processes[process].ring()
                 && known.opens(self.processes[process].build, &seen)

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use waxseal_core::KeyId;
 use waxseal_keys::{Custodian, Custodians, DocumentError, Reports, Ring, RingError};
 
-use super::opened::{Bytes, OpenedRing, Value};
+use super::opened::{Bytes, OpenedRing, Value, scope};
 use super::operator::{Goal, Order};
 use super::orders;
 use super::process::{Build, Process, Sweep};
@@ -116,6 +116,7 @@ impl World {
         let custodian = [custodian.clone()];
         let ring = Ring::create(ENVIRONMENT, settings.clone(), &custodian, &[], BEGIN);
         let ring = ring.now_or_never().expect("does not wait").unwrap();
+        let ring = ring.with_protected_scopes(&[scope()]).unwrap().unwrap();
         let newest = orders::prepared(ring, &custodian, rules, &mut random);
         let newest = Rc::new(newest.map_err(|error| error.to_string())?);
         let is_mixed = rules.operator && newest.format == 1 && random.percent(70);
@@ -360,6 +361,7 @@ impl World {
             counts: false,
             slot: 0,
             audit: waxseal_keys::rotation::Audit::default(),
+            members: None,
             order,
         });
         self.after(1, process, Act::Sweep);

@@ -1,6 +1,6 @@
 //! Commands computed one after the other on one value, and the write that does what all of them do.
 
-use waxseal_compute::{ApplyError, Dialect, Expiry, Product, Reply, Write};
+use waxseal_compute::{ApplyError, Dialect, Expiry, Operation, Product, Reply, Write};
 use waxseal_lua::{REPLACE_FIELD, REPLACE_STRING, write_eval};
 
 use super::InputValue;
@@ -30,10 +30,60 @@ pub(super) struct Computed {
 
 /// A change of a value.
 #[derive(Clone, Copy)]
-pub(super) enum Change {
+pub(in crate::connection) enum Change {
     /// It is written, with this time to live.
     Put(Expiry),
     Delete,
+}
+
+/// What commands leave that are computed one after the other on one value.
+#[derive(Default)]
+pub(in crate::connection) struct Chain {
+    /// The value after the last change.
+    pub(in crate::connection) value: Option<Vec<u8>>,
+    /// What is written; none if nothing has to be.
+    pub(in crate::connection) change: Option<Change>,
+}
+
+impl Chain {
+    /// The value that the next command finds, if the first one found this.
+    fn held<'v>(&'v self, input: Option<&'v [u8]>) -> Option<&'v [u8]> {
+        match self.change {
+            None => input,
+            Some(_) => self.value.as_deref(),
+        }
+    }
+
+    /// Computes the next command. Returns its reply; none if its result would be longer than `limit`.
+    pub(in crate::connection) fn compute(
+        &mut self,
+        input: Option<&[u8]>,
+        (operation, needs_value): (&Operation, bool),
+        limit: usize,
+    ) -> Option<Reply> {
+        let held = self.held(input);
+        if needs_value && held.is_none() {
+            return Some(Reply::Null);
+        }
+        let outcome = match operation.apply(&[held], limit) {
+            Ok(outcome) => outcome,
+            Err(ApplyError::Server(error)) => return Some(Reply::Error(error)),
+            Err(ApplyError::TooLarge { .. }) => return None,
+        };
+        match outcome.write {
+            Write::Keep => {}
+            Write::Put(new) => {
+                self.value = Some(new);
+                let expiry = following(self.change, operation.expiry());
+                self.change = Some(Change::Put(expiry));
+            }
+            Write::Delete => {
+                self.value = None;
+                self.change = Some(Change::Delete);
+            }
+        }
+        Some(outcome.reply)
+    }
 }
 
 /// Computes commands one after the other, until they have gone through too many bytes. The first one always is.
@@ -42,8 +92,7 @@ pub(super) fn compute<'j>(
     input: InputValue,
     limit: usize,
 ) -> Computed {
-    let mut current: Option<Vec<u8>> = None;
-    let mut change: Option<Change> = None;
+    let mut chain = Chain::default();
     let mut is_too_large = false;
     let mut answers = Vec::new();
     let mut bytes: usize = 0;
@@ -51,48 +100,24 @@ pub(super) fn compute<'j>(
         if bytes > MAX_BATCH_BYTES {
             break;
         }
-        let held = match change {
-            None => input.value.as_ref().map(StoredValue::value),
-            Some(_) => current.as_deref(),
-        };
+        let before = input.value.as_ref().map(StoredValue::value);
         // The answer may be the whole value.
-        bytes = bytes.saturating_add(held.map_or(0, <[u8]>::len));
-        if job.needs_value && held.is_none() {
-            answers.push(ComputedAnswer::Reply(Reply::Null));
+        bytes = bytes.saturating_add(chain.held(before).map_or(0, <[u8]>::len));
+        let operation = (&job.operation, job.needs_value);
+        let Some(reply) = chain.compute(before, operation, limit) else {
+            is_too_large = true;
+            let answer = answers::computed_too_large(job.command, limit);
+            answers.push(ComputedAnswer::Error(answer));
             continue;
-        }
-        let outcome = match job.operation.apply(&[held], limit) {
-            Ok(outcome) => outcome,
-            Err(ApplyError::Server(error)) => {
-                answers.push(ComputedAnswer::Reply(Reply::Error(error)));
-                continue;
-            }
-            Err(ApplyError::TooLarge { .. }) => {
-                is_too_large = true;
-                let answer = answers::computed_too_large(job.command, limit);
-                answers.push(ComputedAnswer::Error(answer));
-                continue;
-            }
         };
-        answers.push(ComputedAnswer::Reply(outcome.reply));
-        match outcome.write {
-            Write::Keep => {}
-            Write::Put(new) => {
-                bytes = bytes.saturating_add(new.len());
-                current = Some(new);
-                change = Some(Change::Put(following(change, job.operation.expiry())));
-            }
-            Write::Delete => {
-                current = None;
-                change = Some(Change::Delete);
-            }
-        }
+        answers.push(ComputedAnswer::Reply(reply));
+        bytes = bytes.saturating_add(chain.value.as_ref().map_or(0, Vec::len));
     }
     Computed {
         answers,
         input,
-        value: current,
-        change,
+        value: chain.value,
+        change: chain.change,
         stored: None,
         is_too_large,
     }
@@ -128,26 +153,46 @@ impl Computed {
         dialect: Dialect,
         upstream: &mut Vec<u8>,
     ) {
-        let before = self.before();
-        let exists: &[u8] = if before.is_some() { b"1" } else { b"0" };
-        let before = before.unwrap_or_default();
-        let new = stored.unwrap_or_default();
-        if let Some(field) = location.field {
-            let arguments = [field, exists, before, new, has_field_lifetimes(dialect)];
-            return write_eval(upstream, REPLACE_FIELD, &[location.name], &arguments);
+        let change = self.change.map(|change| (change, stored));
+        write_compared(location, (self.before(), change), dialect, upstream);
+    }
+}
+
+/// Appends the request that makes a change if these bytes are stored, or nothing is. Without a change it only compares.
+pub(in crate::connection) fn write_compared(
+    location: BorrowedLocation<'_>,
+    (before, change): (Option<&[u8]>, Option<(Change, Option<&[u8]>)>),
+    dialect: Dialect,
+    upstream: &mut Vec<u8>,
+) {
+    let exists: &[u8] = if before.is_some() { b"1" } else { b"0" };
+    let before = before.unwrap_or_default();
+    let names = [location.name];
+    match (location.field, change) {
+        (None, None) => write_eval(upstream, REPLACE_STRING, &names, &[exists, before]),
+        (Some(field), None) => {
+            write_eval(upstream, REPLACE_FIELD, &names, &[field, exists, before]);
         }
-        let number;
-        let (mode, time): (&str, &[u8]) = match self.change {
-            None | Some(Change::Put(Expiry::Keep)) => ("KEEPTTL", b""),
-            Some(Change::Put(Expiry::Clear)) => ("NONE", b""),
-            Some(Change::Put(Expiry::Set(option, time))) => {
-                number = time.to_string();
-                (option.as_str(), number.as_bytes())
-            }
-            Some(Change::Delete) => ("DELETE", b""),
-        };
-        let arguments = [exists, before, new, mode.as_bytes(), time];
-        write_eval(upstream, REPLACE_STRING, &[location.name], &arguments);
+        (Some(field), Some((_, stored))) => {
+            let new = stored.unwrap_or_default();
+            let arguments = [field, exists, before, new, has_field_lifetimes(dialect)];
+            write_eval(upstream, REPLACE_FIELD, &names, &arguments);
+        }
+        (None, Some((change, stored))) => {
+            let number;
+            let (mode, time): (&str, &[u8]) = match change {
+                Change::Put(Expiry::Keep) => ("KEEPTTL", b""),
+                Change::Put(Expiry::Clear) => ("NONE", b""),
+                Change::Put(Expiry::Set(option, time)) => {
+                    number = time.to_string();
+                    (option.as_str(), number.as_bytes())
+                }
+                Change::Delete => ("DELETE", b""),
+            };
+            let new = stored.unwrap_or_default();
+            let arguments = [exists, before, new, mode.as_bytes(), time];
+            write_eval(upstream, REPLACE_STRING, &names, &arguments);
+        }
     }
 }
 

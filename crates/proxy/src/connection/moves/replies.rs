@@ -1,9 +1,10 @@
 //! The server's answers to a move: the values that were read, and whether they were moved.
 
+use waxseal_lua::LARGE;
 use waxseal_policy::Moved;
 use waxseal_resp::{Items, Kind, ReplyError, write_bulk};
 
-use super::values::{MovedValue, Source};
+use super::values::{MovedValue, Source, max_values};
 use super::{RETRY_TIMEOUT, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
@@ -22,9 +23,6 @@ const TYPES: [(&str, ValueKind); 5] = [
     ("set", ValueKind::Member),
     ("zset", ValueKind::Member),
 ];
-
-/// Bytes that a value takes beyond its own until it has moved. With very many small ones it is these that are bounded.
-const VALUE_BYTES: usize = 200;
 
 /// The values that were read.
 #[derive(Default)]
@@ -64,7 +62,7 @@ impl ConnectionState {
         let mut values = ValueOpener::new(&self.protection, fetched);
         let of = (&run.source, command);
         let read = match (disposition, run.moved) {
-            (Disposition::TooLarge, _) => Err(ReadError::Answer(self.too_large_reply(command))),
+            (Disposition::TooLarge, _) => Err(ReadError::Answer(self.move_too_large(command))),
             (_, Moved::Element { .. }) => self.read_elements(of, whole, &mut values),
             _ => self.read_record(of, whole, &mut values),
         };
@@ -175,6 +173,9 @@ impl ConnectionState {
             return Err(ReadError::Answer(move_error(command, first.raw)));
         }
         let name = items.next()?.ok_or(ReadError::Unexpected)?.text;
+        if name == LARGE.as_bytes() {
+            return Err(ReadError::Answer(self.move_too_large(command)));
+        }
         let mut read = ReadValues::default();
         let Some((name, kind)) = TYPES.into_iter().find(|(it, _)| it.as_bytes() == name) else {
             if name != b"none" {
@@ -209,10 +210,16 @@ impl ConnectionState {
 
     /// Fails if so many values are too many to be held.
     fn check_count(&self, (command, count): (&'static str, usize)) -> Result<(), ReadError> {
-        match count.saturating_mul(VALUE_BYTES) > self.limits.value {
-            true => Err(ReadError::Answer(self.too_large_reply(command))),
+        match count > max_values(self.limits.value) {
+            true => Err(ReadError::Answer(self.move_too_large(command))),
             false => Ok(()),
         }
+    }
+
+    /// The answer to a move of a record that is too large for it.
+    fn move_too_large(&self, command: &str) -> Vec<u8> {
+        let max = self.limits.value;
+        answers::move_too_large(command, max_values(max), max)
     }
 }
 
@@ -232,5 +239,5 @@ pub(in crate::connection) fn move_error(command: &'static str, error: &[u8]) -> 
     if answers::is_about_rights(error) {
         return answers::move_not_permitted(command);
     }
-    error.to_vec()
+    answers::without_position(error)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_compute::Dialect;
 use waxseal_core::UserKey;
-use waxseal_lua::{MOVE_ELEMENT, MOVE_RECORD, write_eval};
+use waxseal_lua::{MOVE_ELEMENT, MOVE_RECORD, READ_RECORD, write_eval};
 use waxseal_policy::{End, Location, MoveCall, Moved};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -17,6 +17,12 @@ use crate::seal::{SendError, seal_value};
 
 /// Reads of elements, as the proxy itself asks.
 const OWN_LINDEX: &[u8] = b"lINDEX";
+
+/// The number of values of a record that are moved at most: for so long their scripts hold up the server.
+const MAX_VALUES: usize = 50_000;
+
+/// Bytes that a value takes beyond its own until it has moved. With very many small ones it is these that are bounded.
+const VALUE_BYTES: usize = 200;
 
 /// The kinds of values that can move, as the script names them.
 const KINDS: [(ValueKind, &str); 4] = [
@@ -153,6 +159,19 @@ pub(in crate::connection) fn write_read_end(source: &Source, end: End, out: &mut
     for argument in [OWN_LINDEX, source.name(), index] {
         write_bulk(out, argument);
     }
+}
+
+/// The number of values that are moved at most, where so many bytes of a reply are held.
+pub(in crate::connection) fn max_values(max_bytes: usize) -> usize {
+    MAX_VALUES.min(max_bytes.div_euclid(VALUE_BYTES))
+}
+
+/// Appends the request that reads a record, if it is not larger than this.
+pub(in crate::connection) fn write_read_record(name: &[u8], max_bytes: usize, out: &mut Vec<u8>) {
+    let values = max_values(max_bytes).to_string();
+    let bytes = max_bytes.to_string();
+    let arguments = [values.as_bytes(), bytes.as_bytes()];
+    write_eval(out, READ_RECORD, &[name], &arguments);
 }
 
 /// Appends the request that moves values, if there are no others.

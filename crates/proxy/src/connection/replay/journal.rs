@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use waxseal_compute::Operation;
 use waxseal_core::UserKey;
-use waxseal_policy::Moved;
+use waxseal_policy::{Moved, ProtectedNames};
 use waxseal_resp::{RequestLimits, RequestScanner, Scan};
 
+use super::index::QueueIndex;
 use crate::connection::moves::values::Source;
 use crate::location::OwnedLocation;
 
@@ -22,6 +23,8 @@ pub(in crate::connection) struct Journal {
     /// The command that is being queued is this one.
     next: Option<Box<Replaced>>,
     has_replaced: bool,
+    /// What the first entries may leave, their number and their bytes.
+    index: (QueueIndex, usize, usize),
     /// Something was queued that is not in it.
     is_incomplete: bool,
     /// `CLIENT CACHING`, sent just before `MULTI`, which applies to all its commands.
@@ -55,8 +58,6 @@ pub(super) struct ComputedEntry {
     pub(super) location: OwnedLocation,
     /// The user's key that its value is sealed under.
     pub(super) key: Option<Arc<UserKey>>,
-    /// A move before it changes its record, if it succeeds.
-    pub(super) is_behind_move: bool,
 }
 
 /// A command that moves values to a record which they are not bound to.
@@ -67,13 +68,6 @@ pub(super) struct MoveEntry {
     pub(super) destination: OwnedLocation,
     /// The user's key that the values are sealed under.
     pub(super) key: Option<Arc<UserKey>>,
-}
-
-impl MoveEntry {
-    /// True if it moves values to or from this record.
-    pub(super) fn names(&self, record: &[u8]) -> bool {
-        self.source.name() == record || &self.destination.name[..] == record
-    }
 }
 
 impl Entry {
@@ -167,7 +161,8 @@ impl Journal {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len().saturating_add(self.scripted_bytes)
+        let bytes = self.bytes.len().saturating_add(self.scripted_bytes);
+        bytes.saturating_add(self.index.0.retained_bytes())
     }
 
     /// The number of requests that were queued.
@@ -189,11 +184,24 @@ impl Journal {
         })
     }
 
-    /// True if `holds` is true of the arguments of any command that was queued as it is.
-    pub(super) fn any(&self, mut holds: impl FnMut(&[&[u8]]) -> bool) -> bool {
-        self.iter()
-            .filter(|(entry, _)| entry.replaced.is_none())
-            .any(|(entry, bytes)| entry.with_arguments(bytes, &mut holds).unwrap_or(true))
+    /// What all the commands may leave that were queued.
+    pub(super) fn index(&mut self, names: &ProtectedNames) -> &QueueIndex {
+        let (index, entries, start) = &mut self.index;
+        for entry in self.entries.iter().skip(*entries) {
+            match entry.replaced.as_deref() {
+                Some(replaced) => index.add_replaced(replaced),
+                None => {
+                    let bytes = self.bytes.get(*start..entry.end).unwrap_or_default();
+                    let known = entry.with_arguments(bytes, |all| index.add(names, all));
+                    if known.is_none() {
+                        index.add_unknown();
+                    }
+                }
+            }
+            *start = entry.end;
+        }
+        *entries = self.entries.len();
+        index
     }
 }
 

@@ -6,8 +6,6 @@ use waxseal_policy::{ComputeCall, Effect, MoveCall};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::journal::{ComputedEntry, MoveEntry, Replaced};
-use super::simulation::{is_unforeseen_behind, may_change_unforeseen};
-use super::sources::may_add_unknown;
 use crate::answers;
 use crate::connection::computed::write_read;
 use crate::connection::moves::values;
@@ -19,7 +17,7 @@ use crate::refusals::OwnReason;
 use crate::seal::{Request, SealingKeys};
 
 /// `EXISTS`, as the proxy itself asks.
-const OWN_EXISTS: &[u8] = b"eXISTS";
+pub(super) const OWN_EXISTS: &[u8] = b"eXISTS";
 
 impl ConnectionState {
     /// Queues a read in the place of a command that computes.
@@ -34,19 +32,18 @@ impl ConnectionState {
     ) {
         let location = call.location.resolve(request.arguments);
         let has_replies = self.reply_mode.mode() == ReplyMode::On;
+        let protection = self.protection.clone();
         let Some(transaction) = self.transaction.open() else {
             return;
         };
-        let journal = &transaction.journal;
+        let journal = &mut transaction.journal;
         let answer = if !has_replies {
             Some(answers::computed_without_replies(command))
         } else if journal.is_incomplete() {
             Some(answers::transaction_too_large())
-        } else if journal.any(|sent| may_change_unforeseen(sent, location))
-            || journal
-                .entries()
-                .iter()
-                .any(|entry| is_unforeseen_behind(entry, location))
+        } else if journal
+            .index(protection.names())
+            .is_unforeseen(location.name, location.field.is_some())
         {
             Some(answers::computed_after_change(command))
         } else {
@@ -56,15 +53,12 @@ impl ConnectionState {
             let reason = (Some(command), OwnReason::InTransaction);
             return self.refuse_here(reason, answer, (request, Effect::None), client);
         }
-        let mut moves = journal.entries().iter().filter_map(|entry| entry.moves());
-        let is_behind_move = moves.any(|entry| entry.names(location.name));
         let entry = ComputedEntry {
             command,
             operation,
             needs_value,
             location: owned(location),
             key: keys.get(call.location.name).cloned(),
-            is_behind_move,
         };
         transaction.journal.add_replaced(Replaced::Computed(entry));
         write_read(location.name, location.field, upstream);
@@ -88,13 +82,12 @@ impl ConnectionState {
         let Some(transaction) = self.transaction.open() else {
             return;
         };
-        let journal = &transaction.journal;
-        let may_add = |sent: &[&[u8]]| may_add_unknown(protection.names(), sent, &source);
+        let journal = &mut transaction.journal;
         let answer = if !has_replies {
             Some(answers::computed_without_replies(command))
         } else if journal.is_incomplete() {
             Some(answers::transaction_too_large())
-        } else if journal.any(may_add) {
+        } else if journal.index(protection.names()).may_have_unknown(&source) {
             Some(answers::move_after_change(command))
         } else {
             None

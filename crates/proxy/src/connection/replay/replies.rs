@@ -3,100 +3,19 @@
 use waxseal_policy::End;
 use waxseal_resp::Items;
 
-use super::journal::Journal;
 use super::sources::MoveSource;
+use super::values::Current;
 use super::{RETRY_TIMEOUT, Stage};
 use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::moves::replies::{ReadError, ReadValues};
-use crate::connection::moves::values::Source;
 use crate::connection::pairing::{CurrentReply, Disposition};
 use crate::connection::state::ConnectionState;
-use crate::connection::stored::{Fetched, StoredValue, ValueRead};
+use crate::connection::stored::{Fetched, ValueRead};
 use crate::connection::values::is_queued;
 use crate::keys::KeyRequest;
-use crate::location::{OwnedLocation, ValueKind};
 use crate::open::ValueOpener;
 use crate::pending::ReplayStep;
-
-/// A value that a transaction computes on.
-pub(super) struct WatchedValue {
-    pub(super) location: OwnedLocation,
-    /// What was read.
-    read: Current,
-    /// What the commands so far leave.
-    pub(super) current: Current,
-}
-
-/// A value, or the reason why there is none.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Current {
-    Value(Option<StoredValue>),
-    /// The record is of another type.
-    WrongType,
-    /// It does not open: this is the answer.
-    Failed(Vec<u8>),
-}
-
-impl WatchedValue {
-    /// The values that a transaction computes on, each once.
-    pub(super) fn all_of(journal: &Journal) -> Vec<Self> {
-        let mut all: Vec<Self> = Vec::new();
-        let entries = journal.entries().iter();
-        for computed in entries.filter_map(|entry| entry.computed()) {
-            Self::add(&mut all, computed.location.clone());
-        }
-        // A value may have come from another record, and there from a third one.
-        for entry in journal.entries().iter().rev() {
-            let Some(entry) = entry.moves() else {
-                continue;
-            };
-            let comes_here = |value: &Self| {
-                value.location.name == entry.destination.name && value.location.field.is_none()
-            };
-            if let Source::Protected(location) = &entry.source
-                && all.iter().any(comes_here)
-            {
-                let kind = ValueKind::String;
-                let field = None;
-                let location = location.clone();
-                Self::add(
-                    &mut all,
-                    OwnedLocation {
-                        kind,
-                        field,
-                        ..location
-                    },
-                );
-            }
-        }
-        all
-    }
-
-    fn add(all: &mut Vec<Self>, location: OwnedLocation) {
-        if !all.iter().any(|value| value.location == location) {
-            all.push(Self {
-                location,
-                read: Current::Value(None),
-                current: Current::Value(None),
-            });
-        }
-    }
-
-    /// Before the first command.
-    pub(super) fn begin(&mut self) {
-        self.current = self.read.clone();
-    }
-
-    /// Bytes that are held for it beyond its own size.
-    pub(super) fn retained_bytes(&self) -> usize {
-        match &self.read {
-            Current::Value(value) => value.as_ref().map_or(0, StoredValue::retained_bytes),
-            Current::Failed(answer) => answer.len(),
-            Current::WrongType => 0,
-        }
-    }
-}
 
 impl ConnectionState {
     /// Takes a reply. Returns the keys that it needs and that are not at hand.
@@ -199,10 +118,12 @@ impl ConnectionState {
                 return Ok(None);
             }
         };
-        if let Some(replay) = &mut self.replay
-            && let Some(value) = replay.values.get_mut(index)
-        {
-            value.read = read;
+        if let Some(replay) = &mut self.replay {
+            replay.values.put_read(index, read);
+            // Each is held as it is stored and opened.
+            if replay.values.retained_bytes() / 2 > self.limits.of_transactions() {
+                self.fail_replay(answers::transaction_too_large());
+            }
         }
         Ok(None)
     }

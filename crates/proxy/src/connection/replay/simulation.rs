@@ -1,104 +1,110 @@
 //! The values of a transaction's records as they will be at each of its commands: those that compute need the value that
 //! the commands before them leave. Commands that may leave any other value are not followed; a command that computes
 //! behind one is refused.
+//!
+//! What is followed is an expectation: a command may also fail when it is executed. What is computed behind one is written
+//! only if the record holds what is expected.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use waxseal_policy::Moved;
-use waxseal_policy::table::{Row, find};
+use waxseal_policy::table::Row;
 
-use super::journal::{Entry, MoveEntry, Replaced};
-use super::replies::{Current, WatchedValue};
-use super::sources::{changes_unnamed, is_read_for_sort};
-use crate::connection::moves::values::{Resealed, Source};
+use super::values::{Current, WatchedValues};
 use crate::connection::state::ConnectionState;
 use crate::connection::stored::StoredValue;
-use crate::location::{BorrowedLocation, ValueKind};
 use crate::open::ValueOpener;
 
-/// The effect of a command on one value.
+/// The expected effect of a command on a record that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ValueEffect {
+pub(super) enum RecordEffect {
+    /// It only reads.
     None,
-    /// The argument becomes the value.
-    Put(usize, When),
-    Delete,
+    /// Its values stay, unless that fails.
+    Kept,
+    /// The argument becomes its value, as a string.
+    Put {
+        at: usize,
+        when: When,
+        reads: bool,
+    },
+    /// It is deleted.
+    Deleted {
+        reads: bool,
+    },
+    /// Fields of a hash are written, or one if there is none.
+    Fields(When),
+    /// Fields of a hash are deleted.
+    FieldsDeleted,
+    /// It becomes a list or a set, if there is none.
+    Created,
     Unforeseen,
 }
 
 /// The condition of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     Always,
     Absent,
     Present,
 }
 
-/// A lifetime that servers accept in seconds and in milliseconds.
-const MAX_LIFETIME: u64 = 1_000_000_000_000;
-
-/// True if a command may leave any value there.
-pub(super) fn may_change_unforeseen(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> bool {
-    effect_of(arguments, location) == ValueEffect::Unforeseen
-}
-
-/// True if what a command leaves at this location cannot be foreseen, in whose place a read was queued.
-pub(super) fn is_unforeseen_behind(entry: &Entry, location: BorrowedLocation<'_>) -> bool {
-    match entry.replaced.as_deref() {
-        None => false,
-        // A string may come where a hash is, or a hash where a string is.
-        Some(Replaced::Computed(entry)) => {
-            &entry.location.name[..] == location.name
-                && entry.location.field.is_some() != location.field.is_some()
-        }
-        Some(Replaced::Move(entry)) => is_unforeseen_behind_move(entry, location),
+/// The expected effect of a command on the record whose name is the argument at this place.
+pub(super) fn effect_of(row: &Row, arguments: &[&[u8]], at: usize) -> RecordEffect {
+    if row.reads || matches!(row.name, "touch" | "watch") {
+        return RecordEffect::None;
     }
-}
-
-fn is_unforeseen_behind_move(entry: &MoveEntry, location: BorrowedLocation<'_>) -> bool {
-    let is_destination = &entry.destination.name[..] == location.name;
-    match entry.moved {
-        _ if !entry.names(location.name) => false,
-        // That there is no such field does not tell that there is no such record.
-        Moved::Record | Moved::CopyReplacing if is_destination => {
-            location.field.is_some() || matches!(entry.source, Source::Plain(_))
-        }
-        Moved::Record | Moved::CopyReplacing => false,
-        Moved::Copy => is_destination,
-        Moved::RecordToFreeName | Moved::Element { .. } => true,
-    }
-}
-
-/// The effect of a command on the value at this location.
-fn effect_of(arguments: &[&[u8]], location: BorrowedLocation<'_>) -> ValueEffect {
-    let Some(row) = find(arguments) else {
-        return ValueEffect::Unforeseen;
+    let put = |at: usize| RecordEffect::Put {
+        at,
+        when: When::Always,
+        reads: false,
     };
-    if is_read_for_sort(arguments) {
-        return ValueEffect::None;
+    match row.name {
+        "persist" => RecordEffect::Kept,
+        "expire" | "pexpire" | "expireat" | "pexpireat" => match leaves_time(row, arguments) {
+            true => RecordEffect::Kept,
+            false => RecordEffect::Unforeseen,
+        },
+        "del" | "unlink" => RecordEffect::Deleted { reads: false },
+        "getdel" => RecordEffect::Deleted { reads: true },
+        "set" => effect_of_set(arguments),
+        "getset" => RecordEffect::Put {
+            at: 2,
+            when: When::Always,
+            reads: true,
+        },
+        "setnx" => RecordEffect::Put {
+            at: 2,
+            when: When::Absent,
+            reads: false,
+        },
+        "setex" if is_time(arguments.get(2), 1000) => put(3),
+        "psetex" if is_time(arguments.get(2), 1) => put(3),
+        // The server finds an error in them when they are executed.
+        "setex" | "psetex" => RecordEffect::Kept,
+        "mset" if arguments.len().is_multiple_of(2) => RecordEffect::Kept,
+        "mset" => put(at.saturating_add(1)),
+        "hset" | "hmset" if !arguments.len().is_multiple_of(2) => RecordEffect::Kept,
+        "hset" | "hmset" => RecordEffect::Fields(When::Always),
+        "hsetnx" => RecordEffect::Fields(When::Absent),
+        "hdel" => RecordEffect::FieldsDeleted,
+        "lpush" | "rpush" | "sadd" => RecordEffect::Created,
+        _ => RecordEffect::Unforeseen,
     }
-    let effect =
-        waxseal_policy::decide(&waxseal_policy::ProtectedNames::default(), arguments).effect;
-    if changes_unnamed(row, effect) {
-        return ValueEffect::Unforeseen;
-    }
-    let places = row.names.places(arguments);
-    let is_named = |at: &usize| arguments.get(*at).copied() == Some(location.name);
-    let Some(at) = places.into_iter().rfind(is_named) else {
-        return ValueEffect::None;
-    };
-    if row.reads || matches!(row.name, "persist" | "touch" | "watch") {
-        return ValueEffect::None;
-    }
-    match (row.name, location.field) {
-        ("del" | "unlink" | "getdel", _) => ValueEffect::Delete,
-        ("expire" | "pexpire" | "expireat" | "pexpireat", _) if leaves_time(row, arguments) => {
-            ValueEffect::None
-        }
-        (_, None) => effect_on_string(row, arguments, at),
-        (_, Some(field)) => effect_on_field(row, arguments, field),
-    }
+}
+
+/// True for a time that the server takes, in units of so many milliseconds.
+fn is_time(argument: Option<&&[u8]>, unit: i64) -> bool {
+    let text = argument.and_then(|text| std::str::from_utf8(text).ok());
+    let number = text.and_then(|text| text.parse::<i64>().ok());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let end = number
+        .filter(|number| *number > 0)
+        .and_then(|number| number.checked_mul(unit));
+    end.and_then(|time| time.checked_add(now)).is_some()
 }
 
 /// True if a command that sets a lifetime leaves the record there for now.
@@ -121,124 +127,157 @@ fn leaves_time(row: &Row, arguments: &[&[u8]]) -> bool {
     }
 }
 
-fn effect_on_string(row: &Row, arguments: &[&[u8]], at: usize) -> ValueEffect {
-    let has = |word: &str| (3..arguments.len()).any(|at| waxseal_policy::is(arguments, at, word));
-    match row.name {
-        "set" if !(3..arguments.len()).all(|at| has_lifetime(arguments, at)) => {
-            ValueEffect::Unforeseen
+/// The effect of `SET`, in whose options the server may find an error when it is executed.
+fn effect_of_set(arguments: &[&[u8]]) -> RecordEffect {
+    let (mut when, mut reads, mut time) = (When::Always, false, None);
+    let mut at = 3;
+    while let Some(word) = arguments.get(at) {
+        let word = word.to_ascii_lowercase();
+        let next = match &word[..] {
+            b"nx" => When::Absent,
+            b"xx" => When::Present,
+            _ => when,
+        };
+        let option = match &word[..] {
+            b"nx" | b"xx" if when == When::Always || when == next => {
+                when = next;
+                None
+            }
+            b"get" => {
+                reads = true;
+                None
+            }
+            b"keepttl" => Some("keepttl"),
+            b"ex" if is_time(arguments.get(at.saturating_add(1)), 1000) => Some("ex"),
+            b"px" if is_time(arguments.get(at.saturating_add(1)), 1) => Some("px"),
+            b"nx" | b"xx" | b"ex" | b"px" => return RecordEffect::Kept,
+            // It may delete the record, or not be known.
+            _ => return RecordEffect::Unforeseen,
+        };
+        if let Some(option) = option {
+            if time.is_some_and(|time| time != option) {
+                return RecordEffect::Kept;
+            }
+            time = Some(option);
         }
-        "set" if has("NX") => ValueEffect::Put(2, When::Absent),
-        "set" if has("XX") => ValueEffect::Put(2, When::Present),
-        "set" if has("EXAT") || has("PXAT") => ValueEffect::Unforeseen,
-        "set" | "getset" => ValueEffect::Put(2, When::Always),
-        "setnx" => ValueEffect::Put(2, When::Absent),
-        "setex" | "psetex" if is_lifetime(arguments, 2) => ValueEffect::Put(3, When::Always),
-        // Servers refuse it when it is executed.
-        "mset" | "msetnx" if arguments.len().is_multiple_of(2) => ValueEffect::None,
-        "mset" => ValueEffect::Put(at.saturating_add(1), When::Always),
-        _ => ValueEffect::Unforeseen,
+        at = at.saturating_add(match option {
+            Some("ex" | "px") => 2,
+            _ => 1,
+        });
     }
-}
-
-/// True if no option at this place has a lifetime that servers refuse when the command is executed.
-fn has_lifetime(arguments: &[&[u8]], at: usize) -> bool {
-    let is_option = ["EX", "PX"]
-        .iter()
-        .any(|word| waxseal_policy::is(arguments, at, word));
-    !is_option || is_lifetime(arguments, at.saturating_add(1))
-}
-
-/// True if servers take an argument for a lifetime.
-fn is_lifetime(arguments: &[&[u8]], at: usize) -> bool {
-    let text = arguments.get(at).copied().unwrap_or_default();
-    let number = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
-    number.is_some_and(|number| {
-        (1..=MAX_LIFETIME).contains(&number) && number.to_string().as_bytes() == text
-    })
-}
-
-fn effect_on_field(row: &Row, arguments: &[&[u8]], field: &[u8]) -> ValueEffect {
-    let is_field = |at: &usize| arguments.get(*at).copied() == Some(field);
-    let of = |fields: Option<usize>, effect: fn(usize) -> ValueEffect| match fields {
-        Some(at) => effect(at),
-        None => ValueEffect::None,
-    };
-    match row.name {
-        "hset" | "hmset" if !arguments.len().is_multiple_of(2) => ValueEffect::None,
-        "hset" | "hmset" => of((2..arguments.len()).step_by(2).rfind(is_field), |at| {
-            ValueEffect::Put(at.saturating_add(1), When::Always)
-        }),
-        "hsetnx" => of(Some(2).filter(is_field), |_| {
-            ValueEffect::Put(3, When::Absent)
-        }),
-        "hdel" => of((2..arguments.len()).find(is_field), |_| ValueEffect::Delete),
-        _ => ValueEffect::Unforeseen,
-    }
+    RecordEffect::Put { at: 2, when, reads }
 }
 
 impl ConnectionState {
-    /// The value that a command leaves, if that is another one.
-    pub(super) fn following(
+    /// Follows a command on the record whose name is the argument at this place.
+    pub(super) fn follow_record(
         &self,
-        arguments: &[&[u8]],
-        location: BorrowedLocation<'_>,
-        current: &Current,
-    ) -> Option<Current> {
-        let exists = !matches!(current, Current::Value(None));
-        match effect_of(arguments, location) {
-            ValueEffect::None | ValueEffect::Unforeseen => None,
-            ValueEffect::Put(_, When::Absent) if exists => None,
-            ValueEffect::Put(_, When::Present) if !exists => None,
-            ValueEffect::Put(_, _)
-                if location.field.is_some() && *current == Current::WrongType =>
-            {
-                None
+        (row, arguments, at): (&Row, &[&[u8]], usize),
+        values: &mut WatchedValues,
+    ) {
+        let name = arguments.get(at).copied().unwrap_or_default();
+        if values.record(name).is_none() {
+            return;
+        }
+        let effect = effect_of(row, arguments, at);
+        if effect != RecordEffect::None {
+            values.touch(name);
+        }
+        let string = values.string(name);
+        let is_unread = string.is_none();
+        let is_other_type = string == Some(&Current::WrongType);
+        let is_absent = string == Some(&Current::ABSENT);
+        match effect {
+            RecordEffect::None | RecordEffect::Kept | RecordEffect::Unforeseen => {}
+            RecordEffect::Put {
+                when: When::Absent, ..
+            } if !is_absent => {}
+            RecordEffect::Put {
+                when: When::Present,
+                ..
+            } if is_absent => {}
+            RecordEffect::Put { reads: true, .. } | RecordEffect::Deleted { reads: true }
+                if is_other_type => {}
+            // One that reads a string fails on a hash, and deletes no other record that has no fields.
+            RecordEffect::Put { reads: true, .. } if is_unread => {}
+            RecordEffect::Deleted { reads: true } if is_unread => {
+                let record = values.record(name);
+                let field = record.and_then(|it| it.fields.values().next().copied());
+                let field = field.and_then(|field| values.current(field));
+                if field == Some(&Current::WrongType) {
+                    values.set_all(name, Current::ABSENT);
+                }
             }
-            ValueEffect::Delete => Some(Current::Value(None)),
-            ValueEffect::Put(at, _) => {
-                let stored = arguments.get(at).copied().unwrap_or_default();
-                let no_keys = HashMap::new();
-                let mut values = ValueOpener::new(&self.protection, Some(&no_keys));
-                let opened = StoredValue::open(&mut values, "exec", stored, location);
-                Some(match opened {
-                    Ok(value) => Current::Value(Some(value)),
-                    Err(answer) => Current::Failed(answer),
-                })
+            RecordEffect::Put { at, .. } => {
+                let string = values.record(name).and_then(|it| it.string);
+                let next = self.written(arguments, at, (values, string));
+                values.set_string(name, next.unwrap_or(Current::WrongType));
+            }
+            RecordEffect::Deleted { .. } => values.set_all(name, Current::ABSENT),
+            RecordEffect::Created => {
+                if is_absent {
+                    values.set_no_string(name);
+                }
+            }
+            RecordEffect::Fields(when) => {
+                if is_absent {
+                    values.set_no_string(name);
+                }
+                self.follow_fields((arguments, name), when, values);
+            }
+            RecordEffect::FieldsDeleted => {
+                for field in arguments.get(2..).unwrap_or_default() {
+                    let record = values.record(name);
+                    let index = record.and_then(|it| it.fields.get(*field).copied());
+                    if let Some(index) = index
+                        && values.current(index) != Some(&Current::WrongType)
+                    {
+                        values.set(index, Current::ABSENT);
+                    }
+                }
             }
         }
     }
-}
 
-/// Follows the values that commands compute on through a move.
-pub(super) fn follow_move(entry: &MoveEntry, sealed: &[Resealed<'_>], values: &mut [WatchedValue]) {
-    let replaces = matches!(entry.moved, Moved::Record | Moved::CopyReplacing);
-    let name = entry.source.name();
-    let is_source = |it: &&WatchedValue| &it.location.name[..] == name;
-    let mut from = values.iter().filter(is_source);
-    let from = from.find(|it| it.location.field.is_none());
-    let arrived = match from.map(|it| &it.current) {
-        Some(Current::Value(Some(value))) => {
-            let is_moved = |it: &&Resealed<'_>| {
-                it.moved.kind == ValueKind::String && it.moved.value.stored == value.stored
+    /// Follows a command that writes fields of this record, on this condition.
+    fn follow_fields(
+        &self,
+        (arguments, name): (&[&[u8]], &[u8]),
+        when: When,
+        values: &mut WatchedValues,
+    ) {
+        for at in (2..arguments.len()).step_by(2) {
+            let field = arguments.get(at).copied().unwrap_or_default();
+            let record = values.record(name);
+            let Some(index) = record.and_then(|it| it.fields.get(field).copied()) else {
+                continue;
             };
-            let moved = sealed.iter().find(is_moved);
-            moved.map(|it| Current::Value(Some(it.at_destination().value)))
+            let is_written = match values.current(index) {
+                None | Some(Current::WrongType) => false,
+                Some(current) => when == When::Always || *current == Current::ABSENT,
+            };
+            let next = self.written(arguments, at.saturating_add(1), (values, Some(index)));
+            if let Some(next) = next.filter(|_| is_written) {
+                values.set(index, next);
+            }
         }
-        Some(Current::WrongType) => Some(Current::WrongType),
-        // There is nothing to move, or nothing moves.
-        Some(Current::Value(None) | Current::Failed(_)) | None => None,
-    };
-    for value in values {
-        let record = &value.location.name[..];
-        if record == name && entry.moved == Moved::Record {
-            value.current = Current::Value(None);
-        } else if record == &entry.destination.name[..]
-            && replaces
-            && let Some(arrived) = &arrived
-        {
-            value.current = arrived.clone();
-        }
+    }
+
+    /// The value that a command writes with this argument.
+    fn written(
+        &self,
+        arguments: &[&[u8]],
+        at: usize,
+        (values, index): (&WatchedValues, Option<usize>),
+    ) -> Option<Current> {
+        let location = values.get(index?)?.location.borrowed();
+        let stored = arguments.get(at).copied().unwrap_or_default();
+        let no_keys = HashMap::new();
+        let mut opener = ValueOpener::new(&self.protection, Some(&no_keys));
+        let opened = StoredValue::open(&mut opener, "exec", stored, location);
+        Some(match opened {
+            Ok(value) => Current::Value(Some(value)),
+            Err(answer) => Current::Failed(answer),
+        })
     }
 }

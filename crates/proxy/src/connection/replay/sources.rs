@@ -5,15 +5,14 @@
 
 use std::collections::HashMap;
 
-use waxseal_lua::{READ_RECORD, write_eval};
 use waxseal_policy::table::{Row, find};
-use waxseal_policy::{
-    Action, Effect, End, Moved, ProtectedNames, RequestChange, Transform, decide,
-};
+use waxseal_policy::{Action, Effect, End, Moved, RequestChange, Transform, decide};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::journal::{Journal, MoveEntry, Replaced};
-use crate::connection::moves::values::{MovedValue, Resealed, Source};
+use crate::connection::moves::values::{
+    MovedValue, Resealed, Source, max_values, write_read_record,
+};
 use crate::connection::state::ConnectionState;
 use crate::location::ValueKind;
 use crate::open::ValueOpener;
@@ -103,36 +102,30 @@ enum Reads {
     },
 }
 
-/// True if a command may leave a value in this record that is not known when the transaction is sent again.
-pub(super) fn may_add_unknown(
-    names: &ProtectedNames,
-    arguments: &[&[u8]],
-    source: &Source,
-) -> bool {
-    let Some(row) = find(arguments) else {
-        return true;
-    };
-    if is_read_for_sort(arguments) {
-        return false;
-    }
-    let decision = decide(names, arguments);
-    if changes_unnamed(row, decision.effect) {
-        return true;
-    }
-    let mut named = names_in(row, arguments);
-    if !named.clone().any(|name| name == source.name()) {
-        return false;
-    }
+/// Where a command may leave values that are not known when the transaction is sent again.
+pub(super) struct UnknownValues {
+    /// In a protected record that it names.
+    pub(super) in_protected: bool,
+    /// In any other one.
+    pub(super) in_plain: bool,
+}
+
+/// Where a command with names at these places may leave values that are not known when the transaction is sent again.
+pub(super) fn unknown_values(
+    row: &Row,
+    (arguments, places): (&[&[u8]], &[usize]),
+    action: &Action,
+) -> UnknownValues {
     if row.reads || REMOVING.contains(&row.name) {
-        return false;
+        return UnknownValues {
+            in_protected: false,
+            in_plain: false,
+        };
     }
-    let is_sealed = match source {
-        Source::Protected(location) => !location.pattern.is_excepted(),
-        Source::Plain(_) => false,
-    };
-    let is_alone = named.all(|name| name == source.name());
-    match decision.action {
-        _ if !is_sealed => true,
+    let mut names = places.iter().map(|at| arguments.get(*at));
+    let first = names.next();
+    let is_alone = names.all(|name| Some(name) == first);
+    let in_protected = match action {
         // The values are among the arguments, each with its record.
         Action::Transform(Transform {
             request: RequestChange::Seal(_),
@@ -141,6 +134,10 @@ pub(super) fn may_add_unknown(
         // It brings no values.
         Action::Forward | Action::Transform(_) => !is_alone,
         _ => true,
+    };
+    UnknownValues {
+        in_protected,
+        in_plain: true,
     }
 }
 
@@ -296,7 +293,7 @@ impl MoveSource {
     }
 
     /// Appends the requests that read it. Returns the ends that they read from.
-    pub(super) fn write_reads(&self, out: &mut Vec<u8>) -> Vec<End> {
+    pub(super) fn write_reads(&self, max_bytes: usize, out: &mut Vec<u8>) -> Vec<End> {
         let name = self.source.name();
         let mut ends = Vec::new();
         let mut read = |end: End, start: &str, stop: &str| {
@@ -308,10 +305,11 @@ impl MoveSource {
         };
         match self.reads {
             Reads::Record => {
-                write_eval(out, READ_RECORD, &[name], &[]);
+                write_read_record(name, max_bytes, out);
                 ends.push(End::Left);
             }
-            Reads::List => read(End::Left, "0", "-1"),
+            // One more than can be moved, so that it is known that there are more.
+            Reads::List => read(End::Left, "0", &max_values(max_bytes).to_string()),
             Reads::Ends { left, right, .. } => {
                 if left > 0 {
                     read(End::Left, "0", &left.saturating_sub(1).to_string());
@@ -372,9 +370,10 @@ impl MoveSource {
 impl ConnectionState {
     /// Reads the records that values are moved from. Returns the number of replies that are expected.
     pub(super) fn read_sources(&mut self, sources: &[MoveSource], upstream: &mut Vec<u8>) -> usize {
+        let max_bytes = self.limits.value;
         let mut reads = 0_usize;
         for (index, source) in sources.iter().enumerate() {
-            for end in source.write_reads(upstream) {
+            for end in source.write_reads(max_bytes, upstream) {
                 reads = reads.saturating_add(1);
                 let step = ReplayStep::Source { index, end };
                 self.queue.push(Pending::Replay(step));
@@ -383,33 +382,33 @@ impl ConnectionState {
         reads
     }
 
-    /// The values that a command puts into a record that values are moved from, and the answer to a move of those that do
-    /// not open.
-    pub(super) fn values_put(
-        &self,
-        arguments: &[&[u8]],
-        source: &Source,
-    ) -> Vec<Result<MovedValue, Vec<u8>>> {
+    /// Adds the values that a command puts into records that values are moved from. Those that do not open are the answer to
+    /// a move of them.
+    pub(super) fn add_values_put(&self, arguments: &[&[u8]], sources: &mut [MoveSource]) {
         let Action::Transform(Transform {
             request: RequestChange::Seal(slots),
             ..
         }) = decide(self.protection.names(), arguments).action
         else {
-            return Vec::new();
+            return;
         };
         let no_keys = HashMap::new();
         let mut values = ValueOpener::new(&self.protection, Some(&no_keys));
-        let mut put = Vec::new();
         for slot in &slots {
             let location = slot.location.resolve(arguments);
-            if location.name != source.name() {
+            let is_source = |it: &&mut MoveSource| it.source.name() == location.name;
+            let Some(source) = sources.iter_mut().find(is_source) else {
                 continue;
-            }
+            };
             let stored = arguments.get(slot.argument).copied().unwrap_or_default();
             let of = (location.kind, location.field);
-            put.push(source.open(&mut values, "exec", of, stored));
+            match source.source.open(&mut values, "exec", of, stored) {
+                Ok(value) => source.add([value]),
+                Err(answer) => {
+                    source.failure.get_or_insert(answer);
+                }
+            }
         }
-        put
     }
 }
 

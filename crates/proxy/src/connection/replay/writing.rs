@@ -1,21 +1,29 @@
 //! The commands of a transaction as they are sent again: with results in the places of the commands that compute, and with
 //! scripts in the places of those that move values.
 //!
-//! A script may fail although all other commands do what they are expected to. So what is computed behind a move is written
-//! by a script that compares.
+//! Any command may fail when it is executed, although all is known that it depends on. So nothing is written that was
+//! computed behind a command which changes the record, but by a script that compares. Only the first result of a record goes
+//! without: what it was computed from is watched.
+//!
+//! Commands that follow each other on one value are written at once, by the first of them. The others leave only `EXISTS` in
+//! the queue, so that there is a reply in their places.
 
-use waxseal_compute::{ApplyError, Expiry, Reply, Write};
-use waxseal_lua::{REPLACE_FIELD, REPLACE_STRING, write_eval};
+use std::collections::HashMap;
+
+use waxseal_compute::Expiry;
+use waxseal_lua::{REPLACE_FIELD, write_eval};
 use waxseal_policy::Moved;
+use waxseal_policy::table::find;
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::Replay;
+use super::groups::{Group, groups};
 use super::journal::{ComputedEntry, Entry, MoveEntry, Replaced};
-use super::replies::{Current, WatchedValue};
-use super::simulation::follow_move;
+use super::queueing::OWN_EXISTS;
 use super::sources::{MoveSource, values_at_destination};
+use super::values::{Current, WatchedValues};
 use crate::answers;
-use crate::connection::computed::has_field_lifetimes;
+use crate::connection::computed::{Chain, Change, has_field_lifetimes, write_compared};
 use crate::connection::moves::values::{MovedValue, Source, write_move};
 use crate::connection::state::ConnectionState;
 use crate::connection::stored::StoredValue;
@@ -23,6 +31,9 @@ use crate::location::BorrowedLocation;
 use crate::open::ReplayedReply;
 use crate::pending::Shape;
 use crate::seal::seal_value;
+
+/// The number of times that a transaction may pass through as many bytes as it may have, to compute.
+const MAX_PASSES: usize = 16;
 
 impl ConnectionState {
     /// Appends the commands of a transaction, with the results of those that compute and the scripts of those that move in
@@ -39,16 +50,18 @@ impl ConnectionState {
             sources,
             ..
         } = replay;
-        for value in values.iter_mut() {
-            value.begin();
-        }
         for source in sources.iter_mut() {
             source.begin();
         }
+        let mut groups = groups(journal, values);
+        // The replies of commands that are written by one before them.
+        let mut written_before: HashMap<usize, Shape> = HashMap::new();
+        // Bytes of what was computed, and of what it was computed on.
+        let (mut computed, mut work) = (0_usize, 0_usize);
         // Bytes of the scripts that move values, each of which may have all values of its record.
         let mut moved = 0_usize;
         let mut at = 0_usize;
-        for (entry, sent) in journal.iter() {
+        for (position, (entry, sent)) in journal.iter().enumerate() {
             let shape = shapes.get_mut(at).map(|(_, shape)| shape);
             at = at.saturating_add(entry.requests);
             let written = upstream.len();
@@ -59,23 +72,36 @@ impl ConnectionState {
                     continue;
                 }
                 Some(Replaced::Computed(entry)) => {
-                    self.compute_entry(entry, values, sources, upstream)
+                    if let Some(group) = groups.remove(&position) {
+                        let group = self.compute_group(&group, values, sources, upstream)?;
+                        computed = computed.saturating_add(group.len);
+                        work = work.saturating_add(group.work);
+                        written_before.extend(group.shapes);
+                    }
+                    let is_written = upstream.len() > written;
+                    computed = computed.saturating_add(upstream.len().saturating_sub(written));
+                    self.check_computed(computed, work)?;
+                    if !is_written {
+                        write_exists(&[&entry.location.name], upstream);
+                    }
+                    written_before.remove(&position)
                 }
-                Some(Replaced::Move(entry)) => self.move_entry(entry, values, sources, upstream),
+                Some(Replaced::Move(entry)) => {
+                    let reply = self.move_entry(entry, values, sources, upstream);
+                    let script = upstream.len().saturating_sub(written);
+                    moved = moved.saturating_add(script);
+                    let held = sources.iter().map(MoveSource::retained_bytes);
+                    if held.fold(moved, usize::saturating_add) > self.limits.of_moves() {
+                        return Err(answers::transaction_too_large());
+                    }
+                    Some(reply.unwrap_or_else(|answer| {
+                        // Nothing is written: the read stays in its place.
+                        upstream.extend_from_slice(sent);
+                        Shape::Fixed(answer.into())
+                    }))
+                }
             };
-            if entry.moves().is_some() {
-                moved = moved.saturating_add(upstream.len().saturating_sub(written));
-                let held = sources.iter().map(MoveSource::retained_bytes);
-                if held.fold(moved, usize::saturating_add) > self.limits.of_moves() {
-                    return Err(answers::transaction_too_large());
-                }
-            }
-            let reply = reply.unwrap_or_else(|answer| {
-                // Nothing is written: the read stays in its place.
-                upstream.extend_from_slice(sent);
-                Shape::Fixed(answer.into())
-            });
-            if let Some(shape) = shape {
+            if let (Some(shape), Some(reply)) = (shape, reply) {
                 *shape = reply;
             }
         }
@@ -86,29 +112,19 @@ impl ConnectionState {
     fn follow(
         &self,
         (entry, sent): (&Entry, &[u8]),
-        values: &mut [WatchedValue],
+        values: &mut WatchedValues,
         sources: &mut [MoveSource],
     ) {
-        for value in values {
-            let location = value.location.borrowed();
-            let next = entry.with_arguments(sent, |arguments| {
-                self.following(arguments, location, &value.current)
-            });
-            if let Some(Some(next)) = next {
-                value.current = next;
+        entry.with_arguments(sent, |arguments| {
+            let Some(row) = find(arguments) else {
+                return;
+            };
+            for at in row.names.places(arguments) {
+                self.follow_record((row, arguments, at), values);
             }
-        }
-        for source in sources {
-            let put =
-                entry.with_arguments(sent, |arguments| self.values_put(arguments, &source.source));
-            for value in put.into_iter().flatten() {
-                match value {
-                    Ok(value) => source.add([value]),
-                    Err(answer) => {
-                        source.failure.get_or_insert(answer);
-                    }
-                }
-            }
+        });
+        if !sources.is_empty() {
+            entry.with_arguments(sent, |arguments| self.add_values_put(arguments, sources));
         }
     }
 
@@ -116,7 +132,7 @@ impl ConnectionState {
     fn move_entry(
         &self,
         entry: &MoveEntry,
-        values: &mut [WatchedValue],
+        values: &mut WatchedValues,
         sources: &mut [MoveSource],
         upstream: &mut Vec<u8>,
     ) -> Result<Shape, Vec<u8>> {
@@ -130,7 +146,7 @@ impl ConnectionState {
         let names = [name, &*entry.destination.name];
         let dialect = self.protection.server_limits().dialect();
         write_move(entry.moved, names, (&sealed, dialect), upstream);
-        follow_move(entry, &sealed, values);
+        values.follow_move(entry, &sealed);
         let failure = source.and_then(|it| it.failure.clone());
         let otherwise =
             failure.unwrap_or_else(|| answers::unforeseen_in_transaction(entry.command));
@@ -154,118 +170,153 @@ impl ConnectionState {
         Ok(Shape::Replayed(Box::new(reply)))
     }
 
-    /// Appends what a command that computes writes. `Err` is its answer if it writes nothing.
-    fn compute_entry(
+    /// Computes commands that are written at once, and appends what they write, or what compares if that may tell that
+    /// they fail. Nothing is appended if nothing has to be done. `Err` is the answer if the transaction cannot be sent.
+    fn compute_group(
         &self,
-        entry: &ComputedEntry,
-        values: &mut [WatchedValue],
+        group: &Group<'_>,
+        values: &mut WatchedValues,
         sources: &mut [MoveSource],
         upstream: &mut Vec<u8>,
-    ) -> Result<Shape, Vec<u8>> {
-        let value = values.iter_mut().find(|it| it.location == entry.location);
-        let current = value.map(|value| &mut value.current).ok_or_else(Vec::new)?;
-        let held = match &*current {
-            Current::Value(value) => value.as_ref(),
-            Current::Failed(answer) => return Err(answer.clone()),
-            Current::WrongType => return Err(answers::server_error(entry.operation.wrong_type())),
+    ) -> Result<Written, Vec<u8>> {
+        let Some((value, current)) = values.get(group.value).zip(values.current(group.value))
+        else {
+            return Err(answers::unforeseen_in_transaction("exec"));
         };
-        if entry.needs_value && held.is_none() {
-            return Err(self.computed_reply(&Reply::Null));
-        }
-        let limit = self.limits.value;
-        let outcome = match entry
-            .operation
-            .apply(&[held.map(StoredValue::value)], limit)
-        {
-            Ok(outcome) => outcome,
-            Err(ApplyError::Server(error)) => return Err(answers::server_error(error)),
-            Err(ApplyError::TooLarge { .. }) => {
-                return Err(answers::computed_too_large(entry.command, limit));
-            }
+        let location = value.location.borrowed();
+        let record = values.record(location.name);
+        let is_touched = record.is_some_and(|record| record.is_touched);
+        let held = match current {
+            Current::Value(value) => Ok(value.as_ref()),
+            Current::WrongType => Err(None),
+            Current::Failed(answer) => Err(Some(answer)),
         };
-        let answer = self.computed_reply(&outcome.reply);
-        let location = entry.location.borrowed();
-        let before = held.map(|value| &*value.stored);
-        let next = match outcome.write {
-            Write::Keep => return Err(answer),
-            Write::Delete => None,
-            Write::Put(value) => {
-                let key = entry.key.as_ref();
-                let stored = seal_value(&value, location, key, &self.protection);
-                let stored =
-                    stored.map_err(|error| self.record_send_error(entry.command, &[], &error))?;
-                Some(StoredValue::sealed(stored.into_owned(), value))
+        let (mut chain, mut computed) = self.compute_answers(group, held)?;
+        let next = self.sealed(group, location, &mut chain);
+        let next = match next {
+            Ok(next) => next,
+            Err(answer) => {
+                // Nothing is written.
+                computed.answers.fill(answer);
+                chain.change = None;
+                None
             }
         };
         let stored = next.as_ref().map(|value| &*value.stored);
-        let shape = if entry.is_behind_move {
-            self.write_compared((before, stored), entry, upstream);
-            let is_field = location.field.is_some();
-            Shape::Replayed(Box::new(ReplayedReply::Computed { answer, is_field }))
-        } else {
-            match stored {
-                Some(stored) => {
-                    self.write_put(stored, location, entry.operation.expiry(), upstream);
-                }
-                None => {
-                    write_request_head(upstream, 2);
-                    write_bulk(upstream, b"dEL");
-                    write_bulk(upstream, location.name);
-                }
-            }
-            Shape::Fixed(answer.into())
-        };
-        if let Some(value) = &next {
-            let is_source = |it: &&mut MoveSource| it.source.name() == location.name;
-            for source in sources.iter_mut().filter(is_source) {
-                source.add([MovedValue {
-                    kind: location.kind,
-                    field: location.field.map(Box::from),
-                    value: value.clone(),
-                }]);
-            }
+        let is_compared = is_touched && !matches!(held, Err(Some(_)));
+        if is_compared {
+            // Where a record of another type is expected, no value is the right one.
+            let before = match held {
+                Ok(held) => held.map(|value| &*value.stored),
+                Err(_) => Some(&b""[..]),
+            };
+            let change = chain.change.map(|change| (change, stored));
+            let dialect = self.protection.server_limits().dialect();
+            write_compared(location, (before, change), dialect, upstream);
+        } else if let Some(change) = chain.change {
+            self.write_watched(change, stored, location, upstream);
         }
-        *current = Current::Value(next);
-        Ok(shape)
+        let shapes = group.shapes(computed.answers, is_compared);
+        if let Some(change) = chain.change {
+            if let Some(value) = &next {
+                let is_source = |it: &&mut MoveSource| it.source.name() == location.name;
+                for source in sources.iter_mut().filter(is_source) {
+                    source.add([MovedValue {
+                        kind: location.kind,
+                        field: location.field.map(Box::from),
+                        value: value.clone(),
+                    }]);
+                }
+            }
+            group.leave(change, next, values);
+        }
+        Ok(Written {
+            shapes,
+            len: computed.len,
+            work: computed.work,
+        })
     }
 
-    /// Appends the request that writes a result if the value is the one that it was computed from.
-    fn write_compared(
+    /// Computes the commands of a group on this value, or on none for this reason. `Err` is the answer if that would be too
+    /// much.
+    fn compute_answers(
         &self,
-        (before, stored): (Option<&[u8]>, Option<&[u8]>),
+        group: &Group<'_>,
+        held: Result<Option<&StoredValue>, Option<&Vec<u8>>>,
+    ) -> Result<(Chain, Answers), Vec<u8>> {
+        let mut chain = Chain::default();
+        let mut computed = Answers::default();
+        let before = held.ok().flatten().map_or(0, |it| it.value().len());
+        for (_, entry) in &group.members {
+            let passed = chain.value.as_ref().map_or(before, Vec::len);
+            computed.work = computed.work.saturating_add(passed);
+            let answer = match held {
+                Ok(held) => self.compute_entry(entry, &mut chain, held),
+                Err(None) => answers::server_error(entry.operation.wrong_type()),
+                Err(Some(answer)) => answer.clone(),
+            };
+            computed.len = computed.len.saturating_add(answer.len());
+            computed.answers.push(answer);
+            self.check_computed(computed.len, computed.work)?;
+        }
+        Ok((chain, computed))
+    }
+
+    /// `Err` is the answer to a transaction that holds or sends too many bytes, or computes on too many.
+    fn check_computed(&self, len: usize, work: usize) -> Result<(), Vec<u8>> {
+        let max = self.limits.of_transactions();
+        match len > max || work / MAX_PASSES > max {
+            true => Err(answers::transaction_too_large()),
+            false => Ok(()),
+        }
+    }
+
+    /// The answer to a command, computed behind the others of its group.
+    fn compute_entry(
+        &self,
         entry: &ComputedEntry,
-        upstream: &mut Vec<u8>,
-    ) {
-        let exists: &[u8] = if before.is_some() { b"1" } else { b"0" };
-        let (before, new) = (before.unwrap_or_default(), stored.unwrap_or_default());
-        let names = [&entry.location.name[..]];
-        if let Some(field) = entry.location.field.as_deref() {
-            let lifetimes = has_field_lifetimes(self.protection.server_limits().dialect());
-            let arguments = [field, exists, before, new, lifetimes];
-            return write_eval(upstream, REPLACE_FIELD, &names, &arguments);
-        }
-        let number;
-        let (mode, time): (&str, &[u8]) = match (stored, entry.operation.expiry()) {
-            (None, _) => ("DELETE", b""),
-            (Some(_), Expiry::Keep) => ("KEEPTTL", b""),
-            (Some(_), Expiry::Clear) => ("NONE", b""),
-            (Some(_), Expiry::Set(option, time)) => {
-                number = time.to_string();
-                (option.as_str(), number.as_bytes())
-            }
+        chain: &mut Chain,
+        held: Option<&StoredValue>,
+    ) -> Vec<u8> {
+        let limit = self.limits.value;
+        let operation = (&entry.operation, entry.needs_value);
+        let Some(reply) = chain.compute(held.map(StoredValue::value), operation, limit) else {
+            return answers::computed_too_large(entry.command, limit);
         };
-        let arguments = [exists, before, new, mode.as_bytes(), time];
-        write_eval(upstream, REPLACE_STRING, &names, &arguments);
+        let mut answer = Vec::new();
+        reply.write(&mut answer, self.client.protocol.of_computed());
+        answer
     }
 
-    /// Appends the request that writes a result. The value is watched, so nothing is compared.
-    fn write_put(
+    /// The value that a group leaves, as it is stored. `Err` is the answer if it cannot be sealed.
+    fn sealed(
         &self,
-        stored: &[u8],
+        group: &Group<'_>,
         location: BorrowedLocation<'_>,
-        expiry: Expiry,
+        chain: &mut Chain,
+    ) -> Result<Option<StoredValue>, Vec<u8>> {
+        let Some((value, (_, entry))) = chain.value.take().zip(group.members.last()) else {
+            return Ok(None);
+        };
+        let stored = seal_value(&value, location, entry.key.as_ref(), &self.protection);
+        let stored = stored.map_err(|error| self.record_send_error(entry.command, &[], &error))?;
+        Ok(Some(StoredValue::sealed(stored.into_owned(), value)))
+    }
+
+    /// Appends the request that makes a change to what was read and is watched, so that nothing needs to be compared.
+    fn write_watched(
+        &self,
+        change: Change,
+        stored: Option<&[u8]>,
+        location: BorrowedLocation<'_>,
         upstream: &mut Vec<u8>,
     ) {
+        let (Change::Put(expiry), Some(stored)) = (change, stored) else {
+            write_request_head(upstream, 2);
+            write_bulk(upstream, b"dEL");
+            write_bulk(upstream, location.name);
+            return;
+        };
         if let Some(field) = location.field {
             let lifetimes = has_field_lifetimes(self.protection.server_limits().dialect());
             let arguments = [field, b"*", b"", stored, lifetimes];
@@ -295,11 +346,31 @@ impl ConnectionState {
             write_bulk(upstream, option);
         }
     }
+}
 
-    /// A computed reply in the protocol of the client.
-    fn computed_reply(&self, reply: &Reply) -> Vec<u8> {
-        let mut answer = Vec::new();
-        reply.write(&mut answer, self.client.protocol.of_computed());
-        answer
+/// The replies of commands that were computed.
+#[derive(Default)]
+struct Answers {
+    answers: Vec<Vec<u8>>,
+    /// Bytes of them.
+    len: usize,
+    /// Bytes of the values that they were computed on.
+    work: usize,
+}
+
+/// Commands of a group that was written.
+struct Written {
+    /// The replies, with their positions.
+    shapes: Vec<(usize, Shape)>,
+    len: usize,
+    work: usize,
+}
+
+/// Appends a request that changes nothing.
+fn write_exists(names: &[&[u8]], upstream: &mut Vec<u8>) {
+    write_request_head(upstream, names.len().saturating_add(1));
+    write_bulk(upstream, OWN_EXISTS);
+    for name in names {
+        write_bulk(upstream, name);
     }
 }

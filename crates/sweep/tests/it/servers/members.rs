@@ -117,8 +117,11 @@ async fn members_are_sealed_resealed_and_decrypted_with_their_scores() {
             let tally = whole(&sweep).await;
             assert_eq!((tally.total, tally.done), (TOTAL, TOTAL), "{flavor:?}");
             assert_eq!(opened(&server, &opens), before, "{flavor:?}");
+            let of_members = |tally: &Tally| (tally.members.written, tally.members.other);
+            assert_eq!(of_members(&tally), (0, TOTAL), "{flavor:?}");
             let tally = whole(&sweep).await;
             assert_eq!((tally.total, tally.already), (TOTAL, TOTAL), "{flavor:?}");
+            assert_eq!(of_members(&tally), (TOTAL, 0), "{flavor:?}");
         }
         let audit = Arc::new(Audit::new(new.clone(), false));
         let tally = whole(&sweep(store.clone(), audit, SweepOptions::default())).await;
@@ -175,6 +178,7 @@ async fn a_member_that_is_there_in_several_forms_is_left_in_one() {
         let tally = whole(&sweep(store, rotate, SweepOptions::default())).await;
         assert_adds_up(&tally);
         assert_eq!((tally.done, tally.failed), (4, 0), "{flavor:?}");
+        assert_eq!((tally.members.written, tally.members.other), (2, 4));
         let all = stored(&server);
         let [_, of_sorted, _] = forms(b"wa:sorted:1");
         let [_, of_set, _] = forms(b"wa:set:1");
