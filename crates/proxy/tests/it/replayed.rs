@@ -454,7 +454,10 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
         let opened = sealer(KEY, Mode::Required).open(word, Binding::record(b"wa:1"));
         opened.is_ok_and(|it| it.is_some_and(|it| &*it.value == b"5"))
     };
-    assert!(sent[2].iter().any(opens), "the result is not among {sent:?}");
+    assert!(
+        sent[2].iter().any(opens),
+        "the result is not among {sent:?}"
+    );
     let mut pair = Pair::new();
     queue(
         &mut pair,
@@ -526,8 +529,8 @@ fn values_stay_sealed_at_every_moment() {
         .into_iter()
         .find(|it| text(&it[0]) == "eVAL")
         .unwrap();
-    let binding = waxseal_core::Binding::record(b"wa:1");
-    let opened = crate::pair::sealer(KEY, Mode::Required).open(&written[6], binding);
+    let binding = Binding::record(b"wa:1");
+    let opened = sealer(KEY, Mode::Required).open(&written[6], binding);
     assert_eq!(text(&opened.unwrap().unwrap().value), "secretosecreto");
     all.extend(sent);
     assert!(!text(&all).contains("secreto"));
