@@ -147,6 +147,10 @@ async fn a_list_that_grows_faster_than_the_sweep_is_unfinished_and_the_rest_goes
         let element = envelope(A, Format::Sealed, b"{}", Binding::record(b"wa:list"));
         grow(client, &element, &stop);
     });
+    let mut reader = server.client();
+    while reader.cmd(&["LLEN", "wa:list"]).int() <= 100 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let (tally, causes) = swept(&server, migrate()).await;
     ended.store(true, Ordering::Relaxed);
     growing.join().unwrap();
