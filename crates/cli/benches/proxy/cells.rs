@@ -181,11 +181,14 @@ impl Operation {
             .collect()
     }
 
-    /// Requests that write what is read, for the record of this number.
+    /// Requests that write what is read, for the record of this number. What another side has put into it goes first: members
+    /// and entries that one side wrote plain are not those of another one.
     pub(crate) fn preparation(self, number: usize, value: &str) -> Vec<Vec<String>> {
         let ten = |line: &str| {
+            let line = line.replace('#', &format!("{number:012}"));
+            let name = line.split(' ').nth(1).expect("a name");
+            let delete = vec!["DEL".to_owned(), name.to_owned()];
             let filled = (0..10).map(|at| {
-                let line = line.replace('#', &format!("{number:012}"));
                 let words = line
                     .split(' ')
                     .map(|word| word.replace('@', &format!("{at}{value}")));
@@ -193,7 +196,7 @@ impl Operation {
                     .map(|word| word.replace('%', &at.to_string()))
                     .collect()
             });
-            filled.collect()
+            std::iter::once(delete).chain(filled).collect()
         };
         match self {
             Self::Sismember | Self::Sadd => ten("SADD key:t:# @"),
