@@ -5,7 +5,7 @@ use waxseal_compute::Operation;
 use waxseal_policy::{ComputeCall, Effect, MoveCall};
 use waxseal_resp::{write_bulk, write_request_head};
 
-use super::journal::{ComputedEntry, MoveEntry, Replaced};
+use super::journal::{ComputedEntry, Journal, MoveEntry, Replaced};
 use crate::answers;
 use crate::connection::computed::write_read;
 use crate::connection::moves::values;
@@ -37,18 +37,12 @@ impl ConnectionState {
             return;
         };
         let journal = &mut transaction.journal;
-        let answer = if !has_replies {
-            Some(answers::computed_without_replies(command))
-        } else if journal.is_incomplete() {
-            Some(answers::transaction_too_large())
-        } else if journal
-            .index(protection.names())
-            .is_unforeseen(location.name, location.field.is_some())
-        {
-            Some(answers::computed_after_change(command))
-        } else {
-            None
-        };
+        let answer = not_queued(command, has_replies, journal).or_else(|| {
+            journal
+                .index(protection.names())
+                .is_unforeseen(location.name, location.field.is_some())
+                .then(|| answers::computed_after_change(command))
+        });
         if let Some(answer) = answer {
             let reason = (Some(command), OwnReason::InTransaction);
             return self.refuse_here(reason, answer, (request, Effect::None), client);
@@ -83,15 +77,11 @@ impl ConnectionState {
             return;
         };
         let journal = &mut transaction.journal;
-        let answer = if !has_replies {
-            Some(answers::computed_without_replies(command))
-        } else if journal.is_incomplete() {
-            Some(answers::transaction_too_large())
-        } else if journal.index(protection.names()).may_have_unknown(&source) {
-            Some(answers::move_after_change(command))
-        } else {
-            None
-        };
+        let answer = not_queued(command, has_replies, journal).or_else(|| {
+            let index = journal.index(protection.names());
+            let is_unknown = index.may_have_unknown(&source);
+            is_unknown.then(|| answers::move_after_change(command))
+        });
         if let Some(answer) = answer {
             let reason = (Some(command), OwnReason::InTransaction);
             return self.refuse_here(reason, answer, (request, Effect::None), client);
@@ -112,5 +102,16 @@ impl ConnectionState {
         // Executed at once, there was no transaction.
         let unqueued = answers::refused_in_transaction(command);
         self.sent(command, Shape::Fixed(unqueued.into()));
+    }
+}
+
+/// The answer to a command for which no read can be queued, whatever it would read.
+fn not_queued(command: &'static str, has_replies: bool, journal: &Journal) -> Option<Vec<u8>> {
+    if !has_replies {
+        Some(answers::computed_without_replies(command))
+    } else if journal.is_incomplete() {
+        Some(answers::transaction_too_large())
+    } else {
+        None
     }
 }
