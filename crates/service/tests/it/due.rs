@@ -1,5 +1,7 @@
 //! The steps of a rotation that are due, carried out by a command.
 
+use std::time::Duration;
+
 use serde_json::json;
 use waxseal_keys::Change;
 use waxseal_service::resources::Resources;
@@ -34,7 +36,19 @@ async fn a_key_that_may_seal_is_promoted_values_are_resealed_and_each_step_is_co
     let ring = &resources.opened_ring().unwrap().ring;
     let instead_of = ring.ring().sealing().id;
     ring.change(&Change::Add { instead_of }).await.unwrap();
-    let lines = carried_out(&resources).await;
+    let mut lines = Vec::new();
+    // The values may be resealed 2 ms after the promotion: a fast run ends before that step is due.
+    for _ in 0..100 {
+        let done = carried_out(&resources).await;
+        let ended = world.entries().pop().unwrap();
+        assert_eq!((&ended[0], &ended[2]), (&json!("rotate"), &json!("done")));
+        assert_eq!(ended[3]["steps"].as_u64().unwrap_or(0), done.len() as u64);
+        lines.extend(done);
+        if lines.len() > 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let sealing = ring.ring().sealing().id;
     assert_ne!(sealing, instead_of);
     assert_eq!(
@@ -45,10 +59,5 @@ async fn a_key_that_may_seal_is_promoted_values_are_resealed_and_each_step_is_co
             "2 values were resealed under the sealing key".to_owned()
         ],
         "{lines:?}"
-    );
-    let ended = world.entries().pop().unwrap();
-    assert_eq!(
-        (&ended[0], &ended[2], &ended[3]["steps"]),
-        (&json!("rotate"), &json!("done"), &json!(lines.len()))
     );
 }
