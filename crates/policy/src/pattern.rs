@@ -150,6 +150,12 @@ impl RecordPattern {
         self.glob.prefix()
     }
 
+    /// True if there is something behind the [prefix](Self::prefix): the pattern is not one whole name.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        !self.glob.is_literal()
+    }
+
     /// True if a name belongs to the pattern. Waxseal's own names do not, unless the pattern is one [over
     /// them](Self::parse_own); nor do names that belong to another pattern of the same [set](Self::resolve).
     /// [Excepted](Self::is_excepted) names do.
