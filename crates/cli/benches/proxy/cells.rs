@@ -13,7 +13,7 @@ const OTHER_SIZE: usize = 256;
 /// Bytes of values that Redis holds, at most, and names, at most: beyond that a turn would mostly
 /// prepare.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-const MAX_NAMES: usize = 10_000;
+pub(crate) const MAX_NAMES: usize = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -41,10 +41,12 @@ pub(crate) struct Cell {
     pub(crate) size: usize,
     pub(crate) pipeline: u32,
     pub(crate) connections: u32,
+    /// The number of record names, at most.
+    pub(crate) max_names: usize,
 }
 
 impl Cell {
-    pub(crate) fn all() -> Vec<Self> {
+    pub(crate) fn all(max_names: usize) -> Vec<Self> {
         let mut cells = Vec::new();
         for (size, _) in SIZES {
             for operation in [Operation::Set, Operation::Get] {
@@ -55,6 +57,7 @@ impl Cell {
                             size,
                             pipeline,
                             connections,
+                            max_names,
                         });
                     }
                 }
@@ -67,6 +70,7 @@ impl Cell {
                     size: OTHER_SIZE,
                     pipeline,
                     connections: 50,
+                    max_names,
                 });
             }
         }
@@ -83,7 +87,7 @@ impl Cell {
 
     /// The number of record names in the load.
     pub(crate) fn names(&self) -> usize {
-        (MAX_BYTES / self.size).min(MAX_NAMES)
+        (MAX_BYTES / self.size).min(self.max_names)
     }
 
     /// True if a client waits for each reply before it sends the next request, alone.

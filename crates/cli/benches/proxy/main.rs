@@ -18,6 +18,7 @@ mod peers;
 mod process;
 mod report;
 mod rounds;
+mod scan;
 mod sides;
 
 use std::process::ExitCode;
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
     }
     if options.memory {
         bars.extend(memory::measure(&options));
+    }
+    if options.scan {
+        bars.extend(scan::measure(&options));
     }
     report::print_summary(&bars);
     ExitCode::SUCCESS

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use waxseal_testing::{Client, RedisServer, Reply};
 
-use crate::cells::{Cell, Operation, record_name};
+use crate::cells::{Cell, MAX_NAMES, Operation, record_name};
 use crate::load;
 use crate::options::Options;
 use crate::process::{most_resident, raise_file_limit, resident};
@@ -108,6 +108,7 @@ fn busy(side: Side, redis: &RedisServer, pipeline: u32, requests: u64) -> Bar {
             size: SIZE,
             pipeline,
             connections: BUSY_CONNECTIONS,
+            max_names: MAX_NAMES,
         };
         load::write_records(running.port, &cell);
         let run = load::run(running.port, &cell, requests * u64::from(pipeline));

@@ -2,25 +2,29 @@
 
 use std::time::Duration;
 
-use crate::cells::Cell;
+use crate::cells::{Cell, MAX_NAMES};
 use crate::sides::Side;
 
 pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench proxy [--only NAME[,NAME]] [--sides SIDE[,SIDE]] [--rounds N] [--turn SECONDS]
-                               [--quick]
+                               [--names N] [--quick]
 
   --only     cells by the parts of their names: get-1k-p16-c50 is one cell, p1-c1 are all with these
-             parts; `memory` is what the connections need of memory. All of it unless told
+             parts; `memory` is what the connections need of memory, `scan` the time to go through
+             1,000,000 names, sealed and plain. All of it unless told
   --sides    none, haproxy, twemproxy, envoy-tcp, envoy-redis, waxseal, waxseal-own,
-             waxseal-metrics, waxseal-patterns (twenty patterns with exceptions), waxseal-before (the
-             binary of another commit that WAXSEAL_BENCH_BEFORE names). All unless told
+             waxseal-metrics, waxseal-patterns (twenty patterns with exceptions), waxseal-names (sealed
+             names), waxseal-before (the binary of another commit that WAXSEAL_BENCH_BEFORE names).
+             All unless told
   --rounds   how often each side takes its turn (5)
   --turn     how long a turn takes, about (1.2)
+  --names    how many record names the load has, at most (10000)
   --quick    one round of short turns and fewer connections: to see that everything runs";
 
 pub(crate) struct Options {
     pub(crate) cells: Vec<Cell>,
     pub(crate) memory: bool,
+    pub(crate) scan: bool,
     pub(crate) sides: Vec<Side>,
     pub(crate) rounds: usize,
     pub(crate) turn: Duration,
@@ -37,8 +41,9 @@ pub(crate) enum Selection {
 
 pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Selection, String> {
     let mut options = Options {
-        cells: Cell::all(),
+        cells: Cell::all(MAX_NAMES),
         memory: true,
+        scan: true,
         sides: Side::ALL.to_vec(),
         rounds: 5,
         turn: Duration::from_millis(1_200),
@@ -57,6 +62,13 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Selec
             "--only" => only(&mut options, &value()?)?,
             "--sides" => options.sides = sides(&value()?)?,
             "--rounds" => options.rounds = number(&value()?)?,
+            "--names" => {
+                let names = number(&value()?)?;
+                options
+                    .cells
+                    .iter_mut()
+                    .for_each(|cell| cell.max_names = names);
+            }
             "--turn" => options.turn = seconds(&value()?)?,
             "--quick" => {
                 options.rounds = 1;
@@ -74,17 +86,20 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Selec
 fn only(options: &mut Options, filters: &str) -> Result<(), String> {
     let filters: Vec<&str> = filters.split(',').collect();
     options.memory = filters.contains(&"memory");
-    options.cells = Cell::all();
+    options.scan = filters.contains(&"scan");
+    let is_cell = |filter: &&&str| !["memory", "scan"].contains(*filter);
+    let is_known = |filter: &&str| options.cells.iter().any(|cell| cell.matches(filter));
+    let unmatched = filters
+        .iter()
+        .filter(is_cell)
+        .find(|filter| !is_known(filter));
+    if let Some(filter) = unmatched {
+        return Err(format!("no cell is called `{filter}`"));
+    }
     options
         .cells
         .retain(|cell| filters.iter().any(|filter| cell.matches(filter)));
-    let unmatched = filters.iter().find(|filter| {
-        **filter != "memory" && !Cell::all().iter().any(|cell| cell.matches(filter))
-    });
-    match unmatched {
-        Some(filter) => Err(format!("no cell is called `{filter}`")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn sides(list: &str) -> Result<Vec<Side>, String> {
@@ -97,7 +112,7 @@ fn sides(list: &str) -> Result<Vec<Side>, String> {
 
 fn number(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("`{text}` is not a number of rounds"))
+    number.ok_or_else(|| format!("`{text}` is not a number above 0"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -18,53 +18,74 @@ pub(crate) enum Limit {
     AtMost(f64),
 }
 
-/// The minimum ratio of Waxseal's requests a second to a peer's.
+/// The minimum ratio of a side's requests a second to a peer's.
 struct Rule {
     applies: fn(&Cell) -> bool,
+    side: Side,
     peer: Side,
     least: f64,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 10] = [
     Rule {
         applies: |cell| (cell.pipeline, cell.connections) == (1, 50) && is_of_strings(cell),
+        side: Side::Waxseal,
         peer: Side::Twemproxy,
         least: 1.0,
     },
     Rule {
         applies: |cell| !is_of_strings(cell) && cell.operation.is_known_to_twemproxy(),
+        side: Side::Waxseal,
         peer: Side::Twemproxy,
         least: 0.9,
     },
     Rule {
         applies: |cell| cell.pipeline == 1 && !cell.operation.is_known_to_twemproxy(),
+        side: Side::Waxseal,
         peer: Side::NoProxy,
         least: 0.75,
     },
     Rule {
         applies: Cell::one_at_a_time,
+        side: Side::Waxseal,
         peer: Side::HaProxy,
         least: 1.0,
     },
     Rule {
         applies: |cell| (cell.pipeline, cell.connections, cell.size) == (16, 50, 1024),
+        side: Side::Waxseal,
         peer: Side::HaProxy,
         least: 0.9,
     },
     Rule {
         applies: |cell| (cell.pipeline, cell.connections) == (16, 50) && is_of_strings(cell),
+        side: Side::Waxseal,
         peer: Side::Twemproxy,
         least: 1.0,
     },
     Rule {
         applies: |cell| (cell.pipeline, cell.connections) == (16, 50) && is_of_strings(cell),
+        side: Side::Waxseal,
         peer: Side::EnvoyRedis,
         least: 1.0,
     },
     Rule {
         applies: |cell| cell.size == 16 * 1024,
+        side: Side::Waxseal,
         peer: Side::HaProxy,
         least: 0.85,
+    },
+    Rule {
+        applies: |cell| cell.pipeline == 1,
+        side: Side::WaxsealNames,
+        peer: Side::Waxseal,
+        least: 0.93,
+    },
+    Rule {
+        applies: |cell| cell.pipeline == 16,
+        side: Side::WaxsealNames,
+        peer: Side::Waxseal,
+        least: 0.8,
     },
 ];
 
@@ -172,8 +193,11 @@ fn bars(outcome: &Outcome) -> Vec<Bar> {
     let rules = RULES.iter().filter(|rule| (rule.applies)(cell));
     let mut bars: Vec<Bar> = rules
         .map(|rule| {
-            let ratio = outcome.rate_over(Side::Waxseal, rule.peer);
-            let what = format!("requests/s over {}'s", rule.peer);
+            let ratio = outcome.rate_over(rule.side, rule.peer);
+            let what = match rule.side {
+                Side::Waxseal => format!("requests/s over {}'s", rule.peer),
+                side => format!("requests/s of {side} over {}'s", rule.peer),
+            };
             bar(what, ratio, Limit::AtLeast(rule.least))
         })
         .collect();

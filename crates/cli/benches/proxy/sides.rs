@@ -37,6 +37,8 @@ pub(crate) enum Side {
     WaxsealMetrics,
     /// The first again, with twenty patterns of several wildcards, each with exceptions.
     WaxsealPatterns,
+    /// The first again, with sealed names.
+    WaxsealNames,
     /// The first again, of another commit: the binary that [`BEFORE`] names.
     WaxsealBefore,
 }
@@ -45,7 +47,7 @@ pub(crate) enum Side {
 const BEFORE: &str = "WAXSEAL_BENCH_BEFORE";
 
 impl Side {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::NoProxy,
         Self::HaProxy,
         Self::Twemproxy,
@@ -55,6 +57,7 @@ impl Side {
         Self::WaxsealOwn,
         Self::WaxsealMetrics,
         Self::WaxsealPatterns,
+        Self::WaxsealNames,
         Self::WaxsealBefore,
     ];
 
@@ -70,6 +73,7 @@ impl Side {
             Self::WaxsealOwn => "waxseal-own",
             Self::WaxsealMetrics => "waxseal-metrics",
             Self::WaxsealPatterns => "waxseal-patterns",
+            Self::WaxsealNames => "waxseal-names",
             Self::WaxsealBefore => "waxseal-before",
         }
     }
@@ -82,6 +86,7 @@ impl Side {
                 | Self::WaxsealOwn
                 | Self::WaxsealMetrics
                 | Self::WaxsealPatterns
+                | Self::WaxsealNames
                 | Self::WaxsealBefore
         )
     }
@@ -99,6 +104,7 @@ impl fmt::Display for Side {
             Self::WaxsealOwn => "Waxseal, own",
             Self::WaxsealMetrics => "Waxseal, metrics",
             Self::WaxsealPatterns => "Waxseal, patterns",
+            Self::WaxsealNames => "Waxseal, names",
             Self::WaxsealBefore => "Waxseal, before",
         })
     }
@@ -128,9 +134,11 @@ impl Running {
                     process: None,
                 });
             }
-            Side::Waxseal | Side::WaxsealOwn | Side::WaxsealMetrics | Side::WaxsealPatterns => {
-                env!("CARGO_BIN_EXE_waxseal").into()
-            }
+            Side::Waxseal
+            | Side::WaxsealOwn
+            | Side::WaxsealMetrics
+            | Side::WaxsealPatterns
+            | Side::WaxsealNames => env!("CARGO_BIN_EXE_waxseal").into(),
             Side::WaxsealBefore => std::env::var_os(BEFORE)
                 .ok_or_else(|| format!("{BEFORE} does not name a binary of another commit"))?
                 .into(),
@@ -172,6 +180,7 @@ impl Running {
         let side = self.side;
         let (name, value) = (record_name(0), load::value(size));
         let mut client = Client::connect(self.port).expect("the side accepts connections");
+        redis.cmd(&["DEL", &name]);
         let set = client.cmd(&[b"SET", name.as_bytes(), &value]);
         assert!(set == load::ok(), "{side} answers SET with something else");
         let got = client.cmd(&["GET", &name]);
@@ -179,6 +188,11 @@ impl Running {
             got == Reply::Bulk(value.clone()),
             "{side} answers GET with something else"
         );
+        if side == Side::WaxsealNames {
+            let renamed = redis.cmd(&["EXISTS", &name]);
+            assert!(renamed == Reply::Int(0), "{side} does not seal names");
+            return;
+        }
         let stored = redis.cmd(&["GET", &name]).bytes().expect("a record");
         if side.seals() {
             let clear = stored.windows(value.len()).any(|part| part == value);
@@ -222,9 +236,14 @@ fn start_waxseal(
     if side == Side::WaxsealMetrics {
         command.args(["--admin", "127.0.0.1:0"]);
     }
-    if side == Side::WaxsealPatterns {
+    let blocks = match side {
+        Side::WaxsealPatterns => Some(many_patterns()),
+        Side::WaxsealNames => Some(sealed_names()),
+        _ => None,
+    };
+    if let Some(blocks) = blocks {
         let file = directory.path().join("patterns.toml");
-        std::fs::write(&file, many_patterns())
+        std::fs::write(&file, blocks)
             .map_err(|error| format!("its settings cannot be written: {error}"))?;
         command.arg("--config").arg(file);
     } else {
@@ -258,6 +277,13 @@ fn many_patterns() -> String {
         )
     });
     blocks.collect()
+}
+
+/// [`PATTERN`] with sealed names.
+fn sealed_names() -> String {
+    format!(
+        "[[protect]]\nrecords = \"{PATTERN}\"\nformat = \"sealed\"\nnames = \"sealed\"\nwrite_version = 3\n"
+    )
 }
 
 /// The port in `waxseal: listening on 127.0.0.1:41234`, once the line is complete.
