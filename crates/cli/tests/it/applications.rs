@@ -2,7 +2,8 @@
 //! each runs once with Redis alone and then through `waxseal proxy` with its recipe as the configuration.
 //! It must print the same lines. What reaches the server is watched: no protected value in clear, not even
 //! in a record that is gone in the end, and in clear exactly what the recipe excepts. It runs once more with all records
-//! in one group, whose values are bound to the group and whose lists have elements that are found.
+//! in one group, whose values are bound to the group and whose lists have elements that are found, and with sealed names:
+//! no request names a record in clear.
 //!
 //! The run with Redis alone also shows that the checks can fail: there the same search finds the values.
 //!
@@ -53,13 +54,16 @@ fn proves(application: Application, program: &ApplicationProgram) {
     let began = Instant::now();
     let figures = run_with_recipe(application, &recipe, Mode::On, program, &wanted);
     let proxied = began.elapsed();
-    run_with_recipe(
-        application,
-        &recipe.grouped(),
-        Mode::Required,
-        program,
-        &wanted,
-    );
+    let grouped = recipe.grouped();
+    let named = grouped.named();
+    // With sealed names everything else is as it is without them.
+    let recipes = match is_long() {
+        true => vec![&grouped, &named],
+        false => vec![&named],
+    };
+    for recipe in recipes {
+        run_with_recipe(application, recipe, Mode::Required, program, &wanted);
+    }
     // Without the recipe nothing would be different.
     let rounds = if recipe.bare().text() == recipe.without_comments().text() {
         0
@@ -172,6 +176,13 @@ fn assert_sealed(
     if let Some(command) = traffic.in_clear(PROTECTED_MARKER, recipe) {
         panic!(
             "{}: a value reached the server in clear: {command}\n{}",
+            application.name(),
+            recipe.text()
+        );
+    }
+    if let Some(command) = traffic.name_in_clear(recipe) {
+        panic!(
+            "{}: a name reached the server in clear: {command}\n{}",
             application.name(),
             recipe.text()
         );

@@ -15,21 +15,33 @@ mod stored;
 
 use waxseal_testing::RedisServer;
 
+use crate::program::Program;
 use crate::proxy::{OPEN_MARKER, PROTECTED_MARKER, Proxy};
 use stored::{Stored, dump_contains};
 
 /// The format that is written, and the way upstream.
-const WAYS: [(Format, &str); 4] = [
+const WAYS: [(Format, &str); 6] = [
     (Format::Sealed, "own"),
     (Format::Sealed, "shared"),
     (Format::Sealed, "auto"),
     (Format::Classic, "auto"),
+    (Format::Names, "auto"),
+    (Format::Names, "own"),
+];
+
+/// The patterns of protected records, each with its prefix.
+const PATTERNS: [(&str, &str); 3] = [
+    ("wa:*", "wa:"),
+    ("whatsapp:temp_password:*", "whatsapp:temp_password:"),
+    ("sess:*", "sess:"),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Sealed,
     Classic,
+    /// Sealed in version 3, and the names of records as well.
+    Names,
 }
 
 impl Format {
@@ -37,6 +49,7 @@ impl Format {
         match self {
             Self::Sealed => "sealed",
             Self::Classic => "classic",
+            Self::Names => "sealed, with names",
         }
     }
 }
@@ -83,12 +96,21 @@ fn proves_drop_in_but_for(varies: fn(&[u8]) -> bool, client: impl Fn(u16) -> Str
         assert_same_lines(&way, &output, &wanted_output);
 
         let at_rest = Stored::read(|| redis.client());
-        at_rest.assert_sealed(&way, &wanted, format, varies);
+        match format {
+            Format::Names => at_rest.assert_sealed_names(&way, &wanted, varies),
+            _ => at_rest.assert_sealed(&way, &wanted, format, varies),
+        }
         let through = Stored::read(|| proxy.client());
         through.assert_same(&way, &wanted, varies);
         proxy.stop();
         assert!(!dump_contains(&redis, PROTECTED_MARKER), "{way}: in clear");
         assert!(dump_contains(&redis, OPEN_MARKER), "{way}: not stored");
+        if format == Format::Names {
+            for name in wanted.protected_names() {
+                let is_found = dump_contains(&redis, &name);
+                assert!(!is_found, "{way}: the name of a record is in clear: {name}");
+            }
+        }
     }
 }
 
@@ -98,8 +120,20 @@ fn server() -> RedisServer {
 }
 
 fn start(redis: &RedisServer, format: Format, upstream: &str) -> Proxy {
+    if format == Format::Names {
+        let block = |(records, _): (&str, &str)| {
+            format!(
+                "[[protect]]\nrecords = \"{records}\"\nformat = \"sealed\"\nnames = \"sealed\"\n\
+                 write_version = 3\n"
+            )
+        };
+        let text: String = PATTERNS.map(block).concat();
+        let program = Program::at(redis).file("waxseal.toml", &text);
+        let flags = ["--config", "waxseal.toml", "--upstream", upstream];
+        return Proxy::start_configured(&program, &flags);
+    }
     let mut flags = vec!["--upstream", upstream, "--format", format.word()];
-    for pattern in ["wa:*", "whatsapp:temp_password:*", "sess:*"] {
+    for (pattern, _) in PATTERNS {
         flags.extend(["--protect", pattern]);
     }
     Proxy::start(redis, &flags)

@@ -36,6 +36,8 @@ struct Setting {
     rotation: Option<Rotation>,
     /// Values are under keys of users.
     per_user: bool,
+    /// The names of records are sealed.
+    names: bool,
     requests: usize,
 }
 
@@ -48,6 +50,7 @@ impl Setting {
             plain: false,
             rotation: None,
             per_user: false,
+            names: false,
             requests: REQUESTS,
         }
     }
@@ -82,8 +85,12 @@ impl Setting {
             (false, true) => "",
             (false, false) => "write_version = 3\n",
         };
+        let names = match self.names {
+            true => "names = \"sealed\"\n",
+            false => "",
+        };
         let each = format!(
-            "{each}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
+            "{each}{names}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
         );
         let mut text = String::new();
         if self.has_ring() {
@@ -139,6 +146,7 @@ impl Setting {
         model.scopes = self.scopes().to_vec();
         model.other_forms = self.plain;
         model.in_clear = self.plain;
+        model.sealed_names = self.names;
         model.swept = self.rotation.is_some();
         model
     }
@@ -302,4 +310,31 @@ fn valid_requests_are_answered_as_without_a_proxy_while_keys_above_those_of_user
 fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one_form_and_in_others()
  {
     compare(&Setting::rotating(11, Rotation::OneForm));
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed() {
+    compare(&Setting {
+        names: true,
+        ..Setting::new(12, "auto")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed_and_connections_shared() {
+    compare(&Setting {
+        names: true,
+        flavor: Flavor::Redis80,
+        ..Setting::new(13, "shared")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_of_users_with_keys_are_sealed() {
+    compare(&Setting {
+        names: true,
+        per_user: true,
+        requests: ROTATING_REQUESTS,
+        ..Setting::new(14, "own")
+    });
 }

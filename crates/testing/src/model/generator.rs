@@ -35,6 +35,30 @@ const MEMBERS: [&[u8]; 10] = [
     b"12345678901234567890",
 ];
 
+/// Globs of record names, where `@` stands for the beginning of those of a scope: every form that servers know.
+const NAME_GLOBS: [&str; 20] = [
+    "@*",
+    "@*",
+    "@s*",
+    "@?0",
+    "@[sh]?",
+    "@[^s]*",
+    "@[a-m][0-1]",
+    "@[z-x]2",
+    "@s1",
+    "@nothing",
+    "@\\s1",
+    "@s[",
+    "@*1*",
+    "@**2",
+    "?:*",
+    "[a-s]:s?",
+    "\\@*",
+    "[]*",
+    "?:*[12]",
+    "@~*",
+];
+
 /// A row with its line parsed.
 struct Form {
     row: &'static Row,
@@ -397,10 +421,18 @@ impl Generator {
                 let scope = self.scope.unwrap_or_else(|| chance.pick(&self.scopes));
                 scope.prefix().to_owned()
             }
+            "names" => return self.glob_of_names(),
             "cursor" => "{cursor}".to_owned(),
             unknown => panic!("there is no place {unknown}"),
         };
         text.into_bytes()
+    }
+
+    /// A glob of record names, none of which matches a record of the proxy's own.
+    fn glob_of_names(&mut self) -> Vec<u8> {
+        let scope = self.chance.pick(&self.scopes).prefix();
+        let form = self.chance.pick(&NAME_GLOBS);
+        form.replace('@', scope).into_bytes()
     }
 
     /// A record name, mostly of this kind.

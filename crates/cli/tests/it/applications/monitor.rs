@@ -130,6 +130,17 @@ impl Traffic {
         Some(shown.collect::<Vec<_>>().join(" "))
     }
 
+    /// A request that names a record in clear whose name is to be sealed.
+    pub(super) fn name_in_clear(&self, recipe: &Recipe) -> Option<String> {
+        let names = |request: &&Vec<Vec<u8>>| {
+            let mut arguments = request.iter().skip(1);
+            arguments.any(|it| recipe.is_name_in_clear(it))
+        };
+        let request = self.all().find(names)?;
+        let shown = request.iter().map(|it| it.escape_ascii().to_string());
+        Some(shown.collect::<Vec<_>>().join(" "))
+    }
+
     /// Returns whether an argument is a name that this glob matches.
     pub(super) fn names(&self, glob: &str) -> bool {
         self.all().flatten().any(|it| matches(glob, it))

@@ -22,7 +22,12 @@ pub(super) struct Recipe {
 struct Protected {
     records: String,
     excepts: Vec<String>,
+    /// The text before its first wildcard, if its names are sealed.
+    named_behind: Option<String>,
 }
+
+/// What follows the prefix in a sealed name.
+const SEALED_NAME: &[u8] = b"~9VcDE";
 
 /// The rule of a recipe for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +70,17 @@ impl Recipe {
                 protect.insert(word.to_owned(), Value::String(value.to_owned()));
             }
             protect.insert("write_version".to_owned(), Value::Integer(3));
+        })
+    }
+
+    /// The same with sealed names, where a pattern leaves something of them to be sealed.
+    #[track_caller]
+    pub(super) fn named(&self) -> Self {
+        self.changed(|protect| {
+            if prefix(protect["records"].as_str().unwrap()).is_some() {
+                let sealed = Value::String("sealed".to_owned());
+                protect.insert("names".to_owned(), sealed);
+            }
         })
     }
 
@@ -137,7 +153,36 @@ impl Recipe {
         self.channels.iter().any(|glob| matches(glob, channel))
     }
 
+    /// True if this is a sealed name of one of the patterns.
+    pub(super) fn is_sealed_name(&self, name: &[u8]) -> bool {
+        let mut prefixes = self
+            .protected
+            .iter()
+            .filter_map(|it| it.named_behind.as_ref());
+        prefixes.any(|prefix| {
+            let part = name.strip_prefix(prefix.as_bytes());
+            part.is_some_and(|part| part.starts_with(SEALED_NAME))
+        })
+    }
+
+    /// True if this is a name in clear that is to be sealed.
+    pub(super) fn is_name_in_clear(&self, name: &[u8]) -> bool {
+        let is_named = |it: &&Protected| it.named_behind.is_some() && matches(&it.records, name);
+        // Of patterns that overlap, one may have plain names: then nothing is said.
+        let owners = self
+            .protected
+            .iter()
+            .filter(|it| matches(&it.records, name));
+        !self.is_sealed_name(name)
+            && self.meaning(name) == Meaning::Sealed
+            && owners.clone().count() > 0
+            && owners.clone().count() == owners.filter(is_named).count()
+    }
+
     pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
+        if self.is_sealed_name(name) {
+            return Meaning::Sealed;
+        }
         let excepts = |it: &Protected| it.excepts.iter().any(|glob| matches(glob, name));
         let owners: Vec<_> = self
             .protected
@@ -159,8 +204,18 @@ impl Protected {
         Self {
             records: text(&table["records"]),
             excepts: excepts.into_iter().flatten().map(text).collect(),
+            named_behind: table
+                .get("names")
+                .and_then(|_| prefix(&text(&table["records"]))),
         }
     }
+}
+
+/// The text before the first wildcard of a pattern, if it has one.
+fn prefix(glob: &str) -> Option<String> {
+    let end = glob.find(['*', '?', '[', '{', '\\'])?;
+    assert!(glob.as_bytes()[end] != b'\\', "{glob} is not read");
+    Some(glob[..end].to_owned())
 }
 
 /// Returns whether a glob as Redis has them matches a name; `{user}` is a wildcard.
@@ -233,6 +288,28 @@ fn a_grouped_recipe_excepts_the_same_and_leaves_channels_alone() {
     for recipe in [recipe, grouped] {
         assert!(recipe.seals_messages_in(b"c:1") && !recipe.seals_messages_in(b"a:1"));
         assert_eq!(recipe.meaning(b"c:1"), Meaning::Unprotected);
+    }
+}
+
+#[test]
+fn a_named_recipe_tells_sealed_names_from_names_in_clear() {
+    let text = "[[protect]]\nrecords = \"a:*:b\"\nexcept = [\"a:x:b\"]\n\
+                [[protect]]\nrecords = \"one\"\n";
+    let recipe = Recipe::parse(text.to_owned()).named();
+    assert_eq!(recipe.text().matches("names = \"sealed\"").count(), 1);
+    assert_eq!(recipe.meaning(b"a:~9VcDEabc"), Meaning::Sealed);
+    assert!(recipe.is_sealed_name(b"a:~9VcDEabc") && !recipe.is_name_in_clear(b"a:~9VcDEabc"));
+    for (name, is_in_clear) in [
+        ("a:1:b", true),
+        ("a:x:b", false),
+        ("one", false),
+        ("c", false),
+    ] {
+        assert_eq!(
+            recipe.is_name_in_clear(name.as_bytes()),
+            is_in_clear,
+            "{name}"
+        );
     }
 }
 

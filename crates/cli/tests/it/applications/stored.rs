@@ -53,6 +53,7 @@ impl Stored {
     pub(super) fn assert_as(&self, recipe: &Recipe) {
         for Record { name, kind, values } in &self.records {
             let shown = name.escape_ascii();
+            assert!(!recipe.is_name_in_clear(name), "{shown} is a name in clear");
             if recipe.meaning(name) == Meaning::Sealed {
                 let can_be =
                     ["string", "hash", "list", "set", "zset", "stream"].contains(&kind.as_str());

@@ -7,7 +7,7 @@ use std::fmt;
 
 use waxseal_testing::{Client, RedisServer, Reply, node};
 
-use super::Format;
+use super::{Format, PATTERNS};
 use crate::program::KEY;
 
 /// The databases that the clients use.
@@ -16,6 +16,9 @@ const DATABASES: [&str; 2] = ["0", "1"];
 const OWN: &[u8] = b"waxseal:";
 /// Magic and version of an envelope.
 const MAGIC: &[u8] = b"\xf5\x57\x02";
+const MAGIC_OF_VERSION_3: &[u8] = b"\xf5\x57\x03";
+/// What follows the prefix in a sealed name.
+const SEALED_NAME: &str = "~9VcDE";
 /// The overhead of an envelope.
 const OVERHEAD: usize = 48;
 
@@ -105,11 +108,59 @@ impl Stored {
                         assert!(value.starts_with(MAGIC), "{way}: {name:?} is not sealed");
                         assert_eq!(value.len(), wanted.len() + OVERHEAD, "{way}: {name:?}");
                     }
-                    Format::Classic => classic.push((name.clone(), value, wanted)),
+                    Format::Classic | Format::Names => classic.push((name.clone(), value, wanted)),
                 }
             }
         }
         assert_open_in_node(way, &classic);
+    }
+
+    /// Fails unless as many records as in `plain` have sealed names behind each prefix, with sealed values, and everything
+    /// else is as it is there.
+    #[track_caller]
+    pub(super) fn assert_sealed_names(&self, way: &str, plain: &Self, varies: fn(&[u8]) -> bool) {
+        let of = |stored: &Self, prefix: &str, is_sealed: bool| {
+            let start = match is_sealed {
+                true => format!("{prefix}{SEALED_NAME}"),
+                false => prefix.to_owned(),
+            };
+            let records = stored.records.iter();
+            let named = records.filter(|((_, name), _)| name.0.starts_with(start.as_bytes()));
+            let mut seen: Vec<_> = named
+                .map(|((database, _), record)| {
+                    let values = record.values().len();
+                    (*database, record.content.kind(), record.expires, values)
+                })
+                .collect();
+            seen.sort_unstable();
+            seen
+        };
+        for (_, prefix) in PATTERNS {
+            let (seen, wanted) = (of(self, prefix, true), of(plain, prefix, false));
+            assert_eq!(seen, wanted, "{way}: records behind {prefix}");
+            assert_eq!(
+                of(self, prefix, false),
+                seen,
+                "{way}: names behind {prefix}"
+            );
+        }
+        for (place, record) in &self.records {
+            let name = &place.1;
+            if name.is_protected() {
+                let mut values = record.values().into_iter();
+                let is_sealed = values.all(|value| value.starts_with(MAGIC_OF_VERSION_3));
+                assert!(is_sealed, "{way}: {name:?} is not sealed");
+            } else if !varies(&name.0) {
+                assert_eq!(Some(record), plain.records.get(place), "{way}: {name:?}");
+            }
+        }
+    }
+
+    /// The names of the protected records, without those that could be in a dump by chance.
+    pub(super) fn protected_names(&self) -> impl Iterator<Item = String> {
+        let names = self.records.keys().map(|(_, name)| name);
+        let protected = names.filter(|name| name.is_protected() && name.0.len() > 5);
+        protected.map(|name| String::from_utf8_lossy(&name.0).into_owned())
     }
 
     /// Fails unless the two look the same.
@@ -226,8 +277,8 @@ impl Content {
 impl Name {
     /// By the patterns that every proxy of these tests is given.
     fn is_protected(&self) -> bool {
-        let prefixes: [&[u8]; 3] = [b"wa:", b"whatsapp:temp_password:", b"sess:"];
-        prefixes.iter().any(|prefix| self.0.starts_with(prefix))
+        let mut patterns = PATTERNS.iter();
+        patterns.any(|(_, prefix)| self.0.starts_with(prefix.as_bytes()))
     }
 }
 

@@ -109,9 +109,11 @@ pub(super) const SCANS: &[Row] = &[
     Row::new("ZSCAN {z} {cursor} [MATCH {glob}] [COUNT {p}]")
         .compared(Comparison::Pages(2))
         .needs(&[Feature::SortedSets]),
-    Row::new("SCAN {cursor} MATCH {prefix}* [COUNT 10] [TYPE (string|hash|list|set|zset|stream)]")
-        .compared(Comparison::Pages(1)),
-    Row::new("KEYS {prefix}*").unordered(),
+    Row::new(
+        "SCAN {cursor} MATCH {names} [COUNT (1|10)] [TYPE (string|hash|list|set|zset|stream)]",
+    )
+    .compared(Comparison::Pages(1)),
+    Row::new("KEYS {names}").unordered(),
 ];
 
 /// What is written in another form.
