@@ -3,6 +3,7 @@
 //! and fails, as loud as it can; and everything that comes out is searched for them in many encodings.
 //! What is shown on purpose is in one table, with its reason.
 
+mod names;
 mod records;
 mod ring;
 pub(crate) mod secrets;

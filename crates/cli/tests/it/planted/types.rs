@@ -10,7 +10,7 @@ use crate::program::Program;
 use crate::proxy::Proxy;
 
 /// Requests with planted values: `$V`, `$F`, `$E`, `$M`. None may be refused.
-const REQUESTS: &[&str] = &[
+pub(super) const REQUESTS: &[&str] = &[
     "SET wa:s $V",
     "APPEND wa:s $V",
     "SETRANGE wa:s 3 $V",
@@ -52,7 +52,7 @@ const REQUESTS: &[&str] = &[
 ];
 
 /// Requests within a transaction.
-const QUEUED: &[&str] = &[
+pub(super) const QUEUED: &[&str] = &[
     "SET wa:s $V",
     "HSET wa:h a $F",
     "RPUSH wa:l $E",
@@ -66,7 +66,7 @@ const QUEUED: &[&str] = &[
 /// The secrets in them.
 const PLANTED: [&str; 4] = [VALUE, FIELD, ELEMENT, MEMBER];
 
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     let word = |word: &str| {
         let places = [
             ("$V", VALUE),
@@ -83,7 +83,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Everything that a server has written to its directory so far.
-fn files(client: &mut Client) -> Vec<u8> {
+pub(super) fn files(client: &mut Client) -> Vec<u8> {
     let directory = client.cmd(&["CONFIG", "GET", "dir"]).array().remove(1);
     let mut directories = vec![directory.to_text()];
     let mut bytes = Vec::new();
