@@ -38,7 +38,7 @@ usage: cargo xtask <chore>
   applications [--seconds N] [--processes N] [FILTER]
                                       run frameworks behind the proxy, the longer forms for 20 seconds and with
                                       16 processes unless told otherwise, and print the result of each
-  tcl [UNIT...]                       run the tests of Redis' authors against a proxy that protects everything
+  tcl [--names] [UNIT...]             run the tests of Redis' authors against a proxy that protects everything
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules

@@ -58,12 +58,22 @@ members = "deterministic"
 plain_values = "any"
 scripts = "forward"
 "#;
+/// What is added where names are sealed too.
+const NAMES: &str = "names = \"sealed\"\n";
+/// The heading in the list under which stands what differs only there.
+const NAMES_HEADING: &str = "## With sealed names";
 const KEY: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
 
 pub(crate) fn tcl(arguments: &[String]) -> Result<(), Failure> {
-    let units = match arguments {
+    let (flags, units): (Vec<_>, Vec<_>) = arguments.iter().partition(|it| it.starts_with("--"));
+    let names = match flags[..] {
+        [] => false,
+        [flag] if flag == "--names" => true,
+        _ => return Err(Failure::Usage("`tcl` knows one flag: --names".to_owned())),
+    };
+    let units = match units[..] {
         [] => UNITS.to_vec(),
-        names => chosen(names)?,
+        _ => chosen(&units)?,
     };
     install::for_tcl()?;
     let tests = provide_tests()?;
@@ -71,16 +81,23 @@ pub(crate) fn tcl(arguments: &[String]) -> Result<(), Failure> {
     let directory = tools_directory().join("redis-tests-run");
     fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
     let list = fs::read_to_string(workspace_root().join(LIST)).unwrap_or_default();
+    let (list, configuration) = match names {
+        true => (&list[..], [CONFIGURATION, NAMES].concat()),
+        false => {
+            let end = list.find(NAMES_HEADING).unwrap_or(list.len());
+            (&list[..end], CONFIGURATION.to_owned())
+        }
+    };
     let mut all = Comparison::default();
     for unit in &units {
-        let direct = Servers::start(&directory, false)?.run(&tests, unit)?;
-        let through = Servers::start(&directory, true)?.run(&tests, unit)?;
+        let direct = Servers::start(&directory, None)?.run(&tests, unit)?;
+        let through = Servers::start(&directory, Some(&configuration))?.run(&tests, unit)?;
         let comparison = Comparison::of(unit, &direct, &through);
         println!("{}", comparison.summary(unit));
         all.add(comparison);
     }
     println!("{}", all.summary("all"));
-    let problems = all.problems(&listed(&list), units.len() == UNITS.len());
+    let problems = all.problems(&listed(list), units.len() == UNITS.len());
     if problems.is_empty() {
         return Ok(());
     }
@@ -91,7 +108,7 @@ pub(crate) fn tcl(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// The units with these names, or parts of them.
-fn chosen(names: &[String]) -> Result<Vec<&'static str>, Failure> {
+fn chosen(names: &[&String]) -> Result<Vec<&'static str>, Failure> {
     let mut units = Vec::new();
     for name in names {
         let unit = UNITS
@@ -151,7 +168,8 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(directory: &Path, proxied: bool) -> Result<Self, String> {
+    /// The proxy, if there is one, has this configuration.
+    fn start(directory: &Path, proxied: Option<&str>) -> Result<Self, String> {
         let (server, proxy) = (free_port()?, free_port()?);
         let mut servers = Self {
             processes: Vec::new(),
@@ -167,9 +185,9 @@ impl Servers {
             "server.log",
             server,
         )?;
-        if proxied {
+        if let Some(text) = proxied {
             let configuration = directory.join("waxseal.toml");
-            fs::write(&configuration, CONFIGURATION).map_err(|error| error.to_string())?;
+            fs::write(&configuration, text).map_err(|error| error.to_string())?;
             let mut waxseal = Command::new(tools_directory().join("../debug/waxseal"));
             waxseal.env("REDIS_ENCRYPTION_KEY", KEY);
             waxseal.args(["--store", &format!("redis://127.0.0.1:{server}/"), "proxy"]);
