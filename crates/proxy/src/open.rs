@@ -20,6 +20,7 @@ mod computed;
 mod fields;
 mod members;
 mod messages;
+mod names;
 mod part;
 mod replayed;
 mod sorted;
@@ -28,6 +29,7 @@ mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
+pub(crate) use names::{NameOpener, Named, QuotedNames};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
@@ -52,6 +54,7 @@ impl From<ReplyError> for OpenFailure {
 /// Opens the values of whole replies.
 pub(crate) struct ReplyOpener<'a> {
     pub(crate) values: ValueOpener<'a>,
+    pub(crate) names: NameOpener<'a>,
     pub(crate) command: &'static str,
     /// Commands of a transaction that were not written, by the first of their group.
     pub(crate) unwritten: HashMap<usize, Unwritten>,
@@ -164,12 +167,24 @@ impl ReplyOpener<'_> {
         if let Shape::Replayed(replayed) = shape {
             return self.replayed(items, first, replayed, out);
         }
+        if let Shape::Quoting(quoting) = shape {
+            if quoting.is_text || first.kind == Kind::Error {
+                quoting.names.write(first, out);
+                return Ok(());
+            }
+            *items = start;
+            return self.element(items, &quoting.inner, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) | Shape::Sorted(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
+            Shape::Computed(_)
+            | Shape::Sorted(_)
+            | Shape::Replayed(_)
+            | Shape::Quoting(_)
+            | Shape::Scripted => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

@@ -9,7 +9,7 @@ use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
-use crate::open::{ComputedReply, ReplayedReply, SortedReply};
+use crate::open::{ComputedReply, QuotedNames, ReplayedReply, SortedReply};
 
 pub(crate) mod strings;
 
@@ -197,8 +197,19 @@ pub(crate) enum Shape {
     Replayed(Box<ReplayedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
+    /// A reply whose errors may quote names of the request.
+    Quoting(Box<Quoting>),
     /// The reply to a prelude in a transaction, which the client does not get.
     Dropped,
+}
+
+/// A reply whose errors may quote names of the request as they are stored.
+pub(crate) struct Quoting {
+    pub(crate) names: QuotedNames,
+    /// So may any other reply: it is a text.
+    pub(crate) is_text: bool,
+    /// The reply, if it is none of these.
+    pub(crate) inner: Shape,
 }
 
 impl Pending {
@@ -303,6 +314,10 @@ impl Shape {
             Self::Fixed(reply) => reply.len(),
             Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
+            Self::Quoting(quoting) => {
+                let names = quoting.names.retained_bytes();
+                names.saturating_add(quoting.inner.retained_bytes())
+            }
             Self::Dropped | Self::Scripted => 0,
         }
     }

@@ -161,3 +161,18 @@ pub(super) fn logical_arguments<T>(
     }
     with(&logical)
 }
+
+pub(super) fn quotes_names(command: Option<&str>) -> bool {
+    matches!(
+        command,
+        Some(
+            "xreadgroup"
+                | "xpending"
+                | "xclaim"
+                | "xautoclaim"
+                | "xgroup|delconsumer"
+                | "xgroup|setid"
+                | "xinfo|consumers"
+        )
+    )
+}

@@ -276,6 +276,11 @@ impl Pending {
 impl Shape {
     /// True if a reply that begins with this byte goes to the client as it arrives.
     fn passes(&self, first: u8) -> bool {
+        if let Self::Quoting(quoting) = self {
+            return !matches!(first, b'-' | b'!')
+                && !quoting.is_text
+                && quoting.inner.passes(first);
+        }
         // Anything but an error is or holds a value, or is a reply that the server made up.
         // An error about a read is worded for the command that is computed from it.
         self.is_verbatim() || (first == b'-' && !self.words_errors())

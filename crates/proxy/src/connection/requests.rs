@@ -344,7 +344,11 @@ impl ConnectionState {
             }
             Action::Forward if effect == Effect::None => {
                 request.forward(upstream);
-                self.sent(name, Shape::VERBATIM);
+                let shape = request.quoting(
+                    super::names::quotes_names(decision.command),
+                    Shape::VERBATIM,
+                );
+                self.sent(name, shape);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(refusal, request, effect, client),
@@ -354,7 +358,11 @@ impl ConnectionState {
                 return Step::Retry(Next::Replies);
             }
             Action::Transform(transform) => {
-                let decided = (transform, effect);
+                let decided = (
+                    transform,
+                    effect,
+                    super::names::quotes_names(decision.command),
+                );
                 self.transform(request, name, decided, &keys, upstream, client);
             }
             // Resolved before.
@@ -394,13 +402,14 @@ impl ConnectionState {
         &mut self,
         request: &Request<'_>,
         name: &'static str,
-        (transform, effect): (&Transform, Effect),
+        (transform, effect, quotes_names): (&Transform, Effect, bool),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
         let names = self.protection.names();
         let shape = Shape::of(&transform.reply, names, request.arguments);
+        let shape = request.quoting(quotes_names, shape);
         let retained_bytes = shape.retained_bytes();
         if retained_bytes > self.limits.request {
             let reason = (Some(name), OwnReason::TooLarge);

@@ -8,7 +8,7 @@ use super::{BrokenValue, UnexpectedReply};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
 use crate::keys::{KeyRequest, Lookup};
-use crate::open::{ReplyFindings, ReplyOpener, ValueOpener};
+use crate::open::{NameOpener, ReplyFindings, ReplyOpener, ValueOpener};
 use crate::pending::{Pending, Shape};
 
 impl ConnectionState {
@@ -126,6 +126,7 @@ impl ConnectionState {
         let written = client.len();
         let mut opener = ReplyOpener {
             values: ValueOpener::new(&self.protection, fetched),
+            names: NameOpener::new(&self.protection),
             command,
             unwritten: HashMap::new(),
         };
@@ -143,6 +144,7 @@ impl ConnectionState {
         match opener.values.finish() {
             Ok(findings) => {
                 self.report_findings(command, findings);
+                opener.names.finish();
                 Ok(None)
             }
             Err(key_request) => {
