@@ -365,6 +365,15 @@ impl ConnectionState {
                 );
                 self.transform(request, name, decided, &keys, upstream, client);
             }
+            Action::Tracking(_) => {
+                let answer = answers::tracking_of_sealed_names();
+                self.refuse_here(
+                    (command, OwnReason::SealedNames),
+                    answer,
+                    (request, effect),
+                    client,
+                );
+            }
             // Resolved before.
             Action::ScriptDigest(_) => {}
         }
