@@ -14,7 +14,7 @@ use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, 
 
 use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
-use crate::pending::{OwnedShape, Shape};
+use crate::pending::{OwnedShape, Protocol, Shape};
 
 mod computed;
 mod fields;
@@ -29,7 +29,7 @@ mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
-pub(crate) use names::{NameOpener, Named, QuotedNames};
+pub(crate) use names::{NameOpener, Named, QuotedNames, write_no_name};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
@@ -55,6 +55,7 @@ impl From<ReplyError> for OpenFailure {
 pub(crate) struct ReplyOpener<'a> {
     pub(crate) values: ValueOpener<'a>,
     pub(crate) names: NameOpener<'a>,
+    pub(crate) protocol: Protocol,
     pub(crate) command: &'static str,
     /// Commands of a transaction that were not written, by the first of their group.
     pub(crate) unwritten: HashMap<usize, Unwritten>,
@@ -168,7 +169,8 @@ impl ReplyOpener<'_> {
             return self.replayed(items, first, replayed, out);
         }
         if let Shape::Quoting(quoting) = shape {
-            if quoting.is_text || first.kind == Kind::Error {
+            let is_text = matches!(first.kind, Kind::Bulk | Kind::Simple | Kind::Other);
+            if first.kind == Kind::Error || (is_text && quoting.is_text) {
                 quoting.names.write(first, out);
                 return Ok(());
             }
@@ -237,8 +239,7 @@ impl ReplyOpener<'_> {
             ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
             ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
-            // Stored names, which the client must not see.
-            ReplyShape::Names(_) => Err(OpenFailure::Unexpected),
+            ReplyShape::Names(found) => self.found_names(items, (start, first), found, out),
         }
     }
 

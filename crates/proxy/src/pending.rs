@@ -39,6 +39,8 @@ pub(crate) enum Pending {
     MoveWrite,
     /// An answer to a command that sorts. Not passed on.
     Sort,
+    /// The name of some record. Not passed on.
+    Random,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.

@@ -149,6 +149,7 @@ impl ConnectionState {
             | Pending::MoveRead
             | Pending::MoveWrite
             | Pending::Sort
+            | Pending::Random
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {

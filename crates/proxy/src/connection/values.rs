@@ -59,6 +59,9 @@ impl ConnectionState {
             Some(Pending::Sort) => {
                 return self.take_sorted(current.disposition, whole, fetched);
             }
+            Some(Pending::Random) => {
+                return self.take_random(current.disposition, whole, fetched);
+            }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
                 return Ok(None);
@@ -126,6 +129,7 @@ impl ConnectionState {
         let written = client.len();
         let mut opener = ReplyOpener {
             values: ValueOpener::new(&self.protection, fetched),
+            protocol: self.client.protocol,
             names: NameOpener::new(&self.protection),
             command,
             unwritten: HashMap::new(),

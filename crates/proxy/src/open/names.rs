@@ -5,9 +5,13 @@ use std::borrow::Cow;
 
 use waxseal_core::KeyId;
 use waxseal_named::{LeftOut, NameView, Opened};
-use waxseal_resp::{Item, Kind, write_bulk};
+use waxseal_policy::{NameLayout, NameReply};
+use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk, write_null, write_null_bulk};
 
-use super::{OpenFailure, ReplyOpener};
+use super::members::MAX_GLOB_STEPS;
+use super::{OpenFailure, ReplyOpener, expect};
+use crate::answers;
+use crate::pending::Protocol;
 use crate::pending::strings::Strings;
 use crate::protection::Protection;
 
@@ -93,6 +97,142 @@ impl ReplyOpener<'_> {
             Named::LeftOut(_, Some(key)) if self.values.learn(key) => Ok(None),
             Named::LeftOut(..) => Err(OpenFailure::Unexpected),
         }
+    }
+}
+
+impl ReplyOpener<'_> {
+    /// Appends a reply with names that the server has chosen, of which `first` was read from `start`.
+    pub(super) fn found_names(
+        &mut self,
+        items: &mut Items<'_>,
+        (mut start, first): (Items<'_>, Item<'_>),
+        found: &NameReply<Box<[u8]>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
+        match found.layout {
+            NameLayout::Page => {
+                expect(first.kind, Kind::Array(2))?;
+                out.extend_from_slice(first.raw);
+                out.extend_from_slice(items.skip()?);
+                let page = next(items)?;
+                self.list_of_names(items, page, found, out)
+            }
+            NameLayout::All => self.list_of_names(items, first, found, out),
+            NameLayout::One => self.one_name(first, out),
+            NameLayout::Flagged => self.names_with_flags(items, first, out),
+            NameLayout::Text => {
+                out.extend_from_slice(start.skip()?);
+                Ok(())
+            }
+            // Stored names, which the client must not see.
+            NameLayout::Channels | NameLayout::ChannelCounts | NameLayout::Tracking => {
+                Err(OpenFailure::Unexpected)
+            }
+        }
+    }
+
+    /// Appends an array of names: those that the client wants.
+    fn list_of_names(
+        &mut self,
+        items: &mut Items<'_>,
+        head: Item<'_>,
+        found: &NameReply<Box<[u8]>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
+        let Kind::Array(count) = head.kind else {
+            return Err(OpenFailure::Unexpected);
+        };
+        // Names that the request itself has said, which are not for the proxy to leave out.
+        let is_echo = self.command.starts_with("command|");
+        let mut written = Vec::new();
+        let mut matching = 0_usize;
+        let mut steps = MAX_GLOB_STEPS;
+        for _ in 0..count {
+            let name = next(items)?;
+            expect(name.kind, Kind::Bulk)?;
+            let logical = match self.names.open(name.text) {
+                Named::Same => name.text,
+                Named::Logical(logical) => logical,
+                Named::LeftOut(..) if is_echo => name.text,
+                Named::LeftOut(reason, key) => {
+                    if !key.is_some_and(|key| self.values.learn(key)) {
+                        self.names.leave_out(reason);
+                    }
+                    continue;
+                }
+            };
+            let is_match = found.matches(logical, &mut steps);
+            if is_match
+                .ok_or_else(|| OpenFailure::Broken(answers::glob_too_costly(self.command)))?
+            {
+                write_name(name, logical, &mut written);
+                matching = matching.saturating_add(1);
+            }
+        }
+        write_array_head(out, matching);
+        out.extend_from_slice(&written);
+        Ok(())
+    }
+
+    /// Appends a name or null.
+    fn one_name(&mut self, item: Item<'_>, out: &mut Vec<u8>) -> Result<(), OpenFailure> {
+        if item.kind == Kind::Null {
+            out.extend_from_slice(item.raw);
+            return Ok(());
+        }
+        expect(item.kind, Kind::Bulk)?;
+        match self.names.open(item.text) {
+            Named::Same => out.extend_from_slice(item.raw),
+            Named::Logical(logical) => write_bulk(out, logical),
+            Named::LeftOut(reason, key) => {
+                if !key.is_some_and(|key| self.values.learn(key)) {
+                    self.names.leave_out(reason);
+                }
+                write_no_name(self.protocol, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends an array of arrays, each of which begins with a name of the request.
+    fn names_with_flags(
+        &mut self,
+        items: &mut Items<'_>,
+        head: Item<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenFailure> {
+        let Kind::Array(count) = head.kind else {
+            return Err(OpenFailure::Unexpected);
+        };
+        out.extend_from_slice(head.raw);
+        for _ in 0..count {
+            let of_name = next(items)?;
+            let Kind::Array(parts) = of_name.kind else {
+                return Err(OpenFailure::Unexpected);
+            };
+            out.extend_from_slice(of_name.raw);
+            let name = next(items)?;
+            match self.names.open(name.text) {
+                Named::Logical(logical) => write_name(name, logical, out),
+                Named::Same | Named::LeftOut(..) => out.extend_from_slice(name.raw),
+            }
+            for _ in 1..parts {
+                out.extend_from_slice(items.skip()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
+    items.next()?.ok_or(OpenFailure::Unexpected)
+}
+
+/// Appends the reply that there is no record.
+pub(crate) fn write_no_name(protocol: Protocol, out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::Resp2 => write_null_bulk(out),
+        Protocol::Resp3 => write_null(out),
     }
 }
 

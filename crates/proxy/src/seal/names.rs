@@ -93,14 +93,14 @@ impl<'a> Request<'a> {
         self.forward_renamed(out);
     }
 
-    /// The shape of the reply, if its errors may quote the names of the request.
+    /// The shape of the reply, of which errors may quote the names of the request, or everything if it is a text.
     #[inline]
-    pub(crate) fn quoting(&self, quotes_names: bool, shape: Shape) -> Shape {
-        match quotes_names && !self.names.is_empty() {
+    pub(crate) fn quoting(&self, (in_errors, is_text): (bool, bool), shape: Shape) -> Shape {
+        match (in_errors || is_text) && !self.names.is_empty() {
             false => shape,
             true => Shape::Quoting(Box::new(Quoting {
                 names: self.quoted_names(),
-                is_text: false,
+                is_text,
                 inner: shape,
             })),
         }
