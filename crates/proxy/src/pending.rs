@@ -2,14 +2,15 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, End, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, End, KnownScript, MemberScan, NameReply, NamesUse, ProtectedNames,
+    RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
-use crate::open::{ComputedReply, ReplayedReply, SortedReply};
+use crate::open::{ComputedReply, QuotedNames, ReplayedReply, SortedReply};
 
 pub(crate) mod strings;
 
@@ -38,6 +39,8 @@ pub(crate) enum Pending {
     MoveWrite,
     /// An answer to a command that sorts. Not passed on.
     Sort,
+    /// The name of some record. Not passed on.
+    Random,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.
@@ -179,6 +182,7 @@ pub(crate) type OwnedShape = policy::ReplyShape<
     Box<RecordFields<OwnedLocation, Strings>>,
     Box<ValuePart<OwnedLocation>>,
     Box<MemberScan<OwnedLocation, Box<[u8]>>>,
+    NameReply<Box<[u8]>>,
 >;
 
 /// The shape of a reply.
@@ -197,8 +201,19 @@ pub(crate) enum Shape {
     Replayed(Box<ReplayedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
+    /// A reply whose errors may quote names of the request.
+    Quoting(Box<Quoting>),
     /// The reply to a prelude in a transaction, which the client does not get.
     Dropped,
+}
+
+/// A reply whose errors may quote names of the request as they are stored.
+pub(crate) struct Quoting {
+    pub(crate) names: QuotedNames,
+    /// So may any other reply: it is a text.
+    pub(crate) is_text: bool,
+    /// The reply, if it is none of these.
+    pub(crate) inner: Shape,
 }
 
 impl Pending {
@@ -276,6 +291,7 @@ impl Shape {
                     glob: glob.map(|glob| Box::from(*glob)),
                 })
             },
+            |found| found.map(|glob| Box::from(arguments.get(*glob).copied().unwrap_or_default())),
         ))
     }
 
@@ -298,11 +314,18 @@ impl Shape {
                 let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
                 location::retained_bytes(&scan.location).saturating_add(glob)
             }
+            Self::Values(ReplyShape::Names(found)) => {
+                found.glob.as_ref().map_or(0, |glob| glob.len())
+            }
             Self::Computed(computed) => computed.retained_bytes(),
             Self::Sorted(sorted) => sorted.retained_bytes(),
             Self::Fixed(reply) => reply.len(),
             Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
+            Self::Quoting(quoting) => {
+                let names = quoting.names.retained_bytes();
+                names.saturating_add(quoting.inner.retained_bytes())
+            }
             Self::Dropped | Self::Scripted => 0,
         }
     }
@@ -323,11 +346,16 @@ impl Shape {
     }
 }
 
+/// The arguments of a request that are names of records.
+pub(crate) fn places_of_names(arguments: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
+    let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
+    places.unwrap_or_default().into_iter()
+}
+
 /// All record names of a request.
 pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let positions = policy::table::find(arguments).map(|row| row.names.places(arguments));
-    let positions = positions.unwrap_or_default().into_iter();
-    positions.map(|position| arguments.get(position).copied().unwrap_or_default())
+    let places = places_of_names(arguments);
+    places.map(|place| arguments.get(place).copied().unwrap_or_default())
 }
 
 #[cfg(test)]
