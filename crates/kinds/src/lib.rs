@@ -4,10 +4,12 @@
 //! Version 3 of the sealed format binds an envelope to its kind, the policy knows it from the command that carries the value,
 //! and a store from the type of the record.
 
+mod name_forms;
 mod names;
 
 use std::fmt;
 
+pub use name_forms::{LeftOut, LogicalName, NameForms, NameUnavailable};
 pub use names::NameState;
 
 /// The kind of a value.

@@ -44,6 +44,8 @@ pub struct ProtectedNames {
     own_writable: bool,
     /// For each pattern, whether unknown scripts may name its records.
     forwards_scripts: Vec<bool>,
+    /// For each pattern, whether the names of its records are sealed; empty if none has such names.
+    managed: Vec<bool>,
     /// For each pattern, how its values are sealed, as far as the server depends on it.
     scopes: Vec<Scope>,
     /// The patterns of protected channels. Their ids follow those of the records.
@@ -117,6 +119,7 @@ impl ProtectedNames {
             patterns,
             own_writable: false,
             forwards_scripts: Vec::new(),
+            managed: Vec::new(),
             channels: Vec::new(),
             channel_order: Vec::new(),
             scopes: Vec::new(),
@@ -201,6 +204,38 @@ impl ProtectedNames {
     pub fn forwards_scripts(&self, id: PatternId) -> bool {
         let forwards = self.forwards_scripts.get(id.index());
         forwards.copied().unwrap_or_default()
+    }
+
+    /// The same patterns; the names of the records of those for whose index `is_managed` returns true are stored sealed.
+    #[must_use]
+    pub fn with_managed_names(mut self, is_managed: impl Fn(usize) -> bool) -> Self {
+        let managed: Vec<_> = (0..self.patterns.len()).map(is_managed).collect();
+        self.managed = match managed.contains(&true) {
+            true => managed,
+            false => Vec::new(),
+        };
+        self
+    }
+
+    /// True if the names of some pattern are sealed.
+    #[inline]
+    #[must_use]
+    pub fn has_managed(&self) -> bool {
+        !self.managed.is_empty()
+    }
+
+    /// True if this name is stored sealed. Excepted names are not.
+    #[inline]
+    #[must_use]
+    pub fn is_managed(&self, id: PatternId) -> bool {
+        !id.is_excepted() && self.managed.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// The literal prefixes of the patterns whose names are sealed, in the order of the configuration. Several may be equal.
+    pub fn managed_prefixes(&self) -> impl Iterator<Item = &[u8]> {
+        let patterns = self.patterns.iter().zip(&self.managed);
+        let managed = patterns.filter(|(_, is_managed)| **is_managed);
+        managed.map(|(pattern, _)| pattern.prefix().as_bytes())
     }
 
     /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.
