@@ -150,10 +150,10 @@ impl RecordPattern {
         self.glob.prefix()
     }
 
-    /// True if there is something behind the [prefix](Self::prefix): the pattern is not one whole name.
+    /// True if it is not one whole name, or is a [part](Self::part_of) of a pattern that is not.
     #[must_use]
     pub fn has_wildcard(&self) -> bool {
-        !self.glob.is_literal()
+        !self.part_of.as_deref().unwrap_or(self).glob.is_literal()
     }
 
     /// The literal text behind which the names of its records are sealed, where they are: that of the wider pattern, if

@@ -1,6 +1,7 @@
 //! The interface between everything that uses records and the databases that keep them.
 
 use async_trait::async_trait;
+use waxseal_kinds::NameForms;
 
 use crate::collections::Collections;
 use crate::commands::MissingCommand;
@@ -181,6 +182,12 @@ pub trait RecordStore: Send + Sync {
 
     /// Its operations on sets, sorted sets and streams; `None` if it cannot hold them.
     fn collections(&self) -> Option<&dyn Collections> {
+        None
+    }
+
+    /// How the names of its records are stored, where some have another name than they are used by here
+    /// ([`NamedStore`](crate::NamedStore)).
+    fn name_forms(&self) -> Option<&dyn NameForms> {
         None
     }
 }

@@ -304,6 +304,8 @@ mod tests {
         assert!(narrow[0].names.is_some());
         assert_eq!(narrow[0].pattern.name_prefix(), "wa:");
         assert!(select("wa:*").unwrap().protected[0].names.is_some());
+        let one = select("wa:521").unwrap().protected;
+        assert!(one[0].names.is_some() && one[0].pattern.has_wildcard());
         assert!(select("app:*").unwrap().protected[0].names.is_none());
         // Takes nothing: the pattern of the file is the more specific one.
         assert!(select("*").unwrap().protected[0].names.is_none());
