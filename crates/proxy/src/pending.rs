@@ -2,7 +2,8 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, End, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, End, KnownScript, MemberScan, NameReply, NamesUse, ProtectedNames,
+    RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
@@ -179,6 +180,7 @@ pub(crate) type OwnedShape = policy::ReplyShape<
     Box<RecordFields<OwnedLocation, Strings>>,
     Box<ValuePart<OwnedLocation>>,
     Box<MemberScan<OwnedLocation, Box<[u8]>>>,
+    NameReply<Box<[u8]>>,
 >;
 
 /// The shape of a reply.
@@ -276,6 +278,7 @@ impl Shape {
                     glob: glob.map(|glob| Box::from(*glob)),
                 })
             },
+            |found| found.map(|glob| Box::from(arguments.get(*glob).copied().unwrap_or_default())),
         ))
     }
 
@@ -297,6 +300,9 @@ impl Shape {
             Self::Values(ReplyShape::Members(scan)) => {
                 let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
                 location::retained_bytes(&scan.location).saturating_add(glob)
+            }
+            Self::Values(ReplyShape::Names(found)) => {
+                found.glob.as_ref().map_or(0, |glob| glob.len())
             }
             Self::Computed(computed) => computed.retained_bytes(),
             Self::Sorted(sorted) => sorted.retained_bytes(),
@@ -323,11 +329,16 @@ impl Shape {
     }
 }
 
+/// The arguments of a request that are names of records.
+pub(crate) fn places_of_names(arguments: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
+    let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
+    places.unwrap_or_default().into_iter()
+}
+
 /// All record names of a request.
 pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let positions = policy::table::find(arguments).map(|row| row.names.places(arguments));
-    let positions = positions.unwrap_or_default().into_iter();
-    positions.map(|position| arguments.get(position).copied().unwrap_or_default())
+    let places = places_of_names(arguments);
+    places.map(|place| arguments.get(place).copied().unwrap_or_default())
 }
 
 #[cfg(test)]
