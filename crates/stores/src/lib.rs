@@ -37,3 +37,4 @@ pub use record::{
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
 pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};
+pub use waxseal_kinds::LeftOut;

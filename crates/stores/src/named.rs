@@ -24,7 +24,7 @@ use crate::error::StoreError;
 use crate::neighbors::{Matches, Neighbors};
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 
 /// A store whose records are used by their logical names.
 pub struct NamedStore {
@@ -50,6 +50,12 @@ impl NamedStore {
         &self.inner
     }
 
+    /// How the names of its records are stored.
+    #[must_use]
+    pub fn names(&self) -> &dyn NameForms {
+        &*self.names
+    }
+
     /// The name under which a record is stored.
     pub fn stored<'n>(&self, name: &'n RecordName) -> Result<Cow<'n, RecordName>, StoreError> {
         let stored = self.names.stored(name.as_bytes());
@@ -58,6 +64,15 @@ impl NamedStore {
             Some(stored) => Cow::Owned(RecordName::from(stored)),
             None => Cow::Borrowed(name),
         })
+    }
+
+    /// The logical name of the record that is stored under this name, or the reason why there is none.
+    pub fn logical(&self, stored: &RecordName) -> Result<RecordName, LeftOut> {
+        match self.names.logical(stored.as_bytes()) {
+            LogicalName::Same => Ok(stored.clone()),
+            LogicalName::Opened(name) => Ok(RecordName::from(name)),
+            LogicalName::LeftOut(reason) => Err(reason),
+        }
     }
 
     /// The number of stored names that scans left out, for each reason. A name counts each time it is scanned.
@@ -259,6 +274,18 @@ impl RecordStore for NamedStore {
             .await
     }
 
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        let stored = renames.iter().map(|(from, to)| {
+            let (from, to) = (self.stored(from)?, self.stored(to)?);
+            Ok((from.into_owned(), to.into_owned()))
+        });
+        let stored: Vec<_> = stored.collect::<Result<_, StoreError>>()?;
+        self.inner.rename_absent(&stored).await
+    }
+
     /// That another database has records is known for whole prefixes of sealed names only.
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
         let wider = patterns.iter().map(|it| self.widened(it));
@@ -296,7 +323,7 @@ impl RecordStore for NamedStore {
         self.inner.collections().map(|_| self as &dyn Collections)
     }
 
-    fn name_forms(&self) -> Option<&dyn NameForms> {
-        Some(&*self.names)
+    fn named(&self) -> Option<&NamedStore> {
+        Some(self)
     }
 }

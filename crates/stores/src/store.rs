@@ -1,11 +1,11 @@
 //! The interface between everything that uses records and the databases that keep them.
 
 use async_trait::async_trait;
-use waxseal_kinds::NameForms;
 
 use crate::collections::Collections;
 use crate::commands::MissingCommand;
 use crate::error::StoreError;
+use crate::named::NamedStore;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
@@ -197,9 +197,8 @@ pub trait RecordStore: Send + Sync {
         None
     }
 
-    /// How the names of its records are stored, where some have another name than they are used by here
-    /// ([`NamedStore`](crate::NamedStore)).
-    fn name_forms(&self) -> Option<&dyn NameForms> {
+    /// Itself, if it is a store of logical names over one with stored names.
+    fn named(&self) -> Option<&NamedStore> {
         None
     }
 }
