@@ -76,7 +76,7 @@ impl NameTable {
                 prefix_of.push(None);
                 continue;
             };
-            let prefix = pattern.prefix();
+            let prefix = pattern.name_prefix();
             if !pattern.has_wildcard() {
                 return Err(TableError::OneName(pattern.shown().to_owned()));
             }

@@ -165,6 +165,13 @@ impl RecordPattern {
         !self.glob.is_literal()
     }
 
+    /// The literal text behind which the names of its records are sealed, where they are: that of the wider pattern, if
+    /// it is a [part](Self::part_of) of one. A record has one stored name, whatever part of the records is named.
+    #[must_use]
+    pub fn name_prefix(&self) -> &str {
+        self.part_of.as_deref().unwrap_or(self).prefix()
+    }
+
     /// True if a name belongs to the pattern. Waxseal's own names do not, unless the pattern is one [over
     /// them](Self::parse_own); nor do names that belong to another pattern of the same [set](Self::resolve).
     /// [Excepted](Self::is_excepted) names do.

@@ -86,7 +86,7 @@ impl Failure {
     }
 
     /// The same failure, caused by a key: its hint depends on whether the store is already sealed.
-    fn of_key(mut self, hint: &'static str) -> Self {
+    pub(crate) fn of_key(mut self, hint: &'static str) -> Self {
         self.key_hint = Some(hint);
         self
     }

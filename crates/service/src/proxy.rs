@@ -32,6 +32,16 @@ pub fn check(resources: &Resources, names_patterns: bool) -> Result<(), Failure>
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
     }
+    let mut protected = configuration.protected.iter();
+    if configuration.is_trial()
+        && let Some(sealed) = protected.find(|it| it.names.is_some())
+    {
+        return Err(Failure::usage(format!(
+            "names of \"{}\": they are sealed, and a trial seals nothing: applications would find none of their records",
+            sealed.pattern.shown()
+        ))
+        .hint("try records whose names are in clear: remove names"));
+    }
     if !configuration.has_keys() {
         if configuration.mode != Mode::Off {
             return Err(no_key());
