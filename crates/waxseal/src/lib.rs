@@ -87,6 +87,7 @@
 //!     pattern: RecordPattern::parse("wa:{user}")?,
 //!     sealer,
 //!     users: Some(users.clone()),
+//!     names: None,
 //! };
 //! let upkeep = Upkeep::new(ring, "library", vec![scope], Some((users, store)))?;
 //! let stop = Stop::default();
