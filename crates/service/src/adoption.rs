@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
-use waxseal_stores::RecordStore;
+use waxseal_stores::{NamedStore, RecordStore};
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 
 use crate::Failure;
@@ -84,7 +84,7 @@ async fn sealed_under(
         }
     }
     // A few classic values among plain ones do not prevent a start. A new ring would never open them.
-    let stored = store.named().map_or(store, |named| named.inner());
+    let stored = store.named().map_or(store, NamedStore::inner);
     let under = Canary::of(stored.clone()).sealed_under(&guarded).await?;
     under.map_or(Ok(false), |under| Err(not_at_hand(&under.to_string())))
 }

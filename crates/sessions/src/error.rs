@@ -183,13 +183,17 @@ pub enum GuardError {
         max: usize,
     },
     /// The keyring records that the names of these records are sealed, and this process has them in clear.
-    #[error("the keyring records that the names of {records} are sealed, and here they are in clear")]
+    #[error(
+        "the keyring records that the names of {records} are sealed, and here they are in clear"
+    )]
     SealedNames {
         /// The pattern, for messages.
         records: String,
     },
     /// The keyring records that the names of these records are in clear, and this process seals them.
-    #[error("the keyring records that the names of {records} are in clear, and here they are sealed")]
+    #[error(
+        "the keyring records that the names of {records} are in clear, and here they are sealed"
+    )]
     PlainNames {
         /// The pattern, for messages.
         records: String,
@@ -207,7 +211,9 @@ pub enum GuardError {
         configured: u16,
     },
     /// Names are sealed as those of a pattern that does not have all records of the prefix.
-    #[error("names are sealed as those of {scope}, which does not have all records that begin with \"{prefix}\"")]
+    #[error(
+        "names are sealed as those of {scope}, which does not have all records that begin with \"{prefix}\""
+    )]
     NamesScope {
         /// The pattern, for messages.
         scope: String,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waxseal_core::{EnvelopeVersion, NameMask, Shape};
 use waxseal_stores::{
-    Cursor, Expiry, LeftOut, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
-    RecordStore, StoreError,
+    Cursor, Expiry, LeftOut, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName,
+    RecordPattern, RecordStore, StoreError,
 };
 
 const PREFIX: &str = "waxseal:quarantine:";

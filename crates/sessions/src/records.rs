@@ -14,9 +14,9 @@ use crate::canary::{Canary, CanaryState, GuardedRecords, is_write_refused};
 use crate::decoys::Decoys;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
-use crate::{names, quarantine};
 use crate::record_sealer::{Opened, RecordSealer};
 use crate::window::Window;
+use crate::{names, quarantine};
 
 /// Attempts to read a value that changes before it is moved to quarantine.
 const MAX_READS: u32 = 8;

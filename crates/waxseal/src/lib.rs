@@ -128,8 +128,9 @@ pub use waxseal_upkeep as upkeep;
 pub use waxseal_core::{
     Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Group, Header, IndexKey,
     IndexKeyRole, IndexKeyUsage, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
-    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PadNames, PlainValues,
-    ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PadNames,
+    PlainValues, ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring,
+    UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;
@@ -137,7 +138,8 @@ pub use waxseal_sessions::ActixSessionStore;
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
     Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
-    SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager, quarantine,
+    SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager,
+    quarantine,
 };
 pub use waxseal_stores::{
     Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore,

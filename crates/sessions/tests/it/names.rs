@@ -1,9 +1,7 @@
 //! Sealed names of records: the application goes on with those that it knows, and the store has none of them.
 
 use waxseal_core::{EnvelopeVersion, PadNames};
-use waxseal_keys::{
-    Change, DocumentFormat, ProtectedScope, RecordNames, ScopeSettings,
-};
+use waxseal_keys::{Change, DocumentFormat, ProtectedScope, RecordNames, ScopeSettings};
 use waxseal_sessions::quarantine::{self, Restored};
 use waxseal_sessions::{OnRefused, SealedNames};
 use waxseal_stores::{Expiry, MemoryStore, RecordName, RecordStore, Slot};
@@ -91,7 +89,11 @@ async fn an_excepted_name_stays_in_clear() {
 #[tokio::test]
 async fn a_prefix_of_a_wider_scope_has_the_names_of_the_scope() {
     let server = RedisServer::start();
-    start_named(&server).await.set("temp:1", &state("a")).await.unwrap();
+    start_named(&server)
+        .await
+        .set("temp:1", &state("a"))
+        .await
+        .unwrap();
     let options = options().prefix("wa:temp:");
     let part = StateManager::start(connect(&server).await, usual_sealer(), options);
     let part = part.await.unwrap();
@@ -123,7 +125,9 @@ async fn a_damaged_state_in_quarantine_is_known_by_its_name_and_stored_under_ano
     assert!(!is_stored_in(&server, USER));
     let store = &**states.store();
     let entries = quarantine::list(store).await.unwrap();
-    let of_user = entries.iter().find(|it| it.record.as_bytes() == NAME.as_bytes());
+    let of_user = entries
+        .iter()
+        .find(|it| it.record.as_bytes() == NAME.as_bytes());
     let of_user = of_user.unwrap();
     assert!(of_user.is_named);
     let restored = quarantine::restore(store, of_user, 0).await.unwrap();
@@ -136,7 +140,9 @@ async fn a_damaged_state_in_quarantine_is_known_by_its_name_and_stored_under_ano
 
     // Without the key its name does not open, and nothing is restored under another one.
     assert_eq!(states.get::<State>(USER).await.unwrap(), None);
-    let other = server.snapshot().only(|name| name.starts_with(b"waxseal:quarantine:"));
+    let other = server
+        .snapshot()
+        .only(|name| name.starts_with(b"waxseal:quarantine:"));
     let name = other.records().keys().next().unwrap().clone();
     let mut forged = name.clone();
     forged[40] = if forged[40] == b'A' { b'B' } else { b'A' };
@@ -155,7 +161,12 @@ async fn names_in_clear_and_under_other_keys_are_refused_at_the_start() {
         let sealer = sealer(key, Mode::On, Format::Sealed);
         StateManager::start(connect(&server).await, sealer, options()).await
     };
-    start(&KEY).await.unwrap().set("1", &state("a")).await.unwrap();
+    start(&KEY)
+        .await
+        .unwrap()
+        .set("1", &state("a"))
+        .await
+        .unwrap();
     // Without the canary the names alone tell that the key is another one.
     server.client().cmd(&["DEL", "waxseal:canary"]);
     let refused = start(&OTHER_KEY).await.err().unwrap();
@@ -208,12 +219,28 @@ async fn names_are_stored_as_the_ring_records_or_nothing_starts() {
     let sealed = Change::Register(vec![scope(RecordNames::Sealed, Some(16))]);
     process.ring.change(&sealed).await.unwrap();
     let refused = start(Options::default()).await.err().unwrap();
-    assert!(matches!(refused, GuardError::SealedNames { .. }), "{refused}");
-    let refused = start(Options::default().prefix("wa:web:")).await.err().unwrap();
-    assert!(matches!(refused, GuardError::SealedNames { .. }), "{refused}");
+    assert!(
+        matches!(refused, GuardError::SealedNames { .. }),
+        "{refused}"
+    );
+    let refused = start(Options::default().prefix("wa:web:"))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(refused, GuardError::SealedNames { .. }),
+        "{refused}"
+    );
     let refused = start(options()).await.err().unwrap();
     assert!(
-        matches!(refused, GuardError::PadNames { recorded: 16, configured: 1, .. }),
+        matches!(
+            refused,
+            GuardError::PadNames {
+                recorded: 16,
+                configured: 1,
+                ..
+            }
+        ),
         "{refused}"
     );
     let padded = SealedNames {
@@ -229,16 +256,28 @@ async fn names_are_stored_as_the_ring_records_or_nothing_starts() {
     assert!(refused.is_ok());
     let plain = ProtectedScope::new(store.location(), "app:*");
     let plain = plain.with_settings(ScopeSettings::default());
-    process.ring.change(&Change::Register(vec![plain])).await.unwrap();
+    process
+        .ring
+        .change(&Change::Register(vec![plain]))
+        .await
+        .unwrap();
     let refused = start(Options::default().prefix("app:").names(names("app:*")));
     let refused = refused.await.err().unwrap();
-    assert!(matches!(refused, GuardError::PlainNames { .. }), "{refused}");
+    assert!(
+        matches!(refused, GuardError::PlainNames { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
 async fn names_without_a_key_are_refused() {
     let store = Arc::new(MemoryStore::default());
-    let put = store.put(&RecordName::from("wa:1"), &Slot::Whole, b"{}", Expiry::Persistent);
+    let put = store.put(
+        &RecordName::from("wa:1"),
+        &Slot::Whole,
+        b"{}",
+        Expiry::Persistent,
+    );
     put.await.unwrap();
     let refused = StateManager::start(store, Sealer::without_keys(), options()).await;
     assert!(matches!(refused.err().unwrap(), GuardError::Seal(_)));
@@ -264,8 +303,13 @@ async fn web_sessions_are_stored_under_sealed_names() {
         expiry_date: OffsetDateTime::now_utc() + Duration::from_secs(3600),
     };
     store.create(&mut session).await.unwrap();
-    assert_eq!(store.load(&session.id).await.unwrap(), Some(session.clone()));
-    let stored = server.snapshot().only(|name| name.starts_with(b"sess:~9VcDE"));
+    assert_eq!(
+        store.load(&session.id).await.unwrap(),
+        Some(session.clone())
+    );
+    let stored = server
+        .snapshot()
+        .only(|name| name.starts_with(b"sess:~9VcDE"));
     assert_eq!(stored.len(), 1);
     store.delete(&session.id).await.unwrap();
     assert_eq!(store.load(&session.id).await.unwrap(), None);
@@ -287,6 +331,8 @@ async fn actix_sessions_are_stored_under_sealed_names() {
     let key = store.save(data.clone(), &time::Duration::minutes(10));
     let key = key.await.unwrap();
     assert_eq!(store.load(&key).await.unwrap(), Some(data));
-    let stored = server.snapshot().only(|name| name.starts_with(b"sess:~9VcDE"));
+    let stored = server
+        .snapshot()
+        .only(|name| name.starts_with(b"sess:~9VcDE"));
     assert_eq!(stored.len(), 1);
 }
