@@ -5,6 +5,7 @@ use std::fmt;
 
 use waxseal_core::{KeyId, OpenError, SealError};
 use waxseal_keys::{RingError, UserKeyError};
+use waxseal_named::TableError;
 use waxseal_stores::{PatternError, StoreError};
 
 use crate::canary::{SealedUnder, named};
@@ -181,6 +182,67 @@ pub enum GuardError {
         /// The maximum.
         max: usize,
     },
+    /// The keyring records that the names of these records are sealed, and this process has them in clear.
+    #[error(
+        "the keyring records that the names of {records} are sealed, and here they are in clear"
+    )]
+    SealedNames {
+        /// The pattern, for messages.
+        records: String,
+    },
+    /// The keyring records that the names of these records are in clear, and this process seals them.
+    #[error(
+        "the keyring records that the names of {records} are in clear, and here they are sealed"
+    )]
+    PlainNames {
+        /// The pattern, for messages.
+        records: String,
+    },
+    /// The keyring records another padding of names.
+    #[error(
+        "the keyring records that the names of {records} are padded to a multiple of {recorded}, and here it is {configured}"
+    )]
+    PadNames {
+        /// The pattern, for messages.
+        records: String,
+        /// The recorded multiple.
+        recorded: u16,
+        /// The multiple of this process.
+        configured: u16,
+    },
+    /// Names are sealed as those of a pattern that does not have all records of the prefix.
+    #[error(
+        "names are sealed as those of {scope}, which does not have all records that begin with \"{prefix}\""
+    )]
+    NamesScope {
+        /// The pattern, for messages.
+        scope: String,
+        /// The prefix of the records.
+        prefix: String,
+    },
+    /// Names are sealed, and none of a sample opens.
+    #[error(
+        "the names of {records} are sealed under other keys than the configured ones: none of a sample opens ({count} do not)"
+    )]
+    NamesUnderOtherKeys {
+        /// The pattern, for messages.
+        records: String,
+        /// The number of names in the sample.
+        count: u64,
+    },
+    /// Names of records are in clear where this process looks for sealed ones.
+    #[error(
+        "the names of {records} are sealed here, and {count} of a sample are in clear: their records would not be found"
+    )]
+    NamesInClear {
+        /// The pattern, for messages.
+        records: String,
+        /// The number of names in the sample.
+        count: u64,
+    },
+    /// Names cannot be sealed for this pattern.
+    #[error(transparent)]
+    Names(#[from] TableError),
     /// The keys of users cannot be read.
     #[error(transparent)]
     Users(#[from] UserKeyError),

@@ -29,6 +29,7 @@ mod decoys;
 mod error;
 mod inspection;
 mod manager;
+mod names;
 mod options;
 pub mod quarantine;
 mod record_sealer;
@@ -46,6 +47,7 @@ pub use collections::SealedCollections;
 pub use error::{GuardError, Mismatch, StateError};
 pub use inspection::{InspectedKey, Inspection, StoredFormat};
 pub use manager::StateManager;
+pub use names::SealedNames;
 pub use options::{OnRefused, Options};
 pub use records::SealedRecords;
 #[cfg(feature = "tower-sessions")]

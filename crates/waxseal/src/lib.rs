@@ -87,6 +87,7 @@
 //!     pattern: RecordPattern::parse("wa:{user}")?,
 //!     sealer,
 //!     users: Some(users.clone()),
+//!     names: None,
 //! };
 //! let upkeep = Upkeep::new(ring, "library", vec![scope], Some((users, store)))?;
 //! let stop = Stop::default();
@@ -127,8 +128,9 @@ pub use waxseal_upkeep as upkeep;
 pub use waxseal_core::{
     Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Group, Header, IndexKey,
     IndexKeyRole, IndexKeyUsage, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
-    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PlainValues,
-    ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PadNames,
+    PlainValues, ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring,
+    UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;
@@ -136,7 +138,8 @@ pub use waxseal_sessions::ActixSessionStore;
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
     Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
-    SealedCollections, SealedRecords, SealedUnder, StateError, StateManager, quarantine,
+    SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager,
+    quarantine,
 };
 pub use waxseal_stores::{
     Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore,
