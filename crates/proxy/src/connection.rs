@@ -16,7 +16,7 @@
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
 //! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
-//! | `names` | the names of records as they are stored |
+//! | `names`, `keyspace`, `tracking` | the names of records as they are stored; keyspace notifications and client-side caching with such names |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -38,6 +38,7 @@ mod effects;
 mod errors;
 mod handshake;
 mod keys;
+mod keyspace;
 mod messages;
 mod monitor;
 mod moves;
@@ -55,6 +56,7 @@ mod sorting;
 mod state;
 mod stored;
 mod streaming;
+mod tracking;
 mod transaction;
 mod values;
 mod window;

@@ -27,7 +27,7 @@ mod streams;
 mod values;
 
 pub(crate) use computed::ComputedReply;
-pub(crate) use messages::{Message, channel};
+pub(crate) use messages::{Message, MessageParts, channel, pattern};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,

@@ -357,14 +357,8 @@ impl ConnectionState {
                 let decided = (transform, effect);
                 self.transform(request, name, decided, &keys, upstream, client);
             }
-            Action::Tracking(_) => {
-                let answer = answers::tracking_of_sealed_names();
-                self.refuse_here(
-                    (command, OwnReason::SealedNames),
-                    answer,
-                    (request, effect),
-                    client,
-                );
+            Action::Tracking(call) => {
+                self.change_tracking((request, name, effect), call, upstream, client);
             }
             // Resolved before.
             Action::ScriptDigest(_) => {}
