@@ -16,7 +16,8 @@
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
 //! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
-//! | `names`, `keyspace`, `tracking` | the names of records as they are stored; keyspace notifications and client-side caching with such names |
+//! | `names`, `random` | the names of records as they are stored; RANDOMKEY |
+//! | `keyspace`, `tracking` | keyspace notifications and client-side caching, with such names |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ mod names;
 mod pairing;
 mod prelude;
 mod queue;
+mod random;
 mod refusals;
 mod replay;
 mod replies;
@@ -153,6 +155,7 @@ impl Connection {
             && self.state.replay.is_none()
             && self.state.moving.is_none()
             && self.state.sorting.is_none()
+            && self.state.random.is_none()
     }
 
     /// True if no reply is expected.

@@ -24,21 +24,13 @@ use waxseal_policy::{
 use waxseal_resp::{Items, Kind, write_bulk, write_integer, write_request_head};
 
 use super::state::ConnectionState;
-use super::tracking;
 use crate::answers;
-use crate::open::{MessageParts, NameOpener, Named};
+use crate::open::{MessageParts, NameOpener, Named, is_keyevent, logical_channel, split_keyspace};
 use crate::pending::{Pending, Remaining};
 use crate::refusals::OwnReason;
-use crate::seal::{Request, SendError, WireNames};
+use crate::seal::{Request, SendError};
 use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgement};
 
-/// The beginning of the channels that end with the name of a record, and what precedes the name.
-const KEYSPACE: &[u8] = b"__keyspace@";
-const AFTER_DATABASE: &[u8] = b"__:";
-/// The beginning of the channels whose messages are names of records.
-const KEYEVENT: &[u8] = b"__keyevent@";
-/// The beginning of the channels about parts of records. In their messages are names in several forms.
-const SUBKEY: &[u8] = b"__subkey";
 /// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
 const NO_PATTERN: &[u8] = b"__waxseal@none__";
 /// Steps that matching one channel may take.
@@ -101,20 +93,13 @@ impl PatternTable {
     }
 }
 
-/// True for a channel in which servers publish messages that may hold names of records.
-pub(super) fn is_of_server(channel: &[u8]) -> bool {
-    let starts = [KEYSPACE, KEYEVENT, SUBKEY, tracking::CHANNEL];
-    starts.iter().any(|start| channel.starts_with(start))
-}
-
-/// The channel up to the name that it ends with, and the name.
-pub(crate) fn split_keyspace(channel: &[u8]) -> Option<(&[u8], &[u8])> {
-    let database = channel.strip_prefix(KEYSPACE)?;
-    let digits = database.iter().take_while(|byte| byte.is_ascii_digit());
-    let name = database
-        .get(digits.count()..)?
-        .strip_prefix(AFTER_DATABASE)?;
-    channel.split_at_checked(channel.len().saturating_sub(name.len()))
+/// The first argument that is a channel of those that may be stored under another name.
+pub(super) fn channels_of(command: Option<&str>) -> Option<usize> {
+    match command? {
+        "subscribe" | "unsubscribe" => Some(1),
+        "pubsub|numsub" => Some(2),
+        _ => None,
+    }
 }
 
 /// Appends the channel as the server has it, if it ends with a name that is stored sealed.
@@ -134,51 +119,11 @@ pub(super) fn store_channel(
     Ok(true)
 }
 
-/// The channel as clients know it. `None` if clients cannot use the name that it ends with, which is counted.
-pub(crate) fn logical_channel<'c>(
-    names: &mut NameOpener<'_>,
-    channel: &'c [u8],
-) -> Option<Cow<'c, [u8]>> {
-    if channel.starts_with(SUBKEY) {
-        names.leave_out(LeftOut::Junk);
-        return None;
-    }
-    let Some((head, name)) = split_keyspace(channel) else {
-        return Some(Cow::Borrowed(channel));
-    };
-    match names.open(name) {
-        Named::Same => Some(Cow::Borrowed(channel)),
-        Named::Logical(name) => Some(Cow::Owned([head, name].concat())),
-        Named::LeftOut(reason, _) => {
-            names.leave_out(reason);
-            None
-        }
-    }
-}
-
 impl ConnectionState {
     /// True if names are stored sealed, so that messages of servers hold stored names. In a trial nothing is sealed.
     #[inline]
     pub(super) fn opens_names(&self) -> bool {
         self.protection.names().has_managed() && !self.protection.is_trial()
-    }
-
-    /// The channels among these arguments, as the server has them.
-    pub(super) fn wire_channels(
-        view: &NameView,
-        command: Option<&str>,
-        arguments: &[&[u8]],
-        names: &mut WireNames,
-    ) -> Result<(), SealError> {
-        let first = match command {
-            Some("subscribe" | "unsubscribe") => 1,
-            Some("pubsub|numsub") => 2,
-            _ => return Ok(()),
-        };
-        for (at, channel) in arguments.iter().enumerate().skip(first) {
-            names.add(at, |out| store_channel(view, channel, out))?;
-        }
-        Ok(())
     }
 
     /// The pattern that the server is asked for in place of this one.
@@ -343,7 +288,7 @@ impl ConnectionState {
     pub(super) fn write_notification(&self, parts: &MessageParts<'_>, client: &mut Vec<u8>) {
         let mut names = NameOpener::new(&self.protection);
         if let Some(channel) = logical_channel(&mut names, parts.channel) {
-            match channel.starts_with(KEYEVENT) {
+            match is_keyevent(&channel) {
                 false => self.deliver(parts, &channel, parts.payload, client),
                 true => {
                     if let Some(payload) = logical_payload(&mut names, parts.payload) {
@@ -441,22 +386,6 @@ impl<'w> Acknowledgement<'w> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_name_is_behind_the_number_of_the_database() {
-        let split = |channel: &'static str| split_keyspace(channel.as_bytes());
-        assert_eq!(
-            split("__keyspace@12__:wa:1"),
-            Some((&b"__keyspace@12__:"[..], &b"wa:1"[..]))
-        );
-        assert_eq!(
-            split("__keyspace@0__:"),
-            Some((&b"__keyspace@0__:"[..], &b""[..]))
-        );
-        for other in ["__keyspace@0_:wa:1", "__keyevent@0__:set", "wa:1", ""] {
-            assert_eq!(split(other), None, "{other}");
-        }
-    }
-
     fn subscribed(client: &str, server: &str) -> Step {
         Step::Begin(Subscribed {
             client: client.as_bytes().into(),
@@ -467,7 +396,7 @@ mod tests {
     #[test]
     fn patterns_that_are_one_at_the_server_are_counted_for_the_client() {
         let mut table = PatternTable::default();
-        let mut apply = |table: &mut PatternTable, step: Step| {
+        let apply = |table: &mut PatternTable, step: Step| {
             PatternTable::apply(&mut table.patterns, &step);
             table.additional()
         };

@@ -7,14 +7,16 @@ use std::collections::HashMap;
 use waxseal_policy::PatternId;
 use waxseal_resp::write_bulk;
 
-use super::keyspace::{PatternTable, is_of_server};
+use super::keyspace::PatternTable;
 use super::pairing::Disposition;
 use super::state::ConnectionState;
 use super::tracking;
 use crate::dropped::DropReason;
 use crate::keys::{KeyRequest, Lookup};
 use crate::location::{self, ValueKind};
-use crate::open::{Message, MessageParts, ValueOpener, channel, pattern};
+use crate::open::{
+    INVALIDATIONS, Message, MessageParts, ValueOpener, channel, is_of_server, pattern,
+};
 use crate::protection::Protection;
 
 impl ConnectionState {
@@ -58,7 +60,7 @@ impl ConnectionState {
         };
         if let Some(parts) = &parts {
             match parts.channel {
-                b"" | tracking::CHANNEL => {
+                b"" | INVALIDATIONS => {
                     self.write_invalidation(parts, client);
                     return None;
                 }
@@ -119,7 +121,7 @@ impl ConnectionState {
     #[cold]
     pub(super) fn drop_large_message(&self, start: &[u8], client: &mut Vec<u8>) {
         let channel = channel(start).unwrap_or_default();
-        if self.opens_names() && matches!(channel, b"" | tracking::CHANNEL) {
+        if self.opens_names() && matches!(channel, b"" | INVALIDATIONS) {
             return self.write_invalidation_of_all(start, client);
         }
         if let Some(pattern) = self.protection.names().find_channel(channel) {

@@ -9,14 +9,12 @@ use waxseal_resp::{Items, Kind, write_array_head, write_bulk, write_request_head
 
 use super::state::ConnectionState;
 use crate::answers;
-use crate::open::{MessageParts, NameOpener, Named};
+use crate::open::{INVALIDATIONS, MessageParts, NameOpener, Named};
 use crate::pending::strings::Strings;
 use crate::pending::{Pending, Protocol, Shape};
 use crate::refusals::OwnReason;
 use crate::seal::Request;
 
-/// The channel of invalidations in RESP2.
-pub(crate) const CHANNEL: &[u8] = b"__redis__:invalidate";
 /// The first word of those that are pushed.
 pub(super) const WORD: &[u8] = b"invalidate";
 
@@ -126,13 +124,13 @@ impl ConnectionState {
         let mut names = NameOpener::new(&self.protection);
         // A message to another connection's subscriber has prefixes that are not known here.
         let prefixes = match parts.channel {
-            CHANNEL => &[][..],
+            INVALIDATIONS => &[][..],
             _ => &self.pushes.prefixes.client[..],
         };
         if let Some(payload) = logical_names(&mut names, prefixes, parts.payload) {
             client.extend_from_slice(parts.start);
-            if parts.channel == CHANNEL {
-                write_bulk(client, CHANNEL);
+            if parts.channel == INVALIDATIONS {
+                write_bulk(client, INVALIDATIONS);
             }
             client.extend_from_slice(&payload);
         }
@@ -150,7 +148,7 @@ impl ConnectionState {
                 client.push(first.copied().unwrap_or(b'*'));
                 client.extend_from_slice(b"3\r\n");
                 write_bulk(client, b"message");
-                write_bulk(client, CHANNEL);
+                write_bulk(client, INVALIDATIONS);
             }
         }
         client.extend_from_slice(match self.client.protocol {
