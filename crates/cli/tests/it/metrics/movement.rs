@@ -213,6 +213,11 @@ fn misuse(server: &RedisServer, port: u16) {
         assert!(client.cmd(refused).error().is_some(), "{refused:?}");
     }
     client.cmd(&["EVAL", "return 1", "0"]);
+    // Computed on what was written last, which another writer has replaced.
+    for number in ["1", "2"] {
+        direct.cmd(&["SET", "s:number", number]);
+        client.cmd(&["INCR", "s:number"]);
+    }
     client.cmd(&["LPUSH", "open", "x"]);
     assert!(client.cmd(&["GET", "open"]).error().is_some());
     client.cmd(&["EXISTS", "s:decoy"]);
