@@ -234,7 +234,8 @@ impl ProtectedNames {
     /// The literal prefixes of the patterns whose names are sealed, in the order of the configuration. Several may be equal.
     pub fn managed_prefixes(&self) -> impl Iterator<Item = &[u8]> {
         let patterns = self.patterns.iter().zip(&self.managed);
-        patterns.filter_map(|(pattern, managed)| managed.then(|| pattern.prefix().as_bytes()))
+        let managed = patterns.filter(|(_, is_managed)| **is_managed);
+        managed.map(|(pattern, _)| pattern.prefix().as_bytes())
     }
 
     /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.

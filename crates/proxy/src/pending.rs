@@ -323,11 +323,16 @@ impl Shape {
     }
 }
 
+/// The arguments of a request that are names of records.
+pub(crate) fn places_of_names(arguments: &[&[u8]]) -> impl Iterator<Item = usize> + use<> {
+    let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
+    places.unwrap_or_default().into_iter()
+}
+
 /// All record names of a request.
 pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let positions = policy::table::find(arguments).map(|row| row.names.places(arguments));
-    let positions = positions.unwrap_or_default().into_iter();
-    positions.map(|position| arguments.get(position).copied().unwrap_or_default())
+    let places = places_of_names(arguments);
+    places.map(|place| arguments.get(place).copied().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Instant;
 use waxseal_core::{Group, Kind, NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_metrics::OwnWork;
+use waxseal_named::{NameTable, NameView};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern, Scope};
 
 use crate::computations::Computations;
@@ -22,6 +23,8 @@ use crate::server_limits::{ServerLimits, ServerSettings};
 /// The protected records, and everything that requests and replies about them need.
 pub struct Protection {
     names: ProtectedNames,
+    /// The names that are stored sealed, if some are.
+    table: Option<NameTable>,
     sealers: Vec<Sealer>,
     /// For each pattern, the sealer for names that are excepted from it: it writes plain values and opens sealed ones.
     excepted: Vec<Sealer>,
@@ -68,6 +71,7 @@ impl Protection {
         let plain_members = patterns.iter().map(|_| AtomicBool::default()).collect();
         let protection = Self {
             names: ProtectedNames::new(patterns),
+            table: None,
             per_user: vec![false; sealers.len()],
             excepted: sealers
                 .iter()
@@ -151,6 +155,21 @@ impl Protection {
         self
     }
 
+    /// The same with the names of records stored as this table has them. It must have been made of the same patterns, in the
+    /// same order.
+    #[must_use]
+    pub fn name_table(mut self, table: NameTable) -> Self {
+        let of_table = table.protected();
+        let managed: Vec<bool> = of_table
+            .iter()
+            .map(|(id, _)| of_table.is_managed(id))
+            .collect();
+        let is_managed = |index: usize| managed.get(index).copied().unwrap_or_default();
+        self.names = self.names.with_managed_names(is_managed);
+        self.table = Some(table);
+        self
+    }
+
     /// The same with unknown scripts and functions forwarded for the records of the patterns at whose index `forwards`
     /// returns true. Known scripts run as for all others.
     #[must_use]
@@ -206,6 +225,12 @@ impl Protection {
     #[must_use]
     pub fn names(&self) -> &ProtectedNames {
         &self.names
+    }
+
+    /// How names are stored, with the keys as they are now; `None` if all are stored as they are. In a trial nothing is sealed.
+    pub(crate) fn name_view(&self) -> Option<NameView> {
+        let table = self.table.as_ref().filter(|_| !self.is_trial());
+        table.map(NameTable::view)
     }
 
     /// The sealer of a pattern's records; for an excepted name, one that writes plain values and opens sealed ones. `None`

@@ -15,8 +15,10 @@ use crate::location::{BorrowedLocation, binding};
 use crate::protection::Protection;
 use crate::server_limits::MaxValue;
 
+mod names;
 mod prelude;
 
+pub(crate) use names::WireNames;
 pub(crate) use prelude::{MemberForms, are_compared};
 
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with a million fields
@@ -71,12 +73,15 @@ impl From<SealError> for SendError {
 }
 
 /// One request and its arguments.
+#[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     /// Its bytes.
     pub(crate) raw: &'a [u8],
     pub(crate) arguments: &'a [&'a [u8]],
     /// The positions of the arguments in the bytes; empty for an inline request.
     pub(crate) spans: &'a [(usize, usize)],
+    /// The names that the server has in place of the client's; none until it has been decided what the arguments are.
+    pub(crate) names: &'a WireNames,
 }
 
 impl Request<'_> {
@@ -89,18 +94,18 @@ impl Request<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         match change {
-            RequestChange::None => out.extend_from_slice(self.raw),
+            RequestChange::None => self.forward(out),
             RequestChange::Reword { arguments, word } => {
                 write_request_head(out, self.arguments.len());
                 let mut replaced = arguments.iter().peekable();
-                for (index, argument) in self.arguments.iter().enumerate() {
+                for index in 0..self.arguments.len() {
                     let is_replaced = replaced.next_if(|at| **at == index).is_some();
                     write_bulk(
                         out,
                         if is_replaced {
                             word.as_bytes()
                         } else {
-                            argument
+                            self.wire(index)
                         },
                     );
                 }
@@ -109,18 +114,19 @@ impl Request<'_> {
                 let sent = self.arguments.len().saturating_sub(omitted.len());
                 write_request_head(out, sent);
                 let mut omitted = omitted.iter().peekable();
-                for (index, argument) in self.arguments.iter().enumerate() {
+                for index in 0..self.arguments.len() {
                     if omitted.next_if(|at| **at == index).is_none() {
-                        write_bulk(out, argument);
+                        write_bulk(out, self.wire(index));
                     }
                 }
             }
             RequestChange::Replace { command, arguments } => {
-                let arguments = self.arguments.get(arguments.clone()).unwrap_or_default();
+                let last = arguments.end.min(self.arguments.len());
+                let arguments = arguments.start.min(last)..last;
                 write_request_head(out, arguments.len().saturating_add(1));
                 write_bulk(out, command.as_bytes());
-                for argument in arguments {
-                    write_bulk(out, argument);
+                for index in arguments {
+                    write_bulk(out, self.wire(index));
                 }
             }
             RequestChange::Seal(slots) => {
@@ -154,9 +160,9 @@ impl Request<'_> {
         let before = out.len();
         write_request_head(out, self.arguments.len());
         let mut replaced = replaced.iter().peekable();
-        for (index, argument) in self.arguments.iter().enumerate() {
+        for index in 0..self.arguments.len() {
             match replaced.next_if(|(at, _)| *at == index) {
-                None => write_bulk(out, argument),
+                None => write_bulk(out, self.wire(index)),
                 Some((_, Replacement::Bytes(bytes))) => write_bulk(out, bytes),
                 Some((_, Replacement::Sealed(slot))) => {
                     let sealed = self.seal(slot, protection, keys, |value| write_bulk(out, value));
@@ -170,7 +176,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Appends the bytes between the values unchanged, and the values sealed. The slots are in order.
+    /// Appends the bytes between names and values unchanged, the stored names, and the values sealed. The slots are in order.
     fn send_spliced(
         &self,
         slots: &[ValueSlot],
@@ -179,18 +185,28 @@ impl Request<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         let mut copied = 0;
-        for slot in slots {
+        let mut names = self.names.iter().peekable();
+        let mut slots = slots.iter().peekable();
+        loop {
+            let at = slots.peek().map(|slot| slot.argument);
+            // What is both is sealed as a value: as a name it would be in clear where it is not one.
+            let name = names.next_if(|(argument, _)| at.is_none_or(|at| *argument < at));
+            let Some(argument) = name.map(|(argument, _)| argument).or(at) else {
+                break;
+            };
             // A value that is not found would be sent in clear.
-            let found = self.spans.get(slot.argument).copied();
-            let (_, end) = found.ok_or(SealError::TooLong)?;
-            // The head of a value begins at the end of the argument before it.
-            let before = slot.argument.checked_sub(1);
-            let head = before
-                .and_then(|before| self.spans.get(before))
-                .map_or(0, |(_, end)| end.saturating_add(2));
+            let (head, end) = self.place(argument).ok_or(SealError::TooLong)?;
             out.extend_from_slice(self.raw.get(copied..head).unwrap_or_default());
-            self.seal(slot, protection, keys, |value| write_bulk(out, value))?;
-            copied = end.saturating_add(2);
+            match name {
+                Some((_, name)) => write_bulk(out, name),
+                None => {
+                    names.next_if(|(argument, _)| Some(*argument) == at);
+                    if let Some(slot) = slots.next() {
+                        self.seal(slot, protection, keys, |value| write_bulk(out, value))?;
+                    }
+                }
+            }
+            copied = end;
         }
         out.extend_from_slice(self.raw.get(copied..).unwrap_or_default());
         Ok(())
@@ -206,10 +222,10 @@ impl Request<'_> {
     ) -> Result<(), SendError> {
         write_request_head(out, self.arguments.len());
         let mut slots = slots.iter().peekable();
-        for (index, argument) in self.arguments.iter().enumerate() {
+        for index in 0..self.arguments.len() {
             match slots.next_if(|slot| slot.argument == index) {
                 Some(slot) => self.seal(slot, protection, keys, |value| write_bulk(out, value))?,
-                None => write_bulk(out, argument),
+                None => write_bulk(out, self.wire(index)),
             }
         }
         // A value that was not found was sent in clear.

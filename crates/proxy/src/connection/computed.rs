@@ -187,7 +187,8 @@ impl ConnectionState {
         };
         let step = match std::mem::replace(&mut run.stage, Stage::Unread) {
             Stage::Unread => {
-                self.read_for_computed(&mut run, upstream);
+                let stored = request.wire(call.location.name);
+                self.read_for_computed(&mut run, stored, upstream);
                 Step::Retry(Next::Replies)
             }
             Stage::Read(input) => {
@@ -288,9 +289,8 @@ impl ConnectionState {
         match command {
             // An option without its argument, which no server accepts.
             "set" => {
-                let name = request.arguments.get(1).copied().unwrap_or_default();
                 write_request_head(upstream, 4);
-                for argument in [word, name, b"", b"IFEQ"] {
+                for argument in [word, request.wire(1), b"", b"IFEQ"] {
                     write_bulk(upstream, argument);
                 }
             }
@@ -339,21 +339,23 @@ impl ConnectionState {
         }
         match &shape {
             Shape::Computed(computed) if computed.locations.len() > 1 => {
-                let names = request.arguments.get(1..3).unwrap_or_default();
-                write_eval(upstream, READ_TWO, names, &[]);
+                let names = [request.wire(1), request.wire(2)];
+                write_eval(upstream, READ_TWO, &names, &[]);
                 if let Some(transaction) = self.transaction.open() {
-                    transaction.journal.add_scripted(request.raw.to_vec());
+                    let mut command = Vec::new();
+                    request.forward(&mut command);
+                    transaction.journal.add_scripted(command);
                 }
             }
-            _ => write_read(record.name, record.field, upstream),
+            _ => write_read(request.wire(call.location.name), record.field, upstream),
         }
         self.sent(command, shape);
     }
 
-    /// Asks for the value.
-    fn read_for_computed(&mut self, run: &mut ComputedRun, upstream: &mut Vec<u8>) {
+    /// Asks for the value in the record that is stored under this name.
+    fn read_for_computed(&mut self, run: &mut ComputedRun, stored: &[u8], upstream: &mut Vec<u8>) {
         self.repeat_asking(run.asking, upstream);
-        write_read(&run.location.name, run.location.field.as_deref(), upstream);
+        write_read(stored, run.location.field.as_deref(), upstream);
         run.stage = Stage::Reading;
         self.await_reply();
         self.queue.push(Pending::ComputeRead);
@@ -376,7 +378,8 @@ impl ConnectionState {
         turn.keep(computed.answers.len());
         if computed.change.is_none() && computed.input.is_guess {
             // Only a write tells whether it is still there.
-            self.read_for_computed(run, upstream);
+            let stored = request.wire(call.location.name);
+            self.read_for_computed(run, stored, upstream);
             return Step::Retry(Next::Replies);
         }
         if computed.is_too_large {
@@ -411,7 +414,8 @@ impl ConnectionState {
         }
         self.repeat_asking(run.asking, upstream);
         let dialect = self.protection.server_limits().dialect();
-        computed.write(location, stored.as_deref(), dialect, upstream);
+        let place = (request.wire(call.location.name), location.field);
+        computed.write(place, stored.as_deref(), dialect, upstream);
         run.stage = Stage::Writing(computed.sent(stored));
         self.await_reply();
         self.queue.push(Pending::ComputeWrite);

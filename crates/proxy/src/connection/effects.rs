@@ -95,7 +95,7 @@ impl ConnectionState {
             }
             _ => {}
         }
-        upstream.extend_from_slice(request.raw);
+        request.forward(upstream);
         if !is_traceless(effect) {
             self.affinity.add_trace();
         }

@@ -116,12 +116,12 @@ impl ConnectionState {
         };
         let step = match std::mem::replace(&mut run.stage, Stage::Unread) {
             Stage::Unread => {
-                self.read_for_move(&mut run, upstream);
+                self.read_for_move(&mut run, request.wire(call.source), upstream);
                 Step::Retry(Next::Replies)
             }
             Stage::Read(values) => {
                 let key = keys.get(call.destination.name).cloned();
-                self.send_moved(&mut run, values, key.as_ref(), request, upstream)
+                self.send_moved(&mut run, values, key.as_ref(), (request, call), upstream)
             }
             stage => {
                 run.stage = stage;
@@ -149,12 +149,12 @@ impl ConnectionState {
         }));
     }
 
-    /// Asks for the values.
-    fn read_for_move(&mut self, run: &mut MoveRun, upstream: &mut Vec<u8>) {
+    /// Asks for the values of the record that is stored under this name.
+    fn read_for_move(&mut self, run: &mut MoveRun, stored: &[u8], upstream: &mut Vec<u8>) {
         self.repeat_asking(run.asking, upstream);
         match run.moved {
-            Moved::Element { from, .. } => write_read_end(&run.source, from, upstream),
-            _ => write_read_record(run.source.name(), self.limits.value, upstream),
+            Moved::Element { from, .. } => write_read_end(stored, from, upstream),
+            _ => write_read_record(stored, self.limits.value, upstream),
         }
         run.stage = Stage::Reading;
         self.await_reply();
@@ -167,7 +167,7 @@ impl ConnectionState {
         run: &mut MoveRun,
         values: Vec<MovedValue>,
         key: Option<&Arc<UserKey>>,
-        request: &Request<'_>,
+        (request, call): (&Request<'_>, MoveCall),
         upstream: &mut Vec<u8>,
     ) -> Step {
         let sealed = match self.seal_moved(values.iter(), &run.destination, key) {
@@ -179,7 +179,7 @@ impl ConnectionState {
             }
         };
         let mut bytes = Vec::new();
-        let names = [run.source.name(), &*run.destination.name];
+        let names = [call.source, call.destination.name].map(|at| request.wire(at));
         let dialect = self.protection.server_limits().dialect();
         write_move(run.moved, names, (&sealed, dialect), &mut bytes);
         if self.affinity == Affinity::Shared && bytes.len() > MAX_ON_LANE {

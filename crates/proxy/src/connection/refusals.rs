@@ -67,6 +67,18 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) {
         let reason = OwnReason::KeysOutOfReach;
+        self.refuse_under_way((command, reason), answer, (request, effect), client);
+    }
+
+    /// Answers a request that cannot go on. Whatever was under way for it is over.
+    #[cold]
+    pub(super) fn refuse_under_way(
+        &mut self,
+        (command, reason): (Option<&'static str>, OwnReason),
+        answer: Vec<u8>,
+        (request, effect): (&Request<'_>, Effect),
+        client: &mut Vec<u8>,
+    ) {
         self.computed = None;
         self.moving = None;
         self.sorting = None;

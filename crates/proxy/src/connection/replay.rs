@@ -360,8 +360,8 @@ impl ConnectionState {
     fn watch_values(&mut self, replay: &mut Replay, upstream: &mut Vec<u8>) {
         replay.stage = Stage::Reading;
         replay.values.forget();
-        let names = replay.values.iter().map(|value| &value.location.name[..]);
-        let sources = replay.sources.iter().map(|it| it.source.name());
+        let names = replay.values.iter().map(|value| &value.stored[..]);
+        let sources = replay.sources.iter().map(|it| &it.stored[..]);
         let mut names: Vec<&[u8]> = names.chain(sources).collect();
         names.sort_unstable();
         names.dedup();
@@ -373,11 +373,7 @@ impl ConnectionState {
         self.await_reply();
         self.queue.push(Pending::Replay(ReplayStep::Watch));
         for (index, value) in replay.values.iter().enumerate() {
-            write_read(
-                &value.location.name,
-                value.location.field.as_deref(),
-                upstream,
-            );
+            write_read(&value.stored, value.location.field.as_deref(), upstream);
             self.queue.push(Pending::Replay(ReplayStep::Read(index)));
         }
         for source in &mut replay.sources {

@@ -1,6 +1,7 @@
 //! The request direction: takes requests off the client's bytes, asks the policy, and writes what goes to the
 //! server. What a request does to the connection is in `effects`.
 
+use waxseal_core::SealError;
 use waxseal_policy::{Action, Decision, Effect, Transform, decide};
 use waxseal_resp::Scan;
 
@@ -11,7 +12,7 @@ use super::{Connection, Link, Protocol};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::refusals::OwnReason;
-use crate::seal::{Request, SealingKeys, SendError};
+use crate::seal::{Request, SealingKeys, SendError, WireNames};
 
 /// Bytes that requests without a reply may take, however small the limit for one request is.
 const MIN_PENDING_BYTES: usize = 512 * 1024;
@@ -104,6 +105,7 @@ impl Connection {
         if next != Next::Keys {
             self.state.keys.forget();
         }
+        self.state.names.forget_view();
         RequestProgress {
             used,
             sent: self.state.queue.sent(),
@@ -156,6 +158,7 @@ impl Connection {
                 raw: bytes.get(..len).unwrap_or_default(),
                 arguments: &self.request_scanner.arguments(bytes),
                 spans: self.request_scanner.spans(),
+                names: &WireNames::default(),
             },
             link,
             upstream,
@@ -204,6 +207,29 @@ impl ConnectionState {
             return step;
         }
         let decision = decide(self.protection.names(), request.arguments);
+        let names = self.wire_names(&decision, request.arguments);
+        let (names, unnamed) = match names {
+            Ok(names) => (names, None),
+            Err(error) => (WireNames::default(), Some(error)),
+        };
+        let renamed = Request {
+            names: &names,
+            ..*request
+        };
+        let step = self.process_decided((&renamed, unnamed), decision, link, upstream, client);
+        self.names.reuse(names);
+        step
+    }
+
+    /// Does what was decided about a request with these names, unless one of them cannot be stored for this reason.
+    fn process_decided(
+        &mut self,
+        (request, unnamed): (&Request<'_>, Option<SealError>),
+        decision: Decision,
+        link: Link,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Step {
         let (command, effect) = (decision.command, decision.effect);
         let name = command.unwrap_or("this command");
         if self.script.is_some()
@@ -241,6 +267,10 @@ impl ConnectionState {
             let reason = (command, OwnReason::InTransaction);
             let answer = answers::refused_in_transaction(name);
             self.refuse_here(reason, answer, (request, effect), client);
+            return Step::Done;
+        }
+        if let Some(error) = unnamed {
+            self.refuse_name((request, command, effect), error, client);
             return Step::Done;
         }
         if matches!(effect, Effect::Multi | Effect::Exec) || self.transaction.is_held() {
@@ -313,7 +343,7 @@ impl ConnectionState {
                 return self.run_computed(request, name, *call, &keys, upstream, client);
             }
             Action::Forward if effect == Effect::None => {
-                upstream.extend_from_slice(request.raw);
+                request.forward(upstream);
                 self.sent(name, Shape::VERBATIM);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
@@ -404,7 +434,14 @@ impl ConnectionState {
         arguments: &[&[u8]],
         error: &SendError,
     ) -> Vec<u8> {
-        let (reason, answer) = match error {
+        let (reason, answer) = Self::send_error(name, error);
+        self.record_own_refusal(Some(name), reason, arguments, false);
+        answer
+    }
+
+    /// The reason, and the answer, for a request that was not sealed.
+    pub(super) fn send_error(name: &str, error: &SendError) -> (OwnReason, Vec<u8>) {
+        match error {
             SendError::NotSealed(error) => (OwnReason::NotSealed, answers::not_sealed(name, error)),
             SendError::TooManyMembers { max } => {
                 (OwnReason::TooLarge, answers::too_many_members(name, *max))
@@ -413,9 +450,7 @@ impl ConnectionState {
                 OwnReason::TooLargeForServer,
                 answers::too_large_for_server(name, *len, *max),
             ),
-        };
-        self.record_own_refusal(Some(name), reason, arguments, false);
-        answer
+        }
     }
 
     /// A request with this effect went out: notes it if it may wait on the server. Within a transaction nothing waits.

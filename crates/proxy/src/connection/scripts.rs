@@ -197,7 +197,7 @@ impl ConnectionState {
         let location = call.location.resolve(request.arguments);
         write_request_head(upstream, 2);
         write_bulk(upstream, OWN_GET);
-        write_bulk(upstream, location.name);
+        write_bulk(upstream, request.wire(call.location.name));
         self.await_reply();
         let location = owned(location);
         let read = ScriptRead { command, location };
@@ -218,7 +218,7 @@ impl ConnectionState {
         if call.location.pattern.is_excepted() && !is_sealed {
             // Plain or absent: the server compares the client's argument itself.
             self.send_asking(upstream);
-            upstream.extend_from_slice(request.raw);
+            request.forward(upstream);
             self.expect_script(command, call.script, None);
             return Ok(());
         }

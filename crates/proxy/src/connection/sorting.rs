@@ -52,8 +52,8 @@ pub(super) struct SortRun {
     command: &'static str,
     sort: Sort,
     source: SortedSource,
-    /// The list that the result is stored in, with its location if it is protected.
-    destination: Option<(Name, Option<OwnedLocation>)>,
+    /// The list that the result is stored in, if there is one: its location if it is protected.
+    destination: Option<Option<OwnedLocation>>,
     data: SortData,
     begun: Instant,
     /// The client sent `ASKING` before it, which each request for it needs.
@@ -134,7 +134,7 @@ impl ConnectionState {
         let step = match run.stage {
             Stage::Ready => {
                 let key = call.destination.and_then(|(at, _)| keys.get(at)).cloned();
-                self.continue_sort(&mut run, key.as_ref(), request, upstream)
+                self.continue_sort(&mut run, key.as_ref(), (request, call), upstream)
             }
             _ => Step::Retry(Next::Replies),
         };
@@ -180,7 +180,7 @@ impl ConnectionState {
                 self.refuse_here(reason, answer, (request, Effect::None), client);
                 return Some(Step::Done);
             }
-            write_first_read(name, sort_word(command), upstream);
+            write_first_read(request.wire(call.source), sort_word(command), upstream);
             self.sent(command, shape);
             return Some(Step::Done);
         }
@@ -194,10 +194,8 @@ impl ConnectionState {
             // They decide what a read would be answered with.
             return Some(Step::Retry(Next::Replies));
         }
-        let destination = call.destination.map(|(at, location)| {
-            let name = request.arguments.get(at).copied().unwrap_or_default();
-            let location = location.map(|location| owned(location.resolve(request.arguments)));
-            (Name::from_slice(name), location)
+        let destination = call.destination.map(|(_, location)| {
+            location.map(|location| owned(location.resolve(request.arguments)))
         });
         self.protection.carried_out(OwnWork::Sort);
         self.sorting = Some(Box::new(SortRun {
@@ -225,9 +223,10 @@ impl ConnectionState {
             // An option without its operand.
             _ => &[b"LIMIT"],
         };
-        let known = request.arguments.get(..2).unwrap_or_default();
-        write_request_head(upstream, known.len().saturating_add(options.len()));
-        for argument in known.iter().chain(options) {
+        let known = request.arguments.len().min(2);
+        write_request_head(upstream, known.saturating_add(options.len()));
+        let known = (0..known).map(|at| request.wire(at));
+        for argument in known.chain(options.iter().copied()) {
             write_bulk(upstream, argument);
         }
         self.sent(command, Shape::VERBATIM);
@@ -245,28 +244,27 @@ impl ConnectionState {
         &mut self,
         run: &mut SortRun,
         key: Option<&Arc<UserKey>>,
-        request: &Request<'_>,
+        (request, call): (&Request<'_>, SortCall),
         upstream: &mut Vec<u8>,
     ) -> Step {
         let limits = (run.command, self.limits.value);
+        let source = request.wire(call.source);
         let mut bytes = Vec::new();
         let stage = match run.data.next(&run.sort, limits) {
             Ok(Todo::Read) => {
-                write_first_read(&run.source.name, run.word(), &mut bytes);
+                write_first_read(source, run.word(), &mut bytes);
                 Stage::Reading
             }
             Ok(Todo::LookUp) => {
                 let text = read_sorted();
-                run.data
-                    .write(&text, &run.source.name, run.word(), None, &mut bytes);
-                Stage::Reading
-            }
-            Ok(Todo::Finish) => match self.finish_sorted(run, key, &mut bytes) {
-                Ok(stage) => stage,
-                Err(error) => {
-                    let answer = self.record_send_error(run.command, request.arguments, &error);
-                    Stage::Answer(answer)
+                match self.write_lookups(run, (&text, source), None, &mut bytes) {
+                    Ok(()) => Stage::Reading,
+                    Err(error) => self.sort_failed(run, request, &error),
                 }
+            }
+            Ok(Todo::Finish) => match self.finish_sorted(run, key, (request, call), &mut bytes) {
+                Ok(stage) => stage,
+                Err(error) => self.sort_failed(run, request, &error),
             },
             Err(answer) => Stage::Answer(answer),
         };
@@ -285,15 +283,39 @@ impl ConnectionState {
         Step::Retry(Next::Replies)
     }
 
+    /// The end of a command of which something cannot be sent.
+    #[cold]
+    fn sort_failed(&self, run: &SortRun, request: &Request<'_>, error: &SendError) -> Stage {
+        Stage::Answer(self.record_send_error(run.command, request.arguments, error))
+    }
+
+    /// Appends the request that runs this script on the record that is stored under this name and on everything that was
+    /// looked up, and stores these elements there.
+    fn write_lookups(
+        &self,
+        run: &SortRun,
+        (text, source): (&str, &[u8]),
+        destination: Option<(&[u8], &[Vec<u8>])>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        let names = run.data.names().map(|name| self.stored_name(name));
+        let names: Vec<Cow<'_, [u8]>> = names.collect::<Result<_, _>>()?;
+        let all = std::iter::once(source).chain(names.iter().map(|name| &**name));
+        run.data
+            .write(text, all.collect(), run.word(), destination, out);
+        Ok(())
+    }
+
     /// Answers with the results, or appends the request that stores them.
     fn finish_sorted(
         &self,
         run: &SortRun,
         key: Option<&Arc<UserKey>>,
+        (request, call): (&Request<'_>, SortCall),
         out: &mut Vec<u8>,
     ) -> Result<Stage, SendError> {
         let limits = (self.client.protocol, self.limits.value);
-        let Some((name, location)) = &run.destination else {
+        let Some((location, (at, _))) = run.destination.as_ref().zip(call.destination) else {
             return Ok(Stage::Answer(run.data.reply(run.command, limits)));
         };
         let results = match run.data.to_store(run.command, self.limits.value) {
@@ -309,10 +331,10 @@ impl ConnectionState {
         };
         let stored: Result<Vec<Vec<u8>>, SendError> = results.iter().map(seal).collect();
         let stored = stored?;
-        let destination = (&name[..], &stored[..]);
+        let destination = (request.wire(at), &stored[..]);
         let text = store_sorted();
-        run.data
-            .write(&text, &run.source.name, run.word(), Some(destination), out);
+        let source = request.wire(call.source);
+        self.write_lookups(run, (&text, source), Some(destination), out)?;
         Ok(Stage::Storing(stored.len()))
     }
 }

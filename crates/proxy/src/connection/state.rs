@@ -25,6 +25,7 @@ use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
 use super::moves::MoveRun;
+use super::names::NamesOnWire;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
@@ -74,6 +75,7 @@ pub(super) struct ConnectionState {
     /// Bounds the requests that may be on a lane at once.
     pub(super) window: Window,
     pub(super) keys: keys::Keys,
+    pub(super) names: NamesOnWire,
     pub(super) client: ClientState,
     pub(super) signals: Signals,
 }
@@ -101,6 +103,7 @@ impl ConnectionState {
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),
+            names: NamesOnWire::default(),
             client: ClientState::default(),
             signals: Signals::default(),
         }

@@ -10,7 +10,7 @@ use waxseal_policy::ValueSlot;
 
 use super::{Request, SealingKeys, SendError};
 use crate::location::{ValueKind, binding};
-use crate::pending::names_of;
+use crate::pending::places_of_names;
 use crate::protection::Protection;
 
 /// The number of members of one request that are given the written form at most: for so long a script holds up the server.
@@ -142,7 +142,9 @@ impl<'a> Request<'a> {
         if members.iter().all(|member| member.others.is_empty()) {
             return Ok(None);
         }
-        let mut names: SmallVec<[&[u8]; 2]> = names_of(self.arguments).collect();
+        let mut names: SmallVec<[&[u8]; 2]> = places_of_names(self.arguments)
+            .map(|at| self.wire(at))
+            .collect();
         names.dedup();
         Ok(Some(MemberForms {
             names,

@@ -7,7 +7,6 @@ use super::InputValue;
 use crate::answers;
 use crate::computations::{ComputedAnswer, Job};
 use crate::connection::stored::StoredValue;
-use crate::location::BorrowedLocation;
 
 /// Bytes of values that are computed on at once. A command that would be beyond waits for the next time.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -148,30 +147,32 @@ impl Computed {
         self.input.value.as_ref().map(|value| &*value.stored)
     }
 
-    /// Appends the request that writes these bytes if those that were read are still stored.
+    /// Appends the request that writes these bytes if those that were read are still stored, under this name and in this
+    /// field.
     pub(super) fn write(
         &self,
-        location: BorrowedLocation<'_>,
+        place: (&[u8], Option<&[u8]>),
         stored: Option<&[u8]>,
         dialect: Dialect,
         upstream: &mut Vec<u8>,
     ) {
         let change = self.change.map(|change| (change, stored));
-        write_compared(location, (self.before(), change), dialect, upstream);
+        write_compared(place, (self.before(), change), dialect, upstream);
     }
 }
 
-/// Appends the request that makes a change if these bytes are stored, or nothing is. Without a change it only compares.
+/// Appends the request that makes a change if these bytes are stored, or nothing is. Without a change it only compares. The
+/// place is the stored name of the record, and the field.
 pub(in crate::connection) fn write_compared(
-    location: BorrowedLocation<'_>,
+    (name, field): (&[u8], Option<&[u8]>),
     (before, change): (Option<&[u8]>, Option<WrittenChange<'_>>),
     dialect: Dialect,
     upstream: &mut Vec<u8>,
 ) {
     let exists: &[u8] = if before.is_some() { b"1" } else { b"0" };
     let before = before.unwrap_or_default();
-    let names = [location.name];
-    match (location.field, change) {
+    let names = [name];
+    match (field, change) {
         (None, None) => write_eval(upstream, REPLACE_STRING, &names, &[exists, before]),
         (Some(field), None) => {
             write_eval(upstream, REPLACE_FIELD, &names, &[field, exists, before]);

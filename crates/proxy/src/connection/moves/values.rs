@@ -149,14 +149,14 @@ impl ConnectionState {
     }
 }
 
-/// Appends the request that reads the element at an end of a list.
-pub(in crate::connection) fn write_read_end(source: &Source, end: End, out: &mut Vec<u8>) {
+/// Appends the request that reads the element at an end of the list that is stored under this name.
+pub(in crate::connection) fn write_read_end(name: &[u8], end: End, out: &mut Vec<u8>) {
     let index: &[u8] = match end {
         End::Left => b"0",
         End::Right => b"-1",
     };
     write_request_head(out, 3);
-    for argument in [OWN_LINDEX, source.name(), index] {
+    for argument in [OWN_LINDEX, name, index] {
         write_bulk(out, argument);
     }
 }
@@ -166,7 +166,7 @@ pub(in crate::connection) fn max_values(max_bytes: usize) -> usize {
     MAX_VALUES.min(max_bytes.div_euclid(VALUE_BYTES))
 }
 
-/// Appends the request that reads a record, if it is not larger than this.
+/// Appends the request that reads the record that is stored under this name, if it is not larger than this.
 pub(in crate::connection) fn write_read_record(name: &[u8], max_bytes: usize, out: &mut Vec<u8>) {
     let values = max_values(max_bytes).to_string();
     let bytes = max_bytes.to_string();
@@ -174,7 +174,7 @@ pub(in crate::connection) fn write_read_record(name: &[u8], max_bytes: usize, ou
     write_eval(out, READ_RECORD, &[name], &arguments);
 }
 
-/// Appends the request that moves values, if there are no others.
+/// Appends the request that moves values, if there are no others, between the records that are stored under these names.
 pub(in crate::connection) fn write_move(
     moved: Moved,
     names: [&[u8]; 2],

@@ -81,7 +81,7 @@ pub(super) fn groups<'j>(
     for (position, (entry, sent)) in journal.iter().enumerate() {
         match entry.replaced.as_deref() {
             None => {
-                entry.with_arguments(sent, |arguments| {
+                entry.with_arguments((sent, journal.view()), |arguments| {
                     let Some(row) = find(arguments) else {
                         return last.clear();
                     };

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use waxseal_compute::Operation;
 use waxseal_core::UserKey;
+use waxseal_named::NameView;
 use waxseal_policy::{Moved, ProtectedNames};
 use waxseal_resp::{RequestLimits, RequestScanner, Scan};
 
 use super::index::QueueIndex;
 use crate::connection::moves::values::Source;
-use crate::location::OwnedLocation;
+use crate::connection::names::logical_arguments;
+use crate::location::{Name, OwnedLocation};
 
 /// What was queued since `MULTI`.
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub(in crate::connection) struct Journal {
     is_incomplete: bool,
     /// `CLIENT CACHING`, sent just before `MULTI`, which applies to all its commands.
     caching: Option<Box<[u8]>>,
+    /// The keys that its names are stored under; none before the first such name.
+    view: Option<NameView>,
 }
 
 /// One command.
@@ -56,6 +60,8 @@ pub(super) struct ComputedEntry {
     /// Where there is no value it changes nothing, and the answer is null.
     pub(super) needs_value: bool,
     pub(super) location: OwnedLocation,
+    /// The stored name of its record.
+    pub(super) stored: Name,
     /// The user's key that its value is sealed under.
     pub(super) key: Option<Arc<UserKey>>,
 }
@@ -66,18 +72,22 @@ pub(super) struct MoveEntry {
     pub(super) moved: Moved,
     pub(super) source: Source,
     pub(super) destination: OwnedLocation,
+    /// The stored names of the two records.
+    pub(super) stored: [Name; 2],
     /// The user's key that the values are sealed under.
     pub(super) key: Option<Arc<UserKey>>,
 }
 
 impl Entry {
-    /// Calls `with` with the arguments of the command that these bytes are, or that they run. `None` if it is none.
+    /// Calls `with` with the arguments of the command that these bytes are, or that they run, with the names that the client
+    /// said. `None` if it is none.
     pub(super) fn with_arguments<T>(
         &self,
-        sent: &[u8],
+        (sent, view): (&[u8], Option<&NameView>),
         with: impl FnOnce(&[&[u8]]) -> T,
     ) -> Option<T> {
-        with_arguments(self.scripted.as_deref().unwrap_or(sent), with)
+        let command = self.scripted.as_deref().unwrap_or(sent);
+        with_arguments(command, |all| logical_arguments(view, all, with))
     }
 
     /// The move that its read stands for.
@@ -156,6 +166,16 @@ impl Journal {
         self.is_incomplete
     }
 
+    /// The keys that its names are stored under.
+    pub(super) fn view(&self) -> Option<&NameView> {
+        self.view.as_ref()
+    }
+
+    /// The same, to be set.
+    pub(in crate::connection) fn view_mut(&mut self) -> &mut Option<NameView> {
+        &mut self.view
+    }
+
     pub(super) fn caching(&self) -> Option<&[u8]> {
         self.caching.as_deref()
     }
@@ -192,6 +212,7 @@ impl Journal {
                 Some(replaced) => index.add_replaced(replaced),
                 None => {
                     let bytes = self.bytes.get(*start..entry.end).unwrap_or_default();
+                    let bytes = (bytes, self.view.as_ref());
                     let known = entry.with_arguments(bytes, |all| index.add(names, all));
                     if known.is_none() {
                         index.add_unknown();

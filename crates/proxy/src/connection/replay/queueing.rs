@@ -11,7 +11,7 @@ use crate::connection::computed::write_read;
 use crate::connection::moves::values;
 use crate::connection::reply_mode::ReplyMode;
 use crate::connection::state::ConnectionState;
-use crate::location::owned;
+use crate::location::{Name, owned};
 use crate::pending::Shape;
 use crate::refusals::OwnReason;
 use crate::seal::{Request, SealingKeys};
@@ -52,10 +52,11 @@ impl ConnectionState {
             operation,
             needs_value,
             location: owned(location),
+            stored: Name::from_slice(request.wire(call.location.name)),
             key: keys.get(call.location.name).cloned(),
         };
         transaction.journal.add_replaced(Replaced::Computed(entry));
-        write_read(location.name, location.field, upstream);
+        write_read(request.wire(call.location.name), location.field, upstream);
         // Executed at once, there was no transaction.
         let unqueued = answers::refused_in_transaction(command);
         self.sent(command, Shape::Fixed(unqueued.into()));
@@ -87,15 +88,18 @@ impl ConnectionState {
             return self.refuse_here(reason, answer, (request, Effect::None), client);
         }
         // It names both records, so that servers of a cluster refuse what they would.
+        let stored = [call.source, call.destination.name].map(|at| request.wire(at));
         write_request_head(upstream, 3);
-        for argument in [OWN_EXISTS, source.name(), &destination.name] {
-            write_bulk(upstream, argument);
+        write_bulk(upstream, OWN_EXISTS);
+        for name in stored {
+            write_bulk(upstream, name);
         }
         let entry = MoveEntry {
             command,
             moved: call.moved,
             source,
             destination,
+            stored: stored.map(Name::from_slice),
             key: keys.get(call.destination.name).cloned(),
         };
         transaction.journal.add_replaced(Replaced::Move(entry));

@@ -14,7 +14,7 @@ use crate::connection::moves::values::{
     MovedValue, Resealed, Source, max_values, write_read_record,
 };
 use crate::connection::state::ConnectionState;
-use crate::location::ValueKind;
+use crate::location::{Name, ValueKind};
 use crate::open::ValueOpener;
 use crate::pending::{Pending, ReplayStep};
 
@@ -73,6 +73,8 @@ pub(super) struct MoveSource {
     /// The first command that moves values from it.
     pub(super) command: &'static str,
     pub(super) source: Source,
+    /// The name that it is stored under.
+    pub(super) stored: Name,
     reads: Reads,
     /// What was read; of elements, those from the head.
     pub(super) left: Vec<MovedValue>,
@@ -232,7 +234,7 @@ impl MoveSource {
                 }
                 Some(Replaced::Computed(_)) => {}
                 None => {
-                    entry.with_arguments(sent, |arguments| {
+                    entry.with_arguments((sent, journal.view()), |arguments| {
                         for source in &mut all {
                             source.reads = source.reads_behind(arguments);
                         }
@@ -252,6 +254,7 @@ impl MoveSource {
         Self {
             command: entry.command,
             source: entry.source.clone(),
+            stored: entry.stored[0].clone(),
             reads: none.with(entry.moved),
             left: Vec::new(),
             right: Vec::new(),
@@ -294,7 +297,7 @@ impl MoveSource {
 
     /// Appends the requests that read it. Returns the ends that they read from.
     pub(super) fn write_reads(&self, max_bytes: usize, out: &mut Vec<u8>) -> Vec<End> {
-        let name = self.source.name();
+        let name = &self.stored[..];
         let mut ends = Vec::new();
         let mut read = |end: End, start: &str, stop: &str| {
             write_request_head(out, 4);

@@ -7,7 +7,7 @@ use waxseal_policy::Moved;
 use super::journal::{Journal, MoveEntry};
 use crate::connection::moves::values::{Resealed, Source};
 use crate::connection::stored::StoredValue;
-use crate::location::{OwnedLocation, ValueKind};
+use crate::location::{Name, OwnedLocation, ValueKind};
 
 /// The values that a transaction computes on.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(super) struct WatchedValues {
 /// A value that a transaction computes on.
 pub(super) struct WatchedValue {
     pub(super) location: OwnedLocation,
+    /// The stored name of its record.
+    pub(super) stored: Name,
     /// What was read, then what the commands so far leave.
     current: Current,
     /// The number of changes of its whole record that this is behind.
@@ -69,7 +71,7 @@ impl WatchedValues {
     pub(super) fn of(journal: &Journal) -> Self {
         let mut values = Self::default();
         for computed in journal.entries().iter().filter_map(|it| it.computed()) {
-            values.add(computed.location.clone());
+            values.add(computed.location.clone(), &computed.stored);
         }
         // A value may have come from another record, and there from a third one.
         for entry in journal.entries().iter().rev() {
@@ -80,17 +82,19 @@ impl WatchedValues {
             if let Source::Protected(location) = &entry.source
                 && destination.is_some_and(|it| it.string.is_some())
             {
-                values.add(OwnedLocation {
+                let location = OwnedLocation {
                     kind: ValueKind::String,
                     field: None,
                     ..location.clone()
-                });
+                };
+                let [stored, _] = &entry.stored;
+                values.add(location, stored);
             }
         }
         values
     }
 
-    fn add(&mut self, location: OwnedLocation) {
+    fn add(&mut self, location: OwnedLocation, stored: &Name) {
         let record = self.records.entry(Box::from(&location.name[..]));
         let record = record.or_default();
         let index = self.all.len();
@@ -104,6 +108,7 @@ impl WatchedValues {
         }
         self.all.push(WatchedValue {
             location,
+            stored: stored.clone(),
             current: Current::ABSENT,
             changes: 0,
         });

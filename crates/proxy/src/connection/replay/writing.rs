@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use waxseal_compute::Expiry;
 use waxseal_lua::{REPLACE_FIELD, write_eval};
+use waxseal_named::NameView;
 use waxseal_policy::Moved;
 use waxseal_policy::table::find;
 use waxseal_resp::{write_bulk, write_request_head};
@@ -68,7 +69,7 @@ impl ConnectionState {
             let reply = match entry.replaced.as_deref() {
                 None => {
                     upstream.extend_from_slice(sent);
-                    self.follow((entry, sent), values, sources);
+                    self.follow((entry, (sent, journal.view())), values, sources);
                     continue;
                 }
                 Some(Replaced::Computed(entry)) => {
@@ -82,7 +83,7 @@ impl ConnectionState {
                     computed = computed.saturating_add(upstream.len().saturating_sub(written));
                     self.check_computed(computed, work)?;
                     if !is_written {
-                        write_exists(&[&entry.location.name], upstream);
+                        write_exists(&[&entry.stored], upstream);
                     }
                     written_before.remove(&position)
                 }
@@ -111,7 +112,7 @@ impl ConnectionState {
     /// Follows a command that was sent as it was queued.
     fn follow(
         &self,
-        (entry, sent): (&Entry, &[u8]),
+        (entry, sent): (&Entry, (&[u8], Option<&NameView>)),
         values: &mut WatchedValues,
         sources: &mut [MoveSource],
     ) {
@@ -143,7 +144,7 @@ impl ConnectionState {
         let candidates = candidates.unwrap_or_default().into_iter();
         let sealed = self.seal_moved(candidates, &entry.destination, entry.key.as_ref());
         let sealed = sealed.map_err(|error| self.record_send_error(entry.command, &[], &error))?;
-        let names = [name, &*entry.destination.name];
+        let names = entry.stored.each_ref().map(|stored| &stored[..]);
         let dialect = self.protection.server_limits().dialect();
         write_move(entry.moved, names, (&sealed, dialect), upstream);
         values.follow_move(entry, &sealed);
@@ -184,6 +185,8 @@ impl ConnectionState {
             return Err(answers::unforeseen_in_transaction("exec"));
         };
         let location = value.location.borrowed();
+        let name = value.stored.clone();
+        let place = (&name[..], location.field);
         let record = values.record(location.name);
         let is_touched = record.is_some_and(|record| record.is_touched);
         let held = match current {
@@ -212,9 +215,9 @@ impl ConnectionState {
             };
             let change = chain.change.map(|change| (change, stored));
             let dialect = self.protection.server_limits().dialect();
-            write_compared(location, (before, change), dialect, upstream);
+            write_compared(place, (before, change), dialect, upstream);
         } else if let Some(change) = chain.change {
-            self.write_watched(change, stored, location, upstream);
+            self.write_watched(change, stored, place, upstream);
         }
         let shapes = group.shapes(computed.answers, is_compared);
         if let Some(change) = chain.change {
@@ -303,28 +306,29 @@ impl ConnectionState {
         Ok(Some(StoredValue::sealed(stored.into_owned(), value)))
     }
 
-    /// Appends the request that makes a change to what was read and is watched, so that nothing needs to be compared.
+    /// Appends the request that makes a change to what was read and is watched, so that nothing needs to be compared. The
+    /// place is the stored name of the record, and the field.
     fn write_watched(
         &self,
         change: Change,
         stored: Option<&[u8]>,
-        location: BorrowedLocation<'_>,
+        (name, field): (&[u8], Option<&[u8]>),
         upstream: &mut Vec<u8>,
     ) {
         let (Change::Put(expiry), Some(stored)) = (change, stored) else {
             write_request_head(upstream, 2);
             write_bulk(upstream, b"dEL");
-            write_bulk(upstream, location.name);
+            write_bulk(upstream, name);
             return;
         };
-        if let Some(field) = location.field {
+        if let Some(field) = field {
             let lifetimes = has_field_lifetimes(self.protection.server_limits().dialect());
             let arguments = [field, b"*", b"", stored, lifetimes];
             if lifetimes == b"1" {
-                return write_eval(upstream, REPLACE_FIELD, &[location.name], &arguments);
+                return write_eval(upstream, REPLACE_FIELD, &[name], &arguments);
             }
             write_request_head(upstream, 4);
-            for argument in [b"hSET", location.name, field, stored] {
+            for argument in [b"hSET", name, field, stored] {
                 write_bulk(upstream, argument);
             }
             return;
@@ -340,7 +344,7 @@ impl ConnectionState {
         };
         write_request_head(upstream, options.len().saturating_add(3));
         write_bulk(upstream, b"sET");
-        write_bulk(upstream, location.name);
+        write_bulk(upstream, name);
         write_bulk(upstream, stored);
         for option in options {
             write_bulk(upstream, option);

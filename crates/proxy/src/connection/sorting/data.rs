@@ -115,19 +115,23 @@ impl SortData {
         }
     }
 
-    /// Appends the request that runs this script on everything that was looked up, and stores these elements there.
-    pub(super) fn write(
+    /// The names that were looked up.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.lookups.iter().map(|lookup| &lookup.name[..])
+    }
+
+    /// Appends the request that runs this script on everything that was looked up, and stores these elements there. The names
+    /// are the stored ones of the source and of what was looked up.
+    pub(super) fn write<'n>(
         &self,
         text: &str,
-        source: &[u8],
+        mut names: Vec<&'n [u8]>,
         word: &[u8],
-        destination: Option<(&[u8], &[Vec<u8>])>,
+        destination: Option<(&'n [u8], &[Vec<u8>])>,
         out: &mut Vec<u8>,
     ) {
         let known = self.known.to_string();
         let fields: Vec<Vec<u8>> = self.lookups.iter().map(LookedUp::argument).collect();
-        let mut names = vec![source];
-        names.extend(self.lookups.iter().map(|lookup| &lookup.name[..]));
         let mut arguments = vec![word, &self.digest, known.as_bytes()];
         arguments.extend(fields.iter().map(Vec::as_slice));
         if let Some((name, elements)) = destination {
