@@ -49,6 +49,12 @@ fn check_all(names: &ProtectedNames, arguments: &[&[u8]]) {
             assert_eq!(early, decision);
         }
     }
+    for slot in &decision.names {
+        let name = arguments[slot.argument as usize];
+        assert_eq!(names.find(name), Some(slot.pattern));
+        assert!(names.is_managed(slot.pattern));
+    }
+    assert!(decision.names.is_sorted_by(|one, next| one.argument < next.argument));
     match decision.action {
         Action::Forward => {}
         Action::Refuse(refusal) => assert!(!refusal.to_string().is_empty()),
@@ -65,6 +71,9 @@ fn check_all(names: &ProtectedNames, arguments: &[&[u8]]) {
             assert!(!refusal.to_string().is_empty());
         }
         Action::ScriptDigest(UnknownDigest::Forward | UnknownDigest::Excepted) => {}
+        Action::Tracking(call) => {
+            assert!(call.prefixes.iter().all(|at| *at < arguments.len()));
+        }
         // A field that is missing is an error of arity, found where it is computed.
         Action::Compute(call) => assert!(call.location.name < arguments.len()),
         Action::Move(call) => check_move(names, arguments, call),
@@ -106,6 +115,12 @@ fn check(names: &ProtectedNames, arguments: &[&[u8]], transform: &Transform) {
             arguments: reworded,
             ..
         } => assert!(reworded.iter().all(|at| *at > 0 && *at < arguments.len())),
+        RequestChange::Glob {
+            arguments: globs, ..
+        } => {
+            assert!(globs.iter().all(|at| *at > 0 && *at < arguments.len()));
+            assert!(!globs.is_empty());
+        }
         RequestChange::Omit(omitted) => {
             assert!(omitted.iter().all(|at| *at > 0 && *at < arguments.len()));
             assert!(omitted.windows(2).all(|pair| pair[0] < pair[1]));
@@ -128,6 +143,9 @@ fn check(names: &ProtectedNames, arguments: &[&[u8]], transform: &Transform) {
         ReplyShape::Members(scan) => {
             check_location(names, arguments, scan.location);
             assert!(scan.glob.is_none_or(|glob| glob < arguments.len()));
+        }
+        ReplyShape::Names(found) => {
+            assert!(found.glob.is_none_or(|glob| glob < arguments.len()));
         }
     }
 }

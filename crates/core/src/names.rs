@@ -80,6 +80,14 @@ impl NameSealer {
         }))
     }
 
+    /// The same names, of which some may be padded to a multiple that is not known: for passes that rename them.
+    #[must_use]
+    pub fn accepting_all_pads(&self) -> Self {
+        let prefixes = self.0.prefixes.iter().cloned();
+        let prefixes = prefixes.map(NamePrefix::accepting_all_pads).collect();
+        Self::new(self.0.keyring.clone(), prefixes)
+    }
+
     /// The keys as they are now: for one request, one page of names or one transaction.
     ///
     /// After the keyring was replaced the next call prepares the new keys; until then the former ones stay in memory.

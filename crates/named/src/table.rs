@@ -123,6 +123,15 @@ impl NameTable {
         NameView::new(Arc::clone(&self.patterns), self.sealer.load())
     }
 
+    /// The same table for passes that rename records: names open however they are padded.
+    #[must_use]
+    pub fn accepting_all_pads(&self) -> Self {
+        Self {
+            patterns: Arc::clone(&self.patterns),
+            sealer: self.sealer.accepting_all_pads(),
+        }
+    }
+
     /// The patterns, those with sealed names marked as such ([`ProtectedNames::is_managed`]).
     #[must_use]
     pub fn protected(&self) -> &Arc<ProtectedNames> {

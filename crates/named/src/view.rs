@@ -113,4 +113,20 @@ impl NameView {
             None => Opened::Same,
         }
     }
+
+    /// Appends the name that a stored one is a sealed form of to `out`, whatever pattern it belongs to, if it opens behind
+    /// one of the prefixes. Returns the key.
+    pub fn open_any(&self, stored: &[u8], out: &mut Vec<u8>) -> Option<KeyId> {
+        let mut prefixes = self.patterns.order.iter();
+        prefixes.find_map(|&prefix| self.names.open(prefix, stored, out).ok())
+    }
+
+    /// True if a stored name has the form of a sealed one behind the prefix of this pattern, if its names are sealed.
+    #[must_use]
+    pub fn may_be_sealed(&self, pattern: PatternId, stored: &[u8]) -> bool {
+        let prefix = self.patterns.prefix_of(pattern);
+        prefix.is_some_and(|prefix| {
+            PreparedNames::may_be_sealed(self.patterns.prefix(prefix), stored)
+        })
+    }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::argument::c_string;
-use crate::decision::{Action, Decision, Effect};
-use crate::form::{seal_message, without_redirect};
+use crate::decision::{Action, Decision, Effect, NameSlot, NameSlots};
+use crate::form::{NameForm, seal_message, without_redirect};
 use crate::names::{ArgumentKind, Names};
 use crate::protected::{PatternId, ProtectedNames};
 use crate::refusal::{Reason, Refusal};
@@ -19,16 +19,27 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
         return Decision {
             command: None,
             action: Action::Forward,
+            names: NameSlots::new(),
+            quotes_names: false,
             effect: Effect::None,
         };
     }
     let Some(row) = find(arguments) else {
         return decide_without_row(names, arguments);
     };
+    let mut slots = NameSlots::new();
+    let action = action(row, names, arguments, &mut slots);
+    let effect = match row.treatment {
+        // Opening so many names would hold up other clients of a lane.
+        Treatment::Names(NameForm::Keys) if names.has_managed() => Effect::Blocking,
+        _ => row.effect.of(arguments),
+    };
     Decision {
         command: Some(row.name),
-        action: action(row, names, arguments),
-        effect: row.effect.of(arguments),
+        action,
+        quotes_names: row.quotes_names && !slots.is_empty(),
+        names: slots,
+        effect,
     }
 }
 
@@ -43,7 +54,8 @@ pub fn decide_early(
 ) -> Option<Decision> {
     if arguments_so_far.len() >= total {
         let decision = decide(names, arguments_so_far);
-        return (decision.action == Action::Forward).then_some(decision);
+        let is_unchanged = decision.action == Action::Forward && decision.names.is_empty();
+        return is_unchanged.then_some(decision);
     }
     let row = find(arguments_so_far)?;
     let effect = row.effect.early(total)?;
@@ -51,32 +63,36 @@ pub fn decide_early(
         let channel = arguments_so_far.get(1);
         let is_open = |channel: &&[u8]| names.find_channel(channel).is_none();
         let is_certain = !names.has_channels() || channel.is_some_and(is_open);
-        return is_certain.then_some(Decision {
-            command: Some(row.name),
-            action: Action::Forward,
-            effect,
-        });
+        return is_certain.then(|| forwarded(row, effect));
     }
-    let depends_on_names = matches!(
-        row.treatment,
-        Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_)
-    );
+    let depends_on_names = match row.treatment {
+        Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_) => true,
+        Treatment::Names(_) => !names.has_managed(),
+        Treatment::WithoutRedirect | Treatment::SealMessage | Treatment::RefuseAlways(_) => false,
+    };
     let may_embed_message = names.has_channels() && row.embedded_command().is_some();
     let is_certain = depends_on_names
         && !may_embed_message
         && row.names.all_seen(arguments_so_far, total)
-        && match find_relevant_name(row, names, arguments_so_far, total) {
+        && match find_relevant_name(row, names, arguments_so_far, total, None) {
             None => true,
             Some(RelevantName::Protected(name)) => {
                 is_excepted(name) && has_no_value_in_reply(row, total)
             }
             Some(RelevantName::OwnRecord) => false,
         };
-    is_certain.then_some(Decision {
+    is_certain.then(|| forwarded(row, effect))
+}
+
+/// The decision about a request without protected names.
+fn forwarded(row: &Row, effect: Effect) -> Decision {
+    Decision {
         command: Some(row.name),
         action: Action::Forward,
+        names: NameSlots::new(),
+        quotes_names: false,
         effect,
-    })
+    }
 }
 
 /// True if the reply to a request of so many arguments holds no stored value: a sealed one would have to be opened
@@ -99,7 +115,12 @@ pub fn max_wait(arguments: &[&[u8]]) -> Option<Duration> {
     timeout.map_or(Some(Duration::ZERO), |timeout| timeout.of(arguments))
 }
 
-fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
+fn action(
+    row: &'static Row,
+    names: &ProtectedNames,
+    arguments: &[&[u8]],
+    slots: &mut NameSlots,
+) -> Action {
     let refuse = |reason, name: Option<NameMatch>| {
         Action::Refuse(Refusal {
             command: Some(row.name),
@@ -114,9 +135,15 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Treatment::SealMessage => {
             return seal_message(names, arguments).unwrap_or_else(|reason| refuse(reason, None));
         }
+        Treatment::Names(form) if names.has_managed() => {
+            let decided = form.apply(names, arguments);
+            return decided.unwrap_or_else(|reason| refuse(reason, None));
+        }
+        Treatment::Names(_) => return Action::Forward,
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
-    let name = match find_relevant_name(row, names, arguments, arguments.len()) {
+    let collected = names.has_managed().then_some(slots);
+    let name = match find_relevant_name(row, names, arguments, arguments.len(), collected) {
         None if embeds_message(row, names, arguments) => {
             return refuse(Reason::EmbedsRequest, None);
         }
@@ -130,7 +157,10 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         false => refuse(reason, Some(name)),
     };
     match row.treatment {
-        Treatment::Pass | Treatment::WithoutRedirect | Treatment::SealMessage => Action::Forward,
+        Treatment::Pass
+        | Treatment::Names(_)
+        | Treatment::WithoutRedirect
+        | Treatment::SealMessage => Action::Forward,
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
         Treatment::Form(form) => form.apply(names, arguments, name).unwrap_or_else(refuse),
     }
@@ -179,13 +209,23 @@ enum RelevantName {
     Protected(NameMatch),
 }
 
+/// Finds it, and adds the names that are stored sealed to `slots`.
 fn find_relevant_name(
     row: &Row,
     names: &ProtectedNames,
     arguments: &[&[u8]],
     total: usize,
+    slots: Option<&mut NameSlots>,
 ) -> Option<RelevantName> {
     let rule: Names = row.names;
+    // The rule of a request that embeds another one looks at all arguments, names or not.
+    let mut slots = match (slots, row.embedded_command()) {
+        (Some(slots), Some(word)) => {
+            collect_embedded(names, arguments, word, slots);
+            None
+        }
+        (slots, _) => slots,
+    };
     let mut protected = None;
     let mut writes_own_record = false;
     rule.any(arguments, total, |at, kind| {
@@ -196,21 +236,57 @@ fn find_relevant_name(
             writes_own_record = true;
             return true;
         }
-        if protected.is_none_or(is_excepted) {
+        if slots.is_some() || protected.is_none_or(is_excepted) {
             let found = match kind {
                 ArgumentKind::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
                 ArgumentKind::Glob => names.may_match(argument).then_some((at, None)),
             };
-            // A name that is not excepted decides, in whichever position.
-            protected = found.filter(|it| !is_excepted(*it)).or(protected).or(found);
+            if let (Some(slots), Some((_, Some(pattern)))) = (&mut slots, found) {
+                add_slot(names, at, pattern, slots);
+            }
+            // The first name that is not excepted decides, in whichever position.
+            if protected.is_none_or(is_excepted) {
+                protected = found.filter(|it| !is_excepted(*it)).or(protected).or(found);
+            }
         }
-        // Nothing else can matter to a request that only reads.
-        row.reads && protected.is_some_and(|name| !is_excepted(name))
+        // Nothing else can matter to a request that only reads, if its names are not replaced.
+        row.reads && slots.is_none() && protected.is_some_and(|name| !is_excepted(name))
     });
     match (writes_own_record, protected) {
         (true, _) => Some(RelevantName::OwnRecord),
         (false, protected) => protected.map(RelevantName::Protected),
     }
+}
+
+/// Adds the argument at this position, which is a name of this pattern, if it is stored sealed.
+#[inline]
+fn add_slot(names: &ProtectedNames, at: usize, pattern: PatternId, slots: &mut NameSlots) {
+    if names.is_managed(pattern)
+        && let Ok(argument) = u32::try_from(at)
+    {
+        slots.push(NameSlot { argument, pattern });
+    }
+}
+
+/// Adds the names of a request that is embedded in this one, whose command word is at this position.
+fn collect_embedded(
+    names: &ProtectedNames,
+    arguments: &[&[u8]],
+    word: usize,
+    slots: &mut NameSlots,
+) {
+    let inside = arguments.get(word..).unwrap_or_default();
+    let Some(row) = find(inside).filter(|row| row.embedded_command().is_none()) else {
+        return;
+    };
+    row.names.any(inside, inside.len(), |at, kind| {
+        if kind == ArgumentKind::Name
+            && let Some(pattern) = inside.get(at).and_then(|name| names.find(name))
+        {
+            add_slot(names, at.saturating_add(word), pattern, slots);
+        }
+        false
+    });
 }
 
 /// The decision about a command that the table does not have.
@@ -242,6 +318,8 @@ fn decide_without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     Decision {
         command: None,
         action,
+        names: NameSlots::new(),
+        quotes_names: false,
         effect,
     }
 }

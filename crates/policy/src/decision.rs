@@ -6,6 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::location::{Location, ReplyShape};
+use crate::name_glob::ServerGlob;
 use crate::protected::PatternId;
 use crate::refusal::Refusal;
 use crate::scripts::{Addition, KnownScript};
@@ -17,8 +18,25 @@ pub struct Decision {
     pub command: Option<&'static str>,
     /// The action on the request and its reply.
     pub action: Action,
+    /// The arguments that are stored names: each is the name of a record whose names are sealed, in order. Those of an
+    /// embedded request are among them.
+    pub names: NameSlots,
+    /// True if an error in reply to the request may quote these names.
+    pub quotes_names: bool,
     /// The effect that the request has on the connection, unless the server refuses it.
     pub effect: Effect,
+}
+
+/// The arguments of a request that are sent as stored names. Most requests name one record.
+pub type NameSlots = SmallVec<[NameSlot; 2]>;
+
+/// An argument that is the logical name of a record, and is sent as its stored one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameSlot {
+    /// Which argument; 0 is the command word.
+    pub argument: u32,
+    /// The pattern of the name, which is not excepted from it.
+    pub pattern: PatternId,
 }
 
 /// The action on a request and its reply.
@@ -39,6 +57,9 @@ pub enum Action {
     Move(MoveCall),
     /// The elements are read and opened, and sorted by what other records hold for them; a result that is stored is sealed.
     Sort(SortCall),
+    /// The server keeps account of the records that the client reads, and announces changes of them: `CLIENT TRACKING`, with
+    /// some patterns whose names are sealed.
+    Tracking(TrackingCall),
     /// The action depends on the text of the script, which the policy does not know by this digest
     /// ([`decide_script`](crate::decide_script)).
     ScriptDigest(UnknownDigest),
@@ -90,6 +111,17 @@ pub struct SortCall {
     pub pattern: Option<PatternId>,
     /// The list that the result is stored in, with its argument.
     pub destination: Option<(usize, Option<Location<usize>>)>,
+}
+
+/// A `CLIENT TRACKING` with the prefixes of names that the client follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackingCall {
+    /// True for `ON`, false for `OFF`.
+    pub is_on: bool,
+    /// True with `BCAST`: all records with the prefixes are followed, or all records if there are none.
+    pub is_broadcast: bool,
+    /// The arguments that are prefixes, in order.
+    pub prefixes: SmallVec<[usize; 2]>,
 }
 
 /// What a command moves or copies.
@@ -165,6 +197,14 @@ pub enum RequestChange {
         arguments: SmallVec<[usize; 2]>,
         /// The text that replaces each of them.
         word: &'static str,
+    },
+    /// These arguments, in order, are globs over names, and replaced by one that stored names match. The reply is filtered
+    /// by the glob that the client sent.
+    Glob {
+        /// The arguments; never none. Of several globs a server takes the last one.
+        arguments: SmallVec<[usize; 2]>,
+        /// The glob that is sent.
+        glob: ServerGlob,
     },
     /// These arguments, in order, are left out.
     Omit(SmallVec<[usize; 2]>),

@@ -170,7 +170,7 @@ fn line(text: &mut String, cells: &[String]) {
 fn rank(row: &Row) -> u8 {
     match (row.treatment, row.names) {
         (Treatment::Form(_) | Treatment::SealMessage, _) => 0,
-        (Treatment::Pass | Treatment::WithoutRedirect, Names::None) => 3,
+        (Treatment::Names(_), _) | (Treatment::Pass | Treatment::WithoutRedirect, Names::None) => 3,
         (Treatment::Pass | Treatment::WithoutRedirect, _) => 1,
         (Treatment::Refuse(_) | Treatment::RefuseAlways(_), _) => 2,
     }
@@ -186,6 +186,7 @@ fn treatment(row: &Row) -> String {
             "forwarded: names no record; the message is sealed if its channel is protected"
                 .to_owned()
         }
+        (Treatment::Names(form), _) => form.description().to_owned(),
         (Treatment::Pass, Names::None) => "forwarded: names no record".to_owned(),
         (Treatment::Pass, _) => "forwarded".to_owned(),
         (Treatment::Refuse(reason), _) => format!("refused: {}", reason.cause()),

@@ -20,6 +20,7 @@ mod geo;
 mod groups;
 mod hashes;
 mod lists;
+mod names;
 mod scripts;
 mod sets;
 mod sort;
@@ -29,6 +30,7 @@ mod strings;
 
 pub(crate) use channels::seal_message;
 pub(crate) use connection::without_redirect;
+pub use names::NameForm;
 pub use scripts::decide_script;
 
 /// A form that a command can have. Commands whose values are at the same positions have the same form.
@@ -564,15 +566,19 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
                 RequestChange::Seal(_) | RequestChange::Omit(_) => false,
                 // Values are left empty.
                 RequestChange::Reword { word, .. } => !word.is_empty(),
-                RequestChange::None | RequestChange::Replace { .. } => true,
+                RequestChange::None
+                | RequestChange::Glob { .. }
+                | RequestChange::Replace { .. } => true,
             },
             Action::Compute(call) => call.reads,
-            Action::Move(_) | Action::Sort(_) => true,
+            Action::Move(_) | Action::Sort(_) | Action::Tracking(_) => true,
             Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
-    holds_no_value
-        .then_some(Action::Forward)
-        .ok_or(Reason::EmbedsRequest)
+    match (holds_no_value, request.names.has_managed()) {
+        (false, _) => Err(Reason::EmbedsRequest),
+        (true, false) => Ok(Action::Forward),
+        (true, true) => Ok(names::found(names::of_embedded(request.arguments))),
+    }
 }
 
 /// The number of arguments of the lifetime option at this position, if there is a known one.

@@ -44,6 +44,7 @@ pub mod document;
 mod form;
 mod location;
 mod member_glob;
+mod name_glob;
 mod names;
 mod pattern;
 mod protected;
@@ -55,12 +56,16 @@ pub mod table;
 pub use argument::is;
 pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
-    Action, Channels, ComputeCall, Decision, Effect, End, MoveCall, Moved, RequestChange,
-    ScriptCall, SortCall, Transform, UnknownDigest, ValueSlot,
+    Action, Channels, ComputeCall, Decision, Effect, End, MoveCall, Moved, NameSlot, NameSlots,
+    RequestChange, ScriptCall, SortCall, TrackingCall, Transform, UnknownDigest, ValueSlot,
 };
 pub use form::decide_script;
-pub use location::{Layout, Location, MemberScan, NamesUse, RecordFields, ReplyShape, ValuePart};
+pub use location::{
+    Layout, Location, MemberScan, NameLayout, NameReply, NamesUse, RecordFields, ReplyShape,
+    ValuePart,
+};
 pub use member_glob::matches_glob;
+pub use name_glob::{ServerGlob, WiderGlob, escape_glob, widen};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use waxseal_kinds::Kind;
 
+use crate::member_glob::matches_glob;
 use crate::protected::PatternId;
 
 /// The location of a value, which the value is bound to: its record, its kind, and its field in a hash or stream.
@@ -79,10 +80,17 @@ impl<N: AsRef<[u8]>, F: AsRef<[u8]>> Location<N, F> {
 /// The values that a reply holds. Errors pass in every shape.
 ///
 /// `L` is the location of a value, `N` stands for all record names of the request, `F` for the fields that it names, `P`
-/// for a part of a value, `S` for a page of members. In a decision they are indexes of arguments; a caller that has to remember a shape replaces them
+/// for a part of a value, `S` for a page of members, `G` for names. In a decision they are indexes of arguments; a caller that has to remember a shape replaces them
 /// by copies ([`map`](Self::map)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart, S = MemberScan> {
+pub enum ReplyShape<
+    L = Location<usize>,
+    N = (),
+    F = RecordFields,
+    P = ValuePart,
+    S = MemberScan,
+    G = NameReply,
+> {
     /// No protected values: the reply passes unchanged.
     Verbatim,
     /// Values of one record, or of one of its fields, arranged in this way.
@@ -101,6 +109,60 @@ pub enum ReplyShape<L = Location<usize>, N = (), F = RecordFields, P = ValuePart
     Part(P),
     /// A cursor, then an array of members, of which the client wants those that match.
     Members(S),
+    /// Names of records as they are stored, of which some are sealed. It holds no values.
+    Names(G),
+}
+
+/// Names of records in a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameReply<G = usize> {
+    /// Their arrangement.
+    pub layout: NameLayout,
+    /// The glob that the logical names must match, those of sealed names and all others.
+    pub glob: Option<G>,
+}
+
+/// The arrangement of names in a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameLayout {
+    /// A cursor, then an array of names. A page may be empty.
+    Page,
+    /// An array of names.
+    All,
+    /// An array of arrays, each of which begins with a name.
+    Flagged,
+    /// One name, or null.
+    One,
+    /// A text, in which names of the request may be quoted.
+    Text,
+    /// An array of channels. Those of keyspace notifications end with a name.
+    Channels,
+    /// A channel and a number in turn.
+    ChannelCounts,
+    /// What `CLIENT TRACKINGINFO` answers: some elements are prefixes of names.
+    Tracking,
+}
+
+impl<G: AsRef<[u8]>> NameReply<G> {
+    /// True if this logical name is one that the client wants. `None` if finding out takes more than these `steps`, from
+    /// which those that were taken are subtracted.
+    #[must_use]
+    pub fn matches(&self, logical: &[u8], steps: &mut usize) -> Option<bool> {
+        match &self.glob {
+            None => Some(true),
+            Some(glob) => matches_glob(glob.as_ref(), logical, steps),
+        }
+    }
+}
+
+impl<G> NameReply<G> {
+    /// The same names with the glob converted.
+    pub fn map<H>(&self, glob: impl FnOnce(&G) -> H) -> NameReply<H> {
+        NameReply {
+            layout: self.layout,
+            glob: self.glob.as_ref().map(glob),
+        }
+    }
 }
 
 /// A page of the members of one record.
@@ -161,16 +223,17 @@ pub enum Layout {
     StreamInfo,
 }
 
-impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
+impl<L, N, F, P, S, G> ReplyShape<L, N, F, P, S, G> {
     /// The same shape with its parts converted.
-    pub fn map<M, O, G, Q, T>(
+    pub fn map<M, O, E, Q, T, H>(
         &self,
         location: impl FnOnce(&L) -> M,
         names: impl FnOnce(&N, NamesUse) -> O,
-        fields: impl FnOnce(&F) -> G,
+        fields: impl FnOnce(&F) -> E,
         part: impl FnOnce(&P) -> Q,
         scan: impl FnOnce(&S) -> T,
-    ) -> ReplyShape<M, O, G, Q, T> {
+        found: impl FnOnce(&G) -> H,
+    ) -> ReplyShape<M, O, E, Q, T, H> {
         match self {
             Self::Verbatim => ReplyShape::Verbatim,
             Self::Record(record, layout) => ReplyShape::Record(location(record), *layout),
@@ -180,6 +243,7 @@ impl<L, N, F, P, S> ReplyShape<L, N, F, P, S> {
             Self::Streams(all) => ReplyShape::Streams(names(all, NamesUse::Any)),
             Self::Part(of) => ReplyShape::Part(part(of)),
             Self::Members(of) => ReplyShape::Members(scan(of)),
+            Self::Names(of) => ReplyShape::Names(found(of)),
         }
     }
 
@@ -229,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_shape_keeps_its_layout_when_its_parts_are_converted() {
-        type Shape = ReplyShape<u8, (), u8, u8, u8>;
+        type Shape = ReplyShape<u8, (), u8, u8, u8, u8>;
         let map = |shape: Shape| {
             shape.map(
                 |location| location + 1,
@@ -237,6 +301,7 @@ mod tests {
                 |fields| fields + 2,
                 |part| part + 3,
                 |scan| scan + 4,
+                |found| found + 5,
             )
         };
         for (shape, mapped) in [
@@ -253,6 +318,7 @@ mod tests {
             (Shape::Streams(()), ReplyShape::Streams(NamesUse::Any)),
             (Shape::Part(1), ReplyShape::Part(4)),
             (Shape::Members(1), ReplyShape::Members(5)),
+            (Shape::Names(1), ReplyShape::Names(6)),
             (Shape::Verbatim, ReplyShape::Verbatim),
         ] {
             assert_eq!(shape.is_verbatim(), mapped.is_verbatim());

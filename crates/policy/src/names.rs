@@ -234,7 +234,8 @@ fn any_of_radius(arguments: &[&[u8]], found: Visitor<'_>) -> bool {
     if total > 1 && found(1, ArgumentKind::Name) {
         return true;
     }
-    (2..total.saturating_sub(1)).any(|at| {
+    // Before that are places and a member, which may be called `store`.
+    (5..total.saturating_sub(1)).any(|at| {
         is_any_keyword(arguments, at, &["STORE", "STOREDIST"])
             && found(at.saturating_add(1), ArgumentKind::Name)
     })

@@ -110,6 +110,15 @@ impl RecordPattern {
         Self::parse(&format!("{}{wildcard}", Self::escape(prefix)))
     }
 
+    /// The pattern of all names that begin with a literal prefix of another pattern, whatever is in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn behind(prefix: &str) -> Result<Self, PatternError> {
+        Self::parse(&format!("{}*", Self::escape(prefix)))
+    }
+
     /// The text with all characters escaped that are special in a pattern.
     #[must_use]
     pub fn escape(text: &str) -> String {

@@ -74,6 +74,9 @@ const SERVER_CHANNELS: [&[u8]; 5] = [
     b"__sentinel__:",
 ];
 
+/// Those among them that name a record in full, after the number of the database: the keyspace notifications.
+pub(crate) const NOTIFICATION_CHANNELS: [&[u8]; 2] = [b"__keyspace@", b"__subkey"];
+
 /// A pattern with what rules it out for most names: their first bytes, and bytes that they lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {

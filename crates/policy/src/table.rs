@@ -13,7 +13,7 @@ use crate::decision::Effect;
 use crate::refusal::Reason;
 
 pub use crate::blocking::Timeout;
-pub use crate::form::Form;
+pub use crate::form::{Form, NameForm};
 pub use crate::names::Names;
 
 mod arrays;
@@ -47,6 +47,8 @@ pub struct Row {
     pub treatment: Treatment,
     /// True if it changes nothing in the records that it names.
     pub reads: bool,
+    /// True if an error in reply to it may quote names of the request.
+    pub quotes_names: bool,
     /// The effect on its connection, whatever its names are.
     pub effect: EffectRule,
 }
@@ -97,6 +99,9 @@ pub enum Treatment {
     Pass,
     /// Its values are sealed and opened, according to its form.
     Form(Form),
+    /// It names no record, and its reply holds names that the server chooses. Forwarded unless names of some pattern are
+    /// sealed.
+    Names(NameForm),
     /// It is refused.
     Refuse(Reason),
     /// It is forwarded without the capability to be redirected.
@@ -309,6 +314,7 @@ const fn row(name: &'static str, names: Names, treatment: Treatment) -> Row {
         names,
         treatment,
         reads: false,
+        quotes_names: false,
         effect: EffectRule::Always(Effect::None),
     }
 }
@@ -321,6 +327,11 @@ const fn pass(name: &'static str, names: Names) -> Row {
 /// Has no record names.
 const fn keyless(name: &'static str) -> Row {
     row(name, Names::None, Treatment::Pass)
+}
+
+/// Has no record names, and its reply has some.
+const fn names(name: &'static str, form: NameForm) -> Row {
+    row(name, Names::None, Treatment::Names(form))
 }
 
 /// A container of subcommands, which have rows of their own.
@@ -345,6 +356,14 @@ impl Row {
             Treatment::Form(Form::GetKeys) => Some(2),
             Treatment::Form(Form::DryRun) => Some(3),
             _ => None,
+        }
+    }
+
+    /// Errors in reply may quote names of the request.
+    const fn quoting(self) -> Self {
+        Self {
+            quotes_names: true,
+            ..self
         }
     }
 

@@ -78,6 +78,11 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
+/// The server would announce stored names.
+pub(crate) fn tracking_of_sealed_names() -> Vec<u8> {
+    error("SEALREFUSED CLIENT TRACKING is not supported by this proxy where names are sealed")
+}
+
 /// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is selected.
 pub(crate) fn matches_shared_connections(filter: &str) -> Vec<u8> {
     error(&format!(

@@ -139,6 +139,7 @@ mod tests {
             OwnReason::TooLargeForServer,
             OwnReason::KeysOutOfReach,
             OwnReason::ScriptChanged,
+            OwnReason::SealedNames,
         ] {
             assert!(metric.allows("reason", reason.as_str()), "{reason:?}");
         }

@@ -222,6 +222,8 @@ impl ReplyOpener<'_> {
             ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
             ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
+            // Stored names, which the client must not see.
+            ReplyShape::Names(_) => Err(OpenFailure::Unexpected),
         }
     }
 

@@ -2,7 +2,8 @@
 //! holds that record's value, so what it will be is remembered here.
 
 use waxseal_policy::{
-    self as policy, End, KnownScript, MemberScan, NamesUse, ProtectedNames, RecordFields, ValuePart,
+    self as policy, End, KnownScript, MemberScan, NameReply, NamesUse, ProtectedNames,
+    RecordFields, ValuePart,
 };
 
 use self::strings::{RequestNames, Strings};
@@ -179,6 +180,7 @@ pub(crate) type OwnedShape = policy::ReplyShape<
     Box<RecordFields<OwnedLocation, Strings>>,
     Box<ValuePart<OwnedLocation>>,
     Box<MemberScan<OwnedLocation, Box<[u8]>>>,
+    NameReply<Box<[u8]>>,
 >;
 
 /// The shape of a reply.
@@ -276,6 +278,7 @@ impl Shape {
                     glob: glob.map(|glob| Box::from(*glob)),
                 })
             },
+            |found| found.map(|glob| Box::from(arguments.get(*glob).copied().unwrap_or_default())),
         ))
     }
 
@@ -297,6 +300,9 @@ impl Shape {
             Self::Values(ReplyShape::Members(scan)) => {
                 let glob = scan.glob.as_ref().map_or(0, |glob| glob.len());
                 location::retained_bytes(&scan.location).saturating_add(glob)
+            }
+            Self::Values(ReplyShape::Names(found)) => {
+                found.glob.as_ref().map_or(0, |glob| glob.len())
             }
             Self::Computed(computed) => computed.retained_bytes(),
             Self::Sorted(sorted) => sorted.retained_bytes(),

@@ -217,7 +217,9 @@ fn is_accepted(
         Action::Script(call) => call.location.pattern.is_excepted(),
         // Refused only inside a transaction, where it is not forwarded.
         Action::Compute(_) | Action::Move(_) | Action::Sort(_) => false,
-        Action::Forward | Action::Transform(_) | Action::ScriptDigest(_) => true,
+        Action::Forward | Action::Transform(_) | Action::Tracking(_) | Action::ScriptDigest(_) => {
+            true
+        }
     }
 }
 

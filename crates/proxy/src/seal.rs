@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use waxseal_core::{Form, SealError, Sealer, UserKey};
 use waxseal_keys::instrumented;
 use waxseal_metrics::ValueMetrics;
-use waxseal_policy::{RequestChange, ValueSlot};
+use waxseal_policy::{RequestChange, ServerGlob, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use crate::location::{BorrowedLocation, binding};
@@ -109,6 +109,17 @@ impl Request<'_> {
                         },
                     );
                 }
+            }
+            RequestChange::Glob { arguments, glob } => {
+                // A name is sealed by the caller, and never sent in clear.
+                let ServerGlob::Bytes(glob) = glob else {
+                    return Err(SealError::NoKey.into());
+                };
+                let replaced: SmallVec<[_; 2]> = arguments
+                    .iter()
+                    .map(|at| (*at, Replacement::Bytes(glob)))
+                    .collect();
+                self.send_replaced(&replaced, protection, keys, out)?;
             }
             RequestChange::Omit(omitted) => {
                 let sent = self.arguments.len().saturating_sub(omitted.len());

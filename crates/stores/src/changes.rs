@@ -4,7 +4,7 @@
 use crate::contents::Contents;
 use crate::error::StoreError;
 use crate::record::{Expiry, Lifetime, Slot};
-use crate::store::{Change, Move, MoveOutcome, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RenameOutcome};
 
 /// A record and the time it expires, in milliseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +138,23 @@ pub(crate) fn transfer<M: RecordMap>(
     map.insert(change.to.as_bytes(), Stored { contents, expires })?;
     map.remove(change.from.as_bytes())?;
     Ok(MoveOutcome::Done)
+}
+
+pub(crate) fn rename<M: RecordMap>(
+    map: &mut M,
+    from: &[u8],
+    to: &[u8],
+) -> Result<RenameOutcome, M::Error> {
+    let Some(record) = map.find(from)? else {
+        return Ok(RenameOutcome::Absent);
+    };
+    if map.lifetime(to)? != Lifetime::Absent {
+        return Ok(RenameOutcome::Occupied);
+    }
+    // Written first: if that is refused, nothing has been removed.
+    map.insert(to, record)?;
+    map.remove(from)?;
+    Ok(RenameOutcome::Moved)
 }
 
 /// True if the record has expired by this time.

@@ -9,6 +9,7 @@ mod lifetimes;
 mod members;
 mod moves;
 mod pages;
+mod renames;
 mod scans;
 mod sharing;
 mod streams;
@@ -148,6 +149,13 @@ checks! {
         a_record_moves_only_with_the_expected_bytes
         a_record_moves_only_to_a_free_name
         a_moved_record_keeps_or_gets_its_expiry;
+    renames:
+        a_record_of_any_type_is_renamed_as_it_is
+        a_renamed_record_keeps_its_expiry
+        a_record_is_renamed_only_to_a_free_name
+        an_absent_record_is_not_renamed
+        a_thousand_records_are_renamed_individually
+        one_of_many_renamings_wins;
     scans:
         a_scan_finds_five_thousand_records
         a_scan_returns_only_names_of_the_pattern

@@ -27,7 +27,7 @@ use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 
 /// A store in one file. Dropping it finishes pending changes and closes the file.
 pub struct EmbeddedStore {
@@ -255,6 +255,24 @@ impl RecordStore for EmbeddedStore {
                 expiry,
             };
             changes::transfer(view, &change)
+        };
+        self.writer.submit(bytes, work).await
+    }
+
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        let renames = renames.to_vec();
+        let lengths = renames
+            .iter()
+            .map(|(from, to)| from.as_bytes().len() + to.as_bytes().len());
+        let bytes = lengths.sum();
+        let work = move |view: &mut WriteView<'_>| {
+            let outcomes = renames
+                .iter()
+                .map(|(from, to)| changes::rename(view, from.as_bytes(), to.as_bytes()));
+            outcomes.collect()
         };
         self.writer.submit(bytes, work).await
     }

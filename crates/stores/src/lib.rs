@@ -33,5 +33,5 @@ pub use record::{
     Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage, StreamEntry, StreamField,
 };
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
-pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
+pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};

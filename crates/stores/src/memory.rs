@@ -15,7 +15,7 @@ use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 
 /// The number of records from which expired ones are purged.
 const FIRST_PURGE: usize = 1024;
@@ -195,6 +195,17 @@ impl RecordStore for MemoryStore {
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         changes::transfer(&mut self.lock(), &change)
+    }
+
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        let mut lock = self.lock();
+        let outcomes = renames
+            .iter()
+            .map(|(from, to)| changes::rename(&mut lock, from.as_bytes(), to.as_bytes()));
+        outcomes.collect()
     }
 
     async fn neighbors(&self, _: &[RecordPattern]) -> Result<Neighbors, StoreError> {

@@ -15,6 +15,7 @@ mod limits;
 mod neighbors;
 mod protocol;
 mod reading;
+mod renames;
 mod reply;
 mod scripts;
 mod server_error;
@@ -45,7 +46,7 @@ use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 use crate::url::RedisUrl;
 
 /// The fields of `INFO` that an operator may want to know.
@@ -331,6 +332,13 @@ impl RecordStore for RedisStore {
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.transfer(change).await
+    }
+
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        self.rename_all(renames).await
     }
 
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {

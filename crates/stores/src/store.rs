@@ -156,6 +156,18 @@ pub trait RecordStore: Send + Sync {
     /// Replaces a string record by a new one under another name, atomically.
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError>;
 
+    /// Gives each record its new name, if there is one under the old name and none under the new one: it stays otherwise as
+    /// it is, whatever its type and its expiry. Returns the outcome of each, in their order; each is atomic.
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        let _ = renames;
+        Err(StoreError::Unsupported {
+            what: "rename records",
+        })
+    }
+
     /// The other databases of the same server, and whether they hold records that match each
     /// pattern: for callers that find none here. The effort is bounded; what the server's user may
     /// not see is unknown, not an error.
@@ -246,5 +258,16 @@ pub enum MoveOutcome {
     /// The record no longer records the expected bytes: nothing was changed.
     Changed,
     /// There was already a record under the new name: nothing was changed.
+    Occupied,
+}
+
+/// The outcome of a renaming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameOutcome {
+    /// The record has its new name.
+    Moved,
+    /// There is no record under the old name.
+    Absent,
+    /// There is a record under the new name already: nothing was changed.
     Occupied,
 }

@@ -13,6 +13,7 @@ mod decrypt;
 mod expiries;
 mod keys;
 mod migrate;
+mod names;
 mod options;
 mod pace;
 mod recent_names;
@@ -30,11 +31,13 @@ pub use decrypt::Decrypt;
 pub use expiries::Expiries;
 pub use keys::Keys;
 pub use migrate::Migrate;
+pub use names::{NamesGoal, NamesPass, NamesScope};
 pub use options::{Position, Stop, SweepOptions};
 pub use rotate::Rotate;
-pub use run::{Pass, Run, RunError};
+pub use run::{Pass, RecordPass, Run, RunError};
 pub use sweep::{Event, Interrupted, Report, Sweep, SweepError};
 pub use tally::{
-    Class, ExceptCounts, Finding, Group, MemberCounts, StoredVersion, Tally, ValueLocation,
+    Class, ExceptCounts, Finding, Group, MemberCounts, NameCounts, StoredVersion, Tally,
+    ValueLocation,
 };
 pub use task::{Scope, Task, Value, Verdict};

@@ -75,6 +75,9 @@ pub struct Position {
     /// Values counted as replaced that the scan will return again, where they count as already done.
     #[serde(default)]
     pub(crate) carried: u64,
+    /// The number of names in the last page. Not in checkpoints.
+    #[serde(skip)]
+    pub(crate) last_page: u64,
 }
 
 impl Position {

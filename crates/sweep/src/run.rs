@@ -3,15 +3,29 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::checkpoint::{CheckpointError, CheckpointFile};
 use crate::options::{Position, Stop};
-use crate::sweep::{Event, Sweep, SweepError};
+use crate::sweep::{Event, Interrupted, Report, SweepError};
 use crate::tally::Tally;
 
 /// The time between two writes of the checkpoint.
 const SAVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A pass over the records of one pattern: a [`Sweep`](crate::Sweep) over their values, or a
+/// [`NamesPass`](crate::NamesPass).
+#[async_trait]
+pub trait RecordPass: Send + Sync {
+    /// Works on all records from this position on.
+    async fn run(
+        &self,
+        from: Position,
+        stop: &Stop,
+        watch: &mut (dyn for<'e> FnMut(Event<'e>) + Send),
+    ) -> Result<Report, Interrupted>;
+}
 
 /// A run over several patterns.
 pub struct Run {
@@ -64,10 +78,10 @@ impl Run {
         checkpoint.map_or_else(Position::default, |it| it.position(self.passes.len()))
     }
 
-    /// Sweeps over the next pattern. If the result is not complete, the run has ended.
+    /// Goes over the next pattern. If the result is not complete, the run has ended.
     pub async fn pass(
         &mut self,
-        sweep: &Sweep,
+        sweep: &dyn RecordPass,
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> &Pass {

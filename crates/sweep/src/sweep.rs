@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, sleep_unless_stopped};
 use crate::recent_names::RecentNames;
 use crate::requests::Requests;
+use crate::run::RecordPass;
 use crate::tally::{Finding, Tally};
 use crate::task::Task;
 
@@ -364,6 +366,18 @@ impl Sweep {
                 next: page.next,
             }
         }))
+    }
+}
+
+#[async_trait]
+impl RecordPass for Sweep {
+    async fn run(
+        &self,
+        from: Position,
+        stop: &Stop,
+        watch: &mut (dyn for<'e> FnMut(Event<'e>) + Send),
+    ) -> Result<Report, Interrupted> {
+        Self::run(self, from, stop, watch).await
     }
 }
 

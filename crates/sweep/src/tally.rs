@@ -257,6 +257,69 @@ pub struct MemberCounts {
     pub other: u64,
 }
 
+/// The names of records under a pattern whose names are sealed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameCounts {
+    /// Plain names, which applications do not find.
+    pub plain: u64,
+    /// Sealed names by their key.
+    pub sealed: BTreeMap<KeyId, u64>,
+    /// Of these: names in another form than the one that is written, under a former key or of another length.
+    pub former: u64,
+    /// Records that are stored under another form of the name of a record that exists as well.
+    pub occupied: u64,
+    /// Names that have the form of sealed ones and do not open.
+    pub junk: u64,
+    /// Names that open, but not to one of a pattern whose names are sealed.
+    pub foreign: u64,
+    /// Names under a key that is not known.
+    pub unknown_key: u64,
+    /// Foreign names, and those under unknown keys, by the key that they name.
+    pub unusable: BTreeMap<KeyId, u64>,
+}
+
+impl NameCounts {
+    /// All sealed names that open and are used.
+    #[must_use]
+    pub fn all_sealed(&self) -> u64 {
+        self.sealed.values().sum()
+    }
+
+    /// All names that were counted.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.plain + self.all_sealed() + self.left_out()
+    }
+
+    /// Names that have the form of sealed ones, and that applications cannot use.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.junk + self.foreign + self.unknown_key
+    }
+
+    /// The names under each key, whether applications can use them or not.
+    pub fn by_key(&self) -> impl Iterator<Item = (KeyId, u64)> {
+        let all = self.sealed.iter().chain(&self.unusable);
+        all.map(|(key, names)| (*key, *names))
+    }
+
+    /// Adds the counts of another pass.
+    pub fn add(&mut self, other: Self) {
+        self.plain += other.plain;
+        self.former += other.former;
+        self.occupied += other.occupied;
+        self.junk += other.junk;
+        self.foreign += other.foreign;
+        self.unknown_key += other.unknown_key;
+        for (key, names) in other.sealed {
+            *self.sealed.entry(key).or_default() += names;
+        }
+        for (key, names) in other.unusable {
+            *self.unusable.entry(key).or_default() += names;
+        }
+    }
+}
+
 /// The counts of a pass. Each value is counted in `total` once, and in one of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -302,6 +365,9 @@ pub struct Tally {
     /// The expiries of the values under each key, as far as they were read.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
+    /// The names of records, in a pass over names. Not in checkpoints.
+    #[serde(skip)]
+    pub names: NameCounts,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -417,5 +483,6 @@ impl Tally {
         for (key, expiries) in other.expiries {
             self.expiries.entry(key).or_default().add(&expiries);
         }
+        self.names.add(other.names);
     }
 }

@@ -37,6 +37,7 @@ pub struct NamePrefix {
     prefix: Box<[u8]>,
     pad: PadNames,
     former_pad: Option<PadNames>,
+    accepts_all_pads: bool,
     is_tagged: bool,
 }
 
@@ -48,6 +49,7 @@ impl NamePrefix {
             prefix: prefix.into(),
             pad,
             former_pad: None,
+            accepts_all_pads: false,
             is_tagged: false,
         }
     }
@@ -57,6 +59,14 @@ impl NamePrefix {
     pub fn with_former_pad(self, former: PadNames) -> Self {
         Self {
             former_pad: Some(former).filter(|former| *former != self.pad),
+            ..self
+        }
+    }
+
+    /// The same names, of which some may be padded to a multiple that is not known.
+    pub(super) fn accepting_all_pads(self) -> Self {
+        Self {
+            accepts_all_pads: true,
             ..self
         }
     }
@@ -104,7 +114,8 @@ impl NamePrefix {
     /// True if a sealed part of this length can have a text of this length.
     #[inline]
     pub(super) fn has_len(&self, part: usize, text: usize) -> bool {
-        (0..self.pads()).any(|index| self.text_len(part, index) == Some(text))
+        self.accepts_all_pads
+            || (0..self.pads()).any(|index| self.text_len(part, index) == Some(text))
     }
 
     /// True if stored names have a tag behind the prefix.

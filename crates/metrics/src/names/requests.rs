@@ -22,6 +22,7 @@ const REFUSAL_REASON: Label = Label {
         "runs_code",
         "script_names_several",
         "script_changed",
+        "sealed_names",
         "not_yet_sealed",
         "fields_elsewhere",
         "quotes_request",

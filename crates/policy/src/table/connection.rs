@@ -1,6 +1,6 @@
 //! The connection itself: its user, protocol and database. No record names.
 
-use super::{EffectRule, Names, Row, Treatment, container, keyless, row};
+use super::{EffectRule, NameForm, Names, Row, Treatment, container, keyless, names, row};
 use crate::decision::Effect;
 use crate::refusal::Reason;
 
@@ -43,8 +43,8 @@ pub(super) const ROWS: &[Row] = &[
     stateful("client|no-touch"),
     stateful("client|pause"),
     // If prefixes overlap, Redis 7.0 answers with an error and then with `+OK`.
-    keyless("client|tracking").with(Effect::Unsettled),
-    stateful("client|trackinginfo"),
+    names("client|tracking", NameForm::Tracking).with(Effect::Unsettled),
+    names("client|trackinginfo", NameForm::TrackingInfo).with(Effect::Connection),
     stateful("client|unblock"),
     stateful("client|unpause"),
     Row {

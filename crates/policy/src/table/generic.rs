@@ -2,7 +2,7 @@
 //! commands that move a value to another name, or sort by values, are carried out by the proxy: envelopes are bound to their
 //! name, and in no order.
 
-use super::{Form, Row, Timeout, container, form, keyless, pass, refuse};
+use super::{Form, NameForm, Row, Timeout, container, form, keyless, names, pass, refuse};
 use crate::names::{ALL, FIRST, FIRST_TWO, Names, SECOND};
 use crate::refusal::Reason::MovesValue;
 
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     container("bless"),
     pass("bless|clear", SECOND),
     pass("bless|get", SECOND).reads(),
-    keyless("bless|scan"),
+    names("bless|scan", NameForm::Scan),
     pass("bless|set", SECOND),
     container("object"),
     pass("object|encoding", SECOND).reads(),
@@ -36,10 +36,10 @@ pub(super) const ROWS: &[Row] = &[
     pass("object|refcount", SECOND).reads(),
     keyless("object|help"),
     // They return names that the server chooses, and no values.
-    keyless("keys"),
-    keyless("randomkey"),
-    keyless("scan"),
-    keyless("clusterscan"),
+    names("keys", NameForm::Keys),
+    names("randomkey", NameForm::RandomKey),
+    names("scan", NameForm::Scan),
+    names("clusterscan", NameForm::Scan),
     // They wait for replicas.
     keyless("wait").blocking(Timeout::Milliseconds(2)),
     keyless("waitaof").blocking(Timeout::Milliseconds(3)),

@@ -1,6 +1,6 @@
 //! Channels. Their names are not record names, and are in clear. Messages of protected channels are sealed.
 
-use super::{Names, Row, Treatment, container, keyless, row};
+use super::{NameForm, Names, Row, Treatment, container, keyless, names, row};
 use crate::decision::{Channels, Effect};
 
 pub(super) const ROWS: &[Row] = &[
@@ -13,10 +13,10 @@ pub(super) const ROWS: &[Row] = &[
     keyless("punsubscribe").with(Effect::Unsubscribe(Channels::Patterns)),
     keyless("sunsubscribe").with(Effect::Unsubscribe(Channels::Shards)),
     container("pubsub"),
-    keyless("pubsub|channels"),
+    names("pubsub|channels", NameForm::Channels),
     keyless("pubsub|help"),
     keyless("pubsub|numpat"),
-    keyless("pubsub|numsub"),
+    names("pubsub|numsub", NameForm::ChannelCounts),
     keyless("pubsub|shardchannels"),
     keyless("pubsub|shardnumsub"),
 ];

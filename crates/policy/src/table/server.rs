@@ -1,7 +1,9 @@
 //! The server, its cluster, its replicas, its access rules. Few of these commands name records; replication is
 //! refused, because no requests and replies follow on such a connection.
 
-use super::{Form, Names, Row, Timeout, Treatment, container, form, keyless, pass, row};
+use super::{
+    Form, NameForm, Names, Row, Timeout, Treatment, container, form, keyless, names, pass, row,
+};
 use crate::decision::Effect;
 use crate::names::{SECOND, at};
 use crate::refusal::Reason;
@@ -70,11 +72,11 @@ pub(super) const ROWS: &[Row] = &[
     keyless("cluster|flushslot"),
     keyless("cluster|flushslots"),
     keyless("cluster|forget"),
-    keyless("cluster|getkeysinslot"),
+    names("cluster|getkeysinslot", NameForm::KeysInSlot),
     keyless("cluster|getslotmigrations"),
     keyless("cluster|help"),
     keyless("cluster|info"),
-    keyless("cluster|keyslot"),
+    pass("cluster|keyslot", SECOND).reads(),
     keyless("cluster|links"),
     keyless("cluster|meet"),
     keyless("cluster|migrateslots"),

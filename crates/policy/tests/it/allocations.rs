@@ -33,3 +33,25 @@ fn a_request_with_a_value_or_two_allocates_nothing() {
         assert_eq!(counted.count_total, 0, "{request}");
     }
 }
+
+#[test]
+fn a_request_with_a_sealed_name_or_two_allocates_nothing() {
+    let names = crate::sealed_names::names();
+    let _ = decide(&names, &[b"PING"]);
+    for request in [
+        "GET wa:1",
+        "SET wa:1 v EX 60 NX",
+        "GET log",
+        "MSET wa:1 v wa:2 w",
+        "DEL wa:1",
+        "EXPIRE wa:1 60",
+        "RANDOMKEY",
+        "KEYS wa:1",
+    ] {
+        let arguments = split(request);
+        let counted = allocation_counter::measure(|| {
+            black_box(decide(&names, &arguments));
+        });
+        assert_eq!(counted.count_total, 0, "{request}");
+    }
+}

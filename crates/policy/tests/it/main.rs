@@ -15,12 +15,13 @@ mod properties;
 mod refusals;
 mod rows;
 mod scripts;
+mod sealed_names;
 mod servers;
 
 use waxseal_policy::{
     Action, Decision, Kind, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
 };
-use waxseal_policy::{RequestChange, UnknownDigest, decide};
+use waxseal_policy::{RequestChange, ServerGlob, UnknownDigest, decide};
 
 /// The policy of all these tests: names that begin with `wa:` or `sess:` are protected.
 fn names() -> ProtectedNames {
@@ -72,6 +73,11 @@ fn shown(action: &Action) -> String {
             };
             format!("{how} {}", at(call.location))
         }
+        Action::Tracking(call) => {
+            let all = if call.is_broadcast { " all" } else { "" };
+            let on = if call.is_on { "on" } else { "off" };
+            format!("tracking {on}{all} {:?}", &call.prefixes[..])
+        }
         Action::ScriptDigest(digest) => match digest {
             UnknownDigest::Refuse(refusal) => format!("digest or refuse {:?}", refusal.reason),
             UnknownDigest::Forward => "digest or forward".to_owned(),
@@ -84,6 +90,10 @@ fn shown(action: &Action) -> String {
                     format!("{text} {}{}", slot.argument, at(slot.location))
                 }),
                 RequestChange::Reword { arguments, word } => format!("{arguments:?} {word}"),
+                RequestChange::Glob { arguments, glob } => match glob {
+                    ServerGlob::Bytes(glob) => format!("{arguments:?} {}", glob.escape_ascii()),
+                    ServerGlob::OneName(_) => format!("{arguments:?} one name"),
+                },
                 RequestChange::Omit(arguments) => format!("without {arguments:?}"),
                 RequestChange::Replace { command, arguments } => {
                     format!("{command} {}..{}", arguments.start, arguments.end)
@@ -132,6 +142,12 @@ fn reply(shape: &ReplyShape) -> String {
                 .glob
                 .map_or(String::new(), |glob| format!(" like {glob}"));
             format!("{scored}page {}{glob}", at(scan.location))
+        }
+        ReplyShape::Names(found) => {
+            let glob = found
+                .glob
+                .map_or(String::new(), |glob| format!(" like {glob}"));
+            format!("names {:?}{glob}", found.layout)
         }
     }
 }

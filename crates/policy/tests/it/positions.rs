@@ -29,9 +29,10 @@ fn positions_are_those_of_the_servers() {
 }
 
 /// Commands for which the table takes more arguments for names than the server: names after a keyword, and the
-/// names of a request inside the request.
-const NAMES_MORE: [&str; 4] = [
+/// names of a request inside the request. `CLUSTER KEYSLOT` computes the slot of a name.
+const NAMES_MORE: [&str; 5] = [
     "acl|dryrun",
+    "cluster|keyslot",
     "command|getkeys",
     "command|getkeysandflags",
     "stralgo",

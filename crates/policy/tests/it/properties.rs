@@ -126,7 +126,7 @@ fn values_in_clear(
                 let sent = sent.filter(|at| request[*at].starts_with(VALUE));
                 return Ok(sent.collect());
             }
-            RequestChange::Omit(_) => return Ok(Vec::new()),
+            RequestChange::Omit(_) | RequestChange::Glob { .. } => return Ok(Vec::new()),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));
                 return Ok(sent.collect());
@@ -137,6 +137,7 @@ fn values_in_clear(
         | Action::ScriptDigest(_)
         | Action::Compute(_)
         | Action::Move(_)
+        | Action::Tracking(_)
         | Action::Sort(_) => {
             return Ok(Vec::new());
         }
@@ -274,7 +275,7 @@ proptest! {
             Action::Script(call) => {
                 prop_assert!(call.location.name < call.compared && call.compared < request.len());
             }
-            Action::ScriptDigest(_) => {}
+            Action::ScriptDigest(_) | Action::Tracking(_) => {}
             Action::Compute(call) => prop_assert!(call.location.name < request.len()),
             Action::Sort(call) => {
                 let destination = call.destination.map_or(0, |(at, _)| at);
@@ -293,6 +294,7 @@ proptest! {
                     }
                 }
                 RequestChange::Omit(arguments)
+                | RequestChange::Glob { arguments, .. }
                 | RequestChange::Reword { arguments, .. } => {
                     prop_assert!(arguments.iter().all(|at| *at > 0 && *at < request.len()));
                 }

@@ -78,6 +78,10 @@ fn rows_that_treat_names_have_names() {
             Treatment::Refuse(_) => assert!(!keyless, "{}", row.name),
             Treatment::RefuseAlways(_) => assert!(keyless, "{}", row.name),
             Treatment::SealMessage => assert_eq!(row.names, Names::None, "{}", row.name),
+            Treatment::Names(form) => {
+                assert_eq!(row.names, Names::None, "{}", row.name);
+                assert!(!form.description().is_empty(), "{}", row.name);
+            }
             Treatment::Pass | Treatment::WithoutRedirect => {}
         }
     }

@@ -373,7 +373,7 @@ impl<'a> Search<'_, 'a> {
             return;
         }
         match reply {
-            ReplyShape::Verbatim => {}
+            ReplyShape::Verbatim | ReplyShape::Names(_) => {}
             ReplyShape::Record(location, _)
             | ReplyShape::EachField(RecordFields {
                 record: location, ..

@@ -357,6 +357,15 @@ impl ConnectionState {
                 let decided = (transform, effect);
                 self.transform(request, name, decided, &keys, upstream, client);
             }
+            Action::Tracking(_) => {
+                let answer = answers::tracking_of_sealed_names();
+                self.refuse_here(
+                    (command, OwnReason::SealedNames),
+                    answer,
+                    (request, effect),
+                    client,
+                );
+            }
             // Resolved before.
             Action::ScriptDigest(_) => {}
         }

@@ -12,6 +12,7 @@ pub(crate) enum OwnReason {
     TooLargeForServer,
     KeysOutOfReach,
     ScriptChanged,
+    SealedNames,
 }
 
 impl OwnReason {
@@ -27,6 +28,7 @@ impl OwnReason {
             Self::TooLargeForServer => "too_large_for_server",
             Self::KeysOutOfReach => "keys_out_of_reach",
             Self::ScriptChanged => "script_changed",
+            Self::SealedNames => "sealed_names",
         }
     }
 
@@ -46,6 +48,7 @@ impl OwnReason {
             }
             Self::KeysOutOfReach => "needs a key that could not be reached",
             Self::ScriptChanged => "works on a value that was replaced each time it was read",
+            Self::SealedNames => "would show names as they are stored, and these are sealed",
         }
     }
 
@@ -63,6 +66,7 @@ impl OwnReason {
             }
             Self::KeysOutOfReach => "run waxseal doctor to see why",
             Self::ScriptChanged => "the client may try again",
+            Self::SealedNames => "use another command, or a pattern with plain names",
         }
     }
 

@@ -13,7 +13,7 @@ use crate::generation;
 
 /// All commands that are sent, by scripts and connections as well: no other word of a server's text
 /// is repeated.
-const COMMANDS: [&str; 59] = [
+const COMMANDS: [&str; 60] = [
     "AUTH",
     "CLIENT",
     "CONFIG",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 59] = [
     "PING",
     "PTTL",
     "RENAME",
+    "RENAMENX",
     "SADD",
     "SCAN",
     "SCARD",

@@ -8,6 +8,7 @@ mod excepts;
 mod faults;
 mod gate;
 mod limits;
+mod names;
 mod records;
 mod resume;
 mod rings;

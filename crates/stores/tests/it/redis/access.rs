@@ -34,6 +34,9 @@ const MEMBERS: &str = "+sscan +sismember +sadd +srem +zscan +zscore +zadd +zrem"
 /// Needed in addition for stream records.
 const STREAMS: &str = "+xrange";
 
+/// Needed in addition by what gives records other names.
+pub(super) const NAMES: &str = "+renamenx";
+
 /// The rights for string records.
 fn rights(flavor: Flavor) -> String {
     match flavor {

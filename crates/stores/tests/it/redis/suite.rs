@@ -154,7 +154,10 @@ async fn passes_with_a_password_in_another_database() {
 async fn passes_as_a_user_with_the_documented_rights() {
     for flavor in Flavor::ALL {
         let rights = super::access::all_rights(flavor);
-        let user = format!("user waxseal on >s3cret ~conformance:* {rights}");
+        let user = format!(
+            "user waxseal on >s3cret ~conformance:* {rights} {}",
+            super::access::NAMES
+        );
         let server = RedisServer::builder()
             .flavor(flavor)
             .user_acl(&user)
