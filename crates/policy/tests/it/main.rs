@@ -9,6 +9,7 @@ mod forms;
 mod globs;
 mod keywords;
 mod members;
+mod name_globs;
 mod own_records;
 mod positions;
 mod properties;
