@@ -11,9 +11,9 @@ use crate::metric::Metric;
 use crate::names::{
     CARRIED_OUT, CARRIED_OUT_RETRIES, CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS,
     CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED, CLIENT_CONNECTIONS_TURNED_AWAY,
-    CLIENT_TLS_FAILURES, MESSAGES_DROPPED, OWN_WORK, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
-    REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
-    TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
+    CLIENT_TLS_FAILURES, LEFT_OUT_REASONS, MESSAGES_DROPPED, NAMES_LEFT_OUT, OWN_WORK, READY,
+    RECEIVED_BYTES, REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED,
+    SENT_BYTES, SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
     UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
@@ -223,6 +223,7 @@ pub struct TrafficMetrics {
     retries: WorkCounters,
     /// By pattern and reason; created on first use.
     messages_dropped: Mutex<HashMap<(String, &'static str), Counter>>,
+    names_left_out: [(&'static str, Counter); 4],
     ready: Gauge,
     suspects: Gauge,
     switches: Counter,
@@ -254,6 +255,8 @@ impl TrafficMetrics {
             carried_out: WorkCounters::new(&CARRIED_OUT),
             retries: WorkCounters::new(&CARRIED_OUT_RETRIES),
             messages_dropped: Mutex::default(),
+            names_left_out: LEFT_OUT_REASONS
+                .map(|reason| (reason, counter(&NAMES_LEFT_OUT, &[reason]))),
             ready: gauge(&READY, &[]),
             switches: counter(&UPSTREAM_SWITCHES, &[]),
             suspects: gauge(&UPSTREAM_CONNECTIONS_SUSPECT, &[]),
@@ -351,6 +354,14 @@ impl TrafficMetrics {
         let new = || counter(&MESSAGES_DROPPED, &[pattern, reason]);
         let entry = dropped.entry((pattern.to_owned(), reason));
         entry.or_insert_with(new).increment(1);
+    }
+
+    /// Counts names that were left out of a reply for this reason.
+    pub fn names_left_out(&self, reason: &str, count: u64) {
+        let counters = self.names_left_out.iter();
+        if let Some((_, counter)) = counters.into_iter().find(|(other, _)| *other == reason) {
+            counter.increment(count);
+        }
     }
 
     /// Sets the number of shared connections to the server on which a reply is late.
