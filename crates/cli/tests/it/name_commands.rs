@@ -11,9 +11,10 @@ use waxseal_sessions::{Options, SealedNames, StateManager};
 use waxseal_stores::{RedisOptions, RedisStore, StoreUrl};
 use waxseal_testing::RedisServer;
 
-use crate::program::{KEY, OTHER_KEY, Program};
+use crate::program::{KEY, OTHER_KEY, Program, wait_until};
 use crate::proxy::Proxy;
 use crate::records::{NAME, STATE};
+use crate::status_page::Page;
 
 const USER: &str = "5215512345678";
 const CONFIG: &str = "decoys = [\"wa:5219990001234\"]\n\
@@ -174,6 +175,21 @@ fn what_the_proxy_writes_is_read_by_commands_and_what_they_write_by_its_clients(
     let read = client.cmd(&["GET", "wa:5215500000001"]).bytes().unwrap();
     assert_eq!(read, b"{\"a\":1}");
     assert!(!is_stored(&server, "52155"));
+}
+
+#[test]
+fn the_status_page_counts_values_under_sealed_names() {
+    let server = server();
+    let program = at(&server);
+    for user in 0..7 {
+        put(&program, &format!("wa:521550000000{user}"), STATE);
+    }
+    let proxy = Proxy::start_configured(&program, &["--count-every", "1"]);
+    let port = proxy.admin_port();
+    wait_until(|| {
+        let page = Page::of(port);
+        page.is_counted() && page.coverage("wa:{user}", "sealed") == 7.0
+    });
 }
 
 #[test]
