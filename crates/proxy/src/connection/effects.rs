@@ -28,9 +28,10 @@ impl ConnectionState {
     ) -> Option<Next> {
         // Servers close connections that send them HTTP, which arrives as inline requests: not on a lane.
         let is_inline = request.spans.is_empty();
+        let len = request.raw.len().saturating_add(request.names.len());
         let protocol = self.client.protocol;
         match effect {
-            _ if is_inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
+            _ if is_inline || len > MAX_ON_LANE => Some(Next::Dedicated),
             Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
                 if protocol != lane.protocol =>
             {
@@ -94,6 +95,9 @@ impl ConnectionState {
                 return self.kill_clients(request, command, upstream, client);
             }
             _ => {}
+        }
+        if self.change_patterns(request, (command, effect), upstream, client) {
+            return;
         }
         request.forward(upstream);
         if !is_traceless(effect) {

@@ -124,10 +124,10 @@ impl ReplyOpener<'_> {
                 out.extend_from_slice(start.skip()?);
                 Ok(())
             }
-            // Stored names, which the client must not see.
-            NameLayout::Channels | NameLayout::ChannelCounts | NameLayout::Tracking => {
-                Err(OpenFailure::Unexpected)
-            }
+            NameLayout::Channels => self.channels(items, first, found, out),
+            NameLayout::ChannelCounts => self.channel_counts(items, first, out),
+            // It has a shape of its own.
+            NameLayout::Tracking => Err(OpenFailure::Unexpected),
         }
     }
 
@@ -224,7 +224,7 @@ impl ReplyOpener<'_> {
     }
 }
 
-fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
+pub(super) fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
     items.next()?.ok_or(OpenFailure::Unexpected)
 }
 
@@ -303,12 +303,11 @@ impl QuotedNames {
             out.extend_from_slice(text.get(copied..at).unwrap_or_default());
             match is_line {
                 true => {
-                    out.extend(logical.iter().take_while(|byte| **byte != 0).map(
-                        |byte| match byte {
-                            b'\r' | b'\n' => b' ',
-                            byte => *byte,
-                        },
-                    ))
+                    let quoted = logical.iter().take_while(|byte| **byte != 0);
+                    out.extend(quoted.map(|byte| match byte {
+                        b'\r' | b'\n' => b' ',
+                        byte => *byte,
+                    }));
                 }
                 false => out.extend_from_slice(logical),
             }

@@ -2,4 +2,8 @@
 //! behind the proxy has none of the names in clear.
 
 mod families;
+mod found;
+mod keyspace;
+mod tracking;
+mod waiting;
 mod world;
