@@ -3,5 +3,6 @@
 
 mod families;
 mod found;
+mod model;
 mod waiting;
 mod world;

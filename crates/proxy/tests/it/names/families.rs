@@ -116,6 +116,9 @@ const LISTS: &[&str] = &[
     "SORT k:s BY w:* GET w:* STORE k:sorted",
     "LRANGE k:sorted 0 -1",
     "SORT k:s UNKNOWN k:l",
+    "RPUSH o:list 2 1 3",
+    "SORT o:list BY w:* GET k:none* GET w:*",
+    "SORT o:list BY nosort STORE k:sorted",
 ];
 
 const SETS: &[&str] = &[
@@ -288,7 +291,7 @@ fn run(both: &mut Both) {
 #[test]
 fn all_names_may_be_sealed() {
     for (is_resp3, values) in [(false, Values::Bound), (true, Values::InGroup)] {
-        let world = World::with(&["*"], values);
+        let world = World::with(&["*"], &[values]);
         run(&mut world.both(is_resp3));
         let stored = world.stored_names();
         assert!(stored.len() > 10);
@@ -300,7 +303,7 @@ fn all_names_may_be_sealed() {
 #[test]
 fn names_behind_a_prefix_are_sealed_and_others_are_not() {
     for (is_resp3, values) in [(true, Values::Bound), (false, Values::InGroup)] {
-        let world = World::with(&["k:*", "!w:*"], values);
+        let world = World::with(&["k:*", "!w:*"], &[values]);
         run(&mut world.both(is_resp3));
         for name in world.stored_names() {
             let is_sealed = name.starts_with("k:~9VcDE");

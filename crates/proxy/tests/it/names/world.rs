@@ -29,28 +29,32 @@ use crate::pair::KEY;
 pub(super) enum Values {
     /// Each is bound to its record.
     Bound,
+    /// The same, and elements of lists are found by their bytes.
+    WithElements,
     /// They may be moved, and elements of lists are found by their bytes.
     InGroup,
 }
 
 impl Values {
     fn sealer(self, keyring: Arc<Keyring>) -> Sealer {
-        let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
+        let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Any);
+        let rules = EnvelopeRules {
+            write: EnvelopeVersion::V3,
+            accept: EnvelopeVersion::V2,
+        };
         match self {
             Self::Bound => sealer,
+            Self::WithElements => sealer.rules(rules).deterministic_elements(true),
             Self::InGroup => sealer
-                .rules(EnvelopeRules {
-                    write: EnvelopeVersion::V3,
-                    accept: EnvelopeVersion::V2,
-                })
-                .in_group(Some(Group::new(b"group", true)))
-                .deterministic_elements(true),
+                .rules(rules)
+                .deterministic_elements(true)
+                .in_group(Some(Group::new(b"group", true))),
         }
     }
 }
 
 /// Records of these patterns, of which those that do not begin with `!` have sealed names, if any have.
-fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Protection {
+fn protection(patterns: &[&str], values: &[Values], has_sealed_names: bool) -> Protection {
     let keyring = Arc::new(Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap());
     let parsed: Vec<RecordPattern> = patterns
         .iter()
@@ -64,9 +68,10 @@ fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Prot
             pad: PadNames::default(),
         })
     });
-    let sealer = values.sealer(keyring);
+    let sealers = values.iter().cycle();
+    let sealers = sealers.map(|values| values.sealer(Arc::clone(&keyring)));
     let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
-    let protected = parsed.into_iter().map(|it| (it, sealer.clone())).collect();
+    let protected = parsed.into_iter().zip(sealers).collect();
     let protection = Protection::new(protected, mask);
     match table.unwrap() {
         None => protection,
@@ -134,14 +139,22 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(patterns: &[&str]) -> Self {
-        Self::with(patterns, Values::Bound)
+        Self::with(patterns, &[Values::Bound])
     }
 
-    pub(super) fn with(patterns: &[&str], values: Values) -> Self {
+    /// The values of each pattern are sealed in the next of these ways.
+    pub(super) fn with(patterns: &[&str], values: &[Values]) -> Self {
         Self {
             plain: Side::start(protection(patterns, values, false)),
             sealed: Side::start(protection(patterns, values, true)),
         }
+    }
+
+    /// The ports of the server with plain names, of the proxy that seals names, and of the server behind that.
+    pub(super) fn ports(&self) -> [u16; 3] {
+        let (_, proxy) = self.sealed.at.rsplit_once(':').unwrap();
+        let servers = [&self.plain, &self.sealed].map(|side| side.server.port());
+        [servers[0], proxy.parse().unwrap(), servers[1]]
     }
 
     /// A client of the proxy that seals names.
