@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         pattern: RecordPattern::parse("wa:*")?,
         sealer,
         users: None,
+        names: None,
     };
     let upkeep = Upkeep::new(ring, "library", vec![scope], None)?;
     let stop = Stop::default();

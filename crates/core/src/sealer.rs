@@ -318,6 +318,12 @@ impl Sealer {
         self.keyring.as_ref().map(SharedKeyring::current)
     }
 
+    /// The keyring as this sealer follows it, if there is one.
+    #[must_use]
+    pub fn shared_keyring(&self) -> Option<SharedKeyring> {
+        self.keyring.clone()
+    }
+
     /// The current sealing key of the keyring, if there is one.
     #[inline]
     #[must_use]

@@ -26,6 +26,9 @@ pub struct Audit {
     /// Values in quarantine under each key, by the key's id: they open again if they are restored.
     #[serde(default)]
     pub quarantined: BTreeMap<String, u64>,
+    /// Names of records under each index key, by the key's id; `None` if they were not counted.
+    #[serde(default)]
+    pub names: Option<BTreeMap<String, u64>>,
     /// Protected records of other processes that it could not read.
     #[serde(serialize_with = "bare")]
     pub uncovered: Vec<ProtectedScope>,
@@ -115,6 +118,17 @@ pub enum AuditGap {
         /// Their number.
         values: u64,
     },
+    /// Names of records are under the key.
+    #[error("it counted {} of records under key {id}", match .names { 1 => "1 name".to_owned(), names => format!("{names} names") })]
+    Names {
+        /// The key.
+        id: KeyId,
+        /// Their number.
+        names: u64,
+    },
+    /// Names of records are sealed, and were not counted.
+    #[error("it did not count the names of the records {}, which are sealed", .0.shown_records())]
+    NoNames(Box<ProtectedScope>),
     /// Records could not be read.
     #[error("{} could not be read completely", match .0 { 1 => "1 record".to_owned(), count => format!("{count} records") })]
     Unseen(u64),
@@ -196,7 +210,24 @@ impl Audit {
         if let Some(values) = count(&self.quarantined) {
             return Some(AuditGap::Quarantined { id, values });
         }
-        self.gap_of_reading(scopes)
+        self.gap_of_names(id, scopes)
+            .or_else(|| self.gap_of_reading(scopes))
+    }
+
+    /// What it lacks to show that no name of a record is under this index key.
+    fn gap_of_names(&self, id: KeyId, scopes: &[ProtectedScope]) -> Option<AuditGap> {
+        if let Some(names) = self.names_under(id).filter(|names| *names > 0) {
+            return Some(AuditGap::Names { id, names });
+        }
+        let mut scopes = scopes.iter();
+        let uncounted = scopes.find(|it| self.names.is_none() && it.has_sealed_names());
+        uncounted.map(|scope| AuditGap::NoNames(Box::new(scope.clone())))
+    }
+
+    /// The number of names of records that it counted under a key.
+    pub(crate) fn names_under(&self, id: KeyId) -> Option<u64> {
+        let names = self.names.as_ref()?;
+        names.get(&id.to_string()).copied()
     }
 
     fn gap_of_coverage(&self, scopes: &[ProtectedScope]) -> Option<AuditGap> {

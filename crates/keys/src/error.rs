@@ -238,6 +238,17 @@ pub enum ChangeError {
     /// It would leave no index key that writes.
     #[error("index key {0} writes: another one must write first")]
     Writing(KeyId),
+    /// Names of records are sealed under the index key that writes.
+    #[error(
+        "the names of the records {records} at {store} are sealed under the index key that writes: another one would not \
+         find them"
+    )]
+    SealedNames {
+        /// The pattern, for messages.
+        records: String,
+        /// The location of the store.
+        store: String,
+    },
     /// The document is of format 1, which cannot express it.
     #[error("the keyring document is of format 1: {what} need format 2")]
     NeedsFormat2 {

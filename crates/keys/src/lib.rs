@@ -84,7 +84,7 @@ pub use live::{Change, Degraded, LiveOptions, LiveRing};
 pub use member_forms::MemberForms;
 pub use negative_cache::NegativeCache;
 pub use protected_scope::{Difference, ProtectedScope, RecordNames, ScopeBinding, ScopeSettings};
-pub use receipt::Receipt;
+pub use receipt::{Receipt, ReceiptNames};
 pub use reports::{Report, Reports};
 pub use ring::{Rewrap, Ring, WrongTime, test_custodian};
 pub use settings::Settings;

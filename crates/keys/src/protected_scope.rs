@@ -34,6 +34,8 @@ pub struct ScopeSettings {
     pub bind: ScopeBinding,
     /// How record names are stored.
     pub names: RecordNames,
+    /// The multiple to which sealed names are padded, if it is not 1.
+    pub pad_names: Option<u16>,
 }
 
 /// What values are bound to.
@@ -107,6 +109,7 @@ impl ScopeSettings {
     pub fn normalized(mut self) -> Self {
         self.except.sort();
         self.except.dedup();
+        self.pad_names = self.pad_names.filter(|multiple| *multiple != 1);
         self
     }
 
@@ -141,6 +144,7 @@ impl ScopeSettings {
                 ("group", group(settings)),
                 ("bind", settings.bind.as_str().to_owned()),
                 ("names", settings.names.as_str().to_owned()),
+                ("pad_names", settings.pad_names.unwrap_or(1).to_string()),
             ]
         };
         let is_different = [
@@ -148,6 +152,7 @@ impl ScopeSettings {
             recorded.group != configured.group,
             recorded.bind != configured.bind,
             recorded.names != configured.names,
+            recorded.pad_names != configured.pad_names,
         ];
         let both = all(&recorded).into_iter().zip(all(&configured));
         let differing = both.zip(is_different).find(|(_, differs)| *differs);
@@ -199,6 +204,13 @@ impl ProtectedScope {
         format!("{} {}", self.store, self.records)
     }
 
+    /// True if it is recorded that names of these records are, or may be, sealed.
+    #[must_use]
+    pub fn has_sealed_names(&self) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|it| it.names != RecordNames::Plain)
+    }
+
     /// True if both are the same records, whatever their settings.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
@@ -244,6 +256,9 @@ struct StoredScope {
     names: Option<RecordNames>,
     #[serde(default, deserialize_with = "some")]
     #[serde(skip_serializing_if = "Option::is_none")]
+    pad_names: Option<u16>,
+    #[serde(default, deserialize_with = "some")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<MemberForms>,
 }
 
@@ -269,6 +284,7 @@ impl From<ProtectedScope> for StoredScope {
             group: settings.group,
             bind: unless_default(settings.bind),
             names: unless_default(settings.names),
+            pad_names: settings.pad_names,
             members: scope.members,
         }
     }
@@ -279,7 +295,8 @@ impl TryFrom<StoredScope> for ProtectedScope {
 
     fn try_from(stored: StoredScope) -> Result<Self, &'static str> {
         let (group, bind, names) = (stored.group, stored.bind, stored.names);
-        if stored.except.is_none() && (group.is_some() || bind.is_some() || names.is_some()) {
+        let has_settings = group.is_some() || bind.is_some() || names.is_some();
+        if stored.except.is_none() && (has_settings || stored.pad_names.is_some()) {
             return Err("settings of protected records without except");
         }
         Ok(Self {
@@ -291,6 +308,7 @@ impl TryFrom<StoredScope> for ProtectedScope {
                 group,
                 bind: bind.unwrap_or_default(),
                 names: names.unwrap_or_default(),
+                pad_names: stored.pad_names,
             }),
         })
     }

@@ -33,12 +33,25 @@ pub struct Receipt {
     pub records_deleted: u64,
     /// The location of the records, without credentials.
     pub store: String,
+    /// Where the names of the records are sealed: the keys that tell them. Older receipts, and those of records with names in
+    /// clear, lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<ReceiptNames>,
     /// The key that verifies the signature: an Ed25519 public key, base64url.
     pub public_key: Bytes,
     /// Ed25519 (RFC 8032) over the label `waxseal receipt v1`, a line feed and the receipt without this
     /// part as JSON without white space, base64url.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<Bytes>,
+}
+
+/// The names of the erased records, in older copies of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptNames {
+    /// The ids of the index keys that names are sealed under: who holds one of these reads the names under it in older copies
+    /// of the store, until it is destroyed.
+    pub index_keys: Vec<String>,
 }
 
 impl Receipt {

@@ -218,6 +218,10 @@ impl Audit {
         if values > 0 {
             blocks.push(Block::InUse { id, values });
         }
+        // Of records whose names were sealed before there was a keyring.
+        if let Some(values) = self.names_under(id).filter(|names| *names > 0) {
+            blocks.push(Block::InUse { id, values });
+        }
         let quarantined = self.quarantined.get(&id.to_string()).copied();
         if let Some(values) = quarantined.filter(|values| *values > 0) {
             blocks.push(Block::Quarantined { id, values });

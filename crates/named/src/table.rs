@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal_core::{NamePrefix, NameSealer, PadNames, SharedKeyring};
 use waxseal_kinds::{LogicalName, NameForms, NameUnavailable};
-use waxseal_policy::{PatternId, ProtectedNames};
+use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::view::{NameView, Opened};
 
@@ -76,7 +76,7 @@ impl NameTable {
                 prefix_of.push(None);
                 continue;
             };
-            let prefix = pattern.prefix();
+            let prefix = pattern.name_prefix();
             if !pattern.has_wildcard() {
                 return Err(TableError::OneName(pattern.shown().to_owned()));
             }
@@ -115,6 +115,19 @@ impl NameTable {
             patterns: Arc::new(patterns),
             sealer,
         }))
+    }
+
+    /// A table of one pattern.
+    pub fn of_one(
+        pattern: RecordPattern,
+        keyring: impl Into<SharedKeyring>,
+        named: NamedPattern,
+    ) -> Result<Self, TableError> {
+        let shown = pattern.shown().to_owned();
+        let protected = Arc::new(ProtectedNames::new(vec![pattern]));
+        let table = Self::new(protected, keyring, |_| Some(named))?;
+        // There is none only without patterns.
+        table.ok_or(TableError::OneName(shown))
     }
 
     /// The table with the keys as they are now.

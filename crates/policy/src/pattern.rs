@@ -159,10 +159,17 @@ impl RecordPattern {
         self.glob.prefix()
     }
 
-    /// True if there is something behind the [prefix](Self::prefix): the pattern is not one whole name.
+    /// True if it is not one whole name, or is a [part](Self::part_of) of a pattern that is not.
     #[must_use]
     pub fn has_wildcard(&self) -> bool {
-        !self.glob.is_literal()
+        !self.part_of.as_deref().unwrap_or(self).glob.is_literal()
+    }
+
+    /// The literal text behind which the names of its records are sealed, where they are: that of the wider pattern, if
+    /// it is a [part](Self::part_of) of one. A record has one stored name, whatever part of the records is named.
+    #[must_use]
+    pub fn name_prefix(&self) -> &str {
+        self.part_of.as_deref().unwrap_or(self).prefix()
     }
 
     /// True if a name belongs to the pattern. Waxseal's own names do not, unless the pattern is one [over

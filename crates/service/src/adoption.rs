@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use waxseal_core::{Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
-use waxseal_stores::RecordStore;
+use waxseal_stores::{NamedStore, RecordStore};
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 
 use crate::Failure;
-use crate::resources::{Resources, keys};
+use crate::resources::{Resources, keys, record_names};
 
 /// Returns the keys of the environment, if the store holds anything that is sealed under them.
 pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
-    let store = resources.open_store().await.map_err(|failure| {
+    let stored = resources.stored_store().await.map_err(|failure| {
         let hint = failure.advice().unwrap_or_default();
         let hint = format!("{hint}; --fresh creates a keyring without reading the store");
         failure.hint(hint.trim_start_matches("; ").to_owned())
     })?;
     let Some(hex) = resources.configuration.environment.key() else {
-        let canary = Canary::of(store.clone());
+        let canary = Canary::of(stored.clone());
         let under = canary
             .sealed_under(&resources.configuration.guarded()?)
             .await?;
@@ -28,7 +28,9 @@ pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
     // Values of version 3 are adopted only if they belong to the domain that the ring will have.
     let domain = resources.configuration.environment_name();
     let keyring = Keyring::from_hex(hex, previous)?.with_domain(domain.as_bytes());
-    let sealer = Sealer::new(Arc::new(keyring), Mode::On, Format::Classic);
+    let keyring = Arc::new(keyring);
+    let sealer = Sealer::new(keyring.clone(), Mode::On, Format::Classic);
+    let store = record_names::open_with(resources, stored, keyring)?;
     if !sealed_under(resources, &store, &sealer).await? {
         return Ok(Vec::new());
     }
@@ -82,7 +84,8 @@ async fn sealed_under(
         }
     }
     // A few classic values among plain ones do not prevent a start. A new ring would never open them.
-    let under = Canary::of(store.clone()).sealed_under(&guarded).await?;
+    let stored = store.named().map_or(store, NamedStore::inner);
+    let under = Canary::of(stored.clone()).sealed_under(&guarded).await?;
     under.map_or(Ok(false), |under| Err(not_at_hand(&under.to_string())))
 }
 

@@ -16,6 +16,7 @@ pub mod decoys;
 mod envelopes;
 pub mod file;
 pub mod keyring;
+pub mod names;
 pub mod offline;
 pub mod protected;
 
@@ -121,6 +122,7 @@ impl Configuration {
         }
         let has_ring = matches!(keys, KeySettings::Ring(_));
         let selection = select(&flags.protect, &flags.except, &file, has_ring)?;
+        names::check(selection.protected.iter().chain(&selection.others), &keys)?;
         let channels = channels::read(&file)?;
         let mut configuration = Self {
             channels,
@@ -198,6 +200,12 @@ impl Configuration {
                 let records = protected.pattern.shown();
                 return Err(Failure::usage(format!(
                     "\"{records}\" has per_user_keys: the classic format names no key"
+                )));
+            }
+            if protected.names.is_some() && format == Format::Classic {
+                let records = protected.pattern.shown();
+                return Err(Failure::usage(format!(
+                    "\"{records}\" has sealed names: the classic format has none"
                 )));
             }
             protected.format = format;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use waxseal_core::{InvalidOption, KeyError, KeyringError, OpenError, SealError};
-use waxseal_sessions::{GuardError, SealedUnder, StateError};
+use waxseal_sessions::{GuardError, NameFault, SealedUnder, StateError};
 use waxseal_stores::{PatternError, RecordPattern, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
@@ -86,7 +86,7 @@ impl Failure {
     }
 
     /// The same failure, caused by a key: its hint depends on whether the store is already sealed.
-    fn of_key(mut self, hint: &'static str) -> Self {
+    pub(crate) fn of_key(mut self, hint: &'static str) -> Self {
         self.key_hint = Some(hint);
         self
     }
@@ -229,6 +229,15 @@ impl From<GuardError> for Failure {
                  values, which nothing opens any more",
             ),
             GuardError::UsersLost { .. } | GuardError::UsersGone { .. } => Self::failed(error).hint(keyring::USERS_LOST),
+            GuardError::Names { fault: NameFault::OtherKeys, .. } => Self::failed(error).hint(
+                "nothing was changed; set REDIS_ENCRYPTION_KEY, or keyring and its custodian, and pad_names to what sealed the \
+                 names",
+            ),
+            GuardError::Names { .. } => Self::failed(error).hint(
+                "nothing was changed; stop all processes that use these records and run waxseal migrate --names --offline, \
+                 which gives them the names that are looked for",
+            ),
+            GuardError::NamePattern(_) => Self::usage(error),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
             GuardError::Users(error) => error.into(),

@@ -19,7 +19,7 @@ use crate::audit_log::ServiceStart;
 use crate::configuration::protected::Protected;
 use crate::failure::{neither_key_nor_mode, no_key};
 use crate::members;
-use crate::resources::{Resources, guard, keys, trial};
+use crate::resources::{Resources, guard, keys, record_names, trial};
 
 /// The interval between two attempts to reach the store at start.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,6 +31,16 @@ pub fn check(resources: &Resources, names_patterns: bool) -> Result<(), Failure>
     if !names_patterns && configuration.file.protect.is_empty() {
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
+    }
+    let mut protected = configuration.protected.iter();
+    if configuration.is_trial()
+        && let Some(sealed) = protected.find(|it| it.names.is_some())
+    {
+        return Err(Failure::usage(format!(
+            "names of \"{}\": they are sealed, and a trial seals nothing: applications would find none of their records",
+            sealed.pattern.shown()
+        ))
+        .hint("try records whose names are in clear: remove names"));
     }
     if !configuration.has_keys() {
         if configuration.mode != Mode::Off {
@@ -76,6 +86,7 @@ async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure>
         return trial::check_nothing_is_sealed(resources, &store).await;
     }
     guard::check_key_and_mark(resources, &store).await?;
+    guard::check_names(resources, &store).await?;
     if !resources.configuration.mode.seals() {
         members::allow_several_forms(resources).await?;
     }
@@ -114,6 +125,9 @@ pub fn protection(
         .allow_own_writes(allow_own_writes)
         .forward_scripts(|index| protected(index).is_some_and(|it| it.forwards_scripts))
         .decoys(decoys, reports::alarm());
+    if let Some(table) = record_names::table_of(resources, &configuration.protected)? {
+        protection = protection.name_table(table);
+    }
     if let Some(meters) = meters {
         protection = protection.meters(meters);
     }

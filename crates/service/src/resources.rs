@@ -18,6 +18,7 @@ pub mod key_hint;
 pub mod keyring;
 pub mod keys;
 pub mod named;
+pub mod record_names;
 pub mod scopes;
 pub mod seals;
 pub mod trial;
@@ -137,8 +138,16 @@ impl Resources {
         }
     }
 
-    /// Opens the store of the records, or shares that of users' keys where it is the same.
+    /// Opens the store of the records, with the names that applications know.
     pub async fn open_store(&self) -> Result<Arc<dyn RecordStore>, Failure> {
+        record_names::open(self, self.stored_store().await?)
+    }
+
+    /// Opens the store of the records, with names as they are stored, or shares that of users' keys where it is the same.
+    ///
+    /// An embedded store can be open only once: what needs both takes this one, and
+    /// [opens](record_names::open) the other over it.
+    pub async fn stored_store(&self) -> Result<Arc<dyn RecordStore>, Failure> {
         match self.shared_store() {
             Some(store) => Ok(store),
             None => open_store(&self.configuration.store).await,

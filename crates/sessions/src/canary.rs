@@ -11,9 +11,12 @@ use std::sync::atomic::AtomicBool;
 use tracing::warn;
 use waxseal_core::{Binding, EnvelopeRules, Form, Format, KeyId, OpenError, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeys};
-use waxseal_stores::{Change, Expiry, Outcome, RecordName, RecordStore, Slot, StoreError};
+use waxseal_stores::{
+    Change, Expiry, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+};
 
 use crate::error::{GuardError, Mismatch};
+use crate::names;
 
 mod domain;
 mod sample;
@@ -187,6 +190,15 @@ impl Canary {
         Ok(state)
     }
 
+    /// Refuses names in clear where the store has sealed ones: for a process that starts to use these records, and would not
+    /// find them.
+    pub async fn check_names(&self, records: &[GuardedRecords]) -> Result<(), GuardError> {
+        match self.store.named() {
+            Some(named) => names::check_sample(named, &patterns(records), true).await,
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a store of users' keys that does not hold the keys of the values, and marks one that has no mark yet:
     /// before a key of a user is created. [`Self::check_or_create`] does so as well.
     pub async fn check_users(
@@ -266,6 +278,10 @@ impl Canary {
         records: &[GuardedRecords],
     ) -> Result<(StoredCanary, Sample), GuardError> {
         let stored = self.read(sealer).await?;
+        if let Some(named) = self.store.named() {
+            // Under another key no record is found, and no value is sampled.
+            names::check_sample(named, &patterns(records), false).await?;
+        }
         let bounds = match stored {
             StoredCanary::Opens { .. } => CONFIRM,
             StoredCanary::Absent if sealer.keyring().is_some() => DECIDE,
@@ -442,4 +458,8 @@ pub(crate) fn is_write_refused(error: &StoreError) -> bool {
         error,
         StoreError::ReadOnly { .. } | StoreError::Denied { .. } | StoreError::Full { .. }
     )
+}
+
+fn patterns(records: &[GuardedRecords]) -> Vec<RecordPattern> {
+    records.iter().map(|it| it.pattern.clone()).collect()
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use waxseal_core::{KeyId, OpenError, SealError};
 use waxseal_keys::{RingError, UserKeyError};
+use waxseal_named::TableError;
 use waxseal_stores::{PatternError, StoreError};
 
 use crate::canary::{SealedUnder, named};
@@ -102,6 +103,27 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// What stored names are that a process does not look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameFault {
+    /// In clear.
+    InClear,
+    /// Sealed under a key that is configured, but not the one that seals.
+    FormerKey,
+    /// Sealed under other keys, or padded otherwise: none of the sample opens.
+    OtherKeys,
+}
+
+impl fmt::Display for NameFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InClear => "in clear",
+            Self::FormerKey => "under a former key",
+            Self::OtherKeys => "sealed under other keys or padded otherwise",
+        })
+    }
+}
+
 /// An error because of which a process must not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -181,6 +203,59 @@ pub enum GuardError {
         /// The maximum.
         max: usize,
     },
+    /// The keyring records that the names of these records are sealed, and this process has them in clear.
+    #[error(
+        "the keyring records that the names of {records} are sealed, and here they are in clear"
+    )]
+    SealedNames {
+        /// The pattern, for messages.
+        records: String,
+    },
+    /// The keyring records that the names of these records are in clear, and this process seals them.
+    #[error(
+        "the keyring records that the names of {records} are in clear, and here they are sealed"
+    )]
+    PlainNames {
+        /// The pattern, for messages.
+        records: String,
+    },
+    /// The keyring records another padding of names.
+    #[error(
+        "the keyring records that the names of {records} are padded to a multiple of {recorded}, and here it is {configured}"
+    )]
+    PadNames {
+        /// The pattern, for messages.
+        records: String,
+        /// The recorded multiple.
+        recorded: u16,
+        /// The multiple of this process.
+        configured: u16,
+    },
+    /// Names are sealed as those of a pattern that does not have all records of the prefix.
+    #[error(
+        "names are sealed as those of {scope}, which does not have all records that begin with \"{prefix}\""
+    )]
+    NamesScope {
+        /// The pattern, for messages.
+        scope: String,
+        /// The prefix of the records.
+        prefix: String,
+    },
+    /// Names are sealed here, and those of a sample are stored otherwise: their records would not be found.
+    #[error(
+        "the names of {records} are sealed here, and {count} of a sample are {fault}: their records would not be found"
+    )]
+    Names {
+        /// The pattern, for messages.
+        records: String,
+        /// The number of names in the sample.
+        count: u64,
+        /// What they are.
+        fault: NameFault,
+    },
+    /// Names cannot be sealed for this pattern.
+    #[error(transparent)]
+    NamePattern(#[from] TableError),
     /// The keys of users cannot be read.
     #[error(transparent)]
     Users(#[from] UserKeyError),

@@ -42,6 +42,13 @@ impl StateManager {
         })
     }
 
+    /// The store of the states, with the names that the application knows: for [quarantine](crate::quarantine), where names are
+    /// sealed.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn RecordStore> {
+        self.records.store()
+    }
+
     /// Returns the state of a user, if there is one.
     ///
     /// [`Options::on_refused`] decides about a state that cannot be opened: by default it is moved to quarantine, and the

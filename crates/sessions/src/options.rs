@@ -6,6 +6,7 @@ use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_stores::Clock;
 
 use crate::canary::GuardedRecords;
+use crate::names::SealedNames;
 
 #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
 use crate::error::GuardError;
@@ -46,6 +47,7 @@ pub struct Options {
     pub(crate) decoys: Vec<Vec<u8>>,
     pub(crate) guarded: Vec<GuardedRecords>,
     pub(crate) excepts: Vec<String>,
+    pub(crate) names: Option<SealedNames>,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             decoys: Vec::new(),
             guarded: Vec::new(),
             excepts: Vec::new(),
+            names: None,
         }
     }
 }
@@ -81,6 +84,28 @@ impl Options {
     #[must_use]
     pub fn except<T: Into<String>>(mut self, globs: impl IntoIterator<Item = T>) -> Self {
         self.excepts = globs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets how record names are stored sealed. By default they are in clear. All processes of the store need the same; with
+    /// a ring a process that has another setting than the ring records does not start.
+    ///
+    /// With a ring its document format 2 is needed. Names do not change while any process runs: `waxseal migrate --names
+    /// --offline` renames the records.
+    ///
+    /// ```
+    /// use waxseal_core::PadNames;
+    /// use waxseal_sessions::{Options, SealedNames};
+    ///
+    /// let names = SealedNames {
+    ///     scope: "wa:{user}".to_owned(),
+    ///     pad: PadNames::default(),
+    /// };
+    /// let options = Options::default().names(names);
+    /// ```
+    #[must_use]
+    pub fn names(mut self, names: SealedNames) -> Self {
+        self.names = Some(names);
         self
     }
 

@@ -2,15 +2,17 @@
 //! lists, restores or deletes. Nothing is opened here.
 //!
 //! A quarantine record is named `waxseal:quarantine:{NAME}:ID` and holds one line of JSON about
-//! the move, then the stored bytes unchanged.
+//! the move, then the stored bytes unchanged. Its name has the name under which the record was stored, so it tells no
+//! sealed one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use waxseal_core::{EnvelopeVersion, NameMask, Shape};
 use waxseal_stores::{
-    Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
-    RecordStore, StoreError,
+    Cursor, Expiry, LeftOut, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName,
+    RecordPattern, RecordStore, StoreError,
 };
 
 const PREFIX: &str = "waxseal:quarantine:";
@@ -21,8 +23,10 @@ const PAGE: usize = 500;
 pub struct Entry {
     /// The id of the quarantined value.
     pub id: String,
-    /// The record that it was moved from.
+    /// The record that it was moved from; its stored name if that is sealed and does not open.
     pub record: RecordName,
+    /// True if the name of the record is known, under which it can be restored.
+    pub is_named: bool,
     /// The error text of the failure.
     pub cause: String,
     /// The time of the move, in milliseconds since the Unix epoch.
@@ -49,6 +53,20 @@ impl Entry {
                 Shape::Plain | Shape::Empty | Shape::Malformed(_) => false,
             }
     }
+
+    /// The same with the name that applications know, where the store has sealed ones.
+    fn with_logical_name(mut self, store: &dyn RecordStore) -> Self {
+        let Some(named) = store.named() else {
+            return self;
+        };
+        match named.logical(&self.record) {
+            Ok(name) => self.record = name,
+            // It was moved when names were in clear, and is restored under its sealed one.
+            Err(LeftOut::Stray) => {}
+            Err(_) => self.is_named = false,
+        }
+        self
+    }
 }
 
 /// The result of restoring a value.
@@ -62,6 +80,8 @@ pub enum Restored {
     Gone,
     /// The record would have expired by now: the value stays in quarantine.
     Expired,
+    /// The name of the record is sealed and does not open: the value stays in quarantine.
+    Unnamed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,8 +113,12 @@ pub(crate) async fn move_aside(
     let mut quarantined = serde_json::to_vec(&header).unwrap_or_default();
     quarantined.push(b'\n');
     quarantined.extend_from_slice(stored);
+    let stored_name = match store.named() {
+        Some(named) => named.stored(name)?,
+        None => Cow::Borrowed(name),
+    };
     let mut to = format!("{PREFIX}{{").into_bytes();
-    to.extend_from_slice(name.as_bytes());
+    to.extend_from_slice(stored_name.as_bytes());
     // Over the name as well: several records can hold copies of one value.
     let tag = mask.show("", &[name.as_bytes(), b"\0", stored].concat());
     to.extend_from_slice(format!("}}:{now:x}{}", tag.trim_start_matches('#')).as_bytes());
@@ -123,7 +147,8 @@ pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
         let lifetimes = store.lifetimes(&page.names).await?;
         for ((at, held), lifetime) in page.names.into_iter().zip(held).zip(lifetimes) {
             if let Some(Record::String(bytes)) = held {
-                entries.extend(parse(at, &bytes, lifetime).map(|(entry, _)| entry));
+                let entry = parse(at, &bytes, lifetime).map(|(entry, _)| entry);
+                entries.extend(entry.map(|entry| entry.with_logical_name(store)));
             }
         }
         match page.next {
@@ -149,6 +174,9 @@ pub async fn restore(
     entry: &Entry,
     now: u64,
 ) -> Result<Restored, StoreError> {
+    if !entry.is_named {
+        return Ok(Restored::Unnamed);
+    }
     if entry.record_expires_at.is_some_and(|time| time <= now) {
         return Ok(Restored::Expired);
     }
@@ -197,6 +225,7 @@ fn parse(at: RecordName, bytes: &[u8], lifetime: Lifetime) -> Option<(Entry, &[u
     let entry = Entry {
         id: String::from_utf8(id.to_vec()).ok()?,
         record: RecordName::from(record),
+        is_named: true,
         cause: header.cause,
         moved_at: header.moved_at,
         record_expires_at: header.expires_at,

@@ -14,9 +14,9 @@ use crate::canary::{Canary, CanaryState, GuardedRecords, is_write_refused};
 use crate::decoys::Decoys;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
-use crate::quarantine;
 use crate::record_sealer::{Opened, RecordSealer};
 use crate::window::Window;
+use crate::{names, quarantine};
 
 /// Attempts to read a value that changes before it is moved to quarantine.
 const MAX_READS: u32 = 8;
@@ -70,6 +70,7 @@ impl SealedRecords {
         let ring = sealer.keyring();
         let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
         let decoys = Decoys::new(&options, &pattern, &mask)?;
+        let store = names::open(store, &sealer, &options, &pattern)?;
         let canary = match &options.canary {
             Some(name) => Canary::named(store.clone(), RecordName::from(name.as_str())),
             None => Canary::of(store.clone()),
@@ -93,6 +94,10 @@ impl SealedRecords {
         } else {
             canary.check(&sealer, &guarded).await?
         };
+        if let Some(named) = store.named() {
+            names::check_sample(named, std::slice::from_ref(&pattern), true).await?;
+            info!("StateManager: record names are sealed");
+        }
         if sealer.mode().seals() {
             info!("StateManager: Redis encryption enabled");
         } else {
@@ -125,7 +130,7 @@ impl SealedRecords {
         })
     }
 
-    /// The store of the records.
+    /// The store of the records, with the names that the application knows.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn RecordStore> {
         &self.store

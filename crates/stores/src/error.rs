@@ -76,6 +76,12 @@ pub enum StoreError {
         /// The operation.
         what: &'static str,
     },
+    /// The record has no stored name: it cannot be sealed.
+    #[error("the name of the record cannot be sealed: {why}")]
+    Name {
+        /// The reason, without the name.
+        why: String,
+    },
     /// The record is of another type than the slot asked for.
     #[error("the record is of another type than requested")]
     WrongType,
@@ -176,6 +182,9 @@ impl StoreError {
             Self::Full { .. } => "make room (or raise maxmemory), then run the same command again",
             Self::Unsupported { .. } => {
                 "records of these types are kept in Redis: give the URL of a server"
+            }
+            Self::Name { .. } => {
+                "names need a key that seals, version 3 of the sealed format, and with a keyring document format 2"
             }
             Self::InUse { .. } => "stop the other process, or wait for it",
             Self::Damaged { .. } => "restore the file from a backup, or give another path",

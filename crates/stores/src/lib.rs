@@ -14,6 +14,7 @@ mod embedded;
 mod error;
 mod generation;
 mod memory;
+mod named;
 mod neighbors;
 mod pattern;
 mod record;
@@ -27,6 +28,7 @@ pub use commands::{Effect, MissingCommand};
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use named::NamedStore;
 pub use neighbors::{Matches, Neighbor, Neighbors};
 pub use pattern::{PatternError, RecordPattern};
 pub use record::{
@@ -35,3 +37,4 @@ pub use record::{
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
 pub use store::{Change, Move, MoveOutcome, Outcome, RecordStore, RenameOutcome, Status};
 pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};
+pub use waxseal_kinds::LeftOut;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::collections::Collections;
 use crate::commands::MissingCommand;
 use crate::error::StoreError;
+use crate::named::NamedStore;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
@@ -193,6 +194,11 @@ pub trait RecordStore: Send + Sync {
 
     /// Its operations on sets, sorted sets and streams; `None` if it cannot hold them.
     fn collections(&self) -> Option<&dyn Collections> {
+        None
+    }
+
+    /// Itself, if it is a store of logical names over one with stored names.
+    fn named(&self) -> Option<&NamedStore> {
         None
     }
 }

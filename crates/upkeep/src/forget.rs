@@ -8,7 +8,11 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, StoredUserKey, UserKeys};
+use waxseal_keys::{
+    Bytes, Change, IndexKeyState, LiveRing, Receipt, ReceiptNames, Ring, Signed, StoredUserKey,
+    UserKeys,
+};
+use waxseal_named::NameTable;
 use waxseal_stores::{Cursor, Lifetime, RecordName, RecordPattern, RecordStore};
 
 pub use list::{ListedUser, UserListError, parse_user_list, read_user_list};
@@ -128,17 +132,35 @@ pub async fn forget(
         key_destroyed,
         records_deleted,
         store: stores.join(" "),
+        names: names_of_copies(&written, scopes),
         public_key: Bytes(Vec::new()),
         signature: None,
     };
     Ok(receipt.signed(&written))
 }
 
+/// What older copies of the store tell about the names of a user's records, where these are sealed.
+fn names_of_copies(ring: &Ring, scopes: &[ScopeHandle]) -> Option<ReceiptNames> {
+    let mut scopes = scopes.iter().filter(|it| it.pattern.names_user());
+    if !scopes.any(|it| it.names.is_some()) {
+        return None;
+    }
+    let keys = ring.index_keys().iter();
+    let seals_names = |state| matches!(state, IndexKeyState::Writing | IndexKeyState::Reading);
+    let keys = keys.filter(|key| seals_names(key.state));
+    Some(ReceiptNames {
+        index_keys: keys.map(|key| key.id.to_string()).collect(),
+    })
+}
+
 /// The records of a user in one store.
 struct Holdings {
+    /// Where names are sealed, the one with names as they are stored.
     store: Arc<dyn RecordStore>,
     /// The patterns with `{user}`, which tell the user of a record by its name.
     patterns: Vec<RecordPattern>,
+    /// The table that opens stored names, where they are sealed.
+    table: Option<NameTable>,
     names: Vec<RecordName>,
 }
 
@@ -147,15 +169,18 @@ async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, 
     let mut all: Vec<Holdings> = Vec::new();
     for scope in scopes.iter().filter(|it| it.pattern.names_user()) {
         let names = names_of(user, scope).await?;
+        let sealed = scope.names.as_ref();
+        let store = sealed.map_or(&scope.store, |names| &names.stored);
         let mut known = all.iter_mut();
-        match known.find(|it| Arc::ptr_eq(&it.store, &scope.store)) {
+        match known.find(|it| Arc::ptr_eq(&it.store, store)) {
             Some(holdings) => {
                 holdings.patterns.push(scope.pattern.clone());
                 holdings.names.extend(names);
             }
             None => all.push(Holdings {
-                store: scope.store.clone(),
+                store: store.clone(),
                 patterns: vec![scope.pattern.clone()],
+                table: sealed.map(|names| names.table.accepting_all_pads()),
                 names,
             }),
         }
@@ -168,9 +193,24 @@ async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, 
 }
 
 /// Returns the names of a user's records under one pattern. If it has other wildcards beside `{user}`, they are
-/// found by a scan.
+/// found by a scan. Where names are sealed, these are stored names in all forms: a record that was left behind in another
+/// one is the user's as well.
 async fn names_of(user: &[u8], scope: &ScopeHandle) -> Result<Vec<RecordName>, UpkeepError> {
     let pattern = &scope.pattern;
+    if let Some(names) = &scope.names {
+        let view = names.table.accepting_all_pads().view();
+        let mut logical = Vec::new();
+        let is_theirs = |name: &RecordName| {
+            logical.clear();
+            let name = name.as_bytes();
+            match view.open_any(name, &mut logical) {
+                Some(_) => is_of_user(pattern, &logical, user),
+                None => is_of_user(pattern, name, user),
+            }
+        };
+        let all = RecordPattern::behind(pattern.name_prefix())?;
+        return scan(&*names.stored, &all, is_theirs).await;
+    }
     if !pattern.has_many_records_per_user() {
         return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
     }
@@ -188,10 +228,20 @@ impl Holdings {
     /// or not.
     async fn quarantined(&self, user: &[u8]) -> Result<Vec<RecordName>, UpkeepError> {
         let pattern = RecordPattern::parse_own(&format!("{QUARANTINE}*"))?;
-        let is_theirs = |name: &RecordName| {
-            let origin = origin(name.as_bytes());
+        let view = self.table.as_ref().map(NameTable::view);
+        let is_of_user = |name: &[u8]| {
             let mut patterns = self.patterns.iter();
-            origin.is_some_and(|it| patterns.any(|pattern| is_of_user(pattern, it, user)))
+            patterns.any(|pattern| is_of_user(pattern, name, user))
+        };
+        let is_theirs = |name: &RecordName| {
+            let Some(origin) = origin(name.as_bytes()) else {
+                return false;
+            };
+            let mut logical = Vec::new();
+            let opened = view
+                .as_ref()
+                .and_then(|it| it.open_any(origin, &mut logical));
+            is_of_user(origin) || opened.is_some() && is_of_user(&logical)
         };
         scan(&*self.store, &pattern, is_theirs).await
     }
@@ -210,13 +260,13 @@ fn origin(name: &[u8]) -> Option<&[u8]> {
 async fn scan(
     store: &dyn RecordStore,
     pattern: &RecordPattern,
-    is_included: impl Fn(&RecordName) -> bool,
+    mut is_included: impl FnMut(&RecordName) -> bool,
 ) -> Result<Vec<RecordName>, UpkeepError> {
     let mut names = Vec::new();
     let mut cursor = Some(Cursor::start());
     while let Some(at) = cursor {
         let page = store.scan(pattern, &at, PAGE).await?;
-        names.extend(page.names.into_iter().filter(&is_included));
+        names.extend(page.names.into_iter().filter(&mut is_included));
         cursor = page.next;
     }
     // A scan may return a name twice.

@@ -19,5 +19,5 @@ pub use forget::{
 };
 pub use keyring_records::{RecordDocumentStore, RecordUserKeys};
 pub use leader::{Leader, Leadership};
-pub use scope::{ScopeHandle, protected_scope};
+pub use scope::{ScopeHandle, SealedNames, protected_scope};
 pub use upkeep::{RotationEvent, Upkeep, member_finding, process_id, user_key_scope};

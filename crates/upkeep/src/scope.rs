@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use waxseal_core::{Group, Sealer};
-use waxseal_keys::{ProtectedScope, ScopeBinding, ScopeSettings, UserKeys};
+use waxseal_core::{Group, PadNames, Sealer};
+use waxseal_keys::{ProtectedScope, RecordNames, ScopeBinding, ScopeSettings, UserKeys};
+use waxseal_named::NameTable;
 use waxseal_stores::{RecordPattern, RecordStore};
 
 /// Protected records that upkeep reseals and counts.
@@ -17,6 +18,19 @@ pub struct ScopeHandle {
     pub sealer: Sealer,
     /// The keys of users, if each user's records are under a key of their own.
     pub users: Option<UserKeys>,
+    /// How their names are sealed, if they are; the store then has logical names.
+    pub names: Option<SealedNames>,
+}
+
+/// How the names of records are sealed.
+#[derive(Clone)]
+pub struct SealedNames {
+    /// The patterns with sealed names, and the keys.
+    pub table: NameTable,
+    /// The store of the records, with names as they are stored.
+    pub stored: Arc<dyn RecordStore>,
+    /// The multiple to which the names are padded.
+    pub pad: PadNames,
 }
 
 impl ScopeHandle {
@@ -44,20 +58,22 @@ impl ScopeHandle {
     #[must_use]
     pub fn protected_scope(&self) -> ProtectedScope {
         let (store, group) = (self.store.location(), self.sealer.group());
-        match group.is_none() && !self.pattern.has_excepts() {
+        let pad = self.names.as_ref().map(|names| names.pad);
+        match group.is_none() && pad.is_none() && !self.pattern.has_excepts() {
             true => ProtectedScope::new(store, self.pattern.as_str()),
-            false => protected_scope(&store, &self.pattern, group),
+            false => protected_scope(&store, &self.pattern, group, pad),
         }
     }
 }
 
 /// The entry in the ring for the records of a pattern at this location, with the settings that all processes which
-/// protect them must have in common.
+/// protect them must have in common. Their names are sealed if these are padded to some multiple.
 #[must_use]
 pub fn protected_scope(
     store: &str,
     pattern: &RecordPattern,
     group: Option<&Group>,
+    sealed_names: Option<PadNames>,
 ) -> ProtectedScope {
     let settings = ScopeSettings {
         except: pattern.excepts().map(str::to_owned).collect(),
@@ -66,7 +82,12 @@ pub fn protected_scope(
             Some(group) if group.seals() => ScopeBinding::Group,
             _ => ScopeBinding::Record,
         },
-        ..ScopeSettings::default()
+        names: match sealed_names {
+            Some(_) => RecordNames::Sealed,
+            None => RecordNames::Plain,
+        },
+        pad_names: sealed_names.map(PadNames::get),
     };
+    let settings = settings.normalized();
     ProtectedScope::new(store, pattern.as_str()).with_settings(settings)
 }

@@ -87,6 +87,7 @@
 //!     pattern: RecordPattern::parse("wa:{user}")?,
 //!     sealer,
 //!     users: Some(users.clone()),
+//!     names: None,
 //! };
 //! let upkeep = Upkeep::new(ring, "library", vec![scope], Some((users, store)))?;
 //! let stop = Stop::default();
@@ -127,16 +128,18 @@ pub use waxseal_upkeep as upkeep;
 pub use waxseal_core::{
     Binding, Defect, EnvelopeRules, EnvelopeVersion, Flags, Form, Format, Group, Header, IndexKey,
     IndexKeyRole, IndexKeyUsage, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
-    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PlainValues,
-    ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
+    Keyring, KeyringError, Kind, Mode, NameMask, OldFormat, OpenError, OpenedValue, PadNames,
+    PlainValues, ResealError, ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring,
+    UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;
 #[cfg(feature = "tower-sessions")]
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
-    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
-    SealedCollections, SealedRecords, SealedUnder, StateError, StateManager, quarantine,
+    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, NameFault, OnRefused, Options,
+    Sample, SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager,
+    quarantine,
 };
 pub use waxseal_stores::{
     Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore,

@@ -149,6 +149,7 @@ const ROWS: &[Row] = &[
             "waxseal-files",
             "waxseal-keys",
             "waxseal-log-limit",
+            "waxseal-named",
             "waxseal-stores",
             "waxseal-sweep",
         ],

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use waxseal_core::{Binding, EnvelopeVersion, Sealer};
-use waxseal_service::resources::{Resources, keys, named};
+use waxseal_service::resources::{Resources, keys, named, record_names};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
 use waxseal_stores::{Cursor, Lifetime, Record, RecordName, Slot};
@@ -21,6 +21,12 @@ struct Report {
     /// The pattern that the record is excepted from.
     #[serde(skip_serializing_if = "Option::is_none")]
     excepted_from: Option<String>,
+    /// True if the name is stored sealed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    name_sealed: bool,
+    /// The key that it is sealed under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_key: Option<String>,
     values: Vec<ValueReport>,
     more_values: bool,
     /// True if the record is of a type that holds several values.
@@ -87,9 +93,12 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
         Ended::Findings
     };
     let is_excepted = protected.pattern.is_excepted(name.as_bytes());
+    let name_key = record_names::key_of(resources, name.as_bytes())?;
     let report = Report {
         kind,
         expires,
+        name_sealed: name_key.is_some(),
+        name_key: name_key.map(|id| id.to_string()),
         excepted_from: is_excepted.then(|| protected.pattern.shown().to_owned()),
         values,
         more_values,
@@ -160,6 +169,9 @@ fn print(report: &Report) -> Result<(), Failure> {
     let expires = report.expires.as_deref().unwrap_or("never");
     output::line(format!("type     {}", report.kind))?;
     output::line(format!("expires  {expires}"))?;
+    if let Some(key) = &report.name_key {
+        output::line(format!("name     sealed, key {key}"))?;
+    }
     if let Some(pattern) = &report.excepted_from {
         output::line(format!(
             "excepted from {pattern}: new values are stored in plaintext"

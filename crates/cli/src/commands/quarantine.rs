@@ -80,6 +80,9 @@ async fn restore(
         Restored::Occupied => "there is a new record of that name: not overwritten",
         Restored::Expired => "its record would have expired by now: left in quarantine",
         Restored::Gone => "it is no longer in quarantine",
+        Restored::Unnamed => {
+            "the name of its record is sealed and does not open: left in quarantine"
+        }
     };
     Err(Failure::failed(format!("{id}: {failure}")))
 }

@@ -137,7 +137,14 @@ fn print(receipt: &Receipt, expected: &Expected, is_of_user: bool) -> Result<(),
         true => "keyed hash of the user that was named",
         false => "keyed hash",
     };
-    for (word, text) in [
+    let names = receipt.names.as_ref().map(|names| {
+        let text = format!(
+            "sealed: older copies of the store tell them to holders of index key {}, until it is destroyed",
+            names.index_keys.join(" or ")
+        );
+        ("names", text)
+    });
+    let facts = [
         ("verified", "the receipt is as it was signed".to_owned()),
         ("signed by", expected.describe(&receipt.signer())),
         (
@@ -159,7 +166,8 @@ fn print(receipt: &Receipt, expected: &Expected, is_of_user: bool) -> Result<(),
         ),
         ("records", format!("{} deleted", receipt.records_deleted)),
         ("store", receipt.store.clone()),
-    ] {
+    ];
+    for (word, text) in facts.into_iter().chain(names) {
         output::line(format!(
             "{word:<12} {}",
             output::sanitize_for_terminal(&text)

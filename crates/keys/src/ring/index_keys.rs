@@ -64,6 +64,7 @@ impl Ring {
         if self.format() == DocumentFormat::V1 {
             return Err(ChangeError::NeedsFormat2 { what: "index keys" }.into());
         }
+        self.check_no_sealed_names()?;
         if let Some(pending) = self.index_keys_in(IndexKeyState::Pending).next() {
             return Err(ChangeError::PendingIndexKey(pending.id).into());
         }
@@ -86,6 +87,7 @@ impl Ring {
             let left_s = (entry.activates - now_ms).div_ceil(1000);
             return Err(ChangeError::EarlyIndexKey { id, left_s });
         }
+        self.check_no_sealed_names()?;
         let previous = self.writing().map(|previous| previous.id);
         let mut next = self.next();
         // Checked first: the old key stops writing only for a key that may write.

@@ -14,6 +14,19 @@ impl Ring {
         scopes.find(|it| it.is_same_as(scope))
     }
 
+    /// Refuses another index key to write while names of records are sealed: a name has one form, and the records would not
+    /// be found under that of the new key.
+    pub(super) fn check_no_sealed_names(&self) -> Result<(), ChangeError> {
+        let mut scopes = self.protected_scopes().iter();
+        match scopes.find(|it| it.has_sealed_names()) {
+            None => Ok(()),
+            Some(scope) => Err(ChangeError::SealedNames {
+                records: scope.shown_records(),
+                store: scope.store.clone(),
+            }),
+        }
+    }
+
     /// Returns the ring with these protected records registered; `None` if they all are. Settings are recorded
     /// once, in format 2 only; a process with other ones is refused.
     pub fn with_protected_scopes(

@@ -3,6 +3,8 @@
 
 mod families;
 mod found;
+mod keyspace;
 mod model;
+mod tracking;
 mod waiting;
 mod world;

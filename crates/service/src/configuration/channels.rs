@@ -58,6 +58,7 @@ fn from_file(channels: &str, protect: &Protect) -> Result<Protected, Failure> {
         rules: EnvelopeRules::default(),
         group: Some(Group::new(group.as_bytes(), true)),
         deterministic_elements: false,
+        names: None,
         plain: PlainValues::Any,
         per_user: false,
         forwards_scripts: false,
@@ -74,6 +75,8 @@ fn setting_of_records(protect: &Protect) -> Option<&'static str> {
         ("accept_version", protect.accept_version.is_some()),
         ("bind", protect.bind.is_some()),
         ("members", protect.members.is_some()),
+        ("names", protect.names.is_some()),
+        ("pad_names", protect.pad_names.is_some()),
         ("per_user_keys", protect.per_user_keys),
         ("refused", protect.refused.is_some()),
         ("plain_values", protect.plain_values.is_some()),
@@ -122,6 +125,14 @@ mod tests {
             (
                 "group = \"news\"\nbind = \"record\"",
                 "channels \"news:*\": bind is a setting of records",
+            ),
+            (
+                "group = \"news\"\nnames = \"sealed\"",
+                "channels \"news:*\": names is a setting of records",
+            ),
+            (
+                "group = \"news\"\npad_names = 16",
+                "channels \"news:*\": pad_names is a setting of records",
             ),
             (
                 "group = \"news\"\nper_user_keys = true",

@@ -22,7 +22,8 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn refused(protected: &Protected, setting: &str, why: &str, hint: &str) -> Failure {
+/// The failure of a setting of these records.
+pub(super) fn refused(protected: &Protected, setting: &str, why: &str, hint: &str) -> Failure {
     let records = protected.pattern.shown();
     Failure::usage(format!("{setting} of \"{records}\": {why}")).hint(hint)
 }

@@ -31,7 +31,7 @@ const KEYS: [&str; 14] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 14] = [
+const PROTECT_KEYS: [&str; 16] = [
     "name",
     "records",
     "channels",
@@ -42,6 +42,8 @@ const PROTECT_KEYS: [&str; 14] = [
     "group",
     "bind",
     "members",
+    "names",
+    "pad_names",
     "per_user_keys",
     "refused",
     "plain_values",
@@ -111,6 +113,10 @@ pub struct Protect {
     pub bind: Option<String>,
     /// How elements of lists are sealed: `random` or `deterministic`.
     pub members: Option<String>,
+    /// How record names are stored: `plain` or `sealed`.
+    pub names: Option<String>,
+    /// The multiple to which sealed names are padded.
+    pub pad_names: Option<u64>,
     /// True if the values of each user are under a key of their own.
     #[serde(default)]
     pub per_user_keys: bool,

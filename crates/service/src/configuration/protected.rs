@@ -6,8 +6,9 @@ use waxseal_core::{EnvelopeRules, Format, Group, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::{PatternError, RecordPattern};
 
-use super::envelopes;
 use super::file::{ConfigurationFile, DEFAULT, Protect, misspelt};
+use super::names::NamesSettings;
+use super::{envelopes, names};
 use crate::Failure;
 
 /// The records that are protected where nothing names any.
@@ -34,6 +35,8 @@ pub struct Protected {
     pub group: Option<Group>,
     /// True if equal elements of one list are sealed alike.
     pub deterministic_elements: bool,
+    /// How their names are sealed; `None` if they are in clear.
+    pub names: Option<NamesSettings>,
     /// The form of plain values.
     pub plain: PlainValues,
     /// True if the values of each user are under a key of their own.
@@ -121,6 +124,7 @@ pub(crate) fn select(
     let is_typed = |it: &Protected| globs.contains(&it.pattern.glob());
     let all = resolve(all);
     check_excepts(&all)?;
+    names::check_typed(&all, is_typed)?;
     let (protected, others) = all.into_iter().partition(is_typed);
     Ok(Selection { protected, others })
 }
@@ -246,6 +250,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         rules: EnvelopeRules::default(),
         group: None,
         deterministic_elements: false,
+        names: None,
         per_user: false,
         forwards_scripts: false,
         pattern,
@@ -288,6 +293,7 @@ fn from_file(
         per_user(&mut protected, protect, has_ring)?;
     }
     envelopes::apply(&mut protected, protect, has_ring)?;
+    names::apply(&mut protected, protect, has_ring)?;
     if let Some(plain) = &protect.plain_values {
         protected.plain = plain.parse()?;
     }

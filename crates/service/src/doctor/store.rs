@@ -13,7 +13,7 @@ use super::{Findings, excepts, positions, reach};
 use crate::Failure;
 use crate::configuration::protected::Protected;
 use crate::decoys::{self, Form};
-use crate::resources::{Resources, keys};
+use crate::resources::{Resources, keys, record_names};
 
 const PINGS: usize = 20;
 const SLOW: Duration = Duration::from_millis(5);
@@ -29,7 +29,7 @@ pub(super) enum Commands {
 }
 
 pub(super) async fn check(resources: &Resources, commands: Commands, findings: &mut Findings) {
-    let store = match resources.open_store().await {
+    let store = match resources.stored_store().await {
         Ok(store) => store,
         Err(failure) => return findings.failure("store", &failure),
     };
@@ -59,6 +59,10 @@ pub(super) async fn check(resources: &Resources, commands: Commands, findings: &
         // The check of the keyring has reported why. Without the keyring nothing can be opened.
         return;
     }
+    let store = match record_names::open(resources, store) {
+        Ok(store) => store,
+        Err(failure) => return findings.failure("names", &failure),
+    };
     if let Err(failure) = super::guard::check(resources, &store, findings).await {
         return findings.failure("canary", &failure);
     }

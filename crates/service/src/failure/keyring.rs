@@ -222,6 +222,11 @@ fn of_versions(error: &ChangeError) -> Failure {
         ChangeError::Writing(_) => {
             "waxseal keyring rotate-index lets another one write; then the same command again"
         }
+        ChangeError::SealedNames { .. } => {
+            "nothing was changed; this version of Waxseal does not replace the index key while names are sealed. To do it: \
+             stop all processes, waxseal decrypt --names, keyring protect --names plain, rotate-index, and seal the names \
+             again (docs/operate/names.md)"
+        }
         ChangeError::NeedsFormat2 { .. } => {
             "waxseal keyring configure --document-format 2, once every process reads it"
         }
@@ -251,6 +256,11 @@ fn of_versions(error: &ChangeError) -> Failure {
             "nothing was changed; wait, or add --force if no such process runs any more: what it writes would not open"
         }
         ChangeError::Unproven { gap, .. } => return of_audit(error, gap),
+        ChangeError::Protected { difference, .. } if is_of_names(difference.what) => {
+            "nothing was changed; if the names are to be switched: stop all processes that use these records, run waxseal \
+             migrate --names --offline (or decrypt --names --offline, to have them in clear again), then waxseal keyring \
+             protect --records PATTERN --names sealed --now (or plain), and start the processes with the same waxseal.toml"
+        }
         ChangeError::Protected { .. } => {
             "nothing was changed; use the same waxseal.toml everywhere. If it is to be changed: waxseal keyring protect \
              --records PATTERN, with the changed file, records what it says; then give it to all processes, restart \
@@ -261,11 +271,22 @@ fn of_versions(error: &ChangeError) -> Failure {
     Failure::failed(error).hint(hint)
 }
 
+/// True for a setting that decides under which names records are stored.
+fn is_of_names(setting: &str) -> bool {
+    ["names", "pad_names"].contains(&setting)
+}
+
 /// The failure of a change that an audit does not show to be safe.
 fn of_audit(error: &ChangeError, gap: &AuditGap) -> Failure {
     let hint = match gap {
         AuditGap::Version { .. } | AuditGap::Classic(_) | AuditGap::InUse { .. } => {
             "nothing was changed; waxseal rotate reseals what opens; waxseal audit --deep names what does not"
+        }
+        AuditGap::Names { .. } => {
+            "nothing was changed; waxseal migrate --names --offline gives these records the names that are written"
+        }
+        AuditGap::NoNames(_) => {
+            "nothing was changed; run this where waxseal.toml says names = \"sealed\" for these records"
         }
         AuditGap::ClassicWritten => {
             "nothing was changed; set format = \"sealed\" under each [[protect]], for all processes, and restart them"

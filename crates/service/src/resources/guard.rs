@@ -100,6 +100,17 @@ pub async fn check_key_and_mark(
     Ok(state)
 }
 
+/// Checks that no names are in clear where they are sealed: for a process that serves applications, which would not find
+/// these records.
+pub async fn check_names(
+    resources: &Resources,
+    store: &Arc<dyn RecordStore>,
+) -> Result<(), Failure> {
+    let guarded = resources.configuration.guarded()?;
+    let checked = canary(resources, store).check_names(&guarded).await;
+    checked.map_err(|error| failure(resources, error))
+}
+
 /// Checks that the store of users' keys is the one of this keyring, and marks it. Must come before a key of a
 /// user is created.
 pub async fn check_users(

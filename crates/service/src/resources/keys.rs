@@ -24,7 +24,7 @@ pub fn current(resources: &Resources) -> Result<Arc<Keyring>, Failure> {
 }
 
 /// The keys, as sealers follow them.
-fn shared(resources: &Resources) -> Option<SharedKeyring> {
+pub(super) fn shared(resources: &Resources) -> Option<SharedKeyring> {
     match (resources.ring(), &resources.configuration.keys) {
         (Some(opened), _) => Some(opened.ring.keyring()),
         (None, KeySettings::Environment(keyring)) => Some(SharedKeyring::from(keyring.clone())),

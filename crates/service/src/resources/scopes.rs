@@ -5,10 +5,10 @@ use std::sync::{Arc, Once};
 
 use waxseal_core::{EnvelopeVersion, Format, Mode};
 use waxseal_keys::{Change, ChangeError, ProtectedScope};
-use waxseal_stores::RecordStore;
-use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
+use waxseal_stores::{NamedStore, RecordStore};
+use waxseal_upkeep::{ScopeHandle, SealedNames, Upkeep, user_key_scope};
 
-use super::{Resources, keys};
+use super::{Resources, keys, record_names};
 use crate::configuration::protected::Protected;
 use crate::{Failure, notice};
 
@@ -36,7 +36,16 @@ pub async fn scopes(
     store: &Arc<dyn RecordStore>,
 ) -> Result<Vec<ScopeHandle>, Failure> {
     let users = resources.users(store).await?;
+    let table = record_names::table(resources)?;
+    let stored = store.named().map_or(store, NamedStore::inner);
     let scope = |protected: Protected| ScopeHandle {
+        names: protected.names.and_then(|names| {
+            Some(SealedNames {
+                table: table.clone()?,
+                stored: stored.clone(),
+                pad: names.pad,
+            })
+        }),
         store: store.clone(),
         sealer: keys::sealer(resources, &protected, Mode::On),
         users: protected.per_user.then(|| users.keys.clone()),
@@ -76,7 +85,12 @@ pub fn warn_of_other_user_keys(resources: &Resources) {
 /// The entry in the keyring for these records, with the settings that all processes must have in common.
 #[must_use]
 pub fn protected_scope(store: &str, protected: &Protected) -> ProtectedScope {
-    waxseal_upkeep::protected_scope(store, &protected.pattern, protected.group.as_ref())
+    waxseal_upkeep::protected_scope(
+        store,
+        &protected.pattern,
+        protected.group.as_ref(),
+        protected.names.map(|it| it.pad),
+    )
 }
 
 /// Returns how the configured records differ from what the keyring has recorded of them: with these differences, no

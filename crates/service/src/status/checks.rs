@@ -139,7 +139,7 @@ async fn generation(
 ) -> Option<String> {
     let opened = match store {
         Some(opened) => opened.clone(),
-        None => resources.open_store().await.ok()?,
+        None => resources.stored_store().await.ok()?,
     };
     let status = opened.status().await;
     // A connection that failed is not kept.

@@ -22,6 +22,7 @@ mod logs;
 mod manager;
 mod mass_failure;
 mod metrics;
+mod names;
 mod outage;
 mod quarantine;
 mod read_only;

@@ -17,6 +17,8 @@ use waxseal_stores::{
     RecordStore, Slot, StoreError,
 };
 
+use crate::named;
+
 struct Embedded(Arc<EmbeddedStore>);
 
 #[async_trait]
@@ -60,6 +62,13 @@ async fn passes_the_suite() {
     let directory = TempDir::new().unwrap();
     let store = Arc::new(open(&directory.path().join("store")));
     conformance::run(&Embedded(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite_under_logical_names() {
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(open(&directory.path().join("store")));
+    named::run_suite(Embedded(store)).await;
 }
 
 #[tokio::test]

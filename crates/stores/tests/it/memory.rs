@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use waxseal_stores::conformance::{self, Subject};
 use waxseal_stores::{Clock, Expiry, MemoryStore, RecordName, RecordStore, Slot};
 
+use crate::named;
+
 struct Memory {
     store: Arc<MemoryStore>,
     turned: Option<Arc<AtomicU64>>,
@@ -41,6 +43,12 @@ async fn passes_the_suite() {
         turned: None,
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite_under_logical_names() {
+    let (store, turned) = (Arc::default(), None);
+    named::run_suite(Memory { store, turned }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,7 +45,7 @@ fn generous_limits() -> RedisOptions {
     }
 }
 
-fn server(flavor: Flavor) -> RedisServer {
+pub(crate) fn server(flavor: Flavor) -> RedisServer {
     RedisServer::builder().flavor(flavor).start()
 }
 
@@ -56,7 +56,7 @@ async fn try_connect(url: &str, options: RedisOptions) -> Result<RedisStore, Sto
     in_time(RedisStore::connect(&url, options)).await
 }
 
-async fn connect(server: &RedisServer) -> RedisStore {
+pub(crate) async fn connect(server: &RedisServer) -> RedisStore {
     let connected = try_connect(&server.url(), generous_limits()).await;
     connected.expect("the server is there")
 }

@@ -62,7 +62,7 @@ impl NamesScope {
     /// The pattern that stored names are found by.
     pub(super) fn scanned(&self) -> Result<RecordPattern, PatternError> {
         match self {
-            Self::Pattern(pattern) => RecordPattern::behind(pattern.prefix()),
+            Self::Pattern(pattern) => RecordPattern::behind(pattern.name_prefix()),
             Self::Quarantine => RecordPattern::parse_own(&format!("{QUARANTINE}*")),
         }
     }

@@ -10,8 +10,8 @@ use waxseal_keys::rotation::Audit;
 use waxseal_keys::{Change, MemberFinding, ProtectedScope};
 use waxseal_stores::RecordPattern;
 use waxseal_sweep::{
-    AuditQuarantine, Class, Event, Keys, MemberCounts, Position, Rotate, Stop, StoredVersion,
-    Sweep, SweepOptions, Tally, Task,
+    AuditQuarantine, Class, Event, Keys, MemberCounts, NamesGoal, NamesPass, NamesScope, Position,
+    RecordPass, Rotate, Stop, StoredVersion, Sweep, SweepOptions, Tally, Task,
 };
 
 use super::{Upkeep, user_key_scope};
@@ -75,11 +75,45 @@ impl Upkeep {
             .collect();
         audited.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
+        audit.names = self.audit_names(ring.protected_scopes(), stop).await?;
         let is_audited = |scope: &&ProtectedScope| audited.iter().any(|it| it.is_same_as(scope));
         let scopes = ring.protected_scopes().iter();
         let uncovered = scopes.filter(|it| !is_audited(it));
         audit.uncovered = uncovered.map(ProtectedScope::bare).collect();
         Ok(audit)
+    }
+
+    /// Counts the names of records under each key. `None` if it is recorded that names are sealed which this process does not
+    /// know to be.
+    async fn audit_names(
+        &self,
+        recorded: &[ProtectedScope],
+        stop: &Stop,
+    ) -> Result<Option<BTreeMap<String, u64>>, UpkeepError> {
+        let mut by_key = BTreeMap::new();
+        for scope in &self.scopes {
+            let Some(names) = &scope.names else {
+                let of = scope.protected_scope();
+                let mut recorded = recorded.iter().filter(|it| it.has_sealed_names());
+                if recorded.any(|it| it.is_same_as(&of)) {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let pass = NamesPass::new(
+                names.stored.clone(),
+                &names.table,
+                NamesScope::Pattern(scope.pattern.clone()),
+                NamesGoal::Count,
+                self.ring.ring().mask().clone(),
+                self.options.clone(),
+            )?;
+            let tally = self.run_pass(&pass, stop).await?;
+            for (key, count) in tally.names.by_key() {
+                *by_key.entry(key.to_string()).or_default() += count;
+            }
+        }
+        Ok(Some(by_key))
     }
 
     /// Records in the keyring what an audit of this process found of members.
@@ -106,6 +140,7 @@ impl Upkeep {
                 pattern: RecordPattern::parse_own(QUARANTINE)?,
                 sealer: sealer.clone(),
                 users: None,
+                names: None,
             };
             let task = Arc::new(AuditQuarantine::new(sealer));
             let tally = self.pass(&quarantine, task, true, stop).await?;
@@ -126,6 +161,7 @@ impl Upkeep {
                 .rules(EnvelopeRules::default())
                 .accepting_all(),
             users: None,
+            names: None,
         });
         self.scopes.iter().cloned().chain(internal).collect()
     }
@@ -152,6 +188,11 @@ impl Upkeep {
                 ..self.options.clone()
             },
         };
+        self.run_pass(&sweep, stop).await
+    }
+
+    /// Runs a pass to its end, and logs its findings.
+    async fn run_pass(&self, pass: &dyn RecordPass, stop: &Stop) -> Result<Tally, UpkeepError> {
         let mut findings = 0u64;
         let mut watch = |event: Event<'_>| {
             if let Event::Finding(finding) = event {
@@ -161,7 +202,7 @@ impl Upkeep {
                 }
             }
         };
-        let report = sweep.run(Position::default(), stop, &mut watch).await;
+        let report = pass.run(Position::default(), stop, &mut watch).await;
         if findings > MAX_LOGGED_FINDINGS {
             let more = findings - MAX_LOGGED_FINDINGS;
             warn!("{more} more records were skipped: waxseal audit counts them");

@@ -123,6 +123,7 @@ async fn records_that_are_configured_otherwise_keep_no_others_from_being_registe
             process.sealer.clone().in_group(group)
         },
         users: None,
+        names: None,
     };
     let upkeep = |scopes| Upkeep::new(process.ring.clone(), "library", scopes, None).unwrap();
     let group = |records: &str| {

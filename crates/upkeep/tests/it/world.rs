@@ -243,6 +243,7 @@ impl World {
             pattern: RecordPattern::parse(start.pattern).unwrap(),
             sealer: sealer.clone(),
             users: users.clone(),
+            names: None,
         };
         let own = users.clone().map(|users| (users, store.clone()));
         let upkeep = Upkeep::new(ring.clone(), "library", vec![scope], own).unwrap();
@@ -346,6 +347,7 @@ impl Process {
             pattern: RecordPattern::parse("wa:{user}").unwrap(),
             sealer: self.sealer.clone(),
             users: self.users.clone(),
+            names: None,
         }
     }
 }

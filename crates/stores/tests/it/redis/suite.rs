@@ -7,7 +7,8 @@ use waxseal_stores::conformance::{self, Collection, Subject};
 use waxseal_stores::{RecordName, RecordStore, RedisOptions, RedisStore};
 use waxseal_testing::{Client, Flavor, RedisServer};
 
-use super::{server, try_connect};
+use super::{connect, server, try_connect};
+use crate::named;
 
 struct Subjected<'a> {
     store: Arc<RedisStore>,
@@ -94,6 +95,18 @@ async fn passes(server: &RedisServer, url: &str, database: u32) {
 async fn passes_on_the_redis_of_the_system() {
     let server = server(Flavor::System);
     passes(&server, &server.url(), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_under_logical_names() {
+    let server = server(Flavor::System);
+    let store = Arc::new(connect(&server).await);
+    let subject = Subjected {
+        store,
+        server: &server,
+        database: 0,
+    };
+    named::run_suite(subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_core::{Format, Mode, Sealer};
 use waxseal_keys::{Backup, Ring};
-use waxseal_service::resources::Resources;
+use waxseal_service::resources::{Resources, record_names};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::StoreUrl;
@@ -102,11 +102,15 @@ async fn ask(resources: &Resources, backup: &Backup) -> Result<Store, Failure> {
         let text = "not asked: an embedded store is not opened without writing to it";
         return told(Fits::Unknown, text.to_owned());
     }
-    let store = match resources.open_store().await {
+    let store = match resources.stored_store().await {
         Ok(store) => store,
         Err(failure) => return told(Fits::Unknown, format!("not asked: {}", failure.text())),
     };
     let (location, keyring) = (store.location(), Arc::new(backup.ring().keyring()?));
+    let store = match record_names::open_with(resources, store, keyring.clone()) {
+        Ok(store) => store,
+        Err(failure) => return told(Fits::Unknown, format!("not asked: {}", failure.text())),
+    };
     let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
     match Canary::of(store)
         .check(&sealer, &resources.configuration.guarded()?)
