@@ -4,7 +4,6 @@
 mod families;
 mod found;
 mod keyspace;
-mod model;
 mod tracking;
 mod waiting;
 mod world;

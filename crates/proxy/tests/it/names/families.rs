@@ -291,7 +291,7 @@ fn run(both: &mut Both) {
 #[test]
 fn all_names_may_be_sealed() {
     for (is_resp3, values) in [(false, Values::Bound), (true, Values::InGroup)] {
-        let world = World::with(&["*"], &[values]);
+        let world = World::with(&["*"], values);
         run(&mut world.both(is_resp3));
         let stored = world.stored_names();
         assert!(stored.len() > 10);
@@ -303,7 +303,7 @@ fn all_names_may_be_sealed() {
 #[test]
 fn names_behind_a_prefix_are_sealed_and_others_are_not() {
     for (is_resp3, values) in [(true, Values::Bound), (false, Values::InGroup)] {
-        let world = World::with(&["k:*", "!w:*"], &[values]);
+        let world = World::with(&["k:*", "!w:*"], values);
         run(&mut world.both(is_resp3));
         for name in world.stored_names() {
             let is_sealed = name.starts_with("k:~9VcDE");

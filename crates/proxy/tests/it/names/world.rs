@@ -29,8 +29,6 @@ use crate::pair::KEY;
 pub(super) enum Values {
     /// Each is bound to its record.
     Bound,
-    /// The same, and elements of lists are found by their bytes.
-    WithElements,
     /// They may be moved, and elements of lists are found by their bytes.
     InGroup,
 }
@@ -44,7 +42,6 @@ impl Values {
         };
         match self {
             Self::Bound => sealer,
-            Self::WithElements => sealer.rules(rules).deterministic_elements(true),
             Self::InGroup => sealer
                 .rules(rules)
                 .deterministic_elements(true)
@@ -54,7 +51,7 @@ impl Values {
 }
 
 /// Records of these patterns, of which those that do not begin with `!` have sealed names, if any have.
-fn protection(patterns: &[&str], values: &[Values], has_sealed_names: bool) -> Protection {
+fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Protection {
     let keyring = Arc::new(Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap());
     let parsed: Vec<RecordPattern> = patterns
         .iter()
@@ -68,10 +65,9 @@ fn protection(patterns: &[&str], values: &[Values], has_sealed_names: bool) -> P
             pad: PadNames::default(),
         })
     });
-    let sealers = values.iter().cycle();
-    let sealers = sealers.map(|values| values.sealer(Arc::clone(&keyring)));
+    let sealer = values.sealer(keyring);
     let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
-    let protected = parsed.into_iter().zip(sealers).collect();
+    let protected = parsed.into_iter().map(|it| (it, sealer.clone())).collect();
     let protection = Protection::new(protected, mask);
     match table.unwrap() {
         None => protection,
@@ -139,22 +135,14 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(patterns: &[&str]) -> Self {
-        Self::with(patterns, &[Values::Bound])
+        Self::with(patterns, Values::Bound)
     }
 
-    /// The values of each pattern are sealed in the next of these ways.
-    pub(super) fn with(patterns: &[&str], values: &[Values]) -> Self {
+    pub(super) fn with(patterns: &[&str], values: Values) -> Self {
         Self {
             plain: Side::start(protection(patterns, values, false)),
             sealed: Side::start(protection(patterns, values, true)),
         }
-    }
-
-    /// The ports of the server with plain names, of the proxy that seals names, and of the server behind that.
-    pub(super) fn ports(&self) -> [u16; 3] {
-        let (_, proxy) = self.sealed.at.rsplit_once(':').unwrap();
-        let servers = [&self.plain, &self.sealed].map(|side| side.server.port());
-        [servers[0], proxy.parse().unwrap(), servers[1]]
     }
 
     /// A client of the proxy that seals names.
