@@ -156,11 +156,15 @@ impl Stored {
         }
     }
 
-    /// The names of the protected records, without those that could be in a dump by chance.
+    /// The names of the protected records, without those that could be in a dump by chance, and those that are a part of the
+    /// name of another record: a lock on the first one, for example.
     pub(super) fn protected_names(&self) -> impl Iterator<Item = String> {
-        let names = self.records.keys().map(|(_, name)| name);
-        let protected = names.filter(|name| name.is_protected() && name.0.len() > 5);
-        protected.map(|name| String::from_utf8_lossy(&name.0).into_owned())
+        let names = || self.records.keys().map(|(_, name)| name);
+        let others = names().filter(|name| !name.is_protected());
+        let others: Vec<_> = others.map(ToString::to_string).collect();
+        let protected = names().filter(|name| name.is_protected() && name.0.len() > 5);
+        let protected = protected.map(ToString::to_string);
+        protected.filter(move |name| !others.iter().any(|other| other.contains(name)))
     }
 
     /// Fails unless the two look the same.
@@ -279,6 +283,12 @@ impl Name {
     fn is_protected(&self) -> bool {
         let mut patterns = PATTERNS.iter();
         patterns.any(|(_, prefix)| self.0.starts_with(prefix.as_bytes()))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
