@@ -78,9 +78,27 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
-/// The server would announce stored names.
-pub(crate) fn tracking_of_sealed_names() -> Vec<u8> {
-    error("SEALREFUSED CLIENT TRACKING is not supported by this proxy where names are sealed")
+/// The server has a wider prefix of sealed names, and refuses one that overlaps with it.
+pub(crate) fn tracking_of_more_names() -> Vec<u8> {
+    error(
+        "SEALREFUSED CLIENT TRACKING with one more prefix of names that are sealed: send CLIENT TRACKING OFF first, then all prefixes at once",
+    )
+}
+
+/// A server's answer to a prefix that overlaps with one of these.
+pub(crate) fn overlapping_prefixes(prefix: &[u8], which: &str, other: &[u8]) -> Vec<u8> {
+    let text = [
+        b"ERR Prefix '",
+        prefix,
+        b"' overlaps with ",
+        which.as_bytes(),
+        b" prefix '",
+        other,
+        b"'. Prefixes for a single client must not overlap.",
+    ];
+    let mut answer = Vec::new();
+    write_error_bytes(&mut answer, &text.concat());
+    answer
 }
 
 /// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is selected.
