@@ -156,13 +156,14 @@ impl Stored {
         }
     }
 
-    /// The names of the protected records, without those that could be in a dump by chance, and those that are a part of the
-    /// name of another record: a lock on the first one, for example.
+    /// The names of the protected records, without those that could be in a dump by chance, and those that other records hold
+    /// in their names or values: locks on the records, and jobs that are about them.
     pub(super) fn protected_names(&self) -> impl Iterator<Item = String> {
-        let names = || self.records.keys().map(|(_, name)| name);
-        let others = names().filter(|name| !name.is_protected());
-        let others: Vec<_> = others.map(ToString::to_string).collect();
-        let protected = names().filter(|name| name.is_protected() && name.0.len() > 5);
+        let is_other = |((_, name), _): &(&(&str, Name), &Record)| !name.is_protected();
+        let others = self.records.iter().filter(is_other);
+        let others: Vec<_> = others.map(|it| format!("{it:?}")).collect();
+        let names = self.records.keys().map(|(_, name)| name);
+        let protected = names.filter(|name| name.is_protected() && name.0.len() > 5);
         let protected = protected.map(ToString::to_string);
         protected.filter(move |name| !others.iter().any(|other| other.contains(name)))
     }
