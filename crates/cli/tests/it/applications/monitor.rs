@@ -130,13 +130,20 @@ impl Traffic {
         Some(shown.collect::<Vec<_>>().join(" "))
     }
 
-    /// A request that names a record in clear whose name is to be sealed.
+    /// A request that names a record in clear whose name is to be sealed. Names of channels are not sealed; globs over
+    /// names and values are no names.
     pub(super) fn name_in_clear(&self, recipe: &Recipe) -> Option<String> {
+        let is_about_channels = |request: &&Vec<Vec<u8>>| {
+            let command = request[0].to_ascii_uppercase();
+            command.ends_with(b"SUBSCRIBE") || command.ends_with(b"PUBLISH")
+        };
+        let is_name = |argument: &&Vec<u8>| !argument.contains(&b'*') && !is_sealed(argument);
         let names = |request: &&Vec<Vec<u8>>| {
-            let mut arguments = request.iter().skip(1);
+            let mut arguments = request.iter().skip(1).filter(is_name);
             arguments.any(|it| recipe.is_name_in_clear(it))
         };
-        let request = self.all().find(names)?;
+        let mut stored = self.all().filter(|it| !is_about_channels(it));
+        let request = stored.find(names)?;
         let shown = request.iter().map(|it| it.escape_ascii().to_string());
         Some(shown.collect::<Vec<_>>().join(" "))
     }
