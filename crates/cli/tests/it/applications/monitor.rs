@@ -130,20 +130,13 @@ impl Traffic {
         Some(shown.collect::<Vec<_>>().join(" "))
     }
 
-    /// A request that names a record in clear whose name is to be sealed. Names of channels are not sealed; globs over
-    /// names and values are no names.
+    /// A request that names a record in clear whose name is to be sealed.
     pub(super) fn name_in_clear(&self, recipe: &Recipe) -> Option<String> {
-        let is_about_channels = |request: &&Vec<Vec<u8>>| {
-            let command = request[0].to_ascii_uppercase();
-            command.ends_with(b"SUBSCRIBE") || command.ends_with(b"PUBLISH")
+        let is_in_clear = |request: &&Vec<Vec<u8>>| {
+            let mut names = names(request).iter();
+            names.any(|it| recipe.is_name_in_clear(it))
         };
-        let is_name = |argument: &&Vec<u8>| !argument.contains(&b'*') && !is_sealed(argument);
-        let names = |request: &&Vec<Vec<u8>>| {
-            let mut arguments = request.iter().skip(1).filter(is_name);
-            arguments.any(|it| recipe.is_name_in_clear(it))
-        };
-        let mut stored = self.all().filter(|it| !is_about_channels(it));
-        let request = stored.find(names)?;
+        let request = self.all().find(is_in_clear)?;
         let shown = request.iter().map(|it| it.escape_ascii().to_string());
         Some(shown.collect::<Vec<_>>().join(" "))
     }
@@ -152,6 +145,59 @@ impl Traffic {
     pub(super) fn names(&self, glob: &str) -> bool {
         self.all().flatten().any(|it| matches(glob, it))
     }
+}
+
+/// Commands whose arguments are all names, or numbers beside these.
+const OF_NAMES: [&[u8]; 16] = [
+    b"BLPOP",
+    b"BRPOP",
+    b"BZPOPMAX",
+    b"BZPOPMIN",
+    b"COPY",
+    b"DEL",
+    b"EXISTS",
+    b"LMOVE",
+    b"MGET",
+    b"RENAME",
+    b"RPOPLPUSH",
+    b"SDIFF",
+    b"SUNION",
+    b"TOUCH",
+    b"UNLINK",
+    b"WATCH",
+];
+/// Commands without names of records: of channels, of globs and of the connection.
+const NAMELESS: [&[u8]; 12] = [
+    b"CLIENT",
+    b"ECHO",
+    b"KEYS",
+    b"PSUBSCRIBE",
+    b"PUBLISH",
+    b"PUBSUB",
+    b"PUNSUBSCRIBE",
+    b"SCAN",
+    b"SPUBLISH",
+    b"SSUBSCRIBE",
+    b"SUBSCRIBE",
+    b"UNSUBSCRIBE",
+];
+
+/// The names of records in a request, as far as applications send such.
+fn names(request: &[Vec<u8>]) -> &[Vec<u8>] {
+    let command = request[0].to_ascii_uppercase();
+    let count = |at: usize| {
+        let text = request.get(at).and_then(|it| std::str::from_utf8(it).ok());
+        text.and_then(|it| it.parse().ok()).unwrap_or(0_usize)
+    };
+    let range = match &command[..] {
+        word if NAMELESS.contains(&word) => 0..0,
+        word if OF_NAMES.contains(&word) => 1..request.len(),
+        b"EVAL" | b"EVALSHA" => 3..3 + count(2),
+        b"OBJECT" | b"XINFO" | b"XGROUP" | b"MEMORY" => 2..3,
+        _ => 1..2,
+    };
+    let end = range.end.min(request.len());
+    request.get(range.start..end).unwrap_or_default()
 }
 
 /// Returns whether a value begins as an envelope does.
