@@ -319,4 +319,17 @@ fn another_key_and_names_in_clear_are_told_before_anything_is_served() {
     refused.failed(64, "they are sealed, and no key is configured");
     let trial = program.run(&["proxy", "--trial", "--listen", "127.0.0.1:0"]);
     trial.failed(64, "a trial seals nothing");
+    // Of other records one is possible.
+    let trial = Proxy::start_configured(&program, &["--trial", "--protect", "app:*"]);
+    let mut client = trial.client();
+    assert_eq!(client.cmd(&["SET", "app:1", "{}"]).to_text(), "OK");
+    let trial = program.run(&[
+        "proxy",
+        "--trial",
+        "--protect",
+        "w*",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    trial.failed(64, "a trial seals nothing");
 }
