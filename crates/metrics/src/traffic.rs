@@ -9,10 +9,10 @@ use metrics::{Counter, Gauge};
 use crate::handles::{counter, gauge};
 use crate::names::{
     CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
-    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, MESSAGES_DROPPED, READY, RECEIVED_BYTES,
-    REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES,
-    SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
-    UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
+    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, LEFT_OUT_REASONS, MESSAGES_DROPPED,
+    NAMES_LEFT_OUT, READY, RECEIVED_BYTES, REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS,
+    SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS,
+    UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
 /// The side of a connection.
@@ -179,6 +179,7 @@ pub struct TrafficMetrics {
     scripts: [(&'static str, Counter); 6],
     /// By pattern and reason; created on first use.
     messages_dropped: Mutex<HashMap<(String, &'static str), Counter>>,
+    names_left_out: [(&'static str, Counter); 4],
     ready: Gauge,
     suspects: Gauge,
     switches: Counter,
@@ -208,6 +209,8 @@ impl TrafficMetrics {
             scripts: SCRIPT_COMMANDS
                 .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
             messages_dropped: Mutex::default(),
+            names_left_out: LEFT_OUT_REASONS
+                .map(|reason| (reason, counter(&NAMES_LEFT_OUT, &[reason]))),
             ready: gauge(&READY, &[]),
             switches: counter(&UPSTREAM_SWITCHES, &[]),
             suspects: gauge(&UPSTREAM_CONNECTIONS_SUSPECT, &[]),
@@ -295,6 +298,14 @@ impl TrafficMetrics {
         let new = || counter(&MESSAGES_DROPPED, &[pattern, reason]);
         let entry = dropped.entry((pattern.to_owned(), reason));
         entry.or_insert_with(new).increment(1);
+    }
+
+    /// Counts names that were left out of a reply for this reason.
+    pub fn names_left_out(&self, reason: &str, count: u64) {
+        let counters = self.names_left_out.iter();
+        if let Some((_, counter)) = counters.into_iter().find(|(other, _)| *other == reason) {
+            counter.increment(count);
+        }
     }
 
     /// Sets the number of shared connections to the server on which a reply is late.

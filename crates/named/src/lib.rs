@@ -12,3 +12,4 @@ mod view;
 
 pub use table::{NameTable, NamedPattern, TableError};
 pub use view::{NameView, Opened};
+pub use waxseal_kinds::LeftOut;

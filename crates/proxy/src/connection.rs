@@ -16,7 +16,7 @@
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
 //! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
-//! | `names` | the names of records as they are stored |
+//! | `names`, `random` | the names of records as they are stored; RANDOMKEY |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -45,6 +45,7 @@ mod names;
 mod pairing;
 mod prelude;
 mod queue;
+mod random;
 mod refusals;
 mod replay;
 mod replies;
@@ -151,6 +152,7 @@ impl Connection {
             && self.state.replay.is_none()
             && self.state.moving.is_none()
             && self.state.sorting.is_none()
+            && self.state.random.is_none()
     }
 
     /// True if no reply is expected.

@@ -14,12 +14,13 @@ use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, 
 
 use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
-use crate::pending::{OwnedShape, Shape};
+use crate::pending::{OwnedShape, Protocol, Shape};
 
 mod computed;
 mod fields;
 mod members;
 mod messages;
+mod names;
 mod part;
 mod replayed;
 mod sorted;
@@ -28,6 +29,7 @@ mod values;
 
 pub(crate) use computed::ComputedReply;
 pub(crate) use messages::{Message, channel};
+pub(crate) use names::{NameOpener, Named, QuotedNames, write_no_name};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,
@@ -52,6 +54,8 @@ impl From<ReplyError> for OpenFailure {
 /// Opens the values of whole replies.
 pub(crate) struct ReplyOpener<'a> {
     pub(crate) values: ValueOpener<'a>,
+    pub(crate) names: NameOpener<'a>,
+    pub(crate) protocol: Protocol,
     pub(crate) command: &'static str,
     /// Commands of a transaction that were not written, by the first of their group.
     pub(crate) unwritten: HashMap<usize, Unwritten>,
@@ -164,12 +168,25 @@ impl ReplyOpener<'_> {
         if let Shape::Replayed(replayed) = shape {
             return self.replayed(items, first, replayed, out);
         }
+        if let Shape::Quoting(quoting) = shape {
+            let is_text = matches!(first.kind, Kind::Bulk | Kind::Simple | Kind::Other);
+            if first.kind == Kind::Error || (is_text && quoting.is_text) {
+                quoting.names.write(first, out);
+                return Ok(());
+            }
+            *items = start;
+            return self.element(items, &quoting.inner, out);
+        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
         }
         match shape {
-            Shape::Computed(_) | Shape::Sorted(_) | Shape::Replayed(_) | Shape::Scripted => Ok(()),
+            Shape::Computed(_)
+            | Shape::Sorted(_)
+            | Shape::Replayed(_)
+            | Shape::Quoting(_)
+            | Shape::Scripted => Ok(()),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);
@@ -222,8 +239,7 @@ impl ReplyOpener<'_> {
             ReplyShape::Streams(names) => self.streams(items, first, names, out),
             ReplyShape::Part(part) => self.part(first, part, out),
             ReplyShape::Members(scan) => self.scanned_members(items, first, scan, out),
-            // Stored names, which the client must not see.
-            ReplyShape::Names(_) => Err(OpenFailure::Unexpected),
+            ReplyShape::Names(found) => self.found_names(items, (start, first), found, out),
         }
     }
 

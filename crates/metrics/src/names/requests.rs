@@ -90,6 +90,21 @@ pub static MESSAGES_DROPPED: Metric = Metric {
 /// The reasons why messages are not delivered.
 pub(crate) const DROP_REASONS: [&str; 4] = ["plaintext", "not_opened", "too_large", "malformed"];
 
+pub static NAMES_LEFT_OUT: Metric = Metric {
+    name: "waxseal_names_left_out_total",
+    unit: "names",
+    help: "Stored names that the proxy left out of replies because clients could not use them, counted for each reply.",
+    question: "Are there records under names that do not open, or under plain names where they are sealed?",
+    labels: &[Label {
+        name: "reason",
+        values: LabelValues::OneOf(&LEFT_OUT_REASONS),
+    }],
+    ..NONE
+};
+
+/// The reasons why names are left out of replies.
+pub(crate) const LEFT_OUT_REASONS: [&str; 4] = ["junk", "foreign", "stray", "unknown_key"];
+
 pub static SCRIPTS_FORWARDED: Metric = Metric {
     name: "waxseal_scripts_forwarded_total",
     unit: "requests",

@@ -16,7 +16,9 @@ use std::ops::Range;
 use waxseal_core::SealError;
 use waxseal_named::{NameView, Opened};
 use waxseal_policy::table::find;
-use waxseal_policy::{Decision, Effect};
+use waxseal_policy::{
+    Action, Decision, Effect, PatternId, RequestChange, ServerGlob, Transform, escape_glob,
+};
 
 use super::state::ConnectionState;
 use crate::seal::{Request, SendError, WireNames};
@@ -68,21 +70,35 @@ impl ConnectionState {
 
     fn seal_names(
         &mut self,
-        _decision: &Decision,
+        decision: &Decision,
         arguments: &[&[u8]],
     ) -> Result<WireNames, SealError> {
+        let glob = name_in_glob(&decision.action);
+        if decision.names.is_empty() && glob.is_none() {
+            return Ok(WireNames::default());
+        }
         let mut names = WireNames::with_buffer(std::mem::take(&mut self.names.buffer));
-        let protected = self.protection.clone();
-        let protected = protected.names();
-        for at in crate::pending::places_of_names(arguments) {
-            let name = arguments.get(at).copied().unwrap_or_default();
-            let Some(pattern) = protected.find(name).filter(|id| protected.is_managed(*id)) else {
-                continue;
-            };
-            let Some(view) = self.load_view() else {
-                return Ok(WireNames::default());
-            };
-            names.add(at, |out| view.seal(pattern, name, out))?;
+        let Some(view) = self.load_view() else {
+            return Ok(names);
+        };
+        let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
+        for slot in &decision.names {
+            let at = usize::try_from(slot.argument).unwrap_or(usize::MAX);
+            names.add(at, |out| view.seal(slot.pattern, argument(at), out))?;
+        }
+        if let Some((places, pattern)) = glob {
+            let mut stored = Vec::new();
+            view.seal(
+                pattern,
+                argument(places.last().copied().unwrap_or_default()),
+                &mut stored,
+            )?;
+            for at in places {
+                names.add(*at, |out| {
+                    out.extend_from_slice(&escape_glob(&stored));
+                    Ok::<_, SealError>(true)
+                })?;
+            }
         }
         Ok(names)
     }
@@ -129,6 +145,22 @@ impl ConnectionState {
         let (reason, answer) = Self::send_error(name, &SendError::NotSealed(error));
         self.refuse_under_way((command, reason), answer, (request, effect), client);
     }
+}
+
+/// The arguments that are globs which the name of one record stands for, and its pattern.
+fn name_in_glob(action: &Action) -> Option<(&[usize], PatternId)> {
+    let Action::Transform(Transform {
+        request:
+            RequestChange::Glob {
+                arguments,
+                glob: ServerGlob::OneName(pattern),
+            },
+        ..
+    }) = action
+    else {
+        return None;
+    };
+    Some((arguments, *pattern))
 }
 
 /// Calls `with` with these arguments, which were written for the server, with the names that the client said.

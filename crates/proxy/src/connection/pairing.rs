@@ -149,6 +149,7 @@ impl ConnectionState {
             | Pending::MoveRead
             | Pending::MoveWrite
             | Pending::Sort
+            | Pending::Random
             | Pending::PreludeScript { .. }
             | Pending::PreludeQueued => Disposition::Hold,
             Pending::Reply { .. } | Pending::Exec | Pending::Preluded(_) if is_muted => {
@@ -276,6 +277,11 @@ impl Pending {
 impl Shape {
     /// True if a reply that begins with this byte goes to the client as it arrives.
     fn passes(&self, first: u8) -> bool {
+        if let Self::Quoting(quoting) = self {
+            return !matches!(first, b'-' | b'!')
+                && !quoting.is_text
+                && quoting.inner.passes(first);
+        }
         // Anything but an error is or holds a value, or is a reply that the server made up.
         // An error about a read is worded for the command that is computed from it.
         self.is_verbatim() || (first == b'-' && !self.words_errors())

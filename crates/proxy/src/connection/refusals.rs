@@ -82,6 +82,7 @@ impl ConnectionState {
         self.computed = None;
         self.moving = None;
         self.sorting = None;
+        self.random = None;
         if self.script.is_none() {
             self.refuse_here((command, reason), answer, (request, effect), client);
             return;

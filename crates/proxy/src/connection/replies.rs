@@ -285,7 +285,8 @@ impl ConnectionState {
             | Pending::ComputeWrite
             | Pending::MoveRead
             | Pending::MoveWrite
-            | Pending::Sort => self.end_await(),
+            | Pending::Sort
+            | Pending::Random => self.end_await(),
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(UnexpectedReply::Pairing),
             Pending::Script(reply) => self.end_script(&reply, whole),

@@ -2,10 +2,13 @@
 //! server. What a request does to the connection is in `effects`.
 
 use waxseal_core::SealError;
-use waxseal_policy::{Action, Decision, Effect, Transform, decide};
+use waxseal_policy::{
+    Action, Decision, Effect, NameLayout, NameReply, ReplyShape, Transform, decide,
+};
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
+use super::random::is_random;
 use super::state::{ConnectionState, Phase};
 use super::transaction::{Added, cuts_a_transaction, depends_on_transaction};
 use super::{Connection, Link, Protocol};
@@ -247,6 +250,11 @@ impl ConnectionState {
         {
             return step;
         }
+        if self.random.is_some()
+            && let Some(step) = self.finish_random(client)
+        {
+            return step;
+        }
         if self.sorting.is_some()
             && let Some(step) = self.finish_sort(client)
         {
@@ -344,7 +352,8 @@ impl ConnectionState {
             }
             Action::Forward if effect == Effect::None => {
                 request.forward(upstream);
-                self.sent(name, Shape::VERBATIM);
+                let shape = request.quoting((decision.quotes_names, false), Shape::VERBATIM);
+                self.sent(name, shape);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(refusal, request, effect, client),
@@ -353,8 +362,11 @@ impl ConnectionState {
             {
                 return Step::Retry(Next::Replies);
             }
+            Action::Transform(transform) if is_random(transform) && !self.transaction.is_open() => {
+                return self.run_random(request, upstream);
+            }
             Action::Transform(transform) => {
-                let decided = (transform, effect);
+                let decided = (transform, effect, decision.quotes_names);
                 self.transform(request, name, decided, &keys, upstream, client);
             }
             Action::Tracking(_) => {
@@ -403,13 +415,21 @@ impl ConnectionState {
         &mut self,
         request: &Request<'_>,
         name: &'static str,
-        (transform, effect): (&Transform, Effect),
+        (transform, effect, quotes_names): (&Transform, Effect, bool),
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
         let names = self.protection.names();
         let shape = Shape::of(&transform.reply, names, request.arguments);
+        let is_text = matches!(
+            transform.reply,
+            ReplyShape::Names(NameReply {
+                layout: NameLayout::Text,
+                ..
+            })
+        );
+        let shape = request.quoting((quotes_names, is_text), shape);
         let retained_bytes = shape.retained_bytes();
         if retained_bytes > self.limits.request {
             let reason = (Some(name), OwnReason::TooLarge);

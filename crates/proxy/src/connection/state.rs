@@ -29,6 +29,7 @@ use super::names::NamesOnWire;
 use super::pairing::CurrentReply;
 use super::prelude::PreludeReplies;
 use super::queue::ReplyQueue;
+use super::random::RandomRun;
 use super::replay::Replay;
 use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
@@ -70,6 +71,8 @@ pub(super) struct ConnectionState {
     pub(super) moving: Option<Box<MoveRun>>,
     /// The command that is sorting. Its request stays among the client's bytes until it has its reply.
     pub(super) sorting: Option<Box<SortRun>>,
+    /// The request for the name of some record. It stays among the client's bytes until it has its reply.
+    pub(super) random: Option<RandomRun>,
     /// The last request that was sent is `ASKING`, which applies to the next one.
     pub(super) asking: bool,
     /// Bounds the requests that may be on a lane at once.
@@ -100,6 +103,7 @@ impl ConnectionState {
             caching: None,
             moving: None,
             sorting: None,
+            random: None,
             asking: false,
             window: Window::new(limits.unread),
             keys: keys::Keys::default(),

@@ -8,7 +8,7 @@ use super::{BrokenValue, UnexpectedReply};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
 use crate::keys::{KeyRequest, Lookup};
-use crate::open::{ReplyFindings, ReplyOpener, ValueOpener};
+use crate::open::{NameOpener, ReplyFindings, ReplyOpener, ValueOpener};
 use crate::pending::{Pending, Shape};
 
 impl ConnectionState {
@@ -58,6 +58,9 @@ impl ConnectionState {
             }
             Some(Pending::Sort) => {
                 return self.take_sorted(current.disposition, whole, fetched);
+            }
+            Some(Pending::Random) => {
+                return self.take_random(current.disposition, whole, fetched);
             }
             Some(Pending::Script(reply)) => {
                 self.write_script_reply(*reply.as_ref(), current.disposition, whole, client);
@@ -126,6 +129,8 @@ impl ConnectionState {
         let written = client.len();
         let mut opener = ReplyOpener {
             values: ValueOpener::new(&self.protection, fetched),
+            protocol: self.client.protocol,
+            names: NameOpener::new(&self.protection),
             command,
             unwritten: HashMap::new(),
         };
@@ -143,6 +148,7 @@ impl ConnectionState {
         match opener.values.finish() {
             Ok(findings) => {
                 self.report_findings(command, findings);
+                opener.names.finish();
                 Ok(None)
             }
             Err(key_request) => {

@@ -3,13 +3,14 @@
 use waxseal_policy::{MemberScan, matches_glob};
 use waxseal_resp::{Item, Items, Kind, write_array_head, write_bulk};
 
+use super::names::write_name;
 use super::{OpenFailure, ReplyOpener, begins_with_pair, expect};
 use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
 
 /// Steps that matching the members of one page may take, before the client gets an error: others wait meanwhile.
-const MAX_GLOB_STEPS: usize = 20_000_000;
+pub(super) const MAX_GLOB_STEPS: usize = 20_000_000;
 
 impl ReplyOpener<'_> {
     /// Appends members and scores: flat, or in pairs.
@@ -135,18 +136,22 @@ impl ReplyOpener<'_> {
         };
         let name = next(items)?;
         expect(name.kind, Kind::Bulk)?;
-        if !names.contains(name.text) {
+        let Some(logical) = self.name_of_request(name.text)? else {
+            // Its key is fetched first.
+            return Ok(());
+        };
+        if !names.contains(&logical) {
             // Under a name that is not protected a server could make up a value.
             return Err(OpenFailure::Unexpected);
         }
-        out.extend_from_slice(name.raw);
-        let Some(pattern) = self.values.protection().names().find(name.text) else {
+        write_name(name, &logical, out);
+        let Some(pattern) = self.values.protection().names().find(&logical) else {
             for _ in 1..parts {
                 out.extend_from_slice(items.skip()?);
             }
             return Ok(());
         };
-        let location = location::record(pattern, name.text, kind);
+        let location = location::record(pattern, &logical, kind);
         let item = next(items)?;
         match (item.kind, kind) {
             (Kind::Array(_), ValueKind::Member) => self.scored(items, item, location, out),

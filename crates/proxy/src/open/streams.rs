@@ -2,6 +2,7 @@
 
 use waxseal_resp::{Item, Items, Kind};
 
+use super::names::write_name;
 use super::{OpenFailure, ReplyOpener, expect};
 use crate::location::{self, BorrowedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
@@ -32,15 +33,20 @@ impl ReplyOpener<'_> {
             }
             let name = items.next()?.ok_or(OpenFailure::Unexpected)?;
             expect(name.kind, Kind::Bulk)?;
-            if !remaining.any(|other| other == name.text) && !names.contains(name.text) {
+            let Some(logical) = self.name_of_request(name.text)? else {
+                // Its key is fetched first.
+                items.skip()?;
+                continue;
+            };
+            if !remaining.any(|other| *other == *logical) && !names.contains(&logical) {
                 // Under a name that is not protected a server could make up a value.
                 return Err(OpenFailure::Unexpected);
             }
-            out.extend_from_slice(name.raw);
-            match self.values.protection().names().find(name.text) {
+            write_name(name, &logical, out);
+            match self.values.protection().names().find(&logical) {
                 None => out.extend_from_slice(items.skip()?),
                 Some(pattern) => {
-                    let record = location::record(pattern, name.text, ValueKind::StreamField);
+                    let record = location::record(pattern, &logical, ValueKind::StreamField);
                     let page = items.next()?.ok_or(OpenFailure::Unexpected)?;
                     self.entries(items, page, record, out)?;
                 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_core::{Form, OpenError, Sealer, Shape, UserKey};
+use waxseal_core::{Form, KeyId, OpenError, Sealer, Shape, UserKey};
 use waxseal_keys::CacheLookup;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
@@ -80,6 +80,16 @@ impl<'a> ValueOpener<'a> {
                 Err(key_request)
             }
         }
+    }
+
+    /// Asks for a key of the ring that a name is sealed under, unless keys were fetched for the reply before. Returns true if
+    /// it was asked for.
+    pub(crate) fn learn(&mut self, id: KeyId) -> bool {
+        let can_learn = self.fetched.is_none() && self.protection.live_ring().is_some();
+        if can_learn {
+            self.key_request().learn(id);
+        }
+        can_learn
     }
 
     /// Opens a stored value; `Err` is the answer that replaces it. If a key is missing, the stored bytes are returned: the

@@ -6,6 +6,8 @@ use smallvec::SmallVec;
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::Request;
+use crate::open::QuotedNames;
+use crate::pending::{Quoting, Shape};
 
 /// The stored names of a request whose records are not stored under the names that the client says.
 #[derive(Default)]
@@ -68,7 +70,7 @@ impl WireNames {
     }
 
     /// The stored names, each with its argument, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> + Clone {
         let name = |place: &Range<usize>| self.bytes.get(place.clone()).unwrap_or_default();
         self.at.iter().map(move |(at, place)| (*at, name(place)))
     }
@@ -89,6 +91,25 @@ impl<'a> Request<'a> {
             return out.extend_from_slice(self.raw);
         }
         self.forward_renamed(out);
+    }
+
+    /// The shape of the reply, of which errors may quote the names of the request, or everything if it is a text.
+    #[inline]
+    pub(crate) fn quoting(&self, (in_errors, is_text): (bool, bool), shape: Shape) -> Shape {
+        match (in_errors || is_text) && !self.names.is_empty() {
+            false => shape,
+            true => Shape::Quoting(Box::new(Quoting {
+                names: self.quoted_names(),
+                is_text,
+                inner: shape,
+            })),
+        }
+    }
+
+    fn quoted_names(&self) -> QuotedNames {
+        let logical = |at: usize| self.arguments.get(at).copied().unwrap_or_default();
+        let names = self.names.iter().map(|(at, stored)| (stored, logical(at)));
+        QuotedNames::new(names)
     }
 
     fn forward_renamed(&self, out: &mut Vec<u8>) {

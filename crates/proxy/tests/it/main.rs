@@ -1,5 +1,5 @@
-//! The proxy's engine between two byte queues: no socket, no server, no clock. Only tests of shared lanes
-//! and of the shutdown use a real server.
+//! The proxy's engine between two byte queues: no socket, no server, no clock. Only tests of shared lanes, of the
+//! shutdown and of sealed names use real servers.
 
 mod broken;
 mod computed;
@@ -15,6 +15,7 @@ mod limits;
 mod members;
 mod messages;
 mod moves;
+mod names;
 mod order;
 mod pair;
 mod panics;

@@ -1,0 +1,225 @@
+//! Two servers, one of them behind a proxy that seals names, and clients of both.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use waxseal_core::{
+    Format, Keyring, Mode, NameMask, PadNames, PlainValues, Sealer, SecretKey, SharedKeyring,
+};
+use waxseal_named::{NameTable, NamedPattern};
+use waxseal_policy::{ProtectedNames, RecordPattern};
+use waxseal_proxy::{
+    Address, Ended, Handshake, Limits, Listen, Protection, Proxy, Settings, Sharing, Upstream,
+};
+use waxseal_resp::{write_bulk, write_request_head};
+use waxseal_testing::{RedisServer, ReplyTree};
+
+use crate::keyed::RUNTIME;
+use crate::pair::KEY;
+
+/// Records of these patterns, of which those that do not begin with `!` have sealed names.
+pub(super) fn table_and_protection(patterns: &[&str]) -> (NameTable, Protection) {
+    let keyring = Arc::new(Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap());
+    let parsed: Vec<RecordPattern> = patterns
+        .iter()
+        .map(|text| RecordPattern::parse(text.trim_start_matches('!')).unwrap())
+        .collect();
+    let protected = Arc::new(ProtectedNames::new(parsed.clone()));
+    let shared = SharedKeyring::from(Arc::clone(&keyring));
+    let table = NameTable::new(protected, shared, |index| {
+        let is_plain = patterns[index].starts_with('!');
+        (!is_plain).then(|| NamedPattern {
+            pad: PadNames::default(),
+        })
+    });
+    let table = table.unwrap().unwrap();
+    let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
+    let protected = parsed.into_iter().map(|it| (it, sealer.clone())).collect();
+    let protection = Protection::new(protected, mask).name_table(table.clone());
+    (table, protection)
+}
+
+pub(super) struct World {
+    pub(super) direct: RedisServer,
+    pub(super) behind: RedisServer,
+    pub(super) table: NameTable,
+    at: String,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<Ended>>,
+}
+
+impl World {
+    pub(super) fn new(patterns: &[&str]) -> Self {
+        let (direct, behind) = (RedisServer::start(), RedisServer::start());
+        let (table, protection) = table_and_protection(patterns);
+        let address = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: behind.port(),
+        };
+        let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
+        let settings = Settings {
+            listen: vec![Listen::Tcp("127.0.0.1:0".to_owned())],
+            listen_tls: None,
+            upstream: Arc::new(upstream),
+            sharing: Sharing::Auto,
+            lanes: 1,
+            workers: 1,
+            limits: Limits::default(),
+            protection: Arc::new(protection),
+            report: Arc::new(|_| {}),
+            grace: Duration::from_secs(5),
+        };
+        let proxy = RUNTIME.block_on(Proxy::open(settings)).unwrap();
+        let at = proxy.addresses().next().unwrap().to_owned();
+        let (stop, stopped) = oneshot::channel();
+        let running = RUNTIME.spawn(proxy.run(async {
+            stopped.await.ok();
+        }));
+        Self {
+            direct,
+            behind,
+            table,
+            at,
+            stop: Some(stop),
+            running: Some(running),
+        }
+    }
+
+    pub(super) fn proxied(&self) -> Wire {
+        Wire::to(&self.at)
+    }
+
+    pub(super) fn directly(&self) -> Wire {
+        Wire::to(&format!("127.0.0.1:{}", self.direct.port()))
+    }
+
+    /// The server behind the proxy, past it.
+    pub(super) fn past(&self) -> Wire {
+        Wire::to(&format!("127.0.0.1:{}", self.behind.port()))
+    }
+
+    /// Two clients, in this version of the protocol.
+    pub(super) fn both(&self, is_resp3: bool) -> Both {
+        let mut both = Both {
+            direct: self.directly(),
+            proxied: self.proxied(),
+        };
+        if is_resp3 {
+            both.direct.ask("HELLO 3");
+            both.proxied.ask("HELLO 3");
+        }
+        both
+    }
+
+    /// The names that the server behind the proxy has.
+    pub(super) fn stored_names(&self) -> BTreeSet<String> {
+        let names = self.past().ask("KEYS *").items;
+        names.iter().map(|name| shown(&name.text)).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(running) = self.running.take() {
+            RUNTIME.block_on(running).ok();
+        }
+    }
+}
+
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// A client.
+pub(super) struct Wire {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Wire {
+    fn to(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let limit = Duration::from_secs(20);
+        stream.set_read_timeout(Some(limit)).unwrap();
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(super) fn send(&mut self, line: &str) {
+        self.send_bytes(&encoded(line));
+    }
+
+    pub(super) fn reply(&mut self) -> ReplyTree {
+        loop {
+            if let Some((reply, len)) = ReplyTree::parse(&self.received).unwrap() {
+                self.received.drain(..len);
+                return reply;
+            }
+            let mut chunk = [0; 4096];
+            let len = self.stream.read(&mut chunk).unwrap();
+            assert!(len > 0, "the connection was closed");
+            self.received.extend_from_slice(&chunk[..len]);
+        }
+    }
+
+    pub(super) fn ask(&mut self, line: &str) -> ReplyTree {
+        self.send(line);
+        self.reply()
+    }
+}
+
+/// A request of these words; `\0` and `\n` in them are such bytes, and `""` is an empty word.
+pub(super) fn encoded(line: &str) -> Vec<u8> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut out = Vec::new();
+    write_request_head(&mut out, words.len());
+    for word in words {
+        let word = if word == "\"\"" { "" } else { word };
+        let word = word.replace("\\0", "\0").replace("\\n", "\n");
+        write_bulk(&mut out, word.as_bytes());
+    }
+    out
+}
+
+/// A client of a server, and one of a proxy before another one.
+pub(super) struct Both {
+    pub(super) direct: Wire,
+    pub(super) proxied: Wire,
+}
+
+impl Both {
+    /// Sends a request to both. Returns the replies, if they are different. Elements of arrays may be in another order for
+    /// commands whose order no server promises.
+    pub(super) fn difference(&mut self, line: &str) -> Option<String> {
+        let (mut direct, mut proxied) = (self.direct.ask(line), self.proxied.ask(line));
+        let word = line.split(' ').next().unwrap();
+        if ["KEYS", "SMEMBERS", "HGETALL", "HKEYS", "HVALS"].contains(&word) {
+            direct.items.sort();
+            proxied.items.sort();
+        }
+        (direct != proxied)
+            .then(|| format!("{line}\n  direct:  {direct:?}\n  proxied: {proxied:?}"))
+    }
+
+    /// Asserts that all these requests have the same replies.
+    #[track_caller]
+    pub(super) fn all_same<'l>(&mut self, lines: impl IntoIterator<Item = &'l str>) {
+        let differences = lines.into_iter().filter_map(|line| self.difference(line));
+        let differences: Vec<String> = differences.collect();
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
+}
