@@ -32,7 +32,7 @@ pub(crate) use keyring::{
 };
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
 pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
-pub(crate) use sweep::{DecryptArgs, MigrateArgs, RotateArgs, StreamsArg, SweepArgs};
+pub(crate) use sweep::{DecryptArgs, MigrateArgs, NamesArgs, RotateArgs, StreamsArg, SweepArgs};
 pub(crate) use value::{GetArgs, InspectArgs, OpenArgs, PlaceArgs, PutArgs, SealArgs};
 
 /// Encrypts personal data in Redis and decrypts it for applications.

@@ -12,6 +12,7 @@ mod keeper;
 mod key;
 mod keyring;
 mod manual;
+mod names;
 mod proxy;
 mod quarantine;
 mod receipt;

@@ -9,7 +9,7 @@ mod verdict;
 
 use maud::{Markup, PreEscaped, html};
 
-pub use crate::counts::{Counts, ExceptCounts, Shares, percent};
+pub use crate::counts::{Counts, ExceptCounts, NameCounts, Shares, percent};
 pub use model::{
     Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Unmatched,
 };

@@ -146,7 +146,9 @@ async fn sample(
 ) -> Result<NameSample, GuardError> {
     let count = |of| {
         let counts = named.left_out().into_iter();
-        counts.filter(|(reason, _)| *reason == of).map(|(_, it)| it)
+        counts
+            .filter(move |(reason, _)| *reason == of)
+            .map(|(_, it)| it)
     };
     let left_out = |of| count(of).sum::<u64>();
     let before = (left_out(LeftOut::Stray), left_out(LeftOut::UnknownKey));
