@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use waxseal_core::{InvalidOption, KeyError, KeyringError, OpenError, SealError};
-use waxseal_sessions::{GuardError, SealedUnder, StateError};
+use waxseal_sessions::{GuardError, NameFault, SealedUnder, StateError};
 use waxseal_stores::{PatternError, RecordPattern, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
@@ -229,15 +229,15 @@ impl From<GuardError> for Failure {
                  values, which nothing opens any more",
             ),
             GuardError::UsersLost { .. } | GuardError::UsersGone { .. } => Self::failed(error).hint(keyring::USERS_LOST),
-            GuardError::NamesUnderOtherKeys { .. } => Self::failed(error).hint(
-                "nothing was changed; set REDIS_ENCRYPTION_KEY, or keyring and its custodian, to what sealed the names; with \
-                 other keys no record would be found",
+            GuardError::Names { fault: NameFault::OtherKeys, .. } => Self::failed(error).hint(
+                "nothing was changed; set REDIS_ENCRYPTION_KEY, or keyring and its custodian, and pad_names to what sealed the \
+                 names",
             ),
-            GuardError::NamesInClear { .. } => Self::failed(error).hint(
+            GuardError::Names { .. } => Self::failed(error).hint(
                 "nothing was changed; stop all processes that use these records and run waxseal migrate --names --offline, \
-                 which seals their names",
+                 which gives them the names that are looked for",
             ),
-            GuardError::Names(_) => Self::usage(error),
+            GuardError::NamePattern(_) => Self::usage(error),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
             GuardError::Users(error) => error.into(),

@@ -11,7 +11,9 @@ use std::sync::atomic::AtomicBool;
 use tracing::warn;
 use waxseal_core::{Binding, EnvelopeRules, Form, Format, KeyId, OpenError, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeys};
-use waxseal_stores::{Change, Expiry, Outcome, RecordName, RecordStore, Slot, StoreError};
+use waxseal_stores::{
+    Change, Expiry, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+};
 
 use crate::error::{GuardError, Mismatch};
 use crate::names;
@@ -192,10 +194,7 @@ impl Canary {
     /// find them.
     pub async fn check_names(&self, records: &[GuardedRecords]) -> Result<(), GuardError> {
         match self.store.named() {
-            Some(named) => {
-                let patterns = records.iter().map(|it| &it.pattern);
-                names::check_sample(named, patterns, true).await
-            }
+            Some(named) => names::check_sample(named, &patterns(records), true).await,
             None => Ok(()),
         }
     }
@@ -281,8 +280,7 @@ impl Canary {
         let stored = self.read(sealer).await?;
         if let Some(named) = self.store.named() {
             // Under another key no record is found, and no value is sampled.
-            let patterns = records.iter().map(|it| &it.pattern);
-            names::check_sample(named, patterns, false).await?;
+            names::check_sample(named, &patterns(records), false).await?;
         }
         let bounds = match stored {
             StoredCanary::Opens { .. } => CONFIRM,
@@ -460,4 +458,8 @@ pub(crate) fn is_write_refused(error: &StoreError) -> bool {
         error,
         StoreError::ReadOnly { .. } | StoreError::Denied { .. } | StoreError::Full { .. }
     )
+}
+
+fn patterns(records: &[GuardedRecords]) -> Vec<RecordPattern> {
+    records.iter().map(|it| it.pattern.clone()).collect()
 }

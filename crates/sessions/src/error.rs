@@ -103,6 +103,27 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// What stored names are that a process does not look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameFault {
+    /// In clear.
+    InClear,
+    /// Sealed under a key that is configured, but not the one that seals.
+    FormerKey,
+    /// Sealed under other keys, or padded otherwise: none of the sample opens.
+    OtherKeys,
+}
+
+impl fmt::Display for NameFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InClear => "in clear",
+            Self::FormerKey => "under a former key",
+            Self::OtherKeys => "sealed under other keys or padded otherwise",
+        })
+    }
+}
+
 /// An error because of which a process must not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -220,29 +241,21 @@ pub enum GuardError {
         /// The prefix of the records.
         prefix: String,
     },
-    /// Names are sealed, and none of a sample opens.
+    /// Names are sealed here, and those of a sample are stored otherwise: their records would not be found.
     #[error(
-        "the names of {records} are sealed under other keys than the configured ones: none of a sample opens ({count} do not)"
+        "the names of {records} are sealed here, and {count} of a sample are {fault}: their records would not be found"
     )]
-    NamesUnderOtherKeys {
+    Names {
         /// The pattern, for messages.
         records: String,
         /// The number of names in the sample.
         count: u64,
-    },
-    /// Names of records are in clear where this process looks for sealed ones.
-    #[error(
-        "the names of {records} are sealed here, and {count} of a sample are in clear: their records would not be found"
-    )]
-    NamesInClear {
-        /// The pattern, for messages.
-        records: String,
-        /// The number of names in the sample.
-        count: u64,
+        /// What they are.
+        fault: NameFault,
     },
     /// Names cannot be sealed for this pattern.
     #[error(transparent)]
-    Names(#[from] TableError),
+    NamePattern(#[from] TableError),
     /// The keys of users cannot be read.
     #[error(transparent)]
     Users(#[from] UserKeyError),

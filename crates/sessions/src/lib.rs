@@ -44,7 +44,7 @@ mod window;
 pub use actix::ActixSessionStore;
 pub use canary::{Canary, CanaryState, GuardedRecords, Sample, SealedUnder};
 pub use collections::SealedCollections;
-pub use error::{GuardError, Mismatch, StateError};
+pub use error::{GuardError, Mismatch, NameFault, StateError};
 pub use inspection::{InspectedKey, Inspection, StoredFormat};
 pub use manager::StateManager;
 pub use names::SealedNames;

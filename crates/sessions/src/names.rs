@@ -7,7 +7,7 @@ use waxseal_keys::{LiveRing, ProtectedScope, RecordNames};
 use waxseal_named::{NameTable, NamedPattern};
 use waxseal_stores::{Cursor, LeftOut, NamedStore, RecordPattern, RecordStore, StoreError};
 
-use crate::error::GuardError;
+use crate::error::{GuardError, NameFault};
 use crate::options::Options;
 
 /// Names of a sample.
@@ -29,9 +29,14 @@ pub struct SealedNames {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct NameSample {
     opened: u64,
+    /// In clear.
     strays: u64,
-    /// Names under unknown keys.
+    /// Under unknown keys.
     unknown: u64,
+    /// Damaged, or padded otherwise.
+    junk: u64,
+    /// Under former keys.
+    other_forms: u64,
 }
 
 /// Returns the store under the names that the application knows: the same one if these are in clear.
@@ -111,10 +116,10 @@ fn check_recorded(
 }
 
 /// Refuses keys under which no name of a sample opens, while some are under other keys: values could not tell, since no record
-/// would be found. With `is_start`, names in clear are refused as well: their records would not be found either.
+/// would be found. At a start, all names are refused under which records would not be found.
 pub(crate) async fn check_sample(
     named: &NamedStore,
-    patterns: impl IntoIterator<Item = &RecordPattern>,
+    patterns: &[RecordPattern],
     is_start: bool,
 ) -> Result<(), GuardError> {
     for pattern in patterns {
@@ -126,16 +131,47 @@ pub(crate) async fn check_sample(
             sample => sample?,
         };
         let records = pattern.shown().to_owned();
-        if sample.unknown > 0 && sample.opened == 0 {
-            let count = sample.unknown;
-            return Err(GuardError::NamesUnderOtherKeys { records, count });
-        }
-        if sample.strays > 0 && is_start {
-            let count = sample.strays;
-            return Err(GuardError::NamesInClear { records, count });
+        let [of_clear, of_former, of_others] = [
+            (sample.strays, NameFault::InClear),
+            (sample.other_forms, NameFault::FormerKey),
+            (sample.unknown + sample.junk, NameFault::OtherKeys),
+        ];
+        let is_other = sample.opened == 0 && sample.other_forms == 0;
+        let (count, fault) = match is_start {
+            true if is_other && of_others.0 > 0 => of_others,
+            true if of_clear.0 > 0 => of_clear,
+            true => of_former,
+            false if is_other => (sample.unknown, NameFault::OtherKeys),
+            false => continue,
+        };
+        if count > 0 {
+            return Err(GuardError::Names {
+                records,
+                count,
+                fault,
+            });
         }
     }
     Ok(())
+}
+
+impl NameSample {
+    /// What scans have left out until now.
+    fn left_out(named: &NamedStore) -> Self {
+        let mut left_out = Self {
+            other_forms: named.other_forms(),
+            ..Self::default()
+        };
+        for (reason, count) in named.left_out() {
+            match reason {
+                LeftOut::Stray => left_out.strays = count,
+                LeftOut::UnknownKey => left_out.unknown = count,
+                LeftOut::Junk => left_out.junk = count,
+                LeftOut::Foreign => {}
+            }
+        }
+        left_out
+    }
 }
 
 /// Takes a sample; of one that is not `whole`, the first name that opens is enough.
@@ -144,28 +180,26 @@ async fn sample(
     pattern: &RecordPattern,
     whole: bool,
 ) -> Result<NameSample, GuardError> {
-    let count = |of| {
-        let counts = named.left_out().into_iter();
-        counts
-            .filter(move |(reason, _)| *reason == of)
-            .map(|(_, it)| it)
-    };
-    let left_out = |of| count(of).sum::<u64>();
-    let before = (left_out(LeftOut::Stray), left_out(LeftOut::UnknownKey));
-    let (mut cursor, mut examined) = (Cursor::start(), 0_u64);
-    let mut sample = NameSample::default();
-    while examined < SAMPLE && (whole || sample.opened == 0) {
+    let before = NameSample::left_out(named);
+    let (mut cursor, mut examined, mut opened) = (Cursor::start(), 0_u64, 0);
+    while examined < SAMPLE && (whole || opened == 0) {
         let page = named.scan(pattern, &cursor, PAGE).await?;
         examined = examined.saturating_add(page.examined.max(1));
         let names = page.names.iter();
         let is_sealed = |name: &&_| named.stored(name).is_ok_and(|stored| *stored != **name);
-        sample.opened += names.filter(is_sealed).count() as u64;
+        opened += names.filter(is_sealed).count() as u64;
         match page.next {
             Some(next) => cursor = next,
             None => break,
         }
     }
-    sample.strays = left_out(LeftOut::Stray).saturating_sub(before.0);
-    sample.unknown = left_out(LeftOut::UnknownKey).saturating_sub(before.1);
-    Ok(sample)
+    // Other passes over the same store count as well: they see no other names.
+    let left_out = NameSample::left_out(named);
+    Ok(NameSample {
+        opened,
+        strays: left_out.strays.saturating_sub(before.strays),
+        unknown: left_out.unknown.saturating_sub(before.unknown),
+        junk: left_out.junk.saturating_sub(before.junk),
+        other_forms: left_out.other_forms.saturating_sub(before.other_forms),
+    })
 }

@@ -95,7 +95,7 @@ impl SealedRecords {
             canary.check(&sealer, &guarded).await?
         };
         if let Some(named) = store.named() {
-            names::check_sample(named, [&pattern], true).await?;
+            names::check_sample(named, std::slice::from_ref(&pattern), true).await?;
             info!("StateManager: record names are sealed");
         }
         if sealer.mode().seals() {

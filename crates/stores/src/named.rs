@@ -31,6 +31,7 @@ pub struct NamedStore {
     inner: Arc<dyn RecordStore>,
     names: Arc<dyn NameForms>,
     left_out: [AtomicU64; LeftOut::ALL.len()],
+    other_forms: AtomicU64,
 }
 
 impl NamedStore {
@@ -41,6 +42,7 @@ impl NamedStore {
             inner,
             names,
             left_out: Default::default(),
+            other_forms: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +87,13 @@ impl NamedStore {
         })
     }
 
+    /// The number of stored names that scans left out because the same names have another form now, under which no record
+    /// is found: they are under a former key. A name counts each time it is scanned.
+    #[must_use]
+    pub fn other_forms(&self) -> u64 {
+        self.other_forms.load(Ordering::Relaxed)
+    }
+
     fn all_stored(&self, names: &[RecordName]) -> Result<Vec<RecordName>, StoreError> {
         let stored = names.iter().map(|name| self.stored(name));
         stored.map(|name| Ok(name?.into_owned())).collect()
@@ -96,23 +105,26 @@ impl NamedStore {
         pattern: &RecordPattern,
         stored: RecordName,
     ) -> Result<Option<RecordName>, StoreError> {
-        let (name, reason) = match self.names.logical(stored.as_bytes()) {
-            LogicalName::Same => (Some(stored), None),
+        let name = match self.names.logical(stored.as_bytes()) {
+            LogicalName::Same => stored,
             LogicalName::Opened(name) => {
                 let name = RecordName::from(name);
-                // A form that is not written now is one under which no record is found.
-                match *self.stored(&name)? == stored {
-                    true => (Some(name), None),
-                    false => (None, Some(LeftOut::UnknownKey)),
+                if *self.stored(&name)? != stored {
+                    self.other_forms.fetch_add(1, Ordering::Relaxed);
+                    return Ok(None);
                 }
+                name
             }
-            LogicalName::LeftOut(reason) => (None, Some(reason)),
+            LogicalName::LeftOut(reason) => {
+                let mut counts = LeftOut::ALL.iter().zip(&self.left_out);
+                if let Some((_, count)) = counts.find(|(of, _)| **of == reason) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                return Ok(None);
+            }
         };
-        let mut counts = LeftOut::ALL.iter().zip(&self.left_out);
-        if let Some((_, count)) = counts.find(|(of, _)| Some(**of) == reason) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(name.filter(|name| pattern.matches_form(name.as_bytes())))
+        let matches = pattern.matches_form(name.as_bytes());
+        Ok(matches.then_some(name))
     }
 
     /// A pattern that all stored names of this pattern's records match, if it is another one.

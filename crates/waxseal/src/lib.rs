@@ -137,8 +137,8 @@ pub use waxseal_sessions::ActixSessionStore;
 #[cfg(feature = "tower-sessions")]
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
-    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
-    SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager,
+    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, NameFault, OnRefused, Options,
+    Sample, SealedCollections, SealedNames, SealedRecords, SealedUnder, StateError, StateManager,
     quarantine,
 };
 pub use waxseal_stores::{

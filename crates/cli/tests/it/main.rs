@@ -28,6 +28,7 @@ mod manual;
 mod metrics;
 mod migrate;
 mod model;
+mod name_commands;
 mod plaintext;
 mod planted;
 mod program;

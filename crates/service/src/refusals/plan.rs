@@ -152,6 +152,15 @@ impl Block {
         let of_config = configured.and_then(|it| it.format.as_deref());
         lines.extend(text("format", format.as_deref().or(of_config)));
         if let Some(configured) = configured {
+            let number =
+                |name: &str, value: Option<u64>| value.map(|value| format!("{name} = {value}"));
+            lines.extend(number("write_version", configured.write_version));
+            lines.extend(number("accept_version", configured.accept_version));
+            lines.extend(text("group", configured.group.as_deref()));
+            lines.extend(text("bind", configured.bind.as_deref()));
+            lines.extend(text("members", configured.members.as_deref()));
+            lines.extend(text("names", configured.names.as_deref()));
+            lines.extend(number("pad_names", configured.pad_names));
             lines.extend(
                 configured
                     .per_user_keys
@@ -182,6 +191,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::configuration::file::{ConfigurationFile, words};
+    use crate::configuration::protected::select;
 
     fn block(pattern: &str, excepts: &[&str]) -> Block {
         let pattern = RecordPattern::parse(pattern).unwrap();
@@ -192,6 +203,29 @@ mod tests {
             excepts: excepts.iter().map(|it| (*it).to_owned()).collect(),
             hidden_excepts: 0,
             forwards_scripts: false,
+        }
+    }
+
+    #[test]
+    fn a_proposed_block_has_every_setting_of_the_configured_one() {
+        let text = "[[protect]]\nname = \"States\"\nrecords = \"wa:{user}\"\nexcept = [\"wa:*:lock\"]\n\
+                    format = \"sealed\"\nwrite_version = 3\naccept_version = 3\ngroup = \"bots\"\nbind = \"group\"\n\
+                    members = \"deterministic\"\nnames = \"sealed\"\npad_names = 16\nper_user_keys = true\n\
+                    refused = \"error\"\nplain_values = \"json\"\nscripts = \"forward\"\n";
+        let file = ConfigurationFile::parse(text).unwrap();
+        // Settings that a keyring excludes are there as well.
+        let bare = "[[protect]]\nrecords = \"wa:{user}\"\nexcept = [\"wa:*:lock\"]\nscripts = \"forward\"\n";
+        let bare = ConfigurationFile::parse(bare).unwrap();
+        let protected = select(&[], &[], &bare, false).unwrap().protected;
+        let block = Block::new(&protected[0], Some(&file.protect[0]), None);
+        let mut proposed = String::new();
+        BlockPlan::new(0, &block, &[]).write(&block, &mut proposed);
+        let keys = words().filter_map(|word| Some(word.strip_prefix("protect.")?.to_owned()));
+        for key in keys.filter(|key| key != "channels") {
+            assert!(
+                proposed.contains(&format!("\n{key} = ")),
+                "{key}: {proposed}"
+            );
         }
     }
 

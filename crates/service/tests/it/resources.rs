@@ -1,8 +1,9 @@
 //! Opened stores and keys.
 
 use waxseal_core::Mode;
-use waxseal_service::resources::{Resources, guard, keys, named};
+use waxseal_service::resources::{Resources, guard, keys, named, record_names};
 use waxseal_sessions::CanaryState;
+use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, Slot};
 
 use super::{KEY, World};
 
@@ -49,6 +50,46 @@ async fn a_name_without_its_prefix_is_a_failure() {
     let failure = named::protected_records(&resources, b"5215512345678").await;
     let failure = failure.err().unwrap();
     assert_eq!(failure.text(), "this record matches no protected pattern");
+}
+
+#[tokio::test]
+async fn a_store_has_logical_names_where_some_are_sealed() {
+    let sealed = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\nwrite_version = 3\nnames = \"sealed\"\n\
+                  [[protect]]\nrecords = \"app:*\"\n";
+    let world = World::new(sealed, &format!("REDIS_ENCRYPTION_KEY={KEY}\n"));
+    let mut flags = world.flags_with_store();
+    let names = |names: &[&str]| -> Vec<RecordName> {
+        names.iter().map(|name| RecordName::from(*name)).collect()
+    };
+    for narrow in [vec![], vec!["wa:5*".to_owned()]] {
+        flags.protect = narrow;
+        let resources = Resources::open(&flags).await.unwrap();
+        let stored = resources.stored_store().await.unwrap();
+        assert!(stored.named().is_none());
+        let store = record_names::open(&resources, stored.clone()).unwrap();
+        for name in names(&["wa:5", "app:1"]) {
+            let put = store.put(&name, &Slot::Whole, b"{}", Expiry::Persistent);
+            put.await.unwrap();
+        }
+        let all = RecordPattern::parse("*").unwrap();
+        let page = store.scan(&all, &Cursor::start(), 10).await.unwrap();
+        assert_eq!(page.names.len(), 2);
+        assert!(
+            names(&["wa:5", "app:1"])
+                .iter()
+                .all(|it| page.names.contains(it))
+        );
+        let page = stored.scan(&all, &Cursor::start(), 10).await.unwrap();
+        let is_sealed = |it: &RecordName| it.as_bytes().starts_with(b"wa:~9VcDE");
+        assert_eq!(page.names.iter().filter(|it| is_sealed(it)).count(), 1);
+        assert_eq!(page.names.len(), 2);
+        let key = record_names::key_of(&resources, b"wa:5").unwrap();
+        assert_eq!(key, keys::ids(&resources).first().copied());
+        assert_eq!(record_names::key_of(&resources, b"app:1").unwrap(), None);
+    }
+    let world = World::new("[[protect]]\nrecords = \"wa:*\"\n", "");
+    let resources = Resources::open(&world.flags_with_store()).await.unwrap();
+    assert!(resources.open_store().await.unwrap().named().is_none());
 }
 
 #[tokio::test]

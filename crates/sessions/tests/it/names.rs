@@ -3,8 +3,8 @@
 use waxseal_core::{EnvelopeVersion, PadNames};
 use waxseal_keys::{Change, DocumentFormat, ProtectedScope, RecordNames, ScopeSettings};
 use waxseal_sessions::quarantine::{self, Restored};
-use waxseal_sessions::{OnRefused, SealedNames};
-use waxseal_stores::{Expiry, MemoryStore, RecordName, RecordStore, Slot};
+use waxseal_sessions::{NameFault, OnRefused, SealedNames};
+use waxseal_stores::{MemoryStore, RecordStore};
 
 use crate::rings::Shared;
 use crate::*;
@@ -171,18 +171,64 @@ async fn names_in_clear_and_under_other_keys_are_refused_at_the_start() {
     server.client().cmd(&["DEL", "waxseal:canary"]);
     let refused = start(&OTHER_KEY).await.err().unwrap();
     assert!(
-        matches!(refused, GuardError::NamesUnderOtherKeys { count: 1, .. }),
+        matches!(
+            refused,
+            GuardError::Names {
+                count: 1,
+                fault: NameFault::OtherKeys,
+                ..
+            }
+        ),
         "{refused}"
     );
     assert!(server.snapshot().get("waxseal:canary").is_none());
     server.client().cmd(&["SET", "wa:2", "{}"]);
     let refused = start(&KEY).await.err().unwrap();
     assert!(
-        matches!(refused, GuardError::NamesInClear { count: 1, .. }),
+        matches!(
+            refused,
+            GuardError::Names {
+                count: 1,
+                fault: NameFault::InClear,
+                ..
+            }
+        ),
         "{refused}"
     );
     server.client().cmd(&["DEL", "wa:2"]);
     assert!(start(&KEY).await.is_ok());
+    let padded = Options::default().names(SealedNames {
+        pad: PadNames::new(16).unwrap(),
+        ..names("wa:{user}")
+    });
+    let refused = StateManager::start(connect(&server).await, usual_sealer(), padded).await;
+    let refused = refused.err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            GuardError::Names {
+                fault: NameFault::OtherKeys,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    let both = waxseal_core::hex::encode(&OTHER_KEY);
+    let both = Keyring::from_hex(&both, &waxseal_core::hex::encode(&KEY)).unwrap();
+    let both = Sealer::new(Arc::new(both), Mode::On, Format::Sealed);
+    let refused = StateManager::start(connect(&server).await, both, options()).await;
+    let refused = refused.err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            GuardError::Names {
+                count: 1,
+                fault: NameFault::FormerKey,
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -272,13 +318,6 @@ async fn names_are_stored_as_the_ring_records_or_nothing_starts() {
 #[tokio::test]
 async fn names_without_a_key_are_refused() {
     let store = Arc::new(MemoryStore::default());
-    let put = store.put(
-        &RecordName::from("wa:1"),
-        &Slot::Whole,
-        b"{}",
-        Expiry::Persistent,
-    );
-    put.await.unwrap();
     let refused = StateManager::start(store, Sealer::without_keys(), options()).await;
     assert!(matches!(refused.err().unwrap(), GuardError::Seal(_)));
 }
@@ -328,8 +367,8 @@ async fn actix_sessions_are_stored_under_sealed_names() {
     let store = ActixSessionStore::start(connect(&server).await, usual_sealer(), options);
     let store = store.await.unwrap();
     let data = HashMap::from([("user".to_owned(), "maria".to_owned())]);
-    let key = store.save(data.clone(), &time::Duration::minutes(10));
-    let key = key.await.unwrap();
+    let lifetime = time::Duration::minutes(10);
+    let key = store.save(data.clone(), &lifetime).await.unwrap();
     assert_eq!(store.load(&key).await.unwrap(), Some(data));
     let stored = server
         .snapshot()

@@ -1,7 +1,7 @@
 //! Each family of commands: what a client gets from a server with plain names and through the proxy is the same, and the
 //! server behind it has no such name.
 
-use super::world::{Both, World};
+use super::world::{Both, Values, World};
 
 const STRINGS: &[&str] = &[
     "SET k:a 1",
@@ -123,12 +123,25 @@ const SETS: &[&str] = &[
     "SISMEMBER k:set a",
     "SMISMEMBER k:set a none",
     "SCARD k:set",
+    "SADD k:seta b c",
+    "SADD k:setb b d",
+    "SINTERCARD 2 k:seta k:setb",
+    "SINTERSTORE k:setc k:seta k:setb",
+    "SDIFF k:seta k:setb",
+    "SUNIONSTORE k:setc k:seta k:setb",
+    "SMEMBERS k:setc",
     "SREM k:set b",
     "SMEMBERS k:set",
     "SMOVE k:set k:set2 a",
     "SMEMBERS k:set2",
     "SPOP k:set2",
     "ZADD k:z 1 a 2 b 3 c",
+    "ZADD k:z2 1 a",
+    "ZUNIONSTORE k:z3 2 k:z k:z2 WEIGHTS 1 2",
+    "ZRANGE k:z3 0 -1 WITHSCORES",
+    "ZINTER 2 k:z k:z2 WITHSCORES",
+    "ZRANGESTORE k:z3 k:z 0 1",
+    "ZDIFF 2 k:z k:z2",
     "ZRANGE k:z 0 -1 WITHSCORES",
     "ZSCORE k:z b",
     "ZINCRBY k:z 5 a",
@@ -235,9 +248,14 @@ const OTHERS: &[&str] = &[
     RELEASE,
     RELEASE,
     "COMMAND GETKEYS SET k:1 v",
-    "COMMAND GETKEYS MSET k:1 v k:2 w",
-    "COMMAND GETKEYSANDFLAGS SET k:1 v",
+    "COMMAND GETKEYS DEL k:1 k:2 other",
+    "COMMAND GETKEYS GET",
+    "COMMAND GETKEYSANDFLAGS RENAME k:1 k:2",
     "COMMAND GETKEYS NOSUCH k:1",
+    "ACL SETUSER someone on +get ~nothing:*",
+    "ACL DRYRUN someone GET k:1",
+    "ACL DRYRUN default GET k:1",
+    "ACL DRYRUN someone SORT k:1",
     "KEYS k:*",
     "KEYS *",
     "KEYS k:nothing*",
@@ -269,8 +287,8 @@ fn run(both: &mut Both) {
 
 #[test]
 fn all_names_may_be_sealed() {
-    for is_resp3 in [false, true] {
-        let world = World::new(&["*"]);
+    for (is_resp3, values) in [(false, Values::Bound), (true, Values::InGroup)] {
+        let world = World::with(&["*"], values);
         run(&mut world.both(is_resp3));
         let stored = world.stored_names();
         assert!(stored.len() > 10);
@@ -281,8 +299,8 @@ fn all_names_may_be_sealed() {
 
 #[test]
 fn names_behind_a_prefix_are_sealed_and_others_are_not() {
-    for is_resp3 in [false, true] {
-        let world = World::new(&["k:*", "!w:*"]);
+    for (is_resp3, values) in [(true, Values::Bound), (false, Values::InGroup)] {
+        let world = World::with(&["k:*", "!w:*"], values);
         run(&mut world.both(is_resp3));
         for name in world.stored_names() {
             let is_sealed = name.starts_with("k:~9VcDE");

@@ -1,4 +1,5 @@
-//! Two servers, one of them behind a proxy that seals names, and clients of both.
+//! Two servers, each behind a proxy. One of these seals names; the other one seals values alone, and what its clients get is
+//! compared with a server's replies elsewhere.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use waxseal_core::{
-    Format, Keyring, Mode, NameMask, PadNames, PlainValues, Sealer, SecretKey, SharedKeyring,
+    EnvelopeRules, EnvelopeVersion, Format, Group, Keyring, Mode, NameMask, PadNames, PlainValues,
+    Sealer, SecretKey, SharedKeyring,
 };
 use waxseal_named::{NameTable, NamedPattern};
 use waxseal_policy::{ProtectedNames, RecordPattern};
@@ -22,8 +24,35 @@ use waxseal_testing::{RedisServer, ReplyTree};
 use crate::keyed::RUNTIME;
 use crate::pair::KEY;
 
-/// Records of these patterns, of which those that do not begin with `!` have sealed names.
-pub(super) fn table_and_protection(patterns: &[&str]) -> (NameTable, Protection) {
+/// How the values of all records are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Each is bound to its record.
+    Bound,
+    /// They may be moved, and elements of lists are found by their bytes.
+    InGroup,
+}
+
+impl Values {
+    pub(super) const ALL: [Self; 2] = [Self::Bound, Self::InGroup];
+
+    fn sealer(self, keyring: Arc<Keyring>) -> Sealer {
+        let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
+        match self {
+            Self::Bound => sealer,
+            Self::InGroup => sealer
+                .rules(EnvelopeRules {
+                    write: EnvelopeVersion::V3,
+                    accept: EnvelopeVersion::V2,
+                })
+                .in_group(Some(Group::new(b"group", true)))
+                .deterministic_elements(true),
+        }
+    }
+}
+
+/// Records of these patterns, of which those that do not begin with `!` have sealed names, if any have.
+fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Protection {
     let keyring = Arc::new(Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap());
     let parsed: Vec<RecordPattern> = patterns
         .iter()
@@ -33,41 +62,41 @@ pub(super) fn table_and_protection(patterns: &[&str]) -> (NameTable, Protection)
     let shared = SharedKeyring::from(Arc::clone(&keyring));
     let table = NameTable::new(protected, shared, |index| {
         let is_plain = patterns[index].starts_with('!');
-        (!is_plain).then(|| NamedPattern {
+        (has_sealed_names && !is_plain).then(|| NamedPattern {
             pad: PadNames::default(),
         })
     });
-    let table = table.unwrap().unwrap();
-    let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
+    let sealer = values.sealer(keyring);
     let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     let protected = parsed.into_iter().map(|it| (it, sealer.clone())).collect();
-    let protection = Protection::new(protected, mask).name_table(table.clone());
-    (table, protection)
+    let protection = Protection::new(protected, mask);
+    match table.unwrap() {
+        None => protection,
+        Some(table) => protection.name_table(table),
+    }
 }
 
-pub(super) struct World {
-    pub(super) direct: RedisServer,
-    pub(super) behind: RedisServer,
-    pub(super) table: NameTable,
+/// A server, and a proxy before it.
+struct Side {
+    server: RedisServer,
     at: String,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Ended>>,
 }
 
-impl World {
-    pub(super) fn new(patterns: &[&str]) -> Self {
-        let (direct, behind) = (RedisServer::start(), RedisServer::start());
-        let (table, protection) = table_and_protection(patterns);
+impl Side {
+    fn start(protection: Protection) -> Self {
+        let server = RedisServer::start();
         let address = Address::Tcp {
             host: "127.0.0.1".to_owned(),
-            port: behind.port(),
+            port: server.port(),
         };
         let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
         let settings = Settings {
             listen: vec![Listen::Tcp("127.0.0.1:0".to_owned())],
             listen_tls: None,
             upstream: Arc::new(upstream),
-            sharing: Sharing::Auto,
+            sharing: Sharing::Shared,
             lanes: 1,
             workers: 1,
             limits: Limits::default(),
@@ -82,37 +111,60 @@ impl World {
             stopped.await.ok();
         }));
         Self {
-            direct,
-            behind,
-            table,
+            server,
             at,
             stop: Some(stop),
             running: Some(running),
         }
     }
+}
 
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(running) = self.running.take() {
+            RUNTIME.block_on(running).ok();
+        }
+    }
+}
+
+/// Names that are sealed on one side, and plain on the other one.
+pub(super) struct World {
+    plain: Side,
+    sealed: Side,
+}
+
+impl World {
+    pub(super) fn new(patterns: &[&str]) -> Self {
+        Self::with(patterns, Values::Bound)
+    }
+
+    pub(super) fn with(patterns: &[&str], values: Values) -> Self {
+        Self {
+            plain: Side::start(protection(patterns, values, false)),
+            sealed: Side::start(protection(patterns, values, true)),
+        }
+    }
+
+    /// A client of the proxy that seals names.
     pub(super) fn proxied(&self) -> Wire {
-        Wire::to(&self.at)
+        Wire::to(&self.sealed.at)
     }
 
-    pub(super) fn directly(&self) -> Wire {
-        Wire::to(&format!("127.0.0.1:{}", self.direct.port()))
-    }
-
-    /// The server behind the proxy, past it.
+    /// A client of the server that has sealed names.
     pub(super) fn past(&self) -> Wire {
-        Wire::to(&format!("127.0.0.1:{}", self.behind.port()))
+        Wire::to(&format!("127.0.0.1:{}", self.sealed.server.port()))
     }
 
-    /// Two clients, in this version of the protocol.
+    /// A client of each proxy, in this version of the protocol.
     pub(super) fn both(&self, is_resp3: bool) -> Both {
         let mut both = Both {
-            direct: self.directly(),
-            proxied: self.proxied(),
+            plain: Wire::to(&self.plain.at),
+            sealed: self.proxied(),
         };
         if is_resp3 {
-            both.direct.ask("HELLO 3");
-            both.proxied.ask("HELLO 3");
+            both.plain.ask("HELLO 3");
+            both.sealed.ask("HELLO 3");
         }
         both
     }
@@ -121,15 +173,6 @@ impl World {
     pub(super) fn stored_names(&self) -> BTreeSet<String> {
         let names = self.past().ask("KEYS *").items;
         names.iter().map(|name| shown(&name.text)).collect()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(running) = self.running.take() {
-            RUNTIME.block_on(running).ok();
-        }
     }
 }
 
@@ -195,24 +238,24 @@ pub(super) fn encoded(line: &str) -> Vec<u8> {
     out
 }
 
-/// A client of a server, and one of a proxy before another one.
+/// A client where names are plain, and one where they are sealed.
 pub(super) struct Both {
-    pub(super) direct: Wire,
-    pub(super) proxied: Wire,
+    pub(super) plain: Wire,
+    pub(super) sealed: Wire,
 }
 
 impl Both {
     /// Sends a request to both. Returns the replies, if they are different. Elements of arrays may be in another order for
     /// commands whose order no server promises.
     pub(super) fn difference(&mut self, line: &str) -> Option<String> {
-        let (mut direct, mut proxied) = (self.direct.ask(line), self.proxied.ask(line));
+        let (mut plain, mut sealed) = (self.plain.ask(line), self.sealed.ask(line));
         let word = line.split(' ').next().unwrap();
         if ["KEYS", "SMEMBERS", "HGETALL", "HKEYS", "HVALS"].contains(&word) {
-            direct.items.sort();
-            proxied.items.sort();
+            plain.items.sort();
+            sealed.items.sort();
         }
-        (direct != proxied)
-            .then(|| format!("{line}\n  direct:  {direct:?}\n  proxied: {proxied:?}"))
+        (plain != sealed)
+            .then(|| format!("{line}\n  plain names:  {plain:?}\n  sealed names: {sealed:?}"))
     }
 
     /// Asserts that all these requests have the same replies.
