@@ -28,9 +28,10 @@ impl ConnectionState {
     ) -> Option<Next> {
         // Servers close connections that send them HTTP, which arrives as inline requests: not on a lane.
         let is_inline = request.spans.is_empty();
+        let len = request.raw.len().saturating_add(request.names.len());
         let protocol = self.client.protocol;
         match effect {
-            _ if is_inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
+            _ if is_inline || len > MAX_ON_LANE => Some(Next::Dedicated),
             Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
                 if protocol != lane.protocol =>
             {

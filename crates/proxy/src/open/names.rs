@@ -303,12 +303,11 @@ impl QuotedNames {
             out.extend_from_slice(text.get(copied..at).unwrap_or_default());
             match is_line {
                 true => {
-                    out.extend(logical.iter().take_while(|byte| **byte != 0).map(
-                        |byte| match byte {
-                            b'\r' | b'\n' => b' ',
-                            byte => *byte,
-                        },
-                    ))
+                    let quoted = logical.iter().take_while(|byte| **byte != 0);
+                    out.extend(quoted.map(|byte| match byte {
+                        b'\r' | b'\n' => b' ',
+                        byte => *byte,
+                    }));
                 }
                 false => out.extend_from_slice(logical),
             }

@@ -57,6 +57,12 @@ impl WireNames {
         self.at.is_empty()
     }
 
+    /// The number of their bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The stored name in place of an argument.
     #[inline]
     pub(crate) fn get(&self, argument: usize) -> Option<&[u8]> {

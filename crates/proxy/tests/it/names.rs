@@ -2,4 +2,6 @@
 //! behind the proxy has none of the names in clear.
 
 mod families;
+mod found;
+mod waiting;
 mod world;

@@ -34,8 +34,6 @@ pub(super) enum Values {
 }
 
 impl Values {
-    pub(super) const ALL: [Self; 2] = [Self::Bound, Self::InGroup];
-
     fn sealer(self, keyring: Arc<Keyring>) -> Sealer {
         let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
         match self {
