@@ -106,6 +106,9 @@ fn parts(
         let part = tables::versions(&report.patterns);
         parts.push(("versions", "By version", part));
     }
+    if !report.total.names.is_empty() {
+        parts.push(("names", "Names", tables::names(&report.patterns)));
+    }
     parts.push(("groups", "By format, key and type", tables::groups(report)));
     parts.push(("about", "About this report", about(report, signature)));
     parts

@@ -47,7 +47,7 @@ pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option
             accept_version: args.accept_version,
             force: args.force,
         },
-        KeyringCommand::Protect { records } => KeyringOperation::Protect(records),
+        KeyringCommand::Protect { records, .. } => KeyringOperation::Protect(records),
         KeyringCommand::RotateIndex { now } => KeyringOperation::RotateIndex { now: *now },
         KeyringCommand::RepairTimes { yes: true } => KeyringOperation::RepairTimes,
         KeyringCommand::AdoptUsers { yes: true } => KeyringOperation::AdoptUsers,

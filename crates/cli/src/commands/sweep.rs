@@ -201,6 +201,8 @@ impl<'a> SweepCommand<'a> {
             };
             output::line(format!("{kind} connection verified"))?;
         }
+        // A record that has another name is not found, and its values would stay as they are.
+        guard::check_names(resources, &store).await?;
         // After a decryption there is nothing left that a canary could guard.
         if args.dry_run || texts.task == DECRYPT.task {
             guard::check_key(resources, &store).await?;
