@@ -154,56 +154,87 @@ else
   if not take(held) then return false end
 end
 if kind == 'zset' then table.sort(values, function(a, b) return a.at < b.at end) end
-local function put(name, value, new, i)
-  local old, field = value.old, value.field
-  if kind == 'string' then ask('SET', name, new, 'KEEPTTL')
-  elseif kind == 'list' then ask('LSET', name, i, new)
+local function put(value)
+  local old, new, field = value.old, value.new, value.field
+  if kind == 'string' then ask('SET', to, new, 'KEEPTTL')
   elseif kind == 'hash' then
-    local ends = lifetimes and ask('HPEXPIRETIME', name, 'FIELDS', 1, field)
+    local ends = lifetimes and ask('HPEXPIRETIME', to, 'FIELDS', 1, field)
     if failed then return end
     ends = ends and ends[1]
-    -- On a field that has an end this changes nothing, and fails where it would fail below.
-    if ends and ends > 0 then ask('HPEXPIREAT', name, ends, 'NX', 'FIELDS', 1, field) end
-    if failed then return end
-    ask('HSET', name, field, new)
-    if ends and ends > 0 then ask('HPEXPIREAT', name, ends, 'FIELDS', 1, field) end
+    ask('HSET', to, field, new)
+    if ends and ends > 0 then ask('HPEXPIREAT', to, ends, 'FIELDS', 1, field) end
   elseif kind == 'set' then
-    ask('SADD', name, new)
-    if old ~= new then ask('SREM', name, old) end
+    ask('SADD', to, new)
+    if old ~= new then ask('SREM', to, old) end
   else
-    local score = ask('ZSCORE', name, old)
+    local score = ask('ZSCORE', to, old)
     if failed then return end
-    if old == new then ask('ZADD', name, score, new)
+    if old == new then ask('ZADD', to, score, new)
     else
-      ask('ZADD', name, 'NX', score, new)
-      ask('ZREM', name, old)
+      ask('ZADD', to, 'NX', score, new)
+      ask('ZREM', to, old)
     end
   end
 end
 if (ARGV[1] == 'RENAMENX' or ARGV[1] == 'COPY') and ask('EXISTS', to) == 1 then return failed or {0} end
--- What the user may not do fails here, before anything has changed.
+-- What the user may not do, and what a full server refuses, fails here: before anything has changed, also for a client
+-- that watches the source. Before Redis 7.0 rights are told by requests alone, which change nothing.
+local tells_rights = redis.acl_check_cmd
+local function may(command, ...)
+  if not failed and not redis.acl_check_cmd(command, to, ...) then ask(command, to, ...) end
+end
+local function probe(command, ...)
+  local answer = redis.pcall(command, from, ...)
+  local text = type(answer) == 'table' and answer.err
+  -- What is permitted fails so, if it fails.
+  if not text or string.find(text, 'out of range', 1, true) or string.find(text, 'wrong number', 1, true) then return end
+  failed = failed or answer
+end
+local held, absent = values[1].old, 'x'
+if not tells_rights then
+  while kind == 'set' and ask('SISMEMBER', from, absent) == 1 or kind == 'zset' and not failed and ask('ZSCORE', from, absent) do
+    absent = absent .. 'x'
+  end
+  if failed then return failed end
+end
+-- Of each type, the first also fails on a full server, where RENAME does not.
+local probes = {
+  string = {{'SET', '', 'NX'}},
+  list = {{'LSET', 2147483647, ''}, {'LTRIM', '', ''}},
+  hash = {{'HSET', '', '', ''}},
+  set = {{'SADD', held}, {'SREM', absent}},
+  zset = {{'ZADD', 'NX', 0, held}, {'ZREM', absent}},
+}
+local needs = {
+  string = {{'SET', ''}},
+  list = {{'RPUSH', ''}, {'LTRIM', 0, -1}},
+  hash = {{'HSET', '', ''}},
+  set = {{'SADD', ''}, {'SREM', ''}},
+  zset = {{'ZSCORE', ''}, {'ZADD', 0, ''}, {'ZREM', ''}},
+}
+if tells_rights then
+  for _, request in ipairs(needs[kind]) do may(unpack(request)) end
+  if ARGV[1] == 'RENAME' or ARGV[1] == 'RENAMENX' then probe(unpack(probes[kind][1])) end
+else
+  for _, request in ipairs(probes[kind]) do probe(unpack(request)) end
+  -- For this one there is none that changes nothing.
+  if kind == 'list' and not failed then ask('RPUSH', from, held) end
+  if kind == 'list' and not failed then ask('LTRIM', from, 0, -2) end
+end
 if has_fields and lifetimes then
+  if tells_rights then may('HPEXPIRETIME', 'FIELDS', 1, held) end
+  if failed then return failed end
   for _, value in ipairs(values) do
     local ends = ask('HPEXPIRETIME', from, 'FIELDS', 1, value.field)
     ends = not failed and ends[1]
-    if ends and ends > 0 then ask('HPEXPIREAT', from, ends, 'NX', 'FIELDS', 1, value.field) end
+    if ends and ends > 0 then
+      -- On a field that has an end, this changes nothing either.
+      if tells_rights then may('HPEXPIREAT', ends, 'FIELDS', 1, value.field)
+      else ask('HPEXPIREAT', from, ends, 'NX', 'FIELDS', 1, value.field) end
+    end
     if failed then return failed end
     if ends and ends > 0 then break end
   end
-end
-put(from, values[1], values[1].old, 0)
-local absent = 'x'
-if failed then return failed end
-if kind == 'list' then
-  ask('LTRIM', from, 0, -1)
-  if not failed then ask('RPUSH', from, values[1].old) end
-  if not failed then ask('LTRIM', from, 0, -2) end
-elseif kind == 'set' then
-  while ask('SISMEMBER', from, absent) == 1 do absent = absent .. 'x' end
-  ask('SREM', from, absent)
-elseif kind == 'zset' then
-  while not failed and ask('ZSCORE', from, absent) do absent = absent .. 'x' end
-  ask('ZREM', from, absent)
 end
 if failed then return failed end
 local done = move()
@@ -221,7 +252,7 @@ if kind == 'list' then
   end
   return {done}
 end
-for i, value in ipairs(values) do put(to, value, value.new, i - 1) end
+for _, value in ipairs(values) do put(value) end
 return failed or {done}";
 
 /// Moves an element from the list `KEYS[1]` to the list `KEYS[2]` with another value. The arguments are:
@@ -244,9 +275,15 @@ for at = 3, #ARGV, 2 do
   end
 end
 if not new then return false end
--- What the user may not do fails here, before anything has changed.
-local done = redis.pcall('LSET', KEYS[1], ARGV[1] == 'LEFT' and 0 or -1, held)
-if done.err then return done end
+-- What the user may not do fails here: before anything has changed, also for a client that watches the source. Before
+-- Redis 7.0 that is told by a request that changes nothing.
+local done
+if not redis.acl_check_cmd then
+  done = redis.pcall('LSET', KEYS[1], 2147483647, '')
+  if not string.find(done.err, 'out of range', 1, true) then return done end
+elseif not redis.acl_check_cmd('LSET', KEYS[2], 0, new) then
+  return redis.pcall('LSET', KEYS[2], 0, new)
+end
 done = redis.pcall('LMOVE', KEYS[1], KEYS[2], ARGV[1], ARGV[2])
 if type(done) == 'table' then return done end
 done = redis.pcall('LSET', KEYS[2], ARGV[2] == 'LEFT' and 0 or -1, new)

@@ -33,7 +33,7 @@ pub use ring::{
 };
 pub use snapshot::{Series, Snapshot};
 pub use sweeps::{SweepMetrics, Verdicts, quarantined_counter};
-pub use traffic::{DisconnectReason, Side, SideMetrics, TrafficMetrics, UpstreamError};
+pub use traffic::{DisconnectReason, OwnWork, Side, SideMetrics, TrafficMetrics, UpstreamError};
 pub use values::{Format, KeyName, OpenOutcome, SealOutcome, ValueMetrics};
 
 /// All metrics of this process in Prometheus' text format; `None` if our recorder is not installed, as in an application

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{Counter, Gauge};
 
 use crate::handles::{counter, gauge};
+use crate::metric::Metric;
 use crate::names::{
-    CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
-    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, LEFT_OUT_REASONS, MESSAGES_DROPPED,
-    NAMES_LEFT_OUT, READY, RECEIVED_BYTES, REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS,
-    SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS,
-    UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
+    CARRIED_OUT, CARRIED_OUT_RETRIES, CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS,
+    CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED, CLIENT_CONNECTIONS_TURNED_AWAY,
+    CLIENT_TLS_FAILURES, LEFT_OUT_REASONS, MESSAGES_DROPPED, NAMES_LEFT_OUT, OWN_WORK, READY,
+    RECEIVED_BYTES, REFUSED_COMMANDS, REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED,
+    SENT_BYTES, SERVER_ERRORS, TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
+    UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
 /// The side of a connection.
@@ -22,6 +24,46 @@ pub enum Side {
     Client,
     /// To the server.
     Upstream,
+}
+
+/// What the proxy does for a request with requests of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnWork {
+    /// A command is computed.
+    Computed,
+    /// A transaction is sent again, with what was computed or is moved in it.
+    Transaction,
+    /// Values are moved to another record.
+    Move,
+    /// A known script is run with the stored value.
+    Script,
+    /// A record is sorted.
+    Sort,
+    /// Members are given one form.
+    Prelude,
+}
+
+/// A counter for each kind of own work.
+struct WorkCounters([Counter; OWN_WORK.len()]);
+
+impl WorkCounters {
+    fn new(metric: &'static Metric) -> Self {
+        Self(OWN_WORK.map(|work| counter(metric, &[work])))
+    }
+
+    fn count(&self, work: OwnWork) {
+        let index = match work {
+            OwnWork::Computed => 0,
+            OwnWork::Transaction => 1,
+            OwnWork::Move => 2,
+            OwnWork::Script => 3,
+            OwnWork::Sort => 4,
+            OwnWork::Prelude => 5,
+        };
+        if let Some(counter) = self.0.get(index) {
+            counter.increment(1);
+        }
+    }
 }
 
 /// The reason for which the proxy closed a client's connection.
@@ -177,6 +219,8 @@ pub struct TrafficMetrics {
     /// Created on first use: refusals are rare, and there are thousands of combinations.
     refused: Mutex<HashMap<RefusalCounter, Counter>>,
     scripts: [(&'static str, Counter); 6],
+    carried_out: WorkCounters,
+    retries: WorkCounters,
     /// By pattern and reason; created on first use.
     messages_dropped: Mutex<HashMap<(String, &'static str), Counter>>,
     names_left_out: [(&'static str, Counter); 4],
@@ -208,6 +252,8 @@ impl TrafficMetrics {
             refused: Mutex::default(),
             scripts: SCRIPT_COMMANDS
                 .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
+            carried_out: WorkCounters::new(&CARRIED_OUT),
+            retries: WorkCounters::new(&CARRIED_OUT_RETRIES),
             messages_dropped: Mutex::default(),
             names_left_out: LEFT_OUT_REASONS
                 .map(|reason| (reason, counter(&NAMES_LEFT_OUT, &[reason]))),
@@ -289,6 +335,16 @@ impl TrafficMetrics {
         if let Some((_, counter)) = self.scripts.iter().find(|(it, _)| *it == command) {
             counter.increment(1);
         }
+    }
+
+    /// Counts a request that the proxy carries out with requests of its own.
+    pub fn carried_out(&self, work: OwnWork) {
+        self.carried_out.count(work);
+    }
+
+    /// Counts an attempt at such a request that changed nothing.
+    pub fn retried(&self, work: OwnWork) {
+        self.retries.count(work);
     }
 
     /// Counts a message in a channel of the pattern with this configured name that was not delivered.

@@ -57,9 +57,10 @@ or change the state of the connection, or may block it. A command without a row 
 
 ";
 
-const REASONS: [Reason; 19] = [
+const REASONS: [Reason; 20] = [
     Reason::ComputesOnValue,
     Reason::ComparesValue,
+    Reason::ComparesElement,
     Reason::MovesValue,
     Reason::MixesRecords,
     Reason::SortsMembers,

@@ -65,7 +65,9 @@ pub use location::{
     ValuePart,
 };
 pub use member_glob::matches_glob;
-pub use name_glob::{ServerGlob, WiderGlob, escape_glob, widen};
+pub use name_glob::{
+    ServerGlob, WiderGlob, escape_glob, literal_start, widen, widen_channels, widen_prefix,
+};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames, Scope};
 pub use refusal::{DataKind, Reason, Refusal};

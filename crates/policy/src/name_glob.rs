@@ -1,7 +1,7 @@
 //! Globs over names of records, some of which are stored sealed. The server sees stored names only, and a client means
 //! logical ones: the glob that is sent matches more, and each name of the reply is compared with the client's own one.
 
-use crate::protected::{PatternId, ProtectedNames};
+use crate::protected::{NOTIFICATION_CHANNELS, PatternId, ProtectedNames};
 
 /// Follows the prefix in every sealed name.
 const MARK: u8 = b'~';
@@ -59,6 +59,26 @@ pub fn widen<'p>(glob: &[u8], prefixes: impl IntoIterator<Item = &'p [u8]>) -> W
     }
 }
 
+/// The same for a glob over channels, of which those of keyspace notifications end with a name.
+#[must_use]
+pub fn widen_channels(glob: &[u8]) -> WiderGlob {
+    widen(glob, NOTIFICATION_CHANNELS)
+}
+
+/// The start of this prefix of names that all sealed names have in common which begin with it before they are sealed, and with
+/// one of these prefixes afterwards: the prefix itself, or a part of it.
+#[must_use]
+pub fn widen_prefix<'t, 'p>(
+    prefix: &'t [u8],
+    prefixes: impl IntoIterator<Item = &'p [u8]>,
+) -> &'t [u8] {
+    let longer = prefixes.into_iter().filter(|it| prefix.starts_with(it));
+    let shared = longer.map(|it| shared_with_sealed(prefix, it)).min();
+    shared
+        .and_then(|shared| prefix.get(..shared))
+        .unwrap_or(prefix)
+}
+
 /// The length of the text that this one and all sealed names with this prefix begin with.
 fn shared_with_sealed(text: &[u8], prefix: &[u8]) -> usize {
     let sealed = prefix.iter().chain([&MARK]);
@@ -66,8 +86,9 @@ fn shared_with_sealed(text: &[u8], prefix: &[u8]) -> usize {
     pairs.take_while(|(one, other)| one == other).count()
 }
 
-/// The part of a glob before its first special character.
-pub(crate) fn literal_start(glob: &[u8]) -> &[u8] {
+/// The text of a glob before its first special character.
+#[must_use]
+pub fn literal_start(glob: &[u8]) -> &[u8] {
     let end = glob.iter().position(is_special);
     end.and_then(|end| glob.get(..end)).unwrap_or(glob)
 }
@@ -91,7 +112,8 @@ pub fn escape_glob(name: &[u8]) -> Vec<u8> {
 
 impl ProtectedNames {
     /// The glob for a server in place of this one; `None` if it is sent as it is.
-    pub(crate) fn server_glob(&self, glob: &[u8]) -> Option<ServerGlob> {
+    #[must_use]
+    pub fn server_glob(&self, glob: &[u8]) -> Option<ServerGlob> {
         if literal_start(glob).len() == glob.len() {
             let pattern = self.find(glob)?;
             let is_managed = self.is_managed(pattern);

@@ -238,7 +238,7 @@ impl ProtectedNames {
     pub fn managed_prefixes(&self) -> impl Iterator<Item = &[u8]> {
         let patterns = self.patterns.iter().zip(&self.managed);
         let managed = patterns.filter(|(_, is_managed)| **is_managed);
-        managed.map(|(pattern, _)| pattern.prefix().as_bytes())
+        managed.map(|(pattern, _)| pattern.name_prefix().as_bytes())
     }
 
     /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.

@@ -27,6 +27,8 @@ pub enum Reason {
     ComputesOnValue,
     /// The server would compare values, and two envelopes of one value differ.
     ComparesValue,
+    /// The server would compare elements of a list, which are not sealed deterministically.
+    ComparesElement,
     /// The value would be moved to another name, and its envelope is bound to this one.
     MovesValue,
     /// The server would compare or move members between records whose members are sealed differently.
@@ -78,6 +80,7 @@ impl Reason {
         match self {
             Self::ComputesOnValue => "computes_on_value",
             Self::ComparesValue => "compares_value",
+            Self::ComparesElement => "compares_element",
             Self::MovesValue => "moves_value",
             Self::MixesRecords => "mixes_records",
             Self::SortsMembers => "sorts_members",
@@ -101,6 +104,9 @@ impl Reason {
         match self {
             Self::ComputesOnValue => "makes the server compute on a sealed value",
             Self::ComparesValue => "makes the server compare a sealed value",
+            Self::ComparesElement => {
+                "makes the server compare elements, and equal ones are not sealed alike"
+            }
             Self::MovesValue => {
                 "would put a sealed value under another name, where it does not open"
             }
@@ -140,6 +146,9 @@ impl Reason {
                 "read the value, compute in the application and write it back, under WATCH if others write too"
             }
             Self::ComparesValue => "read the value and compare in the application",
+            Self::ComparesElement => {
+                "set members = \"deterministic\" in the [[protect]] of this list, or read it and compare in the application"
+            }
             Self::MovesValue => {
                 "read it, write it under the new name and delete the old one; or give all these records one group = \"...\" with bind = \"group\""
             }

@@ -1,7 +1,7 @@
 //! The answers of the proxy itself. Each begins with a code of its own, names the command and the cause, and contains no
 //! argument and no value.
 
-use waxseal_compute::ServerError;
+use waxseal_compute::{Dialect, Product, ServerError};
 use waxseal_core::{OpenError, SealError};
 use waxseal_lua::{MAX_ELEMENTS, TOO_MANY_ELEMENTS};
 use waxseal_policy::{ProtectedNames, Refusal};
@@ -22,14 +22,27 @@ pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
 }
 
 /// The answers of Redis to what cannot be queued, and to what was.
-pub(crate) const NESTED_MULTI: &[u8] = b"-ERR MULTI calls can not be nested\r\n";
-pub(crate) const WATCH_IN_MULTI: &[u8] = b"-ERR WATCH inside MULTI is not allowed\r\n";
+const NESTED_MULTI: &[u8] = b"-ERR MULTI calls can not be nested\r\n";
+const WATCH_IN_MULTI: &[u8] = b"-ERR WATCH inside MULTI is not allowed\r\n";
 pub(crate) const QUEUED: &[u8] = b"+QUEUED\r\n";
 
 /// True for an error between MULTI and EXEC after which servers still execute the transaction: they refuse no command to be
 /// queued, but a step of the transaction.
 pub(crate) fn aborts_nothing(error: &[u8]) -> bool {
     [NESTED_MULTI, WATCH_IN_MULTI].contains(&error)
+}
+
+/// A server's answer to `MULTI` or `WATCH` in a transaction, and true if it then aborts the transaction.
+pub(crate) fn step_in_transaction(command: &str, dialect: Dialect) -> (Vec<u8>, bool) {
+    match (dialect.product(), dialect.version()) {
+        (Product::Valkey, (9.., _)) => {
+            let text = format!("ERR Command '{command}' not allowed inside a transaction");
+            (error(&text), true)
+        }
+        (Product::Valkey, (8, _)) => (error("ERR Command not allowed inside a transaction"), true),
+        _ if command == "multi" => (NESTED_MULTI.to_vec(), false),
+        _ => (WATCH_IN_MULTI.to_vec(), false),
+    }
 }
 
 /// A server's answer to a command with a wrong number of arguments.
@@ -65,9 +78,27 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
-/// The server would announce stored names.
-pub(crate) fn tracking_of_sealed_names() -> Vec<u8> {
-    error("SEALREFUSED CLIENT TRACKING is not supported by this proxy where names are sealed")
+/// The server has a wider prefix of sealed names, and refuses one that overlaps with it.
+pub(crate) fn tracking_of_more_names() -> Vec<u8> {
+    error(
+        "SEALREFUSED CLIENT TRACKING with one more prefix of names that are sealed: send CLIENT TRACKING OFF first, then all prefixes at once",
+    )
+}
+
+/// A server's answer to a prefix that overlaps with one of these.
+pub(crate) fn overlapping_prefixes(prefix: &[u8], which: &str, other: &[u8]) -> Vec<u8> {
+    let text = [
+        b"ERR Prefix '",
+        prefix,
+        b"' overlaps with ",
+        which.as_bytes(),
+        b" prefix '",
+        other,
+        b"'. Prefixes for a single client must not overlap.",
+    ];
+    let mut answer = Vec::new();
+    write_error_bytes(&mut answer, &text.concat());
+    answer
 }
 
 /// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is selected.

@@ -17,6 +17,7 @@
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
 //! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
 //! | `names`, `random` | the names of records as they are stored; RANDOMKEY |
+//! | `keyspace`, `tracking` | keyspace notifications and client-side caching, with such names |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ mod effects;
 mod errors;
 mod handshake;
 mod keys;
+mod keyspace;
 mod messages;
 mod monitor;
 mod moves;
@@ -56,6 +58,7 @@ mod sorting;
 mod state;
 mod stored;
 mod streaming;
+mod tracking;
 mod transaction;
 mod values;
 mod window;

@@ -111,6 +111,7 @@ mod tests {
         for reason in [
             Reason::ComputesOnValue,
             Reason::ComparesValue,
+            Reason::ComparesElement,
             Reason::MovesValue,
             Reason::RunsCode,
             Reason::ScriptNamesSeveral,

@@ -16,6 +16,7 @@ use crate::answers;
 use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::{OwnedShape, Protocol, Shape};
 
+mod channels;
 mod computed;
 mod fields;
 mod members;
@@ -27,8 +28,11 @@ mod sorted;
 mod streams;
 mod values;
 
+pub(crate) use channels::{
+    INVALIDATIONS, is_keyevent, is_of_server, logical_channel, split_keyspace,
+};
 pub(crate) use computed::ComputedReply;
-pub(crate) use messages::{Message, channel};
+pub(crate) use messages::{Message, MessageParts, channel, pattern};
 pub(crate) use names::{NameOpener, Named, QuotedNames, write_no_name};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
@@ -187,6 +191,7 @@ impl ReplyOpener<'_> {
             | Shape::Replayed(_)
             | Shape::Quoting(_)
             | Shape::Scripted => Ok(()),
+            Shape::Prefixes(prefixes) => channels::tracking_info(items, first, prefixes, out),
             Shape::Fixed(reply) => {
                 start.skip()?;
                 out.extend_from_slice(reply);

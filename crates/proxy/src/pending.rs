@@ -203,6 +203,8 @@ pub(crate) enum Shape {
     ScriptsExist(Box<[bool]>),
     /// A reply whose errors may quote names of the request.
     Quoting(Box<Quoting>),
+    /// What `CLIENT TRACKINGINFO` answers, with these prefixes in place of the server's.
+    Prefixes(Box<Strings>),
     /// The reply to a prelude in a transaction, which the client does not get.
     Dropped,
 }
@@ -322,6 +324,7 @@ impl Shape {
             Self::Fixed(reply) => reply.len(),
             Self::Replayed(reply) => reply.retained_bytes(),
             Self::ScriptsExist(identifiable) => identifiable.len(),
+            Self::Prefixes(prefixes) => prefixes.retained_bytes(),
             Self::Quoting(quoting) => {
                 let names = quoting.names.retained_bytes();
                 names.saturating_add(quoting.inner.retained_bytes())

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use waxseal_core::{Group, Kind, NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
+use waxseal_metrics::OwnWork;
 use waxseal_named::{NameTable, NameView};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern, Scope};
 
@@ -312,6 +313,20 @@ impl Protection {
         self.misplaced.script();
         if let Some(meters) = self.metered() {
             meters.traffic.script_forwarded(command);
+        }
+    }
+
+    /// Counts a request that is carried out with requests of the proxy's own.
+    pub(crate) fn carried_out(&self, work: OwnWork) {
+        if let Some(meters) = self.metered() {
+            meters.traffic.carried_out(work);
+        }
+    }
+
+    /// Counts an attempt at one that changed nothing, because what had been read was changed.
+    pub(crate) fn retried(&self, work: OwnWork) {
+        if let Some(meters) = self.metered() {
+            meters.traffic.retried(work);
         }
     }
 

@@ -41,7 +41,9 @@ pub(crate) struct Remedy {
 impl Remedy {
     /// The remedy of a refusal by the policy.
     pub(crate) fn of(refusal: &Refusal, names: &ProtectedNames, arguments: &[&[u8]]) -> Self {
-        if refusal.reason.is_always_refused() {
+        // What finds elements is a setting of its own, which leaves nothing in plaintext.
+        let is_set_otherwise = refusal.reason == Reason::ComparesElement;
+        if is_set_otherwise || refusal.reason.is_always_refused() {
             return Self::other(refusal.reason.remedy());
         }
         let scripts = match refusal.reason {

@@ -430,8 +430,17 @@ fn task_identity(
     } else {
         ""
     };
+    // The position in an embedded store is a name as it is stored.
+    let mut protected = resources.configuration.protected.iter();
+    let names = match protected.any(|it| it.names.is_some()) {
+        true => " of sealed names",
+        false => "",
+    };
     let key = keys::current(resources)?.sealing_id();
-    Ok(format!("{}{excepted}{dry} under key {key}", texts.task))
+    Ok(format!(
+        "{}{names}{excepted}{dry} under key {key}",
+        texts.task
+    ))
 }
 
 pub(crate) fn options(args: &SweepArgs) -> SweepOptions {

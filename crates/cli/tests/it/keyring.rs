@@ -10,6 +10,7 @@ mod held_keys;
 mod init;
 mod lost;
 mod metrics;
+mod names_stay;
 mod one_form;
 mod page;
 mod report;

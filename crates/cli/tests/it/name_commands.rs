@@ -108,6 +108,61 @@ fn passes_over_values_go_by_names_that_applications_know() {
 }
 
 #[test]
+fn records_of_every_type_are_passed_over_by_their_names() {
+    let server = server();
+    let program = at(&server);
+    let name = |kind: &str| format!("{NAME}:{kind}");
+    let write = [
+        vec![
+            "HSET".to_owned(),
+            name("hash"),
+            "field".to_owned(),
+            STATE.to_owned(),
+        ],
+        vec!["RPUSH".to_owned(), name("list"), STATE.to_owned()],
+        vec!["SADD".to_owned(), name("set"), STATE.to_owned()],
+        vec![
+            "ZADD".to_owned(),
+            name("zset"),
+            "1.5".to_owned(),
+            STATE.to_owned(),
+        ],
+        vec![
+            "XADD".to_owned(),
+            name("stream"),
+            "7-1".to_owned(),
+            "field".to_owned(),
+            STATE.to_owned(),
+        ],
+    ];
+    {
+        let proxy = Proxy::start_configured(&program, &[]);
+        for command in &write {
+            assert_eq!(proxy.client().cmd(command).error(), None);
+        }
+    }
+    let stored = stored_names(&server);
+    assert_eq!(stored.len(), write.len());
+    let totals = |output: Value| output["patterns"][0]["failed"].clone();
+    for task in [&["decrypt", "--yes"][..], &["migrate"], &["rotate"]] {
+        let words = [task, &["--streams", "rewrite", "--json"]].concat();
+        assert_eq!(totals(program.run(&words).done().json()), 0, "{task:?}");
+        assert_eq!(stored_names(&server), stored, "{task:?}");
+        assert!(!is_stored(&server, USER), "{task:?}");
+    }
+    let proxy = Proxy::start_configured(&program, &[]);
+    let mut client = proxy.client();
+    let list = client.cmd(&["LRANGE", &name("list"), "0", "-1"]).array();
+    assert_eq!(list[0].to_text(), STATE);
+    let read = ["get", &name("stream"), "--entry", "7-1", "--field", "field"];
+    assert_eq!(program.run(&read).done().text(), STATE);
+    let read = ["get", &name("set"), "--members"];
+    assert!(program.run(&read).done().text().contains("showing_menu"));
+    let read = ["get", &name("hash"), "--field", "field"];
+    assert_eq!(program.run(&read).done().text(), STATE);
+}
+
+#[test]
 fn a_decoy_is_planted_under_a_sealed_name_and_found_by_its_own() {
     let server = server();
     let program = at(&server);

@@ -28,6 +28,7 @@ mod members;
 mod messages;
 mod moves;
 mod moves_in_transactions;
+mod moves_watched;
 mod nesting;
 mod overlaps;
 mod own_records;

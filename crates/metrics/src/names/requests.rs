@@ -15,6 +15,7 @@ const REFUSAL_REASON: Label = Label {
     values: LabelValues::OneOf(&[
         "computes_on_value",
         "compares_value",
+        "compares_element",
         "moves_value",
         "mixes_records",
         "sorts_members",
@@ -89,6 +90,39 @@ pub static MESSAGES_DROPPED: Metric = Metric {
 
 /// The reasons why messages are not delivered.
 pub(crate) const DROP_REASONS: [&str; 4] = ["plaintext", "not_opened", "too_large", "malformed"];
+
+/// What the proxy does for a request with requests of its own.
+pub(crate) const OWN_WORK: [&str; 6] = [
+    "computed",
+    "transaction",
+    "move",
+    "script",
+    "sort",
+    "prelude",
+];
+
+const WORK: Label = Label {
+    name: "work",
+    values: LabelValues::OneOf(&OWN_WORK),
+};
+
+pub static CARRIED_OUT: Metric = Metric {
+    name: "waxseal_carried_out_requests_total",
+    unit: "requests",
+    help: "Requests that the proxy carried out with requests of its own: computed commands, transactions with them or with moves, moves, known scripts, sorting; `prelude`: requests that name members, with the script that gives these one form.",
+    question: "How much do round trips, scripts and work of the server grow by what is computed, moved or found on sealed values?",
+    labels: &[WORK],
+    ..NONE
+};
+
+pub static CARRIED_OUT_RETRIES: Metric = Metric {
+    name: "waxseal_carried_out_retries_total",
+    unit: "attempts",
+    help: "Attempts at such requests that changed nothing, because what had been read was no longer stored, and that were made again or given up.",
+    question: "Do clients wait because several of them, or several proxies, change the same records?",
+    labels: &[WORK],
+    ..NONE
+};
 
 pub static NAMES_LEFT_OUT: Metric = Metric {
     name: "waxseal_names_left_out_total",

@@ -97,9 +97,9 @@ pub(super) fn insert(request: Request<'_>) -> Result<Action, Reason> {
 
 /// The list at argument 1, if its elements are sealed deterministically.
 fn deterministic(request: Request<'_>) -> Result<Location<usize>, Reason> {
-    let location = request.element(1).ok_or(Reason::ComparesValue)?;
+    let location = request.element(1).ok_or(Reason::ComparesElement)?;
     let is_deterministic = request.names.has_deterministic_elements(location.pattern);
     is_deterministic
         .then_some(location)
-        .ok_or(Reason::ComparesValue)
+        .ok_or(Reason::ComparesElement)
 }

@@ -7,8 +7,8 @@ use super::reply;
 use crate::argument::{is, is_any_keyword};
 use crate::decision::{Action, RequestChange, TrackingCall, Transform};
 use crate::location::{NameLayout, NameReply, ReplyShape};
-use crate::name_glob::{ServerGlob, WiderGlob, widen};
-use crate::protected::{NOTIFICATION_CHANNELS, ProtectedNames};
+use crate::name_glob::{ServerGlob, WiderGlob, widen_channels};
+use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 
 /// A form of requests that name no record.
@@ -142,7 +142,7 @@ fn keys(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
 fn channels(arguments: &[&[u8]]) -> Action {
     match arguments {
         [_, _] => found(NameLayout::Channels),
-        [_, _, glob] => match widen(glob, NOTIFICATION_CHANNELS) {
+        [_, _, glob] => match widen_channels(glob) {
             WiderGlob::Same => Action::Forward,
             WiderGlob::Covers => matching(NameLayout::Channels, smallvec![2], None),
             WiderGlob::Wider(wider) => {

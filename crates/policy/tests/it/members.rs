@@ -275,7 +275,7 @@ fn elements_are_compared_where_equal_ones_are_sealed_alike() {
         ("LREM a:1 0 v", "seal 3@1# -> as it is"),
         ("LREM a:1 v", "[2]  -> as it is"),
         ("LREM a:1 v v", "seal 2@1# 3@1# -> as it is"),
-        ("LREM b:1 0 v", "refuse ComparesValue"),
+        ("LREM b:1 0 v", "refuse ComparesElement"),
         ("LPOS a:1 v", "seal 2@1# -> as it is"),
         (
             "LPOS a:1 v rank -1 COUNT 0 MAXLEN 10",
@@ -283,10 +283,10 @@ fn elements_are_compared_where_equal_ones_are_sealed_alike() {
         ),
         ("LPOS a:1 v RANK w", "refuse UnforeseenForm"),
         ("LPOS a:1 v w", "refuse UnforeseenForm"),
-        ("LPOS b:1 v", "refuse ComparesValue"),
+        ("LPOS b:1 v", "refuse ComparesElement"),
         ("LINSERT a:1 before v w", "seal 3@1# 4@1# -> as it is"),
         ("LINSERT a:1 AT v w", "seal 2@1# 3@1# 4@1# -> as it is"),
-        ("LINSERT b:1 BEFORE v w", "refuse ComparesValue"),
+        ("LINSERT b:1 BEFORE v w", "refuse ComparesElement"),
     ] {
         let action = decide(&grouped(), &split(request)).action;
         assert_eq!(shown(&action), expected, "{request}");

@@ -3,7 +3,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use waxseal_policy::{WiderGlob, escape_glob, matches_glob, widen};
+use waxseal_policy::{WiderGlob, escape_glob, matches_glob, widen, widen_prefix};
 
 /// Prefixes of patterns with sealed names. One has special characters, two are nested.
 const PREFIXES: [&[u8]; 4] = [b"a:", b"a:b:", b"b[*\\", b"-"];
@@ -117,6 +117,18 @@ fn only_the_literal_text_of_a_glob_decides() {
         assert_eq!(wider(glob), expected, "{glob}");
     }
     assert_eq!(widen(b"*", []), WiderGlob::Same);
+    for (prefix, expected) in [
+        ("", ""),
+        ("w", "w"),
+        ("wa:", "wa:"),
+        ("wa:52", "wa:"),
+        ("wa:~5", "wa:~"),
+        ("log:", "log:"),
+        ("wave:1", "wave:"),
+    ] {
+        let wider = widen_prefix(prefix.as_bytes(), [&b"wa:"[..], b"wave:"]);
+        assert_eq!(wider, expected.as_bytes(), "{prefix}");
+    }
     let special = widen(b"b[1]x", [&b"b"[..], b"b1"]);
     assert_eq!(special, to("b*"));
     assert_eq!(widen(b"wa:x[", [&b"wa:x[y"[..]]), to("wa:x*"));

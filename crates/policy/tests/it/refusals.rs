@@ -9,9 +9,9 @@ use crate::{decided, names, shown};
 fn every_kind_of_refusal_has_its_reason() {
     for (request, reason) in [
         ("INCREX wa:1", "ComputesOnValue"),
-        ("LREM wa:1 0 v", "ComparesValue"),
-        ("LPOS wa:1 v", "ComparesValue"),
-        ("LINSERT wa:1 BEFORE v w", "ComparesValue"),
+        ("LREM wa:1 0 v", "ComparesElement"),
+        ("LPOS wa:1 v", "ComparesElement"),
+        ("LINSERT wa:1 BEFORE v w", "ComparesElement"),
         ("COPY wa:1 log", "MovesValue"),
         ("COPY wa:1 wa:2 DB 1", "MovesValue"),
         ("RESTORE wa:1 0 v", "MovesValue"),

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use waxseal_compute::{Operation, Rejected, Reply, ServerError};
 use waxseal_lua::{READ_TWO, write_eval};
+use waxseal_metrics::OwnWork;
 use waxseal_policy::{Addition, ComputeCall, Effect, Location};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -264,6 +265,7 @@ impl ConnectionState {
                 self.protection.computations().join(target, job)
             }
         };
+        self.protection.carried_out(OwnWork::Computed);
         self.computed = Some(Box::new(ComputedRun {
             stage: Stage::Waiting,
             location,

@@ -96,6 +96,9 @@ impl ConnectionState {
             }
             _ => {}
         }
+        if self.change_patterns(request, (command, effect), upstream, client) {
+            return;
+        }
         request.forward(upstream);
         if !is_traceless(effect) {
             self.affinity.add_trace();

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use waxseal_core::UserKey;
+use waxseal_metrics::OwnWork;
 use waxseal_policy::{MoveCall, Moved};
 use waxseal_resp::{write_null, write_null_bulk};
 
@@ -136,6 +137,7 @@ impl ConnectionState {
 
     fn begin_move(&mut self, request: &Request<'_>, command: &'static str, call: MoveCall) {
         let (source, destination) = values::records(call, request.arguments);
+        self.protection.carried_out(OwnWork::Move);
         self.moving = Some(Box::new(MoveRun {
             stage: Stage::Unread,
             command,

@@ -20,6 +20,7 @@ use waxseal_policy::{
     Action, Decision, Effect, PatternId, RequestChange, ServerGlob, Transform, escape_glob,
 };
 
+use super::keyspace::{channels_of, store_channel};
 use super::state::ConnectionState;
 use crate::seal::{Request, SendError, WireNames};
 
@@ -74,7 +75,8 @@ impl ConnectionState {
         arguments: &[&[u8]],
     ) -> Result<WireNames, SealError> {
         let glob = name_in_glob(&decision.action);
-        if decision.names.is_empty() && glob.is_none() {
+        let channels = channels_of(decision.command);
+        if decision.names.is_empty() && glob.is_none() && channels.is_none() {
             return Ok(WireNames::default());
         }
         let mut names = WireNames::with_buffer(std::mem::take(&mut self.names.buffer));
@@ -85,6 +87,11 @@ impl ConnectionState {
         for slot in &decision.names {
             let at = usize::try_from(slot.argument).unwrap_or(usize::MAX);
             names.add(at, |out| view.seal(slot.pattern, argument(at), out))?;
+        }
+        if let Some(first) = channels {
+            for (at, channel) in arguments.iter().enumerate().skip(first) {
+                names.add(at, |out| store_channel(view, channel, out))?;
+            }
         }
         if let Some((places, pattern)) = glob {
             let mut stored = Vec::new();

@@ -234,7 +234,8 @@ impl ConnectionState {
         if first == b'>' && redirects_client(word) {
             return Some(CurrentReply::unsolicited(Disposition::Drop));
         }
-        if is_message(word) && self.opens_messages() {
+        let is_opened = is_message(word) && (self.opens_messages() || self.opens_names());
+        if is_opened || self.is_invalidation(first, word) {
             return Some(CurrentReply {
                 answers: Some(Pending::Message),
                 ..CurrentReply::unsolicited(Disposition::Hold)

@@ -28,6 +28,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use waxseal_metrics::OwnWork;
 use waxseal_policy::{RequestChange, Transform, ValueSlot, is};
 use waxseal_resp::{Items, Kind};
 
@@ -202,6 +203,7 @@ impl ConnectionState {
         sealed: Vec<u8>,
         upstream: &mut Vec<u8>,
     ) {
+        self.protection.carried_out(OwnWork::Prelude);
         let is_resp3 = self.is_resp3();
         let ScriptedCommand { head, unit } = command;
         with_arguments(&sealed, |words| {
@@ -220,6 +222,7 @@ impl ConnectionState {
         (forms, sealed): (&MemberForms<'_>, &[u8]),
         upstream: &mut Vec<u8>,
     ) {
+        self.protection.carried_out(OwnWork::Prelude);
         let is_alone = !self.transaction.is_open();
         let is_wrapped = is_alone && !self.asking && !self.transaction.may_watch();
         if is_wrapped {

@@ -25,6 +25,7 @@
 use std::time::{Duration, Instant};
 
 use waxseal_compute::{Operation, Rejected};
+use waxseal_metrics::OwnWork;
 use waxseal_policy::Effect;
 use waxseal_policy::table::find;
 use waxseal_resp::{write_bulk, write_request_head};
@@ -206,8 +207,8 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> Option<Step> {
         match effect {
-            Effect::Multi => self.answer(answers::NESTED_MULTI, client),
-            Effect::Watch => self.answer(answers::WATCH_IN_MULTI, client),
+            Effect::Multi => self.refuse_step("multi", client),
+            Effect::Watch => self.refuse_step("watch", client),
             Effect::Discard => {
                 self.transaction.take_open();
                 upstream.extend_from_slice(UNWATCH);
@@ -234,6 +235,16 @@ impl ConnectionState {
             }
         }
         Some(Step::Done)
+    }
+
+    /// Answers what cannot be queued in a transaction that is held back, as the server would.
+    fn refuse_step(&mut self, command: &'static str, client: &mut Vec<u8>) {
+        let dialect = self.protection.server_limits().dialect();
+        let (answer, is_aborted) = answers::step_in_transaction(command, dialect);
+        self.answer(&answer, client);
+        if is_aborted {
+            self.mark_refused(&[]);
+        }
     }
 
     /// Answers a command with a wrong number of arguments in a transaction that is held back, as the server would: it aborts
@@ -303,6 +314,7 @@ impl ConnectionState {
             self.transaction.end_confirmed();
         }
         let is_muted = self.reply_mode.take_mute();
+        self.protection.carried_out(OwnWork::Transaction);
         self.replay = Some(Box::new(Replay {
             stage: Stage::Unread,
             values: WatchedValues::of(&transaction.journal),

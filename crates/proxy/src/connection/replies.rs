@@ -11,8 +11,10 @@
 use std::borrow::Cow;
 
 use super::Connection;
+use super::keyspace::PatternTable;
 use super::pairing::{CurrentReply, Disposition};
 use super::state::{ConnectionState, ReplyState};
+use super::tracking::Prefixes;
 use super::transaction::Reply;
 use super::values::is_queued;
 use crate::keys::KeyRequest;
@@ -214,7 +216,7 @@ impl ConnectionState {
         let start = held.iter().chain(part.get(..missing).unwrap_or_default());
         let start: Vec<u8> = start.copied().take(CLASSIFIED_BYTES).collect();
         let is_open_message = matches!(current.answers, Some(Pending::Message))
-            && Self::is_open_message(self.protection.names(), &start);
+            && Self::is_open_message(&self.protection, &self.pushes.patterns, &start);
         if (current.is_excepted_value() && is_plain_value(&start)) || is_open_message {
             current.disposition = Disposition::Forward;
             client.extend_from_slice(&held);
@@ -222,7 +224,7 @@ impl ConnectionState {
         } else {
             current.disposition = Disposition::TooLarge;
             if matches!(current.answers, Some(Pending::Message)) {
-                self.drop_large_message(&start);
+                self.drop_large_message(&start, client);
             }
         }
     }
@@ -258,7 +260,7 @@ impl ConnectionState {
         let Some(pending) = current.answers.take() else {
             if disposition == Disposition::Hold {
                 self.pushes.subscriptions.record(whole);
-                client.extend_from_slice(whole);
+                client.extend_from_slice(&self.acknowledgement_of_client(whole, false));
             }
             return Ok(false);
         };
@@ -307,8 +309,11 @@ impl ConnectionState {
             | Pending::ExecRefused { .. }
             | Pending::Discard { .. }
             | Pending::Watch
-            | Pending::Unwatch
-            | Pending::Unsettled { .. } => self.transaction_reply(pending, &reply, client)?,
+            | Pending::Unwatch => self.transaction_reply(pending, &reply, client)?,
+            Pending::Unsettled { command } => {
+                self.tracking_reply(command, is_ok);
+                self.transaction_reply(pending, &reply, client)?;
+            }
             Pending::Label(_)
             | Pending::MayChangeReplies
             | Pending::RepliesOn
@@ -356,6 +361,7 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) -> bool {
         if !reply.is_ok {
+            self.subscription_failed();
             return true;
         }
         let remaining = match remaining {
@@ -363,7 +369,7 @@ impl ConnectionState {
             Remaining::All => self.pushes.subscriptions.count_of_kind(word),
         };
         self.pushes.subscriptions.record(reply.whole);
-        client.extend_from_slice(reply.whole);
+        client.extend_from_slice(&self.acknowledgement_of_client(reply.whole, remaining <= 1));
         if remaining > 1 {
             let remaining = Remaining::Count(remaining.saturating_sub(1));
             let next = Pending::Acknowledged { word, remaining };
@@ -381,6 +387,8 @@ impl ConnectionState {
         self.transaction.reset();
         self.pushes.subscriptions = Subscriptions::default();
         self.pushes.monitoring = false;
+        self.pushes.patterns = PatternTable::default();
+        self.pushes.prefixes = Prefixes::default();
         self.reply_mode.reset();
         self.client.protocol = Protocol::Resp2;
         // Servers keep the name of the library.

@@ -2,9 +2,7 @@
 //! server. What a request does to the connection is in `effects`.
 
 use waxseal_core::SealError;
-use waxseal_policy::{
-    Action, Decision, Effect, NameLayout, NameReply, ReplyShape, Transform, decide,
-};
+use waxseal_policy::{Action, Decision, Effect, NameLayout, ReplyShape, Transform, decide};
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
@@ -369,14 +367,8 @@ impl ConnectionState {
                 let decided = (transform, effect, decision.quotes_names);
                 self.transform(request, name, decided, &keys, upstream, client);
             }
-            Action::Tracking(_) => {
-                let answer = answers::tracking_of_sealed_names();
-                self.refuse_here(
-                    (command, OwnReason::SealedNames),
-                    answer,
-                    (request, effect),
-                    client,
-                );
+            Action::Tracking(call) => {
+                self.change_tracking((request, name, effect), call, upstream, client);
             }
             // Resolved before.
             Action::ScriptDigest(_) => {}
@@ -421,14 +413,15 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) {
         let names = self.protection.names();
-        let shape = Shape::of(&transform.reply, names, request.arguments);
-        let is_text = matches!(
-            transform.reply,
-            ReplyShape::Names(NameReply {
-                layout: NameLayout::Text,
-                ..
-            })
-        );
+        let layout = match &transform.reply {
+            ReplyShape::Names(found) => Some(found.layout),
+            _ => None,
+        };
+        let shape = match layout {
+            Some(NameLayout::Tracking) => self.tracking_info(),
+            _ => Shape::of(&transform.reply, names, request.arguments),
+        };
+        let is_text = layout == Some(NameLayout::Text);
         let shape = request.quoting((quotes_names, is_text), shape);
         let retained_bytes = shape.retained_bytes();
         if retained_bytes > self.limits.request {

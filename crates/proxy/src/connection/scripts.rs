@@ -26,6 +26,7 @@
 //! `resolve` finds the script of a request, `replies` reads what the server answers.
 
 use smallvec::SmallVec;
+use waxseal_metrics::OwnWork;
 use waxseal_policy::{KnownScript, ScriptCall};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -152,6 +153,7 @@ impl ConnectionState {
                 // They decide what a read would be answered with.
                 return Step::Retry(Next::Replies);
             }
+            self.protection.carried_out(OwnWork::Script);
         }
         let asking = std::mem::take(&mut self.asking);
         let new = || Box::new(ScriptRun::new(asking));

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use waxseal_compute::{Rejected, ServerError, Sort};
 use waxseal_core::UserKey;
 use waxseal_lua::{read_sorted, store_sorted, write_eval};
+use waxseal_metrics::OwnWork;
 use waxseal_policy::{Effect, SortCall};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -196,6 +197,7 @@ impl ConnectionState {
         let destination = call.destination.map(|(_, location)| {
             location.map(|location| owned(location.resolve(request.arguments)))
         });
+        self.protection.carried_out(OwnWork::Sort);
         self.sorting = Some(Box::new(SortRun {
             stage: Stage::Ready,
             command,

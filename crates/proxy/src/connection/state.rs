@@ -24,6 +24,7 @@ use std::time::Duration;
 use waxseal_resp::RequestTail;
 
 use super::computed::ComputedRun;
+use super::keyspace::PatternTable;
 use super::moves::MoveRun;
 use super::names::NamesOnWire;
 use super::pairing::CurrentReply;
@@ -35,6 +36,7 @@ use super::replies::StalledReply;
 use super::reply_mode::ReplyControl;
 use super::scripts::ScriptRun;
 use super::sorting::SortRun;
+use super::tracking::Prefixes;
 use super::transaction::TransactionTracker;
 use super::window::Window;
 use super::{Report, keys};
@@ -246,6 +248,10 @@ impl ReplyState {
 #[derive(Default)]
 pub(super) struct Pushes {
     pub(super) subscriptions: Subscriptions,
+    /// The patterns of the subscriptions, where names are stored sealed.
+    pub(super) patterns: PatternTable,
+    /// The prefixes of names whose changes are announced, where names are stored sealed.
+    pub(super) prefixes: Prefixes,
     /// The server reports the requests of all clients.
     pub(super) monitoring: bool,
 }

@@ -2,6 +2,49 @@
 
 use waxseal_resp::{Item, Items, Kind};
 
+/// The parts of a message, whatever its payload is.
+pub(crate) struct MessageParts<'m> {
+    /// The head of the array and the word.
+    pub(crate) start: &'m [u8],
+    /// The pattern that the server has found the subscription by.
+    pub(crate) pattern: Option<&'m [u8]>,
+    pub(crate) channel: &'m [u8],
+    /// The bytes of the payload, with everything in it.
+    pub(crate) payload: &'m [u8],
+}
+
+impl<'m> MessageParts<'m> {
+    /// Reads a whole message: one of a subscription, or a push message of a word and a payload, which is in no channel.
+    /// `None` if it is neither.
+    pub(crate) fn of(whole: &'m [u8]) -> Option<Self> {
+        let mut items = Items::of(whole);
+        let head = items.next().ok()??;
+        let (Kind::Array(parts) | Kind::Push(parts)) = head.kind else {
+            return None;
+        };
+        let word = items.next().ok()??;
+        let start = head.raw.len().saturating_add(word.raw.len());
+        let start = whole.get(..start)?;
+        let mut text = || {
+            let item = items.next().ok()??;
+            (item.kind == Kind::Bulk).then_some(item.text)
+        };
+        let (pattern, channel) = match (word.text, parts) {
+            (b"message" | b"smessage", 3) => (None, text()?),
+            (b"pmessage", 4) => (Some(text()?), text()?),
+            (_, 2) => (None, &[][..]),
+            _ => return None,
+        };
+        let payload = items.skip().ok()?;
+        matches!(items.next(), Ok(None)).then_some(Self {
+            start,
+            pattern,
+            channel,
+            payload,
+        })
+    }
+}
+
 /// A message as a server delivers it.
 pub(crate) struct Message<'m> {
     pub(crate) channel: &'m [u8],
@@ -29,6 +72,15 @@ impl<'m> Message<'m> {
 /// The channel of the message that begins with these bytes. `None` if they do not hold it, or are not those of a message.
 pub(crate) fn channel(bytes: &[u8]) -> Option<&[u8]> {
     next_channel(&mut Items::of(bytes))
+}
+
+/// The pattern through which a message was found that begins with these bytes.
+pub(crate) fn pattern(bytes: &[u8]) -> Option<&[u8]> {
+    let mut items = Items::of(bytes);
+    items.next().ok()??;
+    let word = items.next().ok()??.text;
+    let pattern = items.next().ok()??;
+    (word == b"pmessage" && pattern.kind == Kind::Bulk).then_some(pattern.text)
 }
 
 /// The channel of the message at the beginning of these elements.

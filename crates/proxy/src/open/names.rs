@@ -124,10 +124,10 @@ impl ReplyOpener<'_> {
                 out.extend_from_slice(start.skip()?);
                 Ok(())
             }
-            // Stored names, which the client must not see.
-            NameLayout::Channels | NameLayout::ChannelCounts | NameLayout::Tracking => {
-                Err(OpenFailure::Unexpected)
-            }
+            NameLayout::Channels => self.channels(items, first, found, out),
+            NameLayout::ChannelCounts => self.channel_counts(items, first, out),
+            // It has a shape of its own.
+            NameLayout::Tracking => Err(OpenFailure::Unexpected),
         }
     }
 
@@ -224,7 +224,7 @@ impl ReplyOpener<'_> {
     }
 }
 
-fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
+pub(super) fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
     items.next()?.ok_or(OpenFailure::Unexpected)
 }
 

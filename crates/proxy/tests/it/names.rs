@@ -3,5 +3,7 @@
 
 mod families;
 mod found;
+mod keyspace;
+mod tracking;
 mod waiting;
 mod world;

@@ -6,7 +6,7 @@ use waxseal_sessions::quarantine::{self, Restored};
 use waxseal_sessions::{NameFault, OnRefused, SealedNames};
 use waxseal_stores::{MemoryStore, RecordStore};
 
-use crate::rings::Shared;
+use crate::rings::{Process, Shared};
 use crate::*;
 
 const MARIA: &[u8] = b"maria@example.com";
@@ -154,165 +154,147 @@ async fn a_damaged_state_in_quarantine_is_known_by_its_name_and_stored_under_ano
     assert!(quarantine::discard(store, &entries[0]).await.unwrap());
 }
 
+/// What stored names are, according to the refusal of a start.
+#[track_caller]
+fn fault(refused: Result<StateManager, GuardError>) -> NameFault {
+    match refused.err().unwrap() {
+        GuardError::Names { fault, .. } => fault,
+        other => panic!("{other}"),
+    }
+}
+
+async fn start_under(server: &RedisServer, sealer: Sealer) -> Result<StateManager, GuardError> {
+    StateManager::start(connect(server).await, sealer, options()).await
+}
+
 #[tokio::test]
-async fn names_in_clear_and_under_other_keys_are_refused_at_the_start() {
+async fn names_under_which_nothing_is_found_are_refused_at_the_start() {
     let server = RedisServer::start();
-    let start = async |key: &[u8; 32]| {
-        let sealer = sealer(key, Mode::On, Format::Sealed);
-        StateManager::start(connect(&server).await, sealer, options()).await
-    };
-    start(&KEY)
-        .await
-        .unwrap()
-        .set("1", &state("a"))
-        .await
-        .unwrap();
+    let states = start_named(&server).await;
+    states.set("1", &state("a")).await.unwrap();
     // Without the canary the names alone tell that the key is another one.
     server.client().cmd(&["DEL", "waxseal:canary"]);
-    let refused = start(&OTHER_KEY).await.err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            GuardError::Names {
-                count: 1,
-                fault: NameFault::OtherKeys,
-                ..
-            }
-        ),
-        "{refused}"
+    let other = sealer(&OTHER_KEY, Mode::On, Format::Sealed);
+    assert_eq!(
+        fault(start_under(&server, other).await),
+        NameFault::OtherKeys
     );
     assert!(server.snapshot().get("waxseal:canary").is_none());
     server.client().cmd(&["SET", "wa:2", "{}"]);
-    let refused = start(&KEY).await.err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            GuardError::Names {
-                count: 1,
-                fault: NameFault::InClear,
-                ..
-            }
-        ),
-        "{refused}"
-    );
+    let refused = start_under(&server, usual_sealer()).await;
+    assert_eq!(fault(refused), NameFault::InClear);
     server.client().cmd(&["DEL", "wa:2"]);
-    assert!(start(&KEY).await.is_ok());
+    assert!(start_under(&server, usual_sealer()).await.is_ok());
     let padded = Options::default().names(SealedNames {
         pad: PadNames::new(16).unwrap(),
         ..names("wa:{user}")
     });
     let refused = StateManager::start(connect(&server).await, usual_sealer(), padded).await;
-    let refused = refused.err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            GuardError::Names {
-                fault: NameFault::OtherKeys,
-                ..
-            }
-        ),
-        "{refused}"
-    );
-    let both = waxseal_core::hex::encode(&OTHER_KEY);
-    let both = Keyring::from_hex(&both, &waxseal_core::hex::encode(&KEY)).unwrap();
+    assert_eq!(fault(refused), NameFault::OtherKeys);
+    let hex = |key: &[u8; 32]| waxseal_core::hex::encode(key);
+    let both = Keyring::from_hex(&hex(&OTHER_KEY), &hex(&KEY)).unwrap();
     let both = Sealer::new(Arc::new(both), Mode::On, Format::Sealed);
-    let refused = StateManager::start(connect(&server).await, both, options()).await;
-    let refused = refused.err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            GuardError::Names {
-                count: 1,
-                fault: NameFault::FormerKey,
-                ..
-            }
-        ),
-        "{refused}"
+    assert_eq!(
+        fault(start_under(&server, both).await),
+        NameFault::FormerKey
     );
 }
 
-#[tokio::test]
-async fn names_are_stored_as_the_ring_records_or_nothing_starts() {
-    let shared = Shared::default();
-    let process = shared.first().await;
+/// A ring that records the names of `wa:{user}` as these, and a store of its records.
+async fn ring_that_records(pad_names: Option<u16>) -> (Process, Arc<MemoryStore>) {
+    let process = Shared::default().first().await;
     let store = Arc::new(MemoryStore::default());
-    let start = async |options: Options| {
-        let options = options.ring(process.ring.clone());
-        StateManager::start(store.clone(), process.sealer(Format::Sealed), options).await
-    };
-    let refused = start(options()).await.err().unwrap();
-    assert!(refused.to_string().contains("needs format 2"), "{refused}");
-    let format_2 = Change::Format {
-        to: DocumentFormat::V2,
-        force: true,
-    };
-    process.ring.change(&format_2).await.unwrap();
-    start(options()).await.unwrap();
-    let scope = |names, pad_names| {
-        let settings = ScopeSettings {
-            names,
-            pad_names,
-            ..ScopeSettings::default()
-        };
-        ProtectedScope::new(store.location(), "wa:{user}").with_settings(settings)
-    };
+    process.ring.change(&FORMAT_2).await.unwrap();
     let write_version = Change::Envelopes {
         write: EnvelopeVersion::V3,
         accept: EnvelopeVersion::V2,
         force: true,
     };
     process.ring.change(&write_version).await.unwrap();
-    let sealed = Change::Register(vec![scope(RecordNames::Sealed, Some(16))]);
-    process.ring.change(&sealed).await.unwrap();
-    let refused = start(Options::default()).await.err().unwrap();
-    assert!(
-        matches!(refused, GuardError::SealedNames { .. }),
-        "{refused}"
-    );
-    let refused = start(Options::default().prefix("wa:web:"))
+    let settings = ScopeSettings {
+        names: match pad_names {
+            Some(_) => RecordNames::Sealed,
+            None => RecordNames::Plain,
+        },
+        pad_names,
+        ..ScopeSettings::default()
+    };
+    let scope = ProtectedScope::new(store.location(), "wa:{user}").with_settings(settings);
+    process
+        .ring
+        .change(&Change::Register(vec![scope]))
         .await
-        .err()
         .unwrap();
-    assert!(
-        matches!(refused, GuardError::SealedNames { .. }),
-        "{refused}"
+    (process, store)
+}
+
+const FORMAT_2: Change = Change::Format {
+    to: DocumentFormat::V2,
+    force: true,
+};
+
+impl Process {
+    async fn start_over(
+        &self,
+        store: &Arc<MemoryStore>,
+        options: Options,
+    ) -> Result<StateManager, GuardError> {
+        let options = options.ring(self.ring.clone());
+        StateManager::start(store.clone(), self.sealer(Format::Sealed), options).await
+    }
+}
+
+#[tokio::test]
+async fn a_ring_of_format_1_seals_no_names() {
+    let process = Shared::default().first().await;
+    let store = Arc::new(MemoryStore::default());
+    let refused = process.start_over(&store, options()).await.err().unwrap();
+    assert!(refused.to_string().contains("needs format 2"), "{refused}");
+    process.ring.change(&FORMAT_2).await.unwrap();
+    process.start_over(&store, options()).await.unwrap();
+}
+
+#[tokio::test]
+async fn names_are_stored_as_the_ring_records_or_nothing_starts() {
+    let (process, store) = ring_that_records(Some(16)).await;
+    let refusal = async |options: Options| {
+        let refused = process.start_over(&store, options).await;
+        refused.err().unwrap().to_string()
+    };
+    let in_clear = "the keyring records that the names of \"wa:{user}\" are sealed, and here they are in clear";
+    assert_eq!(refusal(Options::default()).await, in_clear);
+    assert_eq!(
+        refusal(Options::default().prefix("wa:web:")).await,
+        in_clear
     );
-    let refused = start(options()).await.err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            GuardError::PadNames {
-                recorded: 16,
-                configured: 1,
-                ..
-            }
-        ),
-        "{refused}"
+    assert_eq!(
+        refusal(options()).await,
+        "the keyring records that the names of \"wa:{user}\" are padded to a multiple of 16, and here it is 1"
     );
     let padded = SealedNames {
         pad: PadNames::new(16).unwrap(),
         ..names("wa:{user}")
     };
-    let states = start(Options::default().names(padded)).await.unwrap();
+    let states = process.start_over(&store, Options::default().names(padded));
+    let states = states.await.unwrap();
     states.set(USER, &state("confirming")).await.unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     // Other records are not concerned.
-    start(Options::default().prefix("app:")).await.unwrap();
-    let refused = start(Options::default().prefix("app:").names(names("app:*"))).await;
-    assert!(refused.is_ok());
-    let plain = ProtectedScope::new(store.location(), "app:*");
-    let plain = plain.with_settings(ScopeSettings::default());
+    let of_app = || Options::default().prefix("app:");
+    process.start_over(&store, of_app()).await.unwrap();
+    let sealed = process.start_over(&store, of_app().names(names("app:*")));
+    sealed.await.unwrap();
+
+    let (process, store) = ring_that_records(None).await;
+    let refused = process.start_over(&store, options()).await.err().unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "the keyring records that the names of \"wa:{user}\" are in clear, and here they are sealed"
+    );
     process
-        .ring
-        .change(&Change::Register(vec![plain]))
+        .start_over(&store, Options::default())
         .await
         .unwrap();
-    let refused = start(Options::default().prefix("app:").names(names("app:*")));
-    let refused = refused.await.err().unwrap();
-    assert!(
-        matches!(refused, GuardError::PlainNames { .. }),
-        "{refused}"
-    );
 }
 
 #[tokio::test]

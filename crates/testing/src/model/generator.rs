@@ -222,8 +222,10 @@ impl Generator {
                 0..15 if *queues => ("EXEC", false),
                 15..17 if *queues => ("DISCARD", false),
                 17 => ("UNWATCH", *queues),
+                // Neither can be queued.
+                18 if *queues && self.chance.one_in(4) => ("MULTI", true),
                 // A read that gives members one form is a change to those who watch.
-                18..21 if !*queues && self.watches => {
+                18..21 if (!*queues || self.chance.one_in(6)) && self.watches => {
                     let name = self.name(None);
                     let words = vec![b"WATCH".to_vec(), name];
                     return Request {
@@ -234,8 +236,9 @@ impl Generator {
                 _ => ("", false),
             };
             if !word.is_empty() {
+                let is_nested = *queues && word == "MULTI";
                 *queues = state;
-                if word != "UNWATCH" {
+                if word != "UNWATCH" && !is_nested {
                     self.queued[client].clear();
                 }
                 return Request::exact(&[word]);

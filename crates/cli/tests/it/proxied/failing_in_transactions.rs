@@ -1,7 +1,7 @@
 //! Commands of a transaction that fail when it is executed, through a proxy before real servers: what is computed behind them
 //! is what a server computes, and the records hold what they would.
 
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Flavor, RedisServer};
 
 use super::wire::Wire;
 use super::{Pair, UPSTREAMS};
@@ -102,6 +102,28 @@ fn what_is_computed_behind_a_command_that_fails_is_what_a_server_computes() {
                     }
                     let what = format!("{upstream} {watches} {record:?} {queue:?}");
                     assert_eq!(sides[0], sides[1], "{what}");
+                }
+            }
+        }
+        pair.proxy.stop();
+    }
+}
+
+#[test]
+fn steps_that_cannot_be_queued_are_answered_as_by_each_server() {
+    for flavor in Flavor::ALL {
+        let redis = || RedisServer::builder().flavor(flavor).start();
+        let pair = Pair::before(redis(), "auto", &[]);
+        let plain = redis();
+        for watched in [&["WATCH wa:x"][..], &[]] {
+            for step in ["WATCH wa:2", "MULTI", "WATCH", "MULTI x", "wAtCh other"] {
+                let (mut through, mut direct) = (pair.wire(), Wire::tcp(plain.port()));
+                let queue = ["MULTI", "SET wa:1 5", step, "INCR wa:1", "EXEC"];
+                let lines = watched.iter().chain(&queue);
+                for line in lines.chain(&["GET wa:1", "DEL wa:1"]) {
+                    let words: Vec<&str> = line.split(' ').collect();
+                    let (through, direct) = (through.ask(&words), direct.ask(&words));
+                    assert_eq!(through, direct, "{flavor:?} {watched:?} {step} {line}");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The server's answers to a command that is computed: the value that was read, and whether the result was written.
 
+use waxseal_metrics::OwnWork;
 use waxseal_resp::{Items, Kind, ReplyError};
 
 use super::{InputValue, RETRY_TIMEOUT, Stage};
@@ -57,6 +58,7 @@ impl ConnectionState {
                 let taken = self.take_input(command, &mut items, fetched);
                 let key_request = taken.map_err(|_| UnexpectedReply::Pairing)?;
                 if key_request.is_none() {
+                    self.protection.retried(OwnWork::Computed);
                     self.limit_retries(command);
                 }
                 Ok(key_request)

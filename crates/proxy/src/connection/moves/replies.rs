@@ -1,6 +1,7 @@
 //! The server's answers to a move: the values that were read, and whether they were moved.
 
 use waxseal_lua::LARGE;
+use waxseal_metrics::OwnWork;
 use waxseal_policy::Moved;
 use waxseal_resp::{Items, Kind, ReplyError, write_bulk};
 
@@ -126,6 +127,9 @@ impl ConnectionState {
             }
             _ => return Err(UnexpectedReply::Pairing),
         };
+        if first.kind == Kind::Null {
+            self.protection.retried(OwnWork::Move);
+        }
         if let Some(run) = &mut self.moving {
             run.stage = stage;
         }

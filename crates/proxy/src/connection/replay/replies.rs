@@ -1,5 +1,6 @@
 //! The server's answers to a transaction that is sent again: the values that were read, and what it was executed with.
 
+use waxseal_metrics::OwnWork;
 use waxseal_policy::End;
 use waxseal_resp::Items;
 
@@ -193,6 +194,9 @@ impl ConnectionState {
             return Ok(None);
         };
         let is_changed = is_null(whole) && !replay.has_own_watch;
+        if is_changed {
+            self.protection.retried(OwnWork::Transaction);
+        }
         if is_changed && replay.begun.elapsed() <= RETRY_TIMEOUT {
             if let Some(replay) = &mut self.replay {
                 replay.stage = Stage::Unread;

@@ -1,5 +1,6 @@
 //! The server's answers to a known script: the value that is read before it runs, and its reply.
 
+use waxseal_metrics::OwnWork;
 use waxseal_policy::ScriptReply as Meaning;
 use waxseal_resp::{Items, Kind};
 
@@ -71,6 +72,7 @@ impl ConnectionState {
         };
         run.stage = match is_mismatch(reply, whole) {
             true => {
+                self.protection.retried(OwnWork::Script);
                 run.mismatch = Some(whole.to_vec());
                 ScriptStage::Unread
             }

@@ -1,5 +1,6 @@
 //! The server's answers to a command that sorts: what was read, and whether the result was stored.
 
+use waxseal_metrics::OwnWork;
 use waxseal_resp::{Items, Kind, write_integer};
 
 use super::data::SortData;
@@ -67,7 +68,10 @@ impl ConnectionState {
         let first = first_item(&mut items)?;
         match (first.kind, &run.stage) {
             (Kind::Error, _) => Err(OpenFailure::Broken(sort_error(run.command, first.raw))),
-            (Kind::Null, _) => Ok(Outcome::Changed),
+            (Kind::Null, _) => {
+                self.protection.retried(OwnWork::Sort);
+                Ok(Outcome::Changed)
+            }
             (Kind::Other, Stage::Storing(_)) => Ok(Outcome::Stored),
             (_, Stage::Reading) => {
                 let source = (&run.source, self.limits.value);
