@@ -363,3 +363,44 @@ fn a_user_is_forgotten_in_all_forms_and_the_receipt_names_the_keys_of_names() {
             .contains("names        sealed: older copies")
     );
 }
+
+#[test]
+fn doctor_says_how_names_are_stored_and_what_is_not_found() {
+    let server = server();
+    let program = with(
+        Program::at(&server),
+        &[PLAIN, SEALED, "scripts = \"forward\"\n"],
+    );
+    fill(&program);
+    let doctor = |program: &Program| {
+        let output = program
+            .run(&["doctor", "--json"])
+            .with_status_of(&[0, 1])
+            .json();
+        let findings = output.as_array().cloned();
+        let findings = findings.or_else(|| output["findings"].as_array().cloned());
+        let of_names = findings
+            .unwrap()
+            .into_iter()
+            .filter(|it| it["check"] == "names");
+        let texts = of_names.map(|it| format!("{} {}", it["grade"], it["found"]));
+        texts.collect::<Vec<_>>().join("\n")
+    };
+    let found = doctor(&program);
+    assert!(found.contains("sealed (30 in a sample)"), "{found}");
+    assert!(
+        found.contains("forwarded scripts get sealed names"),
+        "{found}"
+    );
+    server.client().cmd(&["SET", &name(0), "planted"]);
+    let found = doctor(&program);
+    assert!(
+        found.contains("\"problem\"") && found.contains("1 names of a sample"),
+        "{found}"
+    );
+    let found = doctor(&with(program, &[PLAIN]));
+    assert!(
+        found.contains("of a sample are sealed: their records would not be found"),
+        "{found}"
+    );
+}
