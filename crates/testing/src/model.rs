@@ -96,6 +96,8 @@ pub struct Model {
     pub other_forms: bool,
     /// These are in clear, so that not everything is sealed in the end.
     pub in_clear: bool,
+    /// The server behind the proxy has the names of protected records sealed.
+    pub sealed_names: bool,
     /// Records are rewritten meanwhile: a WATCH of them would end for no reason that the other server has.
     pub swept: bool,
     /// A history with a difference is replayed to make it shorter.
@@ -120,6 +122,7 @@ impl Model {
             scopes: vec![Scope::Record, Scope::Group, Scope::Open],
             other_forms: false,
             in_clear: false,
+            sealed_names: false,
             swept: false,
             shrink: true,
         }

@@ -36,6 +36,8 @@ struct Setting {
     rotation: Option<Rotation>,
     /// Values are under keys of users.
     per_user: bool,
+    /// Names are sealed.
+    sealed_names: bool,
     requests: usize,
 }
 
@@ -48,6 +50,7 @@ impl Setting {
             plain: false,
             rotation: None,
             per_user: false,
+            sealed_names: false,
             requests: REQUESTS,
         }
     }
@@ -85,6 +88,10 @@ impl Setting {
         let each = format!(
             "{each}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
         );
+        let each = match self.sealed_names {
+            true => format!("{each}names = \"sealed\"\n"),
+            false => each,
+        };
         let mut text = String::new();
         if self.has_ring() {
             text += "environment = \"tests\"\nkeyring = \"file:ring.json\"\n";
@@ -139,6 +146,7 @@ impl Setting {
         model.scopes = self.scopes().to_vec();
         model.other_forms = self.plain;
         model.in_clear = self.plain;
+        model.sealed_names = self.sealed_names;
         model.swept = self.rotation.is_some();
         model
     }
@@ -302,4 +310,31 @@ fn valid_requests_are_answered_as_without_a_proxy_while_keys_above_those_of_user
 fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one_form_and_in_others()
  {
     compare(&Setting::rotating(11, Rotation::OneForm));
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed() {
+    compare(&Setting {
+        sealed_names: true,
+        ..Setting::new(12, "auto")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed_over_shared_connections() {
+    compare(&Setting {
+        sealed_names: true,
+        flavor: Flavor::Redis80,
+        ..Setting::new(13, "shared")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed_before_valkey() {
+    compare(&Setting {
+        sealed_names: true,
+        per_user: true,
+        flavor: Flavor::Valkey,
+        ..Setting::new(14, "own")
+    });
 }

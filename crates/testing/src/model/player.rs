@@ -50,7 +50,9 @@ pub(super) struct Player<'a> {
     errors: usize,
 }
 
-type Outcome = Result<(), (String, String, String)>;
+/// The request, and what both sides answered.
+type Failure = (String, String, String);
+type Outcome = Result<(), Failure>;
 
 impl<'a> Player<'a> {
     pub(super) fn new(pair: Pair, model: &'a Model) -> Self {
@@ -343,7 +345,11 @@ impl<'a> Player<'a> {
         }
         let names = names(&self.model.scopes);
         stored::compare(&mut self.pair, &names)?;
-        stored::check_sealed(&mut self.pair, &names, self.model.in_clear)
+        let stored = match self.model.sealed_names {
+            true => stored::sealed_names(&mut self.pair, &names)?,
+            false => names,
+        };
+        stored::check_sealed(&mut self.pair, &stored, self.model.in_clear)
     }
 }
 
