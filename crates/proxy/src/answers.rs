@@ -412,6 +412,14 @@ pub(crate) fn reply_too_large(command: &str, max: usize) -> Vec<u8> {
     ))
 }
 
+/// A reply with more names than may wait for one client.
+pub(crate) fn too_many_names(command: &str, max: usize) -> Vec<u8> {
+    let command = display_name(command);
+    error(&format!(
+        "SEALREFUSED {command}: the names in the reply take more than {max} bytes: use SCAN"
+    ))
+}
+
 /// The expected source of the key of a value that was not opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeySource {

@@ -16,7 +16,7 @@
 //! | `pairing`, `replies`, `values` | the reply direction: which request, what its end does, which values are opened |
 //! | `transaction`, `reply_mode`, `monitor`, `clients`, `handshake` | MULTI; CLIENT REPLY; MONITOR; CLIENT LIST, KILL and SETNAME; the login |
 //! | `scripts`, `computed`, `moves`, `sorting`, `replay` | known scripts; commands that compute on a value, move one to another record, or sort; transactions with the former |
-//! | `names`, `random` | the names of records as they are stored; RANDOMKEY |
+//! | `names`, `random`, `streamed_names` | the names of records as they are stored; RANDOMKEY; KEYS |
 //! | `keyspace`, `tracking` | keyspace notifications and client-side caching, with such names |
 //! | `keys`, `refusals`, `errors` | keys that must be fetched; requests that are not sent; errors of the server |
 
@@ -57,6 +57,7 @@ mod scripts;
 mod sorting;
 mod state;
 mod stored;
+mod streamed_names;
 mod streaming;
 mod tracking;
 mod transaction;

@@ -32,8 +32,9 @@ pub(crate) use channels::{
     INVALIDATIONS, is_keyevent, is_of_server, logical_channel, split_keyspace,
 };
 pub(crate) use computed::ComputedReply;
+pub(crate) use members::MAX_GLOB_STEPS;
 pub(crate) use messages::{Message, MessageParts, channel, pattern};
-pub(crate) use names::{NameOpener, Named, QuotedNames, write_no_name};
+pub(crate) use names::{NameOpener, Named, QuotedNames, write_name, write_no_name};
 pub(crate) use replayed::{ReplayedReply, Unwritten, WriteGroup};
 pub(crate) use sorted::{
     LookedUp, SortedRead, SortedRecord, SortedReply, SortedSource, check_count, read_lookups,

@@ -8,6 +8,7 @@ use super::monitor;
 use super::replies::UnexpectedReply;
 use super::reply_mode::ReplyMode;
 use super::state::{Affinity, ConnectionState, ReplyState};
+use super::streamed_names::{StreamedNames, streamed};
 use crate::pending::{Pending, Protocol, Shape};
 use crate::subscriptions::{is_acknowledgement, is_message, redirects_client};
 
@@ -25,6 +26,8 @@ pub(super) struct CurrentReply {
     pub(super) aborts: bool,
     /// The client asked for no reply.
     pub(super) is_muted: bool,
+    /// The names in it, if they are opened as they arrive.
+    pub(super) names: Option<Box<StreamedNames>>,
 }
 
 /// The treatment of the bytes of a reply.
@@ -36,6 +39,8 @@ pub(super) enum Disposition {
     Drop,
     /// They are held until the reply is whole.
     Hold,
+    /// They are names, and opened as they arrive.
+    Names,
     /// They should be held, and are too many: they are dropped, and the client gets an error.
     TooLarge,
 }
@@ -126,6 +131,7 @@ impl ConnectionState {
             is_muted,
             is_ok: error.is_none(),
             aborts: error.is_some_and(|code| EXEC_ABORTS.contains(&code)),
+            names: None,
         }))
     }
 
@@ -159,6 +165,7 @@ impl ConnectionState {
                 Disposition::Hold
             }
             Pending::Preluded(_) => Disposition::Hold,
+            pending if first == b'*' && streamed(pending).is_some() => Disposition::Names,
             Pending::Reply { shape, .. } if shape.passes(first) => Disposition::Forward,
             // Not `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => {
@@ -256,6 +263,7 @@ impl CurrentReply {
             is_ok: true,
             aborts: false,
             is_muted: false,
+            names: None,
         }
     }
 }

@@ -89,6 +89,7 @@ impl Connection {
                 // Whole in one piece: read where it is.
                 Disposition::Hold if scanned.done && self.state.fits_in_place(part) => {}
                 Disposition::Hold => self.state.hold(part, client),
+                Disposition::Names => self.state.stream_names(part)?,
                 Disposition::Drop | Disposition::TooLarge => {}
             }
             if !scanned.done {

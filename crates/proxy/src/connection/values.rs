@@ -32,6 +32,10 @@ impl ConnectionState {
         if current.is_muted {
             return Ok(None);
         }
+        if current.disposition == Disposition::Names {
+            self.write_streamed_names(current, client)?;
+            return Ok(None);
+        }
         let is_held = current.disposition == Disposition::Hold;
         let (command, shape) = match &current.answers {
             Some(Pending::Message) => {
@@ -103,7 +107,7 @@ impl ConnectionState {
                 client.extend_from_slice(&self.too_large_reply(command));
                 return Ok(None);
             }
-            Disposition::Forward | Disposition::Drop => return Ok(None),
+            Disposition::Forward | Disposition::Drop | Disposition::Names => return Ok(None),
         }
         if let Some(answer) = self.answer_without_prelude(command, whole) {
             client.extend_from_slice(&answer);

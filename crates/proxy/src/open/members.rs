@@ -10,7 +10,7 @@ use crate::location::{self, BorrowedLocation, OwnedLocation, ValueKind};
 use crate::pending::strings::RequestNames;
 
 /// Steps that matching the members of one page may take, before the client gets an error: others wait meanwhile.
-pub(super) const MAX_GLOB_STEPS: usize = 20_000_000;
+pub(crate) const MAX_GLOB_STEPS: usize = 20_000_000;
 
 impl ReplyOpener<'_> {
     /// Appends members and scores: flat, or in pairs.

@@ -237,7 +237,7 @@ pub(crate) fn write_no_name(protocol: Protocol, out: &mut Vec<u8>) {
 }
 
 /// Appends an item that is a name, as the client gets it.
-pub(super) fn write_name(item: Item<'_>, logical: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_name(item: Item<'_>, logical: &[u8], out: &mut Vec<u8>) {
     match logical == item.text {
         true => out.extend_from_slice(item.raw),
         false => write_bulk(out, logical),

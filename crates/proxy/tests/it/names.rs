@@ -4,6 +4,7 @@
 mod families;
 mod found;
 mod keyspace;
+mod streamed;
 mod tracking;
 mod waiting;
 mod world;

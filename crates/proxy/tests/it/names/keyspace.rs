@@ -8,9 +8,9 @@ use super::world::{Both, Wire, World};
 /// Sealed names begin with `k:` or `kk:`, plain ones of protected records with `p:`.
 fn world() -> World {
     let world = World::new(&["k:*", "kk:{user}", "!p:*"]);
-    for mut wire in [world.directly(), world.past()] {
-        wire.ask("CONFIG SET notify-keyspace-events KEA");
-    }
+    world
+        .both(false)
+        .all_same(["CONFIG SET notify-keyspace-events KEA"]);
     world
 }
 
@@ -39,8 +39,8 @@ fn subscriber(world: &World, is_resp3: bool) -> Both {
 
 #[track_caller]
 fn same_messages(both: &mut Both, writer: &mut Both, what: &str) -> usize {
-    let direct = messages(&mut both.direct, &mut writer.direct);
-    let proxied = messages(&mut both.proxied, &mut writer.proxied);
+    let direct = messages(&mut both.plain, &mut writer.plain);
+    let proxied = messages(&mut both.sealed, &mut writer.sealed);
     assert_eq!(proxied, direct, "{what}");
     direct.len()
 }
@@ -159,18 +159,18 @@ fn patterns_that_are_one_at_the_server_stay_several_for_the_client() {
             assert!(same_messages(&mut both, &mut writer, line) > 0);
         }
         // Several at once, in one chunk with what follows.
-        for wire in [&mut both.direct, &mut both.proxied] {
+        for wire in [&mut both.plain, &mut both.sealed] {
             wire.send("PSUBSCRIBE __keyspace@0__:k:a* __keyspace@0__:k:b* __keyspace@0__:k:c*");
             wire.send("PUNSUBSCRIBE __keyspace@0__:k:b* none __keyspace@0__:k:a*");
             wire.send("PING");
         }
         for _ in 0..7 {
-            assert_eq!(both.proxied.reply(), both.direct.reply());
+            assert_eq!(both.sealed.reply(), both.plain.reply());
         }
         writer.all_same(WRITES.iter().copied());
         assert!(same_messages(&mut both, &mut writer, "several") > 0);
         // All of them, of which there are three: servers choose the order.
-        for wire in [&mut both.direct, &mut both.proxied] {
+        for wire in [&mut both.plain, &mut both.sealed] {
             wire.send("PUNSUBSCRIBE");
         }
         let ended = |wire: &mut Wire| {
@@ -182,7 +182,7 @@ fn patterns_that_are_one_at_the_server_stay_several_for_the_client() {
             };
             (of(1), of(2))
         };
-        assert_eq!(ended(&mut both.proxied), ended(&mut both.direct));
+        assert_eq!(ended(&mut both.sealed), ended(&mut both.plain));
         both.all_same(["PUNSUBSCRIBE"]);
         writer.all_same(WRITES.iter().copied());
         assert_eq!(same_messages(&mut both, &mut writer, "none"), 0);
@@ -204,7 +204,7 @@ fn names_that_clients_cannot_use_are_not_announced() {
             past.ask(planted);
         }
         past.ask("SET free 1");
-        let seen = messages(&mut both.proxied, &mut world.past());
+        let seen = messages(&mut both.sealed, &mut world.past());
         let channels: Vec<_> = seen.iter().map(|it| it.items[2].text.clone()).collect();
         assert_eq!(channels.len(), 2, "{seen:?}");
         let of_free = |it: &ReplyTree| it.items.iter().any(|item| item.text.ends_with(b"free"));
@@ -237,8 +237,8 @@ fn channels_are_listed_as_clients_know_them() {
             " *:[^a]",
         ] {
             let line = format!("PUBSUB CHANNELS{glob}");
-            let mut direct = asking.direct.ask(&line);
-            let mut proxied = asking.proxied.ask(&line);
+            let mut direct = asking.plain.ask(&line);
+            let mut proxied = asking.sealed.ask(&line);
             direct.items.sort();
             proxied.items.sort();
             assert_eq!(proxied, direct, "{line}");

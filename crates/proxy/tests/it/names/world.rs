@@ -49,8 +49,22 @@ impl Values {
     }
 }
 
-/// Records of these patterns, of which those that do not begin with `!` have sealed names, if any have.
+/// Records of these patterns, of which those that do not begin with `!` have sealed names, and how these are stored.
+pub(super) fn protection_and_table(patterns: &[&str]) -> (Protection, NameTable) {
+    let (protection, table) = of_patterns(patterns, Values::Bound, true);
+    (protection, table.unwrap())
+}
+
+/// The same, or with plain names only.
 fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Protection {
+    of_patterns(patterns, values, has_sealed_names).0
+}
+
+fn of_patterns(
+    patterns: &[&str],
+    values: Values,
+    has_sealed_names: bool,
+) -> (Protection, Option<NameTable>) {
     let keyring = Arc::new(Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap());
     let parsed: Vec<RecordPattern> = patterns
         .iter()
@@ -69,8 +83,8 @@ fn protection(patterns: &[&str], values: Values, has_sealed_names: bool) -> Prot
     let protected = parsed.into_iter().map(|it| (it, sealer.clone())).collect();
     let protection = Protection::new(protected, mask);
     match table.unwrap() {
-        None => protection,
-        Some(table) => protection.name_table(table),
+        None => (protection, None),
+        Some(table) => (protection.name_table(table.clone()), Some(table)),
     }
 }
 
@@ -147,6 +161,11 @@ impl World {
     /// A client of the proxy that seals names.
     pub(super) fn proxied(&self) -> Wire {
         Wire::to(&self.sealed.at)
+    }
+
+    /// A client of the server that has plain names.
+    pub(super) fn directly(&self) -> Wire {
+        Wire::to(&format!("127.0.0.1:{}", self.plain.server.port()))
     }
 
     /// A client of the server that has sealed names.
