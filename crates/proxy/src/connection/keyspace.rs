@@ -14,6 +14,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use waxseal_core::SealError;
 use waxseal_named::{LeftOut, NameView};
@@ -41,11 +42,13 @@ const NO_PATTERN: &[u8] = b"__waxseal@none__";
 /// Steps that matching one channel may take.
 const MAX_GLOB_STEPS: usize = 1_000_000;
 
-/// The first argument that is a channel of those that may be stored under another name.
-pub(super) fn channels_of(command: Option<&str>) -> Option<usize> {
+/// The arguments that are channels of those that may be stored under another name.
+pub(super) fn channels_of(command: Option<&str>) -> Option<Range<usize>> {
     match command? {
-        "subscribe" | "unsubscribe" => Some(1),
-        "pubsub|numsub" => Some(2),
+        "subscribe" | "unsubscribe" => Some(1..usize::MAX),
+        // A message of a client's own reaches those who subscribe to the channel.
+        "publish" => Some(1..2),
+        "pubsub|numsub" => Some(2..usize::MAX),
         _ => None,
     }
 }
