@@ -96,10 +96,10 @@ pub struct Model {
     pub other_forms: bool,
     /// These are in clear, so that not everything is sealed in the end.
     pub in_clear: bool,
-    /// The server behind the proxy has the names of protected records sealed.
-    pub sealed_names: bool,
     /// Records are rewritten meanwhile: a WATCH of them would end for no reason that the other server has.
     pub swept: bool,
+    /// The names of protected records are sealed at the server behind the proxy.
+    pub sealed_names: bool,
     /// A history with a difference is replayed to make it shorter.
     pub shrink: bool,
 }
@@ -122,8 +122,8 @@ impl Model {
             scopes: vec![Scope::Record, Scope::Group, Scope::Open],
             other_forms: false,
             in_clear: false,
-            sealed_names: false,
             swept: false,
+            sealed_names: false,
             shrink: true,
         }
     }

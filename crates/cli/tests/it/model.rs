@@ -36,7 +36,7 @@ struct Setting {
     rotation: Option<Rotation>,
     /// Values are under keys of users.
     per_user: bool,
-    /// Names are sealed.
+    /// Names of protected records are sealed.
     sealed_names: bool,
     requests: usize,
 }
@@ -88,10 +88,12 @@ impl Setting {
         let each = format!(
             "{each}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
         );
-        let each = match self.sealed_names {
-            true => format!("{each}names = \"sealed\"\n"),
-            false => each,
+        let names = if self.sealed_names {
+            "names = \"sealed\"\n"
+        } else {
+            ""
         };
+        let each = each + names;
         let mut text = String::new();
         if self.has_ring() {
             text += "environment = \"tests\"\nkeyring = \"file:ring.json\"\n";
@@ -146,8 +148,8 @@ impl Setting {
         model.scopes = self.scopes().to_vec();
         model.other_forms = self.plain;
         model.in_clear = self.plain;
-        model.sealed_names = self.sealed_names;
         model.swept = self.rotation.is_some();
+        model.sealed_names = self.sealed_names;
         model
     }
 }
@@ -283,6 +285,14 @@ fn valid_requests_are_answered_as_without_a_proxy_where_values_are_under_keys_of
 }
 
 #[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed() {
+    compare(&Setting {
+        sealed_names: true,
+        ..Setting::new(12, "auto")
+    });
+}
+
+#[test]
 fn valid_requests_are_answered_as_without_a_proxy_by_two_whose_keys_are_each_others_previous_ones()
 {
     compare(&Setting::rotating(7, Rotation::PreviousKey));
@@ -313,28 +323,12 @@ fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one
 }
 
 #[test]
-fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed() {
-    compare(&Setting {
-        sealed_names: true,
-        ..Setting::new(12, "auto")
-    });
-}
-
-#[test]
-fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed_over_shared_connections() {
-    compare(&Setting {
-        sealed_names: true,
-        flavor: Flavor::Redis80,
-        ..Setting::new(13, "shared")
-    });
-}
-
-#[test]
-fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed_before_valkey() {
+fn valid_requests_are_answered_as_without_a_proxy_where_names_and_values_are_those_of_users() {
     compare(&Setting {
         sealed_names: true,
         per_user: true,
         flavor: Flavor::Valkey,
-        ..Setting::new(14, "own")
+        requests: ROTATING_REQUESTS,
+        ..Setting::new(13, "own")
     });
 }

@@ -50,9 +50,7 @@ pub(super) struct Player<'a> {
     errors: usize,
 }
 
-/// The request, and what both sides answered.
-type Failure = (String, String, String);
-type Outcome = Result<(), Failure>;
+type Outcome = Result<(), (String, String, String)>;
 
 impl<'a> Player<'a> {
     pub(super) fn new(pair: Pair, model: &'a Model) -> Self {
@@ -345,11 +343,10 @@ impl<'a> Player<'a> {
         }
         let names = names(&self.model.scopes);
         stored::compare(&mut self.pair, &names)?;
-        let stored = match self.model.sealed_names {
-            true => stored::sealed_names(&mut self.pair, &names)?,
-            false => names,
-        };
-        stored::check_sealed(&mut self.pair, &stored, self.model.in_clear)
+        match self.model.sealed_names {
+            true => stored::check_sealed_names(&mut self.pair),
+            false => stored::check_sealed(&mut self.pair, &names, self.model.in_clear),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What both servers hold in the end: the same, and the protected part sealed.
 
-use super::super::comparison::{Comparison, is_same, leaves};
+use super::super::comparison::{Comparison, is_same};
 use super::super::pair::Pair;
-use super::{Failure, Outcome, number};
+use super::{Outcome, number};
 use crate::link::{REPLY_TIMEOUT, encode};
 use crate::reply_tree::is_sealed;
 use crate::{Link, ReplyTree};
@@ -52,47 +52,13 @@ pub(super) fn compare(pair: &mut Pair, names: &[Vec<u8>]) -> Outcome {
     Ok(())
 }
 
-/// The names that the server behind the proxy has: those of protected records are sealed, and there are as many as without
-/// a proxy.
-pub(super) fn sealed_names(pair: &mut Pair, names: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Failure> {
-    let stored = pair.behind.ask(&["KEYS", "*"]);
-    let stored: Vec<Vec<u8>> = stored.as_ref().map(leaves).unwrap_or_default();
-    let of_records = |name: &&Vec<u8>| SCOPES.iter().any(|scope| name.starts_with(scope));
-    let stored: Vec<_> = stored.iter().filter(of_records).cloned().collect();
-    let existing = all(&mut pair.observer.direct, names, &["EXISTS"]);
-    let expected = existing.iter().filter(|it| it.text == b"1").count();
-    let is_sealed = |name: &Vec<u8>| name.starts_with(b"o:") || has_sealed_form(name);
-    if stored.len() == expected && stored.iter().all(is_sealed) {
-        return Ok(stored);
-    }
-    let shown = stored.iter().map(|name| name.escape_ascii().to_string());
-    Err((
-        "in the end, names".to_owned(),
-        shown.collect::<Vec<_>>().join(" "),
-        expected.to_string(),
-    ))
-}
-
-/// The beginnings of the names of the model.
-const SCOPES: [&[u8]; 4] = [b"r:", b"g:", b"u:", b"o:"];
-
-fn has_sealed_form(name: &[u8]) -> bool {
-    name.get(1..)
-        .is_some_and(|name| name.starts_with(b":~9VcDE"))
-}
-
 /// Members are stored once, in one form, and unless values were there in clear, all are sealed.
 pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -> Outcome {
     for name in names {
         let one = std::slice::from_ref(name);
         let kind = all(&mut pair.behind, one, &["TYPE"]).remove(0);
-        let words: &[&str] = match kind.text.as_slice() {
-            b"string" => &["GET"],
-            b"hash" => &["HVALS"],
-            b"list" => &["LRANGE", "0", "-1"],
-            b"set" => &["SMEMBERS"],
-            b"zset" => &["ZRANGE", "0", "-1"],
-            _ => continue,
+        let Some(words) = values_of(&kind) else {
+            continue;
         };
         let failed = |what: &str, stored: &ReplyTree, direct: &str| {
             Err((
@@ -107,7 +73,7 @@ pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -
             b"zset" => &["ZCARD"],
             _ => &[],
         };
-        if !count.is_empty() && !has_sealed_form(name) {
+        if !count.is_empty() {
             let direct = all(&mut pair.observer.direct, one, count).remove(0);
             if number(&direct.text) != stored.items.len() {
                 return failed("members", &stored, &format!("{direct:?}"));
@@ -116,16 +82,75 @@ pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -
         if in_clear || name.starts_with(b"o:") {
             continue;
         }
-        let values = if stored.items.is_empty() {
-            std::slice::from_ref(&stored)
-        } else {
-            &stored.items
-        };
-        if values.iter().any(|value| !is_sealed(&value.text)) {
+        if !are_sealed(&stored) {
             return failed("stored in clear", &stored, "");
         }
     }
     Ok(())
+}
+
+/// The names of protected records are sealed, as many as there are, and so are their values.
+pub(super) fn check_sealed_names(pair: &mut Pair) -> Outcome {
+    let [stored, direct] = [&mut pair.behind, &mut pair.observer.direct].map(|link| {
+        let all = link.ask(&["KEYS", "*"]).map(|it| it.items);
+        all.unwrap_or_default()
+    });
+    let is_named_so = |name: &[u8]| {
+        let rest = name.get(2..).unwrap_or_default();
+        name.starts_with(b"o:") || rest.starts_with(b"~9VcDE")
+    };
+    let in_clear = stored.iter().find(|name| !is_named_so(&name.text));
+    if in_clear.is_some() || stored.len() != direct.len() {
+        return Err((
+            "in the end, names of records".to_owned(),
+            format!("{stored:?}"),
+            format!("{direct:?}"),
+        ));
+    }
+    let protected = stored.into_iter().map(|name| name.text);
+    let protected: Vec<_> = protected.filter(|it| !it.starts_with(b"o:")).collect();
+    check_values(&mut pair.behind, &protected)
+}
+
+/// The values of these records are sealed.
+fn check_values(behind: &mut Link, names: &[Vec<u8>]) -> Outcome {
+    for name in names {
+        let one = std::slice::from_ref(name);
+        let kind = all(behind, one, &["TYPE"]).remove(0);
+        let Some(words) = values_of(&kind) else {
+            continue;
+        };
+        let stored = all(behind, one, words).remove(0);
+        if !are_sealed(&stored) {
+            return Err((
+                format!("in the end, stored in clear: {}", name.escape_ascii()),
+                format!("{stored:?}"),
+                String::new(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The command that reads the values of a record of this type, without what names them.
+fn values_of(kind: &ReplyTree) -> Option<&'static [&'static str]> {
+    Some(match kind.text.as_slice() {
+        b"string" => &["GET"],
+        b"hash" => &["HVALS"],
+        b"list" => &["LRANGE", "0", "-1"],
+        b"set" => &["SMEMBERS"],
+        b"zset" => &["ZRANGE", "0", "-1"],
+        _ => return None,
+    })
+}
+
+fn are_sealed(stored: &ReplyTree) -> bool {
+    let values = if stored.items.is_empty() {
+        std::slice::from_ref(stored)
+    } else {
+        &stored.items
+    };
+    values.iter().all(|value| is_sealed(&value.text))
 }
 
 /// The replies to a command whose first argument is each of these names.
