@@ -334,6 +334,7 @@ fn valid_requests_are_answered_as_without_a_proxy_where_names_of_users_with_keys
     compare(&Setting {
         names: true,
         per_user: true,
+        flavor: Flavor::Valkey,
         requests: ROTATING_REQUESTS,
         ..Setting::new(14, "own")
     });
