@@ -133,7 +133,7 @@ fn a_name_that_looks_sealed_is_a_name_like_others() {
 fn what_a_request_names_itself_is_no_name_to_leave_out() {
     let world = World::new(&["k:*"]);
     let mut client = world.proxied();
-    let asked = client.ask("COMMAND GETKEYS RENAME k:1 other");
+    let asked = client.ask("COMMAND GETKEYS DEL k:1 other");
     assert_eq!(format!("{asked:?}"), "*[$k:1, $other]");
     let asked = client.ask("COMMAND GETKEYSANDFLAGS EXISTS k:1 other");
     assert_eq!(asked.items[0].items[0].text, b"k:1");
