@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waxseal_keys::FormerProcess;
+use waxseal_keys::{FormerProcess, ProtectedScope};
 use waxseal_named::NameTable;
 use waxseal_page::report::NameCounts as ReportedNames;
 use waxseal_stores::{Cursor, NamedStore, RecordPattern, RecordStore, StoreError};
@@ -143,7 +143,7 @@ pub fn next_step(resources: &Resources, goal: NamesGoal) -> String {
             let scope = scopes::protected_scope(&location, &protected);
             let ring = opened.ring.ring();
             let recorded = ring.protected_scope(&scope);
-            let has_sealed = recorded.is_some_and(|it| it.has_sealed_names());
+            let has_sealed = recorded.is_some_and(ProtectedScope::has_sealed_names);
             recorded.is_none() || has_sealed == (form == "sealed")
         });
         if !is_recorded {

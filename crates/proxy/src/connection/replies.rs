@@ -259,13 +259,7 @@ impl ConnectionState {
         whole: &[u8],
         client: &mut Vec<u8>,
     ) -> Result<bool, UnexpectedReply> {
-        let CurrentReply {
-            disposition,
-            is_ok,
-            aborts,
-            is_muted,
-            ..
-        } = *current;
+        let (disposition, is_ok) = (current.disposition, current.is_ok);
         let Some(pending) = current.answers.take() else {
             self.end_unsolicited(disposition, whole, client);
             return Ok(false);
@@ -274,8 +268,8 @@ impl ConnectionState {
             whole,
             is_queued: disposition == Disposition::Hold && is_queued(whole),
             is_ok,
-            aborts,
-            is_muted,
+            aborts: current.aborts,
+            is_muted: current.is_muted,
         };
         match pending {
             Pending::Reply { .. } | Pending::Preluded(_) => self.end_prelude(),

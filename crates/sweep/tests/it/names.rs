@@ -208,25 +208,25 @@ async fn names_under_a_former_key_or_of_another_length_get_the_written_form() {
     assert_eq!(tally.names.former, 0);
 }
 
+/// A name that was sealed before `app:*:state` was all that is protected behind its prefix.
+fn foreign() -> RecordName {
+    let protected = ProtectedNames::new(vec![RecordPattern::parse("app:*").unwrap()]);
+    let keyring = Arc::new(Keyring::from_hex(A, "").unwrap());
+    let wider = NameTable::new(Arc::new(protected), keyring, |_| {
+        Some(NamedPattern {
+            pad: PadNames::default(),
+        })
+    });
+    stored(&wider.unwrap().unwrap(), "app:1:other")
+}
+
 #[tokio::test]
 async fn what_cannot_be_renamed_is_reported_and_left_where_it_is() {
     let store = Arc::new(MemoryStore::default());
     let (names, unknown) = (table(A, "", 1), table(C, "", 1));
     let mut junk = stored(&names, "wa:3").as_bytes().to_vec();
     junk.pop();
-    // Sealed before `app:*:state` was all that is protected behind this prefix.
-    let wider = NameTable::new(
-        Arc::new(ProtectedNames::new(vec![
-            RecordPattern::parse("app:*").unwrap(),
-        ])),
-        Arc::new(Keyring::from_hex(A, "").unwrap()),
-        |_| {
-            Some(NamedPattern {
-                pad: PadNames::default(),
-            })
-        },
-    );
-    let foreign = stored(&wider.unwrap().unwrap(), "app:1:other");
+    let foreign = foreign();
     let too_long = format!("wa:{}", "5".repeat(70_000));
     for (name, value) in [
         (RecordName::from("wa:1"), "plain"),

@@ -33,7 +33,7 @@ pub enum RotationEvent {
         /// The counts of the pass that resealed.
         resealed: Box<Tally>,
         /// The values under each key.
-        audit: Audit,
+        audit: Box<Audit>,
     },
 }
 
@@ -239,7 +239,7 @@ impl Upkeep {
         evidence.audit = Some(audit.clone());
         Ok(RotationEvent::Swept {
             resealed: Box::new(resealed),
-            audit,
+            audit: Box::new(audit),
         })
     }
 }
