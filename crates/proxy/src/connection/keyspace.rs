@@ -12,6 +12,8 @@
 //! acknowledgements have its own words and its own number of subscriptions. Requests about patterns are sent one at a time:
 //! which of them the server has accepted is known before the next one is read.
 
+mod patterns;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
@@ -23,6 +25,7 @@ use waxseal_policy::{
 };
 use waxseal_resp::{Items, Kind, write_bulk, write_integer, write_request_head};
 
+use self::patterns::{Plan, Step};
 use super::state::ConnectionState;
 use crate::answers;
 use crate::open::{MessageParts, NameOpener, Named, is_keyevent, logical_channel, split_keyspace};
@@ -31,67 +34,10 @@ use crate::refusals::OwnReason;
 use crate::seal::{Request, SendError};
 use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgement};
 
-/// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
-const NO_PATTERN: &[u8] = b"__waxseal@none__";
-/// Steps that matching one channel may take.
-const MAX_GLOB_STEPS: usize = 1_000_000;
+pub(super) use self::patterns::PatternTable;
 
-/// The patterns of channels that a client has subscribed to.
-#[derive(Default)]
-pub(super) struct PatternTable {
-    patterns: Vec<Subscribed>,
-    /// What the acknowledgements that are expected say, in order.
-    steps: VecDeque<Step>,
-}
-
-/// A pattern of a client, and the one that the server has in place of it.
-#[derive(Clone)]
-struct Subscribed {
-    client: Box<[u8]>,
-    server: Box<[u8]>,
-}
-
-/// The change of one subscription.
-enum Step {
-    Begin(Subscribed),
-    End(Box<[u8]>),
-}
-
-impl PatternTable {
-    fn apply(patterns: &mut Vec<Subscribed>, step: &Step) {
-        match step {
-            Step::Begin(new) if patterns.iter().any(|it| it.client == new.client) => {}
-            Step::Begin(new) => patterns.push(new.clone()),
-            Step::End(client) => patterns.retain(|it| it.client != *client),
-        }
-    }
-
-    /// The number of subscriptions that the client has and the server has not, because several are one there.
-    fn additional(&self) -> usize {
-        let mut servers: Vec<&[u8]> = self.patterns.iter().map(|it| &*it.server).collect();
-        servers.sort_unstable();
-        servers.dedup();
-        self.patterns.len().saturating_sub(servers.len())
-    }
-
-    /// The client's patterns in place of which the server has this one.
-    fn clients_of<'t>(&'t self, server: &'t [u8]) -> impl Iterator<Item = &'t [u8]> {
-        let of = self.patterns.iter().filter(move |it| &*it.server == server);
-        of.map(|it| &*it.client)
-    }
-
-    /// True if what the server delivers through this pattern is what the client has asked for.
-    pub(super) fn is_exact(&self, server: &[u8]) -> bool {
-        self.clients_of(server).eq([server])
-    }
-
-    fn retained_bytes(patterns: &[Subscribed]) -> usize {
-        let bytes = patterns
-            .iter()
-            .map(|it| it.client.len().saturating_add(it.server.len()));
-        bytes.sum::<usize>().saturating_add(size_of_val(patterns))
-    }
-}
+/// Steps that matching one channel with all patterns may take. With those that remain, a message is not delivered.
+const MAX_GLOB_STEPS: usize = 10_000_000;
 
 /// The first argument that is a channel of those that may be stored under another name.
 pub(super) fn channels_of(command: Option<&str>) -> Option<usize> {
@@ -159,27 +105,34 @@ impl ConnectionState {
         if !self.opens_names() {
             return false;
         }
-        let mut patterns = self.pushes.patterns.patterns.clone();
+        let table = &self.pushes.patterns;
         let asked: Vec<Box<[u8]>> = match request.arguments.get(1..).unwrap_or_default() {
             // All of them.
-            [] if !begins => patterns.iter().map(|it| it.client.clone()).collect(),
+            [] if !begins => table.clients.keys().cloned().collect(),
             asked => asked.iter().map(|pattern| Box::from(*pattern)).collect(),
         };
         if asked.is_empty() {
             return false;
         }
+        if begins && table.bytes.saturating_add(request.raw.len()) > self.limits.request {
+            let answer = answers::request_too_large(command, self.limits.request);
+            let reason = (Some(command), OwnReason::TooLarge);
+            self.refuse_here(reason, answer, (request, effect), client);
+            return true;
+        }
         let mut sent = Vec::new();
         write_request_head(&mut sent, asked.len().saturating_add(1));
         write_bulk(&mut sent, command.as_bytes());
+        let mut plan = Plan::new(table);
         let mut steps = VecDeque::new();
         for pattern in asked {
             let step = match begins {
-                false => Step::End(pattern),
+                false => Step::End { client: pattern },
                 true => match self.server_pattern(&pattern) {
-                    Ok(server) => Step::Begin(Subscribed {
+                    Ok(server) => Step::Begin {
                         server: server.into(),
                         client: pattern,
-                    }),
+                    },
                     Err(error) => {
                         let answer = self.record_send_error(command, request.arguments, &error);
                         self.refuse(&answer, client);
@@ -187,27 +140,8 @@ impl ConnectionState {
                     }
                 },
             };
-            let before = patterns.clone();
-            PatternTable::apply(&mut patterns, &step);
-            let argument = match &step {
-                Step::Begin(new) => &*new.server,
-                Step::End(pattern) => {
-                    let ended = before.iter().find(|it| it.client == *pattern);
-                    let is_needed = |server: &[u8]| patterns.iter().any(|it| &*it.server == server);
-                    ended.map_or(NO_PATTERN, |ended| match is_needed(&ended.server) {
-                        true => NO_PATTERN,
-                        false => &ended.server,
-                    })
-                }
-            };
-            write_bulk(&mut sent, argument);
+            write_bulk(&mut sent, &plan.argument(&step));
             steps.push_back(step);
-        }
-        if PatternTable::retained_bytes(&patterns) > self.limits.request {
-            let answer = answers::request_too_large(command, self.limits.request);
-            let reason = (Some(command), OwnReason::TooLarge);
-            self.refuse_here(reason, answer, (request, effect), client);
-            return true;
         }
         upstream.extend_from_slice(&sent);
         self.affinity.pin();
@@ -241,11 +175,9 @@ impl ConnectionState {
         let step = is_of_patterns.then(|| table.steps.pop_front()).flatten();
         let mut channel = Cow::Borrowed(parts.channel);
         if let Some(step) = step {
-            PatternTable::apply(&mut table.patterns, &step);
-            if let (true, Step::Begin(Subscribed { client, .. }) | Step::End(client)) =
-                (parts.has_channel, step)
-            {
-                channel = Cow::Owned(client.into_vec());
+            table.apply(&step);
+            if parts.has_channel {
+                channel = Cow::Owned(step.into_client().into_vec());
             }
             if is_last {
                 self.end_await();
@@ -319,8 +251,8 @@ impl ConnectionState {
         let Some(server) = parts.pattern else {
             return write(None);
         };
+        let mut steps = MAX_GLOB_STEPS;
         for pattern in self.pushes.patterns.clients_of(server) {
-            let mut steps = MAX_GLOB_STEPS;
             if pattern == server && channel == parts.channel
                 || matches_glob(pattern, channel, &mut steps) == Some(true)
             {
@@ -379,35 +311,5 @@ impl<'w> Acknowledgement<'w> {
             has_channel: channel.kind == Kind::Bulk,
             count: std::str::from_utf8(count.text).ok()?.parse().ok()?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subscribed(client: &str, server: &str) -> Step {
-        Step::Begin(Subscribed {
-            client: client.as_bytes().into(),
-            server: server.as_bytes().into(),
-        })
-    }
-
-    #[test]
-    fn patterns_that_are_one_at_the_server_are_counted_for_the_client() {
-        let mut table = PatternTable::default();
-        let apply = |table: &mut PatternTable, step: Step| {
-            PatternTable::apply(&mut table.patterns, &step);
-            table.additional()
-        };
-        assert_eq!(apply(&mut table, subscribed("a1*", "a*")), 0);
-        assert!(!table.is_exact(b"a*"));
-        assert_eq!(apply(&mut table, subscribed("a2*", "a*")), 1);
-        assert_eq!(apply(&mut table, subscribed("a2*", "a*")), 1);
-        assert_eq!(apply(&mut table, subscribed("b*", "b*")), 1);
-        assert!(table.is_exact(b"b*"));
-        let end = Step::End(b"a1*"[..].into());
-        assert_eq!(apply(&mut table, end), 0);
-        assert!(table.clients_of(b"a*").eq([&b"a2*"[..]]));
     }
 }
