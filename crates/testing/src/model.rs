@@ -98,6 +98,8 @@ pub struct Model {
     pub in_clear: bool,
     /// Records are rewritten meanwhile: a WATCH of them would end for no reason that the other server has.
     pub swept: bool,
+    /// The names of protected records are sealed at the server behind the proxy.
+    pub sealed_names: bool,
     /// A history with a difference is replayed to make it shorter.
     pub shrink: bool,
 }
@@ -121,6 +123,7 @@ impl Model {
             other_forms: false,
             in_clear: false,
             swept: false,
+            sealed_names: false,
             shrink: true,
         }
     }

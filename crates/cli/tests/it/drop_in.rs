@@ -15,20 +15,27 @@ mod stored;
 
 use waxseal_testing::RedisServer;
 
+use crate::program::Program;
 use crate::proxy::{OPEN_MARKER, PROTECTED_MARKER, Proxy};
 use stored::{Stored, dump_contains};
 
 /// The format that is written, and the way upstream.
-const WAYS: [(Format, &str); 4] = [
+const WAYS: [(Format, &str); 5] = [
+    (Format::SealedNames, "auto"),
     (Format::Sealed, "own"),
     (Format::Sealed, "shared"),
     (Format::Sealed, "auto"),
     (Format::Classic, "auto"),
 ];
 
+/// The beginnings of protected names.
+const PREFIXES: [&str; 3] = ["wa:", "whatsapp:temp_password:", "sess:"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Sealed,
+    /// With the names of records.
+    SealedNames,
     Classic,
 }
 
@@ -36,6 +43,7 @@ impl Format {
     fn word(self) -> &'static str {
         match self {
             Self::Sealed => "sealed",
+            Self::SealedNames => "sealed, with names",
             Self::Classic => "classic",
         }
     }
@@ -83,7 +91,12 @@ fn proves_drop_in_but_for(varies: fn(&[u8]) -> bool, client: impl Fn(u16) -> Str
         assert_same_lines(&way, &output, &wanted_output);
 
         let at_rest = Stored::read(|| redis.client());
-        at_rest.assert_sealed(&way, &wanted, format, varies);
+        match format {
+            Format::SealedNames => at_rest.assert_sealed_names(&way, &wanted),
+            Format::Sealed | Format::Classic => {
+                at_rest.assert_sealed(&way, &wanted, format, varies);
+            }
+        }
         let through = Stored::read(|| proxy.client());
         through.assert_same(&way, &wanted, varies);
         proxy.stop();
@@ -98,8 +111,15 @@ fn server() -> RedisServer {
 }
 
 fn start(redis: &RedisServer, format: Format, upstream: &str) -> Proxy {
+    let patterns = PREFIXES.map(|prefix| format!("{prefix}*"));
+    if format == Format::SealedNames {
+        let settings = "format = \"sealed\"\nwrite_version = 3\nnames = \"sealed\"\n";
+        let protect = patterns.map(|it| format!("[[protect]]\nrecords = \"{it}\"\n{settings}"));
+        let program = Program::at(redis).file("waxseal.toml", &protect.concat());
+        return Proxy::start_configured(&program, &["--upstream", upstream]);
+    }
     let mut flags = vec!["--upstream", upstream, "--format", format.word()];
-    for pattern in ["wa:*", "whatsapp:temp_password:*", "sess:*"] {
+    for pattern in &patterns {
         flags.extend(["--protect", pattern]);
     }
     Proxy::start(redis, &flags)

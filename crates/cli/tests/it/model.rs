@@ -36,6 +36,8 @@ struct Setting {
     rotation: Option<Rotation>,
     /// Values are under keys of users.
     per_user: bool,
+    /// Names of protected records are sealed.
+    sealed_names: bool,
     requests: usize,
 }
 
@@ -48,6 +50,7 @@ impl Setting {
             plain: false,
             rotation: None,
             per_user: false,
+            sealed_names: false,
             requests: REQUESTS,
         }
     }
@@ -85,6 +88,12 @@ impl Setting {
         let each = format!(
             "{each}format = \"sealed\"\nmembers = \"deterministic\"\nplain_values = \"any\"\n"
         );
+        let names = if self.sealed_names {
+            "names = \"sealed\"\n"
+        } else {
+            ""
+        };
+        let each = each + names;
         let mut text = String::new();
         if self.has_ring() {
             text += "environment = \"tests\"\nkeyring = \"file:ring.json\"\n";
@@ -140,6 +149,7 @@ impl Setting {
         model.other_forms = self.plain;
         model.in_clear = self.plain;
         model.swept = self.rotation.is_some();
+        model.sealed_names = self.sealed_names;
         model
     }
 }
@@ -271,6 +281,14 @@ fn valid_requests_are_answered_as_without_a_proxy_where_values_are_under_keys_of
         per_user: true,
         requests: ROTATING_REQUESTS,
         ..Setting::new(6, "auto")
+    });
+}
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_are_sealed() {
+    compare(&Setting {
+        sealed_names: true,
+        ..Setting::new(12, "auto")
     });
 }
 

@@ -343,7 +343,10 @@ impl<'a> Player<'a> {
         }
         let names = names(&self.model.scopes);
         stored::compare(&mut self.pair, &names)?;
-        stored::check_sealed(&mut self.pair, &names, self.model.in_clear)
+        match self.model.sealed_names {
+            true => stored::check_sealed_names(&mut self.pair),
+            false => stored::check_sealed(&mut self.pair, &names, self.model.in_clear),
+        }
     }
 }
 

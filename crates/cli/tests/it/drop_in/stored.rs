@@ -7,7 +7,7 @@ use std::fmt;
 
 use waxseal_testing::{Client, RedisServer, Reply, node};
 
-use super::Format;
+use super::{Format, PREFIXES};
 use crate::program::KEY;
 
 /// The databases that the clients use.
@@ -16,6 +16,10 @@ const DATABASES: [&str; 2] = ["0", "1"];
 const OWN: &[u8] = b"waxseal:";
 /// Magic and version of an envelope.
 const MAGIC: &[u8] = b"\xf5\x57\x02";
+/// The same of one beside a sealed name.
+const MAGIC_3: &[u8] = b"\xf5\x57\x03";
+/// The beginning of what is sealed of a name.
+const SEALED_NAME: &[u8] = b"~9VcDE";
 /// The overhead of an envelope.
 const OVERHEAD: usize = 48;
 
@@ -105,11 +109,40 @@ impl Stored {
                         assert!(value.starts_with(MAGIC), "{way}: {name:?} is not sealed");
                         assert_eq!(value.len(), wanted.len() + OVERHEAD, "{way}: {name:?}");
                     }
+                    Format::SealedNames => panic!("{way}: by its name nothing is found"),
                     Format::Classic => classic.push((name.clone(), value, wanted)),
                 }
             }
         }
         assert_open_in_node(way, &classic);
+    }
+
+    /// Fails unless there are as many records behind each prefix as in `plain`, of these kinds and with values of these
+    /// lengths, all sealed as their names are.
+    #[track_caller]
+    pub(super) fn assert_sealed_names(&self, way: &str, plain: &Self) {
+        type Description = (&'static str, &'static [u8], &'static str, bool, Vec<usize>);
+        let mut all: [Vec<Description>; 2] = [Vec::new(), Vec::new()];
+        for (described, (stored, is_sealed)) in all.iter_mut().zip([(self, true), (plain, false)]) {
+            for ((database, name), record) in &stored.records {
+                let Some(prefix) = name.prefix() else {
+                    continue;
+                };
+                let rest = &name.0[prefix.len()..];
+                assert_eq!(rest.starts_with(SEALED_NAME), is_sealed, "{way}: {name:?}");
+                let values = record.values();
+                let is_envelope = |value: &Vec<u8>| value.starts_with(MAGIC_3) == is_sealed;
+                assert!(values.iter().all(is_envelope), "{way}: {name:?}");
+                let overhead = if is_sealed { OVERHEAD } else { 0 };
+                let mut lengths: Vec<_> = values.iter().map(|it| it.len() - overhead).collect();
+                lengths.sort_unstable();
+                let kind = record.content.kind();
+                described.push((database, prefix, kind, record.expires, lengths));
+            }
+            described.sort();
+        }
+        let [stored, plain] = all;
+        assert_eq!(stored, plain, "{way}");
     }
 
     /// Fails unless the two look the same.
@@ -226,8 +259,13 @@ impl Content {
 impl Name {
     /// By the patterns that every proxy of these tests is given.
     fn is_protected(&self) -> bool {
-        let prefixes: [&[u8]; 3] = [b"wa:", b"whatsapp:temp_password:", b"sess:"];
-        prefixes.iter().any(|prefix| self.0.starts_with(prefix))
+        self.prefix().is_some()
+    }
+
+    /// The part of a protected name that stays readable.
+    fn prefix(&self) -> Option<&'static [u8]> {
+        let mut prefixes = PREFIXES.into_iter().map(str::as_bytes);
+        prefixes.find(|prefix| self.0.starts_with(prefix))
     }
 }
 

@@ -116,6 +116,9 @@ const LISTS: &[&str] = &[
     "SORT k:s BY w:* GET w:* STORE k:sorted",
     "LRANGE k:sorted 0 -1",
     "SORT k:s UNKNOWN k:l",
+    "RPUSH o:list 2 1 3",
+    "SORT o:list BY w:* GET k:none* GET w:*",
+    "SORT o:list BY nosort STORE k:sorted",
 ];
 
 const SETS: &[&str] = &[

@@ -35,16 +35,17 @@ pub(super) enum Values {
 
 impl Values {
     fn sealer(self, keyring: Arc<Keyring>) -> Sealer {
-        let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Json);
+        let sealer = Sealer::new(keyring, Mode::On, Format::Sealed).plain_values(PlainValues::Any);
+        let rules = EnvelopeRules {
+            write: EnvelopeVersion::V3,
+            accept: EnvelopeVersion::V2,
+        };
         match self {
             Self::Bound => sealer,
             Self::InGroup => sealer
-                .rules(EnvelopeRules {
-                    write: EnvelopeVersion::V3,
-                    accept: EnvelopeVersion::V2,
-                })
-                .in_group(Some(Group::new(b"group", true)))
-                .deterministic_elements(true),
+                .rules(rules)
+                .deterministic_elements(true)
+                .in_group(Some(Group::new(b"group", true))),
         }
     }
 }

@@ -57,13 +57,8 @@ pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -
     for name in names {
         let one = std::slice::from_ref(name);
         let kind = all(&mut pair.behind, one, &["TYPE"]).remove(0);
-        let words: &[&str] = match kind.text.as_slice() {
-            b"string" => &["GET"],
-            b"hash" => &["HVALS"],
-            b"list" => &["LRANGE", "0", "-1"],
-            b"set" => &["SMEMBERS"],
-            b"zset" => &["ZRANGE", "0", "-1"],
-            _ => continue,
+        let Some(words) = values_of(&kind) else {
+            continue;
         };
         let failed = |what: &str, stored: &ReplyTree, direct: &str| {
             Err((
@@ -87,16 +82,75 @@ pub(super) fn check_sealed(pair: &mut Pair, names: &[Vec<u8>], in_clear: bool) -
         if in_clear || name.starts_with(b"o:") {
             continue;
         }
-        let values = if stored.items.is_empty() {
-            std::slice::from_ref(&stored)
-        } else {
-            &stored.items
-        };
-        if values.iter().any(|value| !is_sealed(&value.text)) {
+        if !are_sealed(&stored) {
             return failed("stored in clear", &stored, "");
         }
     }
     Ok(())
+}
+
+/// The names of protected records are sealed, as many as there are, and so are their values.
+pub(super) fn check_sealed_names(pair: &mut Pair) -> Outcome {
+    let [stored, direct] = [&mut pair.behind, &mut pair.observer.direct].map(|link| {
+        let all = link.ask(&["KEYS", "*"]).map(|it| it.items);
+        all.unwrap_or_default()
+    });
+    let is_named_so = |name: &[u8]| {
+        let rest = name.get(2..).unwrap_or_default();
+        name.starts_with(b"o:") || rest.starts_with(b"~9VcDE")
+    };
+    let in_clear = stored.iter().find(|name| !is_named_so(&name.text));
+    if in_clear.is_some() || stored.len() != direct.len() {
+        return Err((
+            "in the end, names of records".to_owned(),
+            format!("{stored:?}"),
+            format!("{direct:?}"),
+        ));
+    }
+    let protected = stored.into_iter().map(|name| name.text);
+    let protected: Vec<_> = protected.filter(|it| !it.starts_with(b"o:")).collect();
+    check_values(&mut pair.behind, &protected)
+}
+
+/// The values of these records are sealed.
+fn check_values(behind: &mut Link, names: &[Vec<u8>]) -> Outcome {
+    for name in names {
+        let one = std::slice::from_ref(name);
+        let kind = all(behind, one, &["TYPE"]).remove(0);
+        let Some(words) = values_of(&kind) else {
+            continue;
+        };
+        let stored = all(behind, one, words).remove(0);
+        if !are_sealed(&stored) {
+            return Err((
+                format!("in the end, stored in clear: {}", name.escape_ascii()),
+                format!("{stored:?}"),
+                String::new(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The command that reads the values of a record of this type, without what names them.
+fn values_of(kind: &ReplyTree) -> Option<&'static [&'static str]> {
+    Some(match kind.text.as_slice() {
+        b"string" => &["GET"],
+        b"hash" => &["HVALS"],
+        b"list" => &["LRANGE", "0", "-1"],
+        b"set" => &["SMEMBERS"],
+        b"zset" => &["ZRANGE", "0", "-1"],
+        _ => return None,
+    })
+}
+
+fn are_sealed(stored: &ReplyTree) -> bool {
+    let values = if stored.items.is_empty() {
+        std::slice::from_ref(stored)
+    } else {
+        &stored.items
+    };
+    values.iter().all(|value| is_sealed(&value.text))
 }
 
 /// The replies to a command whose first argument is each of these names.
