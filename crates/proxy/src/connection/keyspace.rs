@@ -12,10 +12,9 @@
 //! acknowledgements have its own words and its own number of subscriptions. Requests about patterns are sent one at a time:
 //! which of them the server has accepted is known before the next one is read.
 
-mod patterns;
-
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use waxseal_core::SealError;
 use waxseal_named::{LeftOut, NameView};
@@ -25,7 +24,6 @@ use waxseal_policy::{
 };
 use waxseal_resp::{Items, Kind, write_bulk, write_integer, write_request_head};
 
-use self::patterns::{Plan, Step};
 use super::state::ConnectionState;
 use crate::answers;
 use crate::open::{MessageParts, NameOpener, Named, is_keyevent, logical_channel, split_keyspace};
@@ -34,16 +32,24 @@ use crate::refusals::OwnReason;
 use crate::seal::{Request, SendError};
 use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgement};
 
-pub(super) use self::patterns::PatternTable;
+mod patterns;
 
-/// Steps that matching one channel with all patterns may take. With those that remain, a message is not delivered.
+pub(super) use self::patterns::PatternTable;
+use self::patterns::{PlannedPatterns, Step};
+
+/// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
+const NO_PATTERN: &[u8] = b"__waxseal@none__";
+/// Steps that matching one channel with all patterns of a client may take. A message that takes more is not delivered through
+/// the patterns that are left.
 const MAX_GLOB_STEPS: usize = 10_000_000;
 
-/// The first argument that is a channel of those that may be stored under another name.
-pub(super) fn channels_of(command: Option<&str>) -> Option<usize> {
+/// The arguments that are channels of those that may be stored under another name.
+pub(super) fn channels_of(command: Option<&str>) -> Option<Range<usize>> {
     match command? {
-        "subscribe" | "unsubscribe" => Some(1),
-        "pubsub|numsub" => Some(2),
+        "subscribe" | "unsubscribe" => Some(1..usize::MAX),
+        // A message of a client's own reaches those who subscribe to the channel.
+        "publish" => Some(1..2),
+        "pubsub|numsub" => Some(2..usize::MAX),
         _ => None,
     }
 }
@@ -105,43 +111,53 @@ impl ConnectionState {
         if !self.opens_names() {
             return false;
         }
-        let table = &self.pushes.patterns;
         let asked: Vec<Box<[u8]>> = match request.arguments.get(1..).unwrap_or_default() {
             // All of them.
-            [] if !begins => table.clients.keys().cloned().collect(),
+            [] if !begins => self.pushes.patterns.all().map(Box::from).collect(),
             asked => asked.iter().map(|pattern| Box::from(*pattern)).collect(),
         };
         if asked.is_empty() {
             return false;
         }
-        if begins && table.bytes.saturating_add(request.raw.len()) > self.limits.request {
+        let steps: Result<VecDeque<Step>, SendError> = asked
+            .into_iter()
+            .map(|client| match begins {
+                false => Ok(Step::End(client)),
+                true => {
+                    let server = self.server_pattern(&client)?.into();
+                    Ok(Step::Begin { client, server })
+                }
+            })
+            .collect();
+        let steps = match steps {
+            Ok(steps) => steps,
+            Err(error) => {
+                let answer = self.record_send_error(command, request.arguments, &error);
+                self.refuse(&answer, client);
+                return true;
+            }
+        };
+        let mut sent = Vec::new();
+        write_request_head(&mut sent, steps.len().saturating_add(1));
+        write_bulk(&mut sent, command.as_bytes());
+        let mut planned = PlannedPatterns::new(&self.pushes.patterns);
+        for step in &steps {
+            match step {
+                Step::Begin { client, server } => {
+                    planned.begin(client, server);
+                    write_bulk(&mut sent, server);
+                }
+                Step::End(client) => {
+                    let ended = planned.end(client);
+                    write_bulk(&mut sent, ended.as_deref().unwrap_or(NO_PATTERN));
+                }
+            }
+        }
+        if planned.retained_bytes() > self.limits.request {
             let answer = answers::request_too_large(command, self.limits.request);
             let reason = (Some(command), OwnReason::TooLarge);
             self.refuse_here(reason, answer, (request, effect), client);
             return true;
-        }
-        let mut sent = Vec::new();
-        write_request_head(&mut sent, asked.len().saturating_add(1));
-        write_bulk(&mut sent, command.as_bytes());
-        let mut plan = Plan::new(table);
-        let mut steps = VecDeque::new();
-        for pattern in asked {
-            let step = match begins {
-                false => Step::End { client: pattern },
-                true => match self.server_pattern(&pattern) {
-                    Ok(server) => Step::Begin {
-                        server: server.into(),
-                        client: pattern,
-                    },
-                    Err(error) => {
-                        let answer = self.record_send_error(command, request.arguments, &error);
-                        self.refuse(&answer, client);
-                        return true;
-                    }
-                },
-            };
-            write_bulk(&mut sent, &plan.argument(&step));
-            steps.push_back(step);
         }
         upstream.extend_from_slice(&sent);
         self.affinity.pin();
@@ -176,8 +192,10 @@ impl ConnectionState {
         let mut channel = Cow::Borrowed(parts.channel);
         if let Some(step) = step {
             table.apply(&step);
-            if parts.has_channel {
-                channel = Cow::Owned(step.into_client().into_vec());
+            if let (true, Step::Begin { client, .. } | Step::End(client)) =
+                (parts.has_channel, step)
+            {
+                channel = Cow::Owned(client.into_vec());
             }
             if is_last {
                 self.end_await();

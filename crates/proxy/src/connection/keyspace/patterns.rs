@@ -1,21 +1,21 @@
-//! The patterns of channels that a client has subscribed to, and those that the server has in place of them.
+//! The patterns of channels that a client has subscribed to, and those that the server has in place of them. A client may have
+//! very many: each change takes time for itself alone.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-/// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
-const NO_PATTERN: &[u8] = b"__waxseal@none__";
+/// The bytes that a subscription takes beside its patterns, about.
+const OVERHEAD: usize = 128;
 
 /// The patterns of channels that a client has subscribed to.
 #[derive(Default)]
 pub(in crate::connection) struct PatternTable {
-    /// Each, with the one that the server has in place of it.
-    pub(super) clients: HashMap<Box<[u8]>, Box<[u8]>>,
-    /// Those that the server has, with the client's.
-    servers: HashMap<Box<[u8]>, BTreeSet<Box<[u8]>>>,
+    /// For each pattern of the client, the one that the server has in place of it.
+    servers: HashMap<Box<[u8]>, Box<[u8]>>,
+    /// For each pattern that the server has, those of the client.
+    clients: HashMap<Box<[u8]>, BTreeSet<Box<[u8]>>>,
+    retained_bytes: usize,
     /// What the acknowledgements that are expected say, in order.
     pub(super) steps: VecDeque<Step>,
-    /// The bytes of all patterns.
-    pub(super) bytes: usize,
 }
 
 /// The change of one subscription.
@@ -24,40 +24,29 @@ pub(super) enum Step {
         client: Box<[u8]>,
         server: Box<[u8]>,
     },
-    End {
-        client: Box<[u8]>,
-    },
-}
-
-impl Step {
-    pub(super) fn into_client(self) -> Box<[u8]> {
-        match self {
-            Self::Begin { client, .. } | Self::End { client } => client,
-        }
-    }
+    End(Box<[u8]>),
 }
 
 impl PatternTable {
+    /// Makes a change that the server has acknowledged.
     pub(super) fn apply(&mut self, step: &Step) {
         match step {
-            Step::Begin { client, .. } if self.clients.contains_key(client) => {}
+            Step::Begin { client, .. } if self.servers.contains_key(client) => {}
             Step::Begin { client, server } => {
-                let len = client.len().saturating_add(server.len());
-                self.bytes = self.bytes.saturating_add(len);
-                self.clients.insert(client.clone(), server.clone());
-                let of_server = self.servers.entry(server.clone()).or_default();
-                of_server.insert(client.clone());
+                self.retained_bytes = self.retained_bytes.saturating_add(size(client, server));
+                self.servers.insert(client.clone(), server.clone());
+                let clients = self.clients.entry(server.clone()).or_default();
+                clients.insert(client.clone());
             }
-            Step::End { client } => {
-                let Some(server) = self.clients.remove(client) else {
+            Step::End(client) => {
+                let Some(server) = self.servers.remove(client) else {
                     return;
                 };
-                let len = client.len().saturating_add(server.len());
-                self.bytes = self.bytes.saturating_sub(len);
-                if let Some(of_server) = self.servers.get_mut(&server) {
-                    of_server.remove(client);
-                    if of_server.is_empty() {
-                        self.servers.remove(&server);
+                self.retained_bytes = self.retained_bytes.saturating_sub(size(client, &server));
+                if let Some(clients) = self.clients.get_mut(&server) {
+                    clients.remove(client);
+                    if clients.is_empty() {
+                        self.clients.remove(&server);
                     }
                 }
             }
@@ -66,13 +55,18 @@ impl PatternTable {
 
     /// The number of subscriptions that the client has and the server has not, because several are one there.
     pub(super) fn additional(&self) -> usize {
-        self.clients.len().saturating_sub(self.servers.len())
+        self.servers.len().saturating_sub(self.clients.len())
+    }
+
+    /// The client's patterns.
+    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.servers.keys().map(|client| &**client)
     }
 
     /// The client's patterns in place of which the server has this one.
     pub(super) fn clients_of(&self, server: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let of_server = self.servers.get(server);
-        of_server.into_iter().flatten().map(|client| &**client)
+        let clients = self.clients.get(server).into_iter().flatten();
+        clients.map(|client| &**client)
     }
 
     /// True if what the server delivers through this pattern is what the client has asked for.
@@ -81,61 +75,69 @@ impl PatternTable {
     }
 }
 
-/// What a request makes of the subscriptions, before the server has accepted it.
-pub(super) struct Plan<'t> {
+/// A table as it would be after some changes.
+pub(super) struct PlannedPatterns<'t> {
     table: &'t PatternTable,
-    /// The client's patterns that begin or end, with those of the server; `None` for one that has ended.
-    clients: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
-    /// By how many the client's patterns increase that are this one at the server.
+    /// The changed patterns of the client, with those that the server has in place of them; `None` if there is none.
+    changed: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
+    /// By how many of them each pattern of the server has more or less.
     counts: HashMap<Box<[u8]>, i64>,
+    retained_bytes: usize,
 }
 
-impl<'t> Plan<'t> {
+impl<'t> PlannedPatterns<'t> {
     pub(super) fn new(table: &'t PatternTable) -> Self {
         Self {
             table,
-            clients: HashMap::new(),
+            changed: HashMap::new(),
             counts: HashMap::new(),
+            retained_bytes: table.retained_bytes,
         }
     }
 
-    fn server_of(&self, client: &[u8]) -> Option<Box<[u8]>> {
-        match self.clients.get(client) {
-            Some(changed) => changed.clone(),
-            None => self.table.clients.get(client).cloned(),
+    /// Begins a subscription, unless the client has it.
+    pub(super) fn begin(&mut self, client: &[u8], server: &[u8]) {
+        if self.server_of(client).is_some() {
+            return;
+        }
+        self.retained_bytes = self.retained_bytes.saturating_add(size(client, server));
+        self.count(server, 1);
+        self.changed.insert(client.into(), Some(server.into()));
+    }
+
+    /// Ends a subscription. Returns the pattern that the server then does not need any more.
+    pub(super) fn end(&mut self, client: &[u8]) -> Option<Box<[u8]>> {
+        let server: Box<[u8]> = self.server_of(client)?.into();
+        self.retained_bytes = self.retained_bytes.saturating_sub(size(client, &server));
+        let change = self.count(&server, -1);
+        self.changed.insert(client.into(), None);
+        let before = self.table.clients.get(&server).map_or(0, BTreeSet::len);
+        let remaining = i64::try_from(before).unwrap_or(i64::MAX);
+        (remaining.saturating_add(change) <= 0).then_some(server)
+    }
+
+    /// Bytes that the table would take.
+    pub(super) fn retained_bytes(&self) -> usize {
+        self.retained_bytes
+    }
+
+    fn server_of(&self, client: &[u8]) -> Option<&[u8]> {
+        match self.changed.get(client) {
+            Some(changed) => changed.as_deref(),
+            None => self.table.servers.get(client).map(|server| &**server),
         }
     }
 
     fn count(&mut self, server: &[u8], change: i64) -> i64 {
-        let known = self.table.servers.get(server).map_or(0, BTreeSet::len);
-        let known = i64::try_from(known).unwrap_or(i64::MAX);
-        let changed = self.counts.entry(server.into()).or_default();
-        *changed = changed.saturating_add(change);
-        known.saturating_add(*changed)
+        let count = self.counts.entry(server.into()).or_default();
+        *count = count.saturating_add(change);
+        *count
     }
+}
 
-    /// What the server is asked for in this step.
-    pub(super) fn argument(&mut self, step: &Step) -> Box<[u8]> {
-        match step {
-            Step::Begin { client, server } => {
-                if self.server_of(client).is_none() {
-                    self.clients.insert(client.clone(), Some(server.clone()));
-                    self.count(server, 1);
-                }
-                server.clone()
-            }
-            Step::End { client } => {
-                let Some(server) = self.server_of(client) else {
-                    return NO_PATTERN.into();
-                };
-                self.clients.insert(client.clone(), None);
-                match self.count(&server, -1) {
-                    0 => server,
-                    _ => NO_PATTERN.into(),
-                }
-            }
-        }
-    }
+fn size(client: &[u8], server: &[u8]) -> usize {
+    let patterns = client.len().saturating_add(server.len());
+    patterns.saturating_mul(2).saturating_add(OVERHEAD)
 }
 
 #[cfg(test)]
@@ -149,51 +151,39 @@ mod tests {
         }
     }
 
-    fn end(client: &str) -> Step {
-        let client = client.as_bytes().into();
-        Step::End { client }
-    }
-
     #[test]
     fn patterns_that_are_one_at_the_server_are_counted_for_the_client() {
         let mut table = PatternTable::default();
-        for (step, additional) in [
-            (begin("a1*", "a*"), 0),
-            (begin("a2*", "a*"), 1),
-            (begin("a2*", "a*"), 1),
-            (begin("b*", "b*"), 1),
-            (end("none"), 1),
-        ] {
+        let mut apply = |step: Step| {
             table.apply(&step);
-            assert_eq!(table.additional(), additional);
-        }
-        assert!(!table.is_exact(b"a*") && table.is_exact(b"b*"));
-        table.apply(&end("a1*"));
-        assert_eq!(table.additional(), 0);
+            table.additional()
+        };
+        assert_eq!(apply(begin("a1*", "a*")), 0);
+        assert_eq!(apply(begin("a2*", "a*")), 1);
+        assert_eq!(apply(begin("a2*", "a*")), 1);
+        assert_eq!(apply(begin("b*", "b*")), 1);
+        assert_eq!(apply(Step::End(b"a1*"[..].into())), 0);
+        assert_eq!(apply(Step::End(b"a1*"[..].into())), 0);
+        assert!(table.is_exact(b"b*") && !table.is_exact(b"a*"));
         assert!(table.clients_of(b"a*").eq([&b"a2*"[..]]));
-        for client in ["a2*", "b*"] {
-            table.apply(&end(client));
-        }
-        assert_eq!((table.bytes, table.servers.len()), (0, 0));
+        table.apply(&Step::End(b"a2*"[..].into()));
+        table.apply(&Step::End(b"b*"[..].into()));
+        assert_eq!((table.all().count(), table.retained_bytes), (0, 0));
     }
 
     #[test]
-    fn a_subscription_of_the_server_ends_with_the_last_of_the_client() {
+    fn a_pattern_of_the_server_ends_with_the_last_one_of_the_client() {
         let mut table = PatternTable::default();
         table.apply(&begin("a1*", "a*"));
-        let mut plan = Plan::new(&table);
-        for (step, argument) in [
-            (begin("a2*", "a*"), &b"a*"[..]),
-            (begin("a2*", "a*"), b"a*"),
-            (end("a1*"), NO_PATTERN),
-            (end("a1*"), NO_PATTERN),
-            // The client has none of this name.
-            (end("a*"), NO_PATTERN),
-            (end("a2*"), b"a*"),
-            (begin("a1*", "a*"), b"a*"),
-            (end("a1*"), b"a*"),
-        ] {
-            assert_eq!(&*plan.argument(&step), argument);
-        }
+        table.apply(&begin("a2*", "a*"));
+        let mut planned = PlannedPatterns::new(&table);
+        assert_eq!(planned.end(b"a1*"), None);
+        assert_eq!(planned.end(b"a1*"), None);
+        planned.begin(b"a3*", b"a*");
+        assert_eq!(planned.end(b"a2*"), None);
+        assert_eq!(planned.end(b"a3*").as_deref(), Some(&b"a*"[..]));
+        assert_eq!(planned.retained_bytes(), 0);
+        planned.begin(b"a1*", b"a*");
+        assert_eq!(planned.end(b"a1*").as_deref(), Some(&b"a*"[..]));
     }
 }
