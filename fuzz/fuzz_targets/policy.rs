@@ -11,8 +11,9 @@ use waxseal_policy::{
     RequestChange, Scope, Transform, UnknownDigest, decide, decide_early,
 };
 
-/// Names whose values are bound to their record; and the same in groups, with elements that are found.
-static NAMES: LazyLock<[ProtectedNames; 2]> = LazyLock::new(|| {
+/// Names whose values are bound to their record; the same in groups, with elements that are found; and with some names that
+/// are stored sealed.
+static NAMES: LazyLock<[ProtectedNames; 3]> = LazyLock::new(|| {
     let names = || {
         let patterns =
             ["wa:{user}", "sess:*:v2", "one"].map(|text| RecordPattern::parse(text).unwrap());
@@ -25,7 +26,8 @@ static NAMES: LazyLock<[ProtectedNames; 2]> = LazyLock::new(|| {
         per_user: index == 0,
         deterministic_elements: true,
     });
-    [names(), grouped]
+    let sealed_names = names().with_managed_names(|index| index < 2);
+    [names(), grouped, sealed_names]
 });
 
 // One argument in each line.

@@ -85,6 +85,13 @@ pub(crate) fn tracking_of_more_names() -> Vec<u8> {
     )
 }
 
+/// More prefixes than can be compared with each other.
+pub(crate) fn too_many_prefixes(max: usize) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED CLIENT TRACKING with more than {max} prefixes is not supported by this proxy where names are sealed"
+    ))
+}
+
 /// A server's answer to a prefix that overlaps with one of these.
 pub(crate) fn overlapping_prefixes(prefix: &[u8], which: &str, other: &[u8]) -> Vec<u8> {
     let text = [

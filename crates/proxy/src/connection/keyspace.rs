@@ -39,8 +39,9 @@ use self::patterns::{PlannedPatterns, Step};
 
 /// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
 const NO_PATTERN: &[u8] = b"__waxseal@none__";
-/// Steps that matching one channel may take.
-const MAX_GLOB_STEPS: usize = 1_000_000;
+/// Steps that matching one channel with all patterns of a client may take. A message that takes more is not delivered through
+/// the patterns that are left.
+const MAX_GLOB_STEPS: usize = 10_000_000;
 
 /// The arguments that are channels of those that may be stored under another name.
 pub(super) fn channels_of(command: Option<&str>) -> Option<Range<usize>> {
@@ -268,8 +269,8 @@ impl ConnectionState {
         let Some(server) = parts.pattern else {
             return write(None);
         };
+        let mut steps = MAX_GLOB_STEPS;
         for pattern in self.pushes.patterns.clients_of(server) {
-            let mut steps = MAX_GLOB_STEPS;
             if pattern == server && channel == parts.channel
                 || matches_glob(pattern, channel, &mut steps) == Some(true)
             {

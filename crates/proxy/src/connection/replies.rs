@@ -309,11 +309,8 @@ impl ConnectionState {
             | Pending::ExecRefused { .. }
             | Pending::Discard { .. }
             | Pending::Watch
-            | Pending::Unwatch => self.transaction_reply(pending, &reply, client)?,
-            Pending::Unsettled { command } => {
-                self.tracking_reply(command, is_ok);
-                self.transaction_reply(pending, &reply, client)?;
-            }
+            | Pending::Unwatch
+            | Pending::Unsettled { .. } => self.transaction_reply(pending, &reply, client)?,
             Pending::Label(_)
             | Pending::MayChangeReplies
             | Pending::RepliesOn

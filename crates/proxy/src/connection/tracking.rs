@@ -18,6 +18,9 @@ use crate::seal::Request;
 /// The first word of those that are pushed.
 pub(super) const WORD: &[u8] = b"invalidate";
 
+/// The prefixes that a client may have: each is compared with all others, and with each name that is announced.
+const MAX_PREFIXES: usize = 1_000;
+
 /// The prefixes of `CLIENT TRACKING`.
 #[derive(Default)]
 pub(super) struct Prefixes {
@@ -56,6 +59,11 @@ impl ConnectionState {
         let argument = |at: &usize| request.arguments.get(*at).copied().unwrap_or_default();
         let asked: Vec<&[u8]> = call.prefixes.iter().map(argument).collect();
         let known = &self.pushes.prefixes;
+        if known.client.len().saturating_add(asked.len()) > MAX_PREFIXES {
+            let reason = (Some(command), OwnReason::TooLarge);
+            let answer = answers::too_many_prefixes(MAX_PREFIXES);
+            return self.refuse_here(reason, answer, (request, effect), client);
+        }
         // Judged by the client's own prefixes: the server has others. Without these options it refuses prefixes anyway.
         if call.is_on
             && call.is_broadcast

@@ -371,6 +371,7 @@ impl ConnectionState {
                 if reply.aborts {
                     tracker.reset();
                 }
+                self.tracking_reply(command, is_ok);
                 self.end_await();
             }
             _ => {}
