@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use waxseal_core::{Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
-use waxseal_stores::{NamedStore, RecordStore};
+use waxseal_stores::{Cursor, LeftOut, NamedStore, RecordName, RecordStore};
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 
 use crate::Failure;
+use crate::configuration::protected::Protected;
 use crate::resources::{Resources, keys, record_names};
+
+/// Names that are read at a time.
+const PAGE: usize = 1000;
 
 /// Returns the keys of the environment, if the store holds anything that is sealed under them.
 pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
@@ -31,6 +35,7 @@ pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
     let keyring = Arc::new(keyring);
     let sealer = Sealer::new(keyring.clone(), Mode::On, Format::Classic);
     let store = record_names::open_with(resources, stored, keyring)?;
+    check_names(resources, &store).await?;
     if !sealed_under(resources, &store, &sealer).await? {
         return Ok(Vec::new());
     }
@@ -40,6 +45,44 @@ pub async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
         .filter(|hex| !hex.is_empty());
     let all = std::iter::once(hex).chain(listed);
     Ok(all.map(SecretKey::from_hex).collect::<Result<_, _>>()?)
+}
+
+/// Refuses a store with names that are sealed under the keys of the environment: those of a keyring are under its index key, so
+/// their records would not be found.
+async fn check_names(resources: &Resources, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
+    let Some(named) = store.named() else {
+        return Ok(());
+    };
+    for protected in resources.configuration.all_protected() {
+        let mut cursor = Cursor::start();
+        loop {
+            let page = named.scan(&protected.pattern, &cursor, PAGE).await?;
+            let is_sealed = |it: &RecordName| named.stored(it).is_ok_and(|stored| *stored != *it);
+            // Names that do not open may be padded otherwise.
+            let left_out = named.left_out().into_iter();
+            let mut left_out = left_out.filter(|(reason, _)| *reason != LeftOut::Stray);
+            let has_others = named.other_forms() > 0 || left_out.any(|(_, count)| count > 0);
+            if has_others || page.names.iter().any(is_sealed) {
+                return Err(sealed_names(&protected));
+            }
+            match page.next {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sealed_names(protected: &Protected) -> Failure {
+    Failure::failed(format!(
+        "names of \"{}\" are sealed under keys of the environment, and a keyring seals them under an index key of its own",
+        protected.pattern.shown()
+    ))
+    .hint(
+        "nothing was changed; stop all processes that use these records, and without keyring in waxseal.toml: waxseal decrypt \
+         --names --offline --yes; then create the keyring, and waxseal migrate --names --offline",
+    )
 }
 
 /// True if the store holds anything that is sealed under these keys. What is sealed under others is

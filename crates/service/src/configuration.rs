@@ -259,13 +259,21 @@ impl Configuration {
     /// Protects the records of the file as well that a flag matches in part: for a process between
     /// applications and the store, which must not pass their values through unsealed.
     pub fn protect_overlapping(&mut self) {
-        let named = &self.protected;
-        let overlaps = |it: &Protected| named.iter().any(|its| its.pattern.overlaps(&it.pattern));
         let (overlapping, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.others)
             .into_iter()
-            .partition(|it| overlaps(it));
+            .partition(|it| self.is_overlapping(it));
         self.others = others;
         self.protected.extend(overlapping);
+    }
+
+    /// The records of the file that a flag matches in part.
+    pub(crate) fn overlapping_others(&self) -> impl Iterator<Item = &Protected> {
+        self.others.iter().filter(|it| self.is_overlapping(it))
+    }
+
+    fn is_overlapping(&self, other: &Protected) -> bool {
+        let mut named = self.protected.iter();
+        named.any(|it| it.pattern.overlaps(&other.pattern))
     }
 
     /// Warns of records that match a flag's pattern but belong to a more specific one of the file: a pass over

@@ -32,9 +32,10 @@ pub fn check(resources: &Resources, names_patterns: bool) -> Result<(), Failure>
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
     }
-    let mut protected = configuration.protected.iter();
+    let others = configuration.overlapping_others();
+    let mut served = configuration.protected.iter().chain(others);
     if configuration.is_trial()
-        && let Some(sealed) = protected.find(|it| it.names.is_some())
+        && let Some(sealed) = served.find(|it| it.names.is_some())
     {
         return Err(Failure::usage(format!(
             "names of \"{}\": they are sealed, and a trial seals nothing: applications would find none of their records",

@@ -187,7 +187,7 @@ async fn sample(
         examined = examined.saturating_add(page.examined.max(1));
         let names = page.names.iter();
         let is_sealed = |name: &&_| named.stored(name).is_ok_and(|stored| *stored != **name);
-        opened += names.filter(is_sealed).count() as u64;
+        opened += u64::try_from(names.filter(is_sealed).count()).unwrap_or(u64::MAX);
         match page.next {
             Some(next) => cursor = next,
             None => break,

@@ -218,11 +218,13 @@ impl RecordStore for NamedStore {
     }
 
     async fn kind(&self, name: &RecordName) -> Result<Option<String>, StoreError> {
-        self.inner.kind(&*self.stored(name)?).await
+        let name = self.stored(name)?;
+        self.inner.kind(&name).await
     }
 
     async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
-        self.inner.slot_count(&*self.stored(name)?).await
+        let name = self.stored(name)?;
+        self.inner.slot_count(&name).await
     }
 
     async fn read_slots(
@@ -236,7 +238,8 @@ impl RecordStore for NamedStore {
     }
 
     async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(&*self.stored(name)?, slot).await
+        let name = self.stored(name)?;
+        self.inner.get(&name, slot).await
     }
 
     async fn put(
@@ -275,7 +278,8 @@ impl RecordStore for NamedStore {
     }
 
     async fn delete(&self, name: &RecordName) -> Result<bool, StoreError> {
-        self.inner.delete(&*self.stored(name)?).await
+        let name = self.stored(name)?;
+        self.inner.delete(&name).await
     }
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {

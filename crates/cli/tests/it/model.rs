@@ -321,3 +321,14 @@ fn valid_requests_are_answered_as_without_a_proxy_while_members_are_found_in_one
  {
     compare(&Setting::rotating(11, Rotation::OneForm));
 }
+
+#[test]
+fn valid_requests_are_answered_as_without_a_proxy_where_names_and_values_are_those_of_users() {
+    compare(&Setting {
+        sealed_names: true,
+        per_user: true,
+        flavor: Flavor::Valkey,
+        requests: ROTATING_REQUESTS,
+        ..Setting::new(13, "own")
+    });
+}

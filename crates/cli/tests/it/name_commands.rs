@@ -290,6 +290,28 @@ fn keys_of_users_and_a_ring_go_with_sealed_names() {
 }
 
 #[test]
+fn a_ring_does_not_adopt_keys_that_names_are_under() {
+    let server = server();
+    let program = at(&server);
+    put(&program, NAME, STATE);
+    let state = program.path("state");
+    let program = program
+        .file("waxseal.toml", RING)
+        .env("STATE_DIRECTORY", state.to_str().unwrap());
+    let init = ["keyring", "init", "--document-format", "2"];
+    program
+        .run(&init)
+        .failed(2, "are sealed under keys of the environment");
+    assert!(!program.path("ring.json").exists());
+    // A ring that was created all the same finds none of these records, and touches none.
+    program.run(&[&init[..], &["--fresh"]].concat()).done();
+    let before = server.snapshot();
+    let refused = program.run_with(&["put", "wa:5215500000001"], b"{}");
+    refused.with_status(2);
+    assert!(server.snapshot().changed_names(&before).is_empty());
+}
+
+#[test]
 fn a_ring_that_older_versions_read_seals_no_names() {
     let server = server();
     let program = Program::at(&server).file("waxseal.toml", RING);
@@ -318,5 +340,20 @@ fn another_key_and_names_in_clear_are_told_before_anything_is_served() {
     let refused = without.run(&["get", NAME]);
     refused.failed(64, "they are sealed, and no key is configured");
     let trial = program.run(&["proxy", "--trial", "--listen", "127.0.0.1:0"]);
+    trial.failed(64, "a trial seals nothing");
+    // Of other records one is possible.
+    let (_, without_decoys) = CONFIG.split_once('\n').unwrap();
+    let program = program.file("waxseal.toml", without_decoys);
+    let trial = Proxy::start_configured(&program, &["--trial", "--protect", "app:*"]);
+    let mut client = trial.client();
+    assert_eq!(client.cmd(&["SET", "app:1", "{}"]).to_text(), "OK");
+    let trial = program.run(&[
+        "proxy",
+        "--trial",
+        "--protect",
+        "w*",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     trial.failed(64, "a trial seals nothing");
 }

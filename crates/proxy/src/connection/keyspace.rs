@@ -14,6 +14,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use waxseal_core::SealError;
 use waxseal_named::{LeftOut, NameView};
@@ -31,73 +32,23 @@ use crate::refusals::OwnReason;
 use crate::seal::{Request, SendError};
 use crate::subscriptions::{subscribe_acknowledgement, unsubscribe_acknowledgement};
 
+mod patterns;
+
+pub(super) use self::patterns::PatternTable;
+use self::patterns::{PlannedPatterns, Step};
+
 /// A pattern that nobody subscribes to: a server acknowledges the end of each subscription, whether there was one or not.
 const NO_PATTERN: &[u8] = b"__waxseal@none__";
 /// Steps that matching one channel may take.
 const MAX_GLOB_STEPS: usize = 1_000_000;
 
-/// The patterns of channels that a client has subscribed to.
-#[derive(Default)]
-pub(super) struct PatternTable {
-    patterns: Vec<Subscribed>,
-    /// What the acknowledgements that are expected say, in order.
-    steps: VecDeque<Step>,
-}
-
-/// A pattern of a client, and the one that the server has in place of it.
-#[derive(Clone)]
-struct Subscribed {
-    client: Box<[u8]>,
-    server: Box<[u8]>,
-}
-
-/// The change of one subscription.
-enum Step {
-    Begin(Subscribed),
-    End(Box<[u8]>),
-}
-
-impl PatternTable {
-    fn apply(patterns: &mut Vec<Subscribed>, step: &Step) {
-        match step {
-            Step::Begin(new) if patterns.iter().any(|it| it.client == new.client) => {}
-            Step::Begin(new) => patterns.push(new.clone()),
-            Step::End(client) => patterns.retain(|it| it.client != *client),
-        }
-    }
-
-    /// The number of subscriptions that the client has and the server has not, because several are one there.
-    fn additional(&self) -> usize {
-        let mut servers: Vec<&[u8]> = self.patterns.iter().map(|it| &*it.server).collect();
-        servers.sort_unstable();
-        servers.dedup();
-        self.patterns.len().saturating_sub(servers.len())
-    }
-
-    /// The client's patterns in place of which the server has this one.
-    fn clients_of<'t>(&'t self, server: &'t [u8]) -> impl Iterator<Item = &'t [u8]> {
-        let of = self.patterns.iter().filter(move |it| &*it.server == server);
-        of.map(|it| &*it.client)
-    }
-
-    /// True if what the server delivers through this pattern is what the client has asked for.
-    pub(super) fn is_exact(&self, server: &[u8]) -> bool {
-        self.clients_of(server).eq([server])
-    }
-
-    fn retained_bytes(patterns: &[Subscribed]) -> usize {
-        let bytes = patterns
-            .iter()
-            .map(|it| it.client.len().saturating_add(it.server.len()));
-        bytes.sum::<usize>().saturating_add(size_of_val(patterns))
-    }
-}
-
-/// The first argument that is a channel of those that may be stored under another name.
-pub(super) fn channels_of(command: Option<&str>) -> Option<usize> {
+/// The arguments that are channels of those that may be stored under another name.
+pub(super) fn channels_of(command: Option<&str>) -> Option<Range<usize>> {
     match command? {
-        "subscribe" | "unsubscribe" => Some(1),
-        "pubsub|numsub" => Some(2),
+        "subscribe" | "unsubscribe" => Some(1..usize::MAX),
+        // A message of a client's own reaches those who subscribe to the channel.
+        "publish" => Some(1..2),
+        "pubsub|numsub" => Some(2..usize::MAX),
         _ => None,
     }
 }
@@ -159,51 +110,49 @@ impl ConnectionState {
         if !self.opens_names() {
             return false;
         }
-        let mut patterns = self.pushes.patterns.patterns.clone();
         let asked: Vec<Box<[u8]>> = match request.arguments.get(1..).unwrap_or_default() {
             // All of them.
-            [] if !begins => patterns.iter().map(|it| it.client.clone()).collect(),
+            [] if !begins => self.pushes.patterns.all().map(Box::from).collect(),
             asked => asked.iter().map(|pattern| Box::from(*pattern)).collect(),
         };
         if asked.is_empty() {
             return false;
         }
-        let mut sent = Vec::new();
-        write_request_head(&mut sent, asked.len().saturating_add(1));
-        write_bulk(&mut sent, command.as_bytes());
-        let mut steps = VecDeque::new();
-        for pattern in asked {
-            let step = match begins {
-                false => Step::End(pattern),
-                true => match self.server_pattern(&pattern) {
-                    Ok(server) => Step::Begin(Subscribed {
-                        server: server.into(),
-                        client: pattern,
-                    }),
-                    Err(error) => {
-                        let answer = self.record_send_error(command, request.arguments, &error);
-                        self.refuse(&answer, client);
-                        return true;
-                    }
-                },
-            };
-            let before = patterns.clone();
-            PatternTable::apply(&mut patterns, &step);
-            let argument = match &step {
-                Step::Begin(new) => &*new.server,
-                Step::End(pattern) => {
-                    let ended = before.iter().find(|it| it.client == *pattern);
-                    let is_needed = |server: &[u8]| patterns.iter().any(|it| &*it.server == server);
-                    ended.map_or(NO_PATTERN, |ended| match is_needed(&ended.server) {
-                        true => NO_PATTERN,
-                        false => &ended.server,
-                    })
+        let steps: Result<VecDeque<Step>, SendError> = asked
+            .into_iter()
+            .map(|client| match begins {
+                false => Ok(Step::End(client)),
+                true => {
+                    let server = self.server_pattern(&client)?.into();
+                    Ok(Step::Begin { client, server })
                 }
-            };
-            write_bulk(&mut sent, argument);
-            steps.push_back(step);
+            })
+            .collect();
+        let steps = match steps {
+            Ok(steps) => steps,
+            Err(error) => {
+                let answer = self.record_send_error(command, request.arguments, &error);
+                self.refuse(&answer, client);
+                return true;
+            }
+        };
+        let mut sent = Vec::new();
+        write_request_head(&mut sent, steps.len().saturating_add(1));
+        write_bulk(&mut sent, command.as_bytes());
+        let mut planned = PlannedPatterns::new(&self.pushes.patterns);
+        for step in &steps {
+            match step {
+                Step::Begin { client, server } => {
+                    planned.begin(client, server);
+                    write_bulk(&mut sent, server);
+                }
+                Step::End(client) => {
+                    let ended = planned.end(client);
+                    write_bulk(&mut sent, ended.as_deref().unwrap_or(NO_PATTERN));
+                }
+            }
         }
-        if PatternTable::retained_bytes(&patterns) > self.limits.request {
+        if planned.retained_bytes() > self.limits.request {
             let answer = answers::request_too_large(command, self.limits.request);
             let reason = (Some(command), OwnReason::TooLarge);
             self.refuse_here(reason, answer, (request, effect), client);
@@ -241,8 +190,8 @@ impl ConnectionState {
         let step = is_of_patterns.then(|| table.steps.pop_front()).flatten();
         let mut channel = Cow::Borrowed(parts.channel);
         if let Some(step) = step {
-            PatternTable::apply(&mut table.patterns, &step);
-            if let (true, Step::Begin(Subscribed { client, .. }) | Step::End(client)) =
+            table.apply(&step);
+            if let (true, Step::Begin { client, .. } | Step::End(client)) =
                 (parts.has_channel, step)
             {
                 channel = Cow::Owned(client.into_vec());
@@ -379,35 +328,5 @@ impl<'w> Acknowledgement<'w> {
             has_channel: channel.kind == Kind::Bulk,
             count: std::str::from_utf8(count.text).ok()?.parse().ok()?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subscribed(client: &str, server: &str) -> Step {
-        Step::Begin(Subscribed {
-            client: client.as_bytes().into(),
-            server: server.as_bytes().into(),
-        })
-    }
-
-    #[test]
-    fn patterns_that_are_one_at_the_server_are_counted_for_the_client() {
-        let mut table = PatternTable::default();
-        let apply = |table: &mut PatternTable, step: Step| {
-            PatternTable::apply(&mut table.patterns, &step);
-            table.additional()
-        };
-        assert_eq!(apply(&mut table, subscribed("a1*", "a*")), 0);
-        assert!(!table.is_exact(b"a*"));
-        assert_eq!(apply(&mut table, subscribed("a2*", "a*")), 1);
-        assert_eq!(apply(&mut table, subscribed("a2*", "a*")), 1);
-        assert_eq!(apply(&mut table, subscribed("b*", "b*")), 1);
-        assert!(table.is_exact(b"b*"));
-        let end = Step::End(b"a1*"[..].into());
-        assert_eq!(apply(&mut table, end), 0);
-        assert!(table.clients_of(b"a*").eq([&b"a2*"[..]]));
     }
 }

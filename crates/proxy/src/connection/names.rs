@@ -88,8 +88,9 @@ impl ConnectionState {
             let at = usize::try_from(slot.argument).unwrap_or(usize::MAX);
             names.add(at, |out| view.seal(slot.pattern, argument(at), out))?;
         }
-        if let Some(first) = channels {
-            for (at, channel) in arguments.iter().enumerate().skip(first) {
+        if let Some(channels) = channels {
+            let arguments = arguments.iter().enumerate();
+            for (at, channel) in arguments.take(channels.end).skip(channels.start) {
                 names.add(at, |out| store_channel(view, channel, out))?;
             }
         }

@@ -13,8 +13,12 @@ use crate::Failure;
 use crate::configuration::names::needs_keys;
 use crate::configuration::protected::Protected;
 
-/// Returns the table of all configured records, with the keys that are open; `None` if all names are in clear.
+/// Returns the table of all configured records, with the keys that are open; `None` if all names are in clear, and in a trial,
+/// which is of no records with sealed names.
 pub fn table(resources: &Resources) -> Result<Option<NameTable>, Failure> {
+    if resources.configuration.is_trial() {
+        return Ok(None);
+    }
     table_of(resources, &resources.configuration.all_protected())
 }
 

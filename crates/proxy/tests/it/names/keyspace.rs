@@ -257,3 +257,41 @@ fn channels_are_listed_as_clients_know_them() {
         }
     }
 }
+
+#[test]
+fn a_message_of_a_client_in_such_a_channel_is_delivered() {
+    let world = world();
+    let mut writer = world.both(false);
+    let mut both = subscriber(&world, false);
+    both.all_same([
+        "SUBSCRIBE __keyspace@0__:k:a",
+        "PSUBSCRIBE __keyspace@0__:k:a*",
+    ]);
+    writer.all_same(["PUBLISH __keyspace@0__:k:a hello", "PUBLISH k:a hello"]);
+    assert_eq!(same_messages(&mut both, &mut writer, "published"), 2);
+}
+
+/// Within the limit of a reply, which a time that grew with the square of the number would exceed by far.
+#[test]
+fn a_client_may_have_very_many_patterns() {
+    const PATTERNS: usize = 20_000;
+    let world = world();
+    let mut writer = world.both(false);
+    let mut both = subscriber(&world, false);
+    let patterns: Vec<_> = (0..PATTERNS)
+        .map(|number| format!("__keyspace@0__:k:{number}*"))
+        .collect();
+    let patterns = patterns.join(" ");
+    for command in ["PSUBSCRIBE", "PUNSUBSCRIBE"] {
+        for wire in [&mut both.plain, &mut both.sealed] {
+            wire.send(&format!("{command} {patterns}"));
+        }
+        for _ in 0..PATTERNS {
+            assert_eq!(both.sealed.reply(), both.plain.reply());
+        }
+        writer.all_same(["SET k:19999 v"]);
+        let expected = if command == "PSUBSCRIBE" { 5 } else { 0 };
+        let seen = same_messages(&mut both, &mut writer, command);
+        assert_eq!(seen, expected);
+    }
+}
