@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use waxseal_core::Mode;
 use waxseal_proxy::{Meters, Protection};
+use waxseal_stores::{RecordStore, StoreError};
 
 pub use upkeep::UpkeepTask;
 
@@ -87,11 +88,32 @@ async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure>
         return trial::check_nothing_is_sealed(resources, &store).await;
     }
     guard::check_key_and_mark(resources, &store).await?;
+    check_is_alone(resources, &store).await?;
     guard::check_names(resources, &store).await?;
     if !resources.configuration.mode.seals() {
         members::allow_several_forms(resources).await?;
     }
     Ok(())
+}
+
+/// Refuses sealed names on a node of a cluster: they would be in other slots than those of the names that clients know, and
+/// several with one hash tag in several slots.
+async fn check_is_alone(
+    resources: &Resources,
+    store: &Arc<dyn RecordStore>,
+) -> Result<(), Failure> {
+    let mut protected = resources.configuration.protected.iter();
+    if !protected.any(|it| it.names.is_some()) {
+        return Ok(());
+    }
+    match store.status().await {
+        Err(StoreError::Cluster { .. }) => Err(Failure::failed(
+            "names are sealed, and the store is a node of a cluster: clients would look for these records in other slots",
+        )
+        .hint("use a server without cluster-enabled, or leave the names in clear: remove names")),
+        // What else is wrong is found by those who read.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Returns counts by pattern, under the patterns' configured names.

@@ -357,3 +357,15 @@ fn another_key_and_names_in_clear_are_told_before_anything_is_served() {
     ]);
     trial.failed(64, "a trial seals nothing");
 }
+
+#[test]
+fn a_node_of_a_cluster_is_refused_by_a_proxy_that_seals_names() {
+    let node = RedisServer::builder().arg("cluster-enabled", "yes").start();
+    assert_eq!(node.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    wait_until(|| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+    let refused = at(&node).run(&["proxy", "--listen", "127.0.0.1:0"]);
+    refused.failed(2, "the store is a node of a cluster");
+    let plain = CONFIG.replace("names = \"sealed\"\npad_names = 16\n", "");
+    let plain = Program::at(&node).file("waxseal.toml", &plain);
+    Proxy::start_configured(&plain, &[]).stop();
+}

@@ -245,6 +245,14 @@ impl ConnectionState {
         }
     }
 
+    /// The end of what nothing has asked for; what is held is an acknowledgement.
+    fn end_unsolicited(&mut self, disposition: Disposition, whole: &[u8], client: &mut Vec<u8>) {
+        if disposition == Disposition::Hold {
+            self.pushes.subscriptions.record(whole);
+            client.extend_from_slice(&self.acknowledgement_of_client(whole, false));
+        }
+    }
+
     fn end_with_effect(
         &mut self,
         current: &mut CurrentReply,
@@ -259,10 +267,7 @@ impl ConnectionState {
             ..
         } = *current;
         let Some(pending) = current.answers.take() else {
-            if disposition == Disposition::Hold {
-                self.pushes.subscriptions.record(whole);
-                client.extend_from_slice(&self.acknowledgement_of_client(whole, false));
-            }
+            self.end_unsolicited(disposition, whole, client);
             return Ok(false);
         };
         let reply = Reply {

@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn names_are_replaced_and_their_lengths_with_them() {
-        let raw = b"*4\r\n$3\r\nDEL\r\n$1\r\na\r\n$02\r\nbc\r\n$1\r\nd\r\n";
+        let raw = b"*4\r\n$3\r\nDEL\r\n$1\r\na\r\n$2\r\nbc\r\n$1\r\nd\r\n";
         let renamed = sent(raw, &[(3, "long name"), (1, "x")]);
-        let expected = "before *4\r\n$3\r\nDEL\r\n$1\r\nx\r\n$02\r\nbc\r\n$9\r\nlong name\r\n";
+        let expected = "before *4\r\n$3\r\nDEL\r\n$1\r\nx\r\n$2\r\nbc\r\n$9\r\nlong name\r\n";
         assert_eq!(renamed, expected);
         // Without other names it is the client's to the byte.
-        let raw = b"*2\r\n$3\r\nDEL\r\n$01\r\na\r\n";
+        let raw = b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n";
         assert_eq!(
             sent(raw, &[(1, "")]),
-            "before *2\r\n$3\r\nDEL\r\n$01\r\na\r\n"
+            "before *2\r\n$3\r\nDEL\r\n$1\r\na\r\n"
         );
     }
 

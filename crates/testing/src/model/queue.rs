@@ -78,10 +78,31 @@ pub(super) fn is_followed(queued: &[Request], request: &Request) -> bool {
     let Some(name) = request.words.get(1) else {
         return true;
     };
-    queued
+    is_known(queued, name, is_field)
+}
+
+/// True if a value of this record is known behind all these requests.
+fn is_known(queued: &[Request], name: &Vec<u8>, is_field: bool) -> bool {
+    let mut of_record = queued
         .iter()
-        .filter(|earlier| earlier.words.contains(name))
-        .all(|earlier| is_followed_by(earlier, name, is_field))
+        .enumerate()
+        .filter(|(_, earlier)| earlier.words.contains(name));
+    of_record.all(|(at, earlier)| {
+        let source = moved_from(earlier, name);
+        let is_source_known = source.is_none_or(|source| is_known(&queued[..at], source, is_field));
+        is_source_known && is_followed_by(earlier, name, is_field)
+    })
+}
+
+/// The record whose values a request moves to this one.
+fn moved_from<'r>(request: &'r Request, name: &[u8]) -> Option<&'r Vec<u8>> {
+    let is_move = matches!(request.command().as_str(), "RENAME" | "COPY");
+    match &request.words[..] {
+        [_, source, destination, ..] if is_move && destination == name && source != name => {
+            Some(source)
+        }
+        _ => None,
+    }
 }
 
 /// True if a value of this record is known behind a request.
@@ -157,11 +178,16 @@ fn what_is_computed_behind_an_unknown_value_is_left_out() {
         step(&["GETEX r:s0", "MULTI", "INCR r:s0", "RENAME r:s0 r:s1"]),
         step(&["INCR r:s1", "GETEX r:s1", "INCR r:s1", "INCR r:s0"]),
         step(&["EXEC", "INCR r:s1"]),
+        // Where the source of a move is not known, neither is its destination.
+        step(&["MULTI", "RENAMENX r:s0 r:s1", "RENAME r:s1 r:s2"]),
+        step(&["DECR r:s2", "EXEC"]),
     ];
     let expected = [
         step(&["GETEX r:s0", "MULTI", "INCR r:s0", "RENAME r:s0 r:s1"]),
         step(&["INCR r:s1", "GETEX r:s1", "INCR r:s0"]),
         step(&["EXEC", "INCR r:s1"]),
+        step(&["MULTI", "RENAMENX r:s0 r:s1", "RENAME r:s1 r:s2"]),
+        step(&["EXEC"]),
     ];
     let shown = |history: &[Step]| history.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(shown(&followed(&history)), shown(&expected));

@@ -128,3 +128,17 @@ fn a_name_that_looks_sealed_is_a_name_like_others() {
     client.ask(&format!("RENAME {stored} k:2"));
     assert_eq!(client.ask("GET k:2").text, b"two");
 }
+
+#[test]
+fn what_a_request_names_itself_is_no_name_to_leave_out() {
+    let world = World::new(&["k:*"]);
+    let mut client = world.proxied();
+    let asked = client.ask("COMMAND GETKEYS DEL k:1 other");
+    assert_eq!(format!("{asked:?}"), "*[$k:1, $other]");
+    let asked = client.ask("COMMAND GETKEYSANDFLAGS EXISTS k:1 other");
+    assert_eq!(asked.items[0].items[0].text, b"k:1");
+    client.ask("ACL SETUSER someone on +get ~nothing:*");
+    let answer = client.ask("ACL DRYRUN someone GET k:1");
+    let text = String::from_utf8(answer.text).unwrap();
+    assert!(text.contains("'k:1'"), "{text}");
+}

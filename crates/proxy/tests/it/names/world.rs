@@ -187,6 +187,18 @@ impl World {
         both
     }
 
+    /// Returns once a client waits at the server that has sealed names.
+    pub(super) fn wait_until_blocked(&self) {
+        let mut past = self.past();
+        let is_blocked = |wire: &mut Wire| {
+            let info = shown(&wire.ask("INFO clients").text);
+            !info.contains("blocked_clients:0")
+        };
+        while !is_blocked(&mut past) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The names that the server behind the proxy has.
     pub(super) fn stored_names(&self) -> BTreeSet<String> {
         let names = self.past().ask("KEYS *").items;
