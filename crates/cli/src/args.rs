@@ -28,11 +28,12 @@ pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
 pub(crate) use decoy::{DecoyCommand, PlantArgs};
 pub(crate) use keyring::{
-    ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
+    ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, NamesArg, ReceiptCommand, RewrapArgs,
+    SettingsArgs,
 };
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
 pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
-pub(crate) use sweep::{DecryptArgs, MigrateArgs, RotateArgs, StreamsArg, SweepArgs};
+pub(crate) use sweep::{DecryptArgs, MigrateArgs, NamesArgs, RotateArgs, StreamsArg, SweepArgs};
 pub(crate) use value::{GetArgs, InspectArgs, OpenArgs, PlaceArgs, PutArgs, SealArgs};
 
 /// Encrypts personal data in Redis and decrypts it for applications.
@@ -250,6 +251,11 @@ pub(crate) enum Command {
     /// Describe the value of a record without printing it: format, key, binding, size, expiry
     #[command(after_help = "Example:\n  waxseal inspect wa:5215512345678")]
     Inspect(InspectArgs),
+    /// Print the name of the record that a stored name, or a masked one of a log or report, stands for; the access is logged
+    #[command(
+        after_help = "Examples:\n  waxseal find 'wa:~9VcDEXX…'\n  waxseal find 'wa:#1f0c77ab' --json"
+    )]
+    Find(FindArgs),
     /// Run a proxy between applications and Redis that seals what they write and opens what they read
     #[command(
         after_help = "Examples:\n  waxseal proxy --protect 'wa:*' --listen 127.0.0.1:6380\n  \
@@ -340,6 +346,12 @@ pub(crate) enum KeyCommand {
         #[arg(long, value_name = "PATH")]
         file: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct FindArgs {
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
 }
 
 #[derive(Args)]

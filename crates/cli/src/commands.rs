@@ -6,12 +6,14 @@ mod canary;
 mod decoy;
 mod demo;
 mod doctor;
+mod find;
 mod forget;
 mod inspect;
 mod keeper;
 mod key;
 mod keyring;
 mod manual;
+mod names;
 mod proxy;
 mod quarantine;
 mod receipt;
@@ -60,6 +62,13 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
             counted(&resources, record::put(&resources, &args)).await
         }
         Command::Inspect(args) => inspect::run(&Resources::open(&flags).await?, &args).await,
+        Command::Find(args) => {
+            let resources = Resources::open(&flags).await?;
+            let operation = waxseal_service::recorded::find(&resources);
+            let trail = resources.trail.clone();
+            let work = find::run(&resources, &args);
+            trail.record_operation(Some(operation), work).await
+        }
         Command::Migrate(args) => {
             let resources = Resources::open(&flags).await?;
             let operation = recorded::migrate(&resources, &args);

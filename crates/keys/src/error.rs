@@ -376,7 +376,9 @@ impl FormerProcess {
     /// The number of processes that a text names.
     const MAX_LISTED: usize = 3;
 
-    fn list(processes: &[Self]) -> String {
+    /// The processes in a text: the first of them.
+    #[must_use]
+    pub fn list(processes: &[Self]) -> String {
         let first = processes.iter().take(Self::MAX_LISTED);
         let first = first.map(|it| {
             let (kind, id, silent_s) = (&it.kind, &it.id, it.silent_s);

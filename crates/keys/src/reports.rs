@@ -85,10 +85,26 @@ impl Reports {
         now_ms: u64,
         settings: &Settings,
     ) -> Vec<FormerProcess> {
+        self.running_that(now_ms, settings, |report| report.reads < format.as_u32())
+    }
+
+    /// The processes that use the ring, those that have ended left out: a process counts as ended some time after its last
+    /// report.
+    #[must_use]
+    pub fn running(&self, now_ms: u64, settings: &Settings) -> Vec<FormerProcess> {
+        self.running_that(now_ms, settings, |_| true)
+    }
+
+    fn running_that(
+        &self,
+        now_ms: u64,
+        settings: &Settings,
+        is_meant: impl Fn(&Report) -> bool,
+    ) -> Vec<FormerProcess> {
         let gone_ms = gone_ms(settings);
         let is_former = |report: &Report| {
             let has_ended = report.at.saturating_add(gone_ms) < now_ms;
-            report.reads < format.as_u32() && !has_ended
+            is_meant(report) && !has_ended
         };
         let processes = self.processes.iter();
         let former = processes.filter(|(_, report)| is_former(report));

@@ -41,6 +41,60 @@ pub struct Counts {
     /// Records excepted from the pattern; omitted if there are none.
     #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
     pub excepted: ExceptCounts,
+    /// The names of records; omitted if none are sealed here.
+    #[serde(default, skip_serializing_if = "NameCounts::is_empty")]
+    pub names: NameCounts,
+}
+
+/// The names of records under patterns whose names are sealed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameCounts {
+    /// Plain names, which applications do not find.
+    pub plain: u64,
+    /// Sealed names by the id of their key.
+    pub sealed: BTreeMap<String, u64>,
+    /// Of these: names in another form than the one that is written.
+    pub former: u64,
+    /// Records that exist under two forms of one name, of which applications find one.
+    pub occupied: u64,
+    /// Names that have the form of sealed ones and do not open.
+    pub junk: u64,
+    /// Names that open, but not to one of a pattern whose names are sealed.
+    pub foreign: u64,
+    /// Names under a key that is not known.
+    pub unknown_key: u64,
+}
+
+impl NameCounts {
+    /// True if no names were counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sealed names, under all keys.
+    #[must_use]
+    pub fn all_sealed(&self) -> u64 {
+        self.sealed.values().sum()
+    }
+
+    /// Names that have the form of sealed ones, and that applications cannot use.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.junk + self.foreign + self.unknown_key
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.plain += other.plain;
+        self.former += other.former;
+        self.occupied += other.occupied;
+        self.junk += other.junk;
+        self.foreign += other.foreign;
+        self.unknown_key += other.unknown_key;
+        for (key, names) in &other.sealed {
+            *self.sealed.entry(key.clone()).or_default() += names;
+        }
+    }
 }
 
 /// Values and records under names that are excepted from a pattern.
@@ -104,6 +158,7 @@ impl Counts {
         self.erased += other.erased;
         self.unseen += other.unseen;
         self.outdated += other.outdated;
+        self.names.add(&other.names);
         self.excepted.plain += other.excepted.plain;
         self.excepted.sealed += other.excepted.sealed;
         self.excepted.other_types += other.excepted.other_types;

@@ -9,7 +9,7 @@ mod verdict;
 
 use maud::{Markup, PreEscaped, html};
 
-pub use crate::counts::{Counts, ExceptCounts, Shares, percent};
+pub use crate::counts::{Counts, ExceptCounts, NameCounts, Shares, percent};
 pub use model::{
     Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Unmatched,
 };
@@ -105,6 +105,9 @@ fn parts(
     if !report.total.versions.is_empty() {
         let part = tables::versions(&report.patterns);
         parts.push(("versions", "By version", part));
+    }
+    if !report.total.names.is_empty() {
+        parts.push(("names", "Names", tables::names(&report.patterns)));
     }
     parts.push(("groups", "By format, key and type", tables::groups(report)));
     parts.push(("about", "About this report", about(report, signature)));

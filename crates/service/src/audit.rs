@@ -9,4 +9,4 @@ mod verdict;
 pub use pass::{count, count_not_swept, sweep, unmatched};
 pub use report::{AuditedPattern, Keys, ReportContext, counts, report};
 pub use signed_report::{PageCheck, SignedReport};
-pub use verdict::{Finding, Requirements, findings};
+pub use verdict::{Finding, RequiredNames, Requirements, findings};

@@ -9,6 +9,7 @@ mod guard;
 mod host;
 mod keyring;
 mod limits;
+mod names;
 mod overlaps;
 mod positions;
 mod reach;

@@ -5,12 +5,16 @@
 use std::sync::Arc;
 
 use waxseal_core::{EnvelopeVersion, KeyId};
-use waxseal_keys::{Change, ChangeError, DocumentFormat, IndexKeyState, LiveRing, Ring, RingError};
-use waxseal_sweep::Stop;
+use waxseal_keys::{
+    Change, ChangeError, DocumentFormat, IndexKeyState, LiveRing, ProtectedScope, RecordNames,
+    Ring, RingError,
+};
+use waxseal_sweep::{Stop, SweepOptions};
+use waxseal_units::thousands;
 
-use crate::Failure;
 use crate::configuration::protected::{Protected, shown_pattern};
 use crate::resources::{Resources, scopes};
+use crate::{Failure, names};
 
 /// The result of [`rotate_index`].
 #[derive(Clone, Debug)]
@@ -108,13 +112,19 @@ pub async fn rotate_index(live: &LiveRing, at_once: bool) -> Result<IndexRotatio
     Ok(IndexRotation::Promoted { id, previous })
 }
 
-/// Records in the keyring what the configuration says about protected records: those of this pattern.
-pub async fn protect(resources: &Resources, records: &str) -> Result<Arc<Ring>, Failure> {
+/// Records in the keyring what the configuration says about protected records: those of this pattern. Where that is another
+/// form of their names, it has to be named, and it has to be confirmed that no process uses these records.
+pub async fn protect(
+    resources: &Resources,
+    records: &str,
+    (names, now): (Option<RecordNames>, bool),
+) -> Result<Arc<Ring>, Failure> {
     let protected = configured(resources, records)?;
     let location = resources.configuration.store.location();
     let scope = scopes::protected_scope(&location, protected);
     let live = &resources.opened_ring()?.ring;
-    if live.ring().protected_scope(&scope).is_none() {
+    let ring = live.ring();
+    let Some(recorded) = ring.protected_scope(&scope) else {
         let shown = shown_pattern(records);
         return Err(Failure::failed(format!(
             "the keyring does not know of records {shown} at {location}"
@@ -123,8 +133,66 @@ pub async fn protect(resources: &Resources, records: &str) -> Result<Arc<Ring>, 
             "nothing was changed; check --store and waxseal keyring status; a process that protects them registers them \
              as it is configured",
         ));
+    };
+    let form = |scope: &ProtectedScope| {
+        let settings = scope.settings.clone().unwrap_or_default();
+        (settings.names, settings.pad_names)
+    };
+    let (before, after) = (form(recorded), form(&scope));
+    if names.is_some_and(|names| names != after.0) {
+        return Err(Failure::usage(format!(
+            "waxseal.toml says names = \"{}\" for these records",
+            after.0.as_str()
+        ))
+        .hint("the keyring records what waxseal.toml says: change that first, for all processes"));
+    }
+    if before != after {
+        let form = after.0.as_str();
+        if names.is_none() || !now {
+            return Err(Failure::usage(format!(
+                "the names of these records are recorded as {}, and waxseal.toml says otherwise: {form}",
+                before.0.as_str()
+            ))
+            .hint(format!(
+                "stop all processes that use them; waxseal migrate --names --offline (or decrypt --names --offline) gives \
+                 them their names; then this with --names {form} --now"
+            )));
+        }
+        check_names(resources, protected).await?;
     }
     Ok(live.change(&Change::Protect(scope)).await?)
+}
+
+/// Refuses another form of names while some are in the former one.
+async fn check_names(resources: &Resources, protected: &Protected) -> Result<(), Failure> {
+    let stored = resources.stored_store().await?;
+    let (options, stop) = (SweepOptions::default(), Stop::default());
+    let counts = names::count(resources, &stored, protected, options, &stop, &mut |_| {}).await?;
+    let (left, form, command) = match protected.names {
+        Some(_) => (
+            counts.plain.saturating_add(counts.former),
+            "in a former form",
+            "migrate --names --offline",
+        ),
+        None => (
+            counts.all_sealed(),
+            "sealed",
+            "decrypt --names --offline --yes, with names = \"sealed\",",
+        ),
+    };
+    if left == 0 {
+        return Ok(());
+    }
+    let names = match left {
+        1 => "1 name is".to_owned(),
+        left => format!("{} names are", thousands(left)),
+    };
+    Err(Failure::failed(format!(
+        "{names} still {form}: their records would not be found"
+    ))
+    .hint(format!(
+        "nothing was changed; waxseal {command} gives these records their names; then this again"
+    )))
 }
 
 /// The configured records of this pattern, as it is written in the configuration.

@@ -26,6 +26,7 @@ pub mod keyring_text;
 pub mod members;
 pub mod memory;
 pub mod metering;
+pub mod names;
 pub mod notice;
 pub mod panics;
 pub mod proxy;

@@ -188,10 +188,17 @@ fn configure(
     operation
 }
 
-/// Returns the entry of a migration.
+/// Returns the entry of a migration of values, or of names.
 #[must_use]
-pub fn migrate(resources: &Resources) -> Operation {
-    sweep("migrate", resources)
+pub fn migrate(resources: &Resources, of_names: bool) -> Operation {
+    with_names(sweep("migrate", resources), of_names)
+}
+
+fn with_names(operation: Operation, of_names: bool) -> Operation {
+    match of_names {
+        true => operation.with("names", true),
+        false => operation,
+    }
 }
 
 /// Returns the entry of a rotation over all records.
@@ -200,13 +207,19 @@ pub fn rotate(resources: &Resources, opens_compromised: bool) -> Operation {
     sweep("rotate", resources).with("open_compromised", opens_compromised)
 }
 
-/// Returns the entry of a decryption of all values, or of those that are excepted.
+/// Returns the entry of a decryption of all values, or of those that are excepted, or of names.
 #[must_use]
-pub fn decrypt(resources: &Resources, only_excepted: bool) -> Operation {
+pub fn decrypt(resources: &Resources, only_excepted: bool, of_names: bool) -> Operation {
     match only_excepted {
         true => sweep("decrypt", resources).with("excepted", true),
-        false => sweep("decrypt", resources),
+        false => with_names(sweep("decrypt", resources), of_names),
     }
+}
+
+/// Returns the entry of a search for the logical name of a stored one.
+#[must_use]
+pub fn find(resources: &Resources) -> Operation {
+    sweep("find", resources)
 }
 
 /// Returns the entry of an audit whose report is written: it only reads, but the report is given to others.

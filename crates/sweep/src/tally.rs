@@ -385,7 +385,8 @@ impl Tally {
     /// True if any record was found, even of a type that is skipped.
     #[must_use]
     pub fn has_found_any(&self) -> bool {
-        self.total > 0 || self.skipped() > 0 || !self.excepted.is_empty()
+        let has_values = self.total > 0 || self.skipped() > 0 || !self.excepted.is_empty();
+        has_values || self.names.total() > 0
     }
 
     /// The number of values in these classes.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::NamesArg;
+
 #[derive(Args)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
@@ -18,6 +20,9 @@ pub(crate) struct AuditArgs {
     /// Fail (exit status 1) if a value is in an older version of the sealed format, or in the classic format
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(2..=3))]
     pub(crate) require_version: Option<u8>,
+    /// Fail (exit status 1) if the name of a record is stored in another form, or in two
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) require_names: Option<NamesArg>,
     /// Write a report that is signed with the keyring's key to this file (JSON, mode 0600)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -37,7 +42,8 @@ impl AuditArgs {
     /// refuse the common options as well.
     pub(crate) fn says_how_to_count(&self) -> bool {
         let files = self.report.is_some() || self.html.is_some();
-        self.require_clean || self.deep || self.force || files || self.require_version.is_some()
+        let requires = self.require_clean || self.require_version.is_some();
+        requires || self.require_names.is_some() || self.deep || self.force || files
     }
 }
 

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use waxseal_core::{EnvelopeVersion, KeyId};
+use waxseal_keys::RecordNames;
 
 use super::backup::{ExportArgs, ImportArgs, RehearseArgs};
 
@@ -102,11 +103,20 @@ pub(crate) enum KeyringCommand {
     Configure(ConfigureArgs),
     /// Record what waxseal.toml says about protected records (their group, binding and excepts) in the keyring: a process
     /// that says something else does not start
-    #[command(after_help = "Example:\n  waxseal keyring protect --records 'wa:{user}'")]
+    #[command(
+        after_help = "Examples:\n  waxseal keyring protect --records 'wa:{user}'\n  \
+        waxseal keyring protect --records 'wa:{user}' --names sealed --now"
+    )]
     Protect {
         /// Their pattern, as in waxseal.toml
         #[arg(long, value_name = "PATTERN")]
         records: String,
+        /// The new form of their names, as waxseal.toml has it, after a pass that gave them these
+        #[arg(long, value_enum, value_name = "FORM", requires = "now")]
+        names: Option<NamesArg>,
+        /// Confirm that no process uses these records
+        #[arg(long, requires = "names")]
+        now: bool,
     },
     /// Replace the index key: publish a new one, and let it write once every process knows it. Run twice
     #[command(
@@ -146,6 +156,22 @@ pub(crate) enum KeyringCommand {
         #[arg(long, value_name = "PATTERN")]
         records: String,
     },
+}
+
+/// A form of the names of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NamesArg {
+    Plain,
+    Sealed,
+}
+
+impl From<NamesArg> for RecordNames {
+    fn from(names: NamesArg) -> Self {
+        match names {
+            NamesArg::Plain => Self::Plain,
+            NamesArg::Sealed => Self::Sealed,
+        }
+    }
 }
 
 #[derive(Args)]

@@ -33,6 +33,21 @@ pub(crate) struct SweepArgs {
     pub(crate) resume: bool,
 }
 
+/// A pass over the names of records, in place of one over their values.
+#[derive(Args)]
+pub(crate) struct NamesArgs {
+    /// Give records the names of the other form, in place of their values: sealed ones (migrate) or plain ones (decrypt).
+    /// Concerns records with names = "sealed" in waxseal.toml
+    #[arg(long)]
+    pub(crate) names: bool,
+    /// Confirm that nothing else uses these records until the processes are started with names in the new form
+    #[arg(long, requires = "names")]
+    pub(crate) offline: bool,
+    /// Although processes reported to the keyring a short while ago: they have ended
+    #[arg(long, requires = "offline")]
+    pub(crate) now: bool,
+}
+
 /// What a sweep does with values in streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StreamsArg {
@@ -46,8 +61,10 @@ pub(crate) struct MigrateArgs {
     pub(crate) sweep: SweepArgs,
     /// The format to write; with `sealed`, classic values are migrated as well
     /// [default: that of waxseal.toml, else classic]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "names")]
     pub(crate) format: Option<FormatArg>,
+    #[command(flatten)]
+    pub(crate) names: NamesArgs,
 }
 
 #[derive(Args)]
@@ -64,10 +81,12 @@ pub(crate) struct RotateArgs {
 pub(crate) struct DecryptArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
-    /// Confirm that these values are to be stored in plaintext
+    /// Confirm that these values, or names, are to be stored in plaintext
     #[arg(long)]
     pub(crate) yes: bool,
     /// Open only values under names that are excepted from their pattern
-    #[arg(long)]
+    #[arg(long, conflicts_with = "names")]
     pub(crate) excepted: bool,
+    #[command(flatten)]
+    pub(crate) names: NamesArgs,
 }

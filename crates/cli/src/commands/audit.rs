@@ -9,13 +9,13 @@ use waxseal_files::OutputFile;
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
 use waxseal_service::audit::{
-    self, AuditedPattern, Keys, ReportContext, Requirements, SignedReport, text,
+    self, AuditedPattern, Keys, ReportContext, RequiredNames, Requirements, SignedReport, text,
 };
 use waxseal_service::members::MemberPasses;
 use waxseal_service::resources::{Resources, keys};
 use waxseal_service::{Ended, Failure, now_ms};
 
-use crate::args::{AuditArgs, AuditCommand, Common};
+use crate::args::{AuditArgs, AuditCommand, Common, NamesArg};
 use crate::commands::unmatched;
 use crate::output::{self, thousands};
 
@@ -104,7 +104,7 @@ pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended
         warn_of_downgrade(&report);
     }
     write(resources, args, ring.as_deref(), &report)?;
-    Ok(verdict(args, &report))
+    Ok(verdict(resources, args, &report))
 }
 
 /// Recommends the sealed format for values in the format of the Node.js guide.
@@ -138,7 +138,7 @@ fn warn_of_downgrade(report: &Report) {
 }
 
 /// Prints the findings that fail the audit.
-fn verdict(args: &AuditArgs, report: &Report) -> Ended {
+fn verdict(resources: &Resources, args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.unsealed() > 0 {
         output::hint(&format!(
@@ -155,6 +155,16 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         clean: args.require_clean,
         deep: args.deep,
         version: args.require_version,
+        names: args.require_names.map(|names| match names {
+            NamesArg::Sealed => RequiredNames::Sealed {
+                in_clear: resources
+                    .configuration
+                    .protected
+                    .iter()
+                    .any(|it| it.names.is_none()),
+            },
+            NamesArg::Plain => RequiredNames::Plain,
+        }),
     };
     for finding in audit::findings(report, requirements) {
         output::error(&finding.text);

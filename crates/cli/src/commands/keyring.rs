@@ -88,7 +88,11 @@ async fn carry_out(
         KeyringCommand::Destroy { id, force } => change::destroy(&resources, *id, *force).await,
         KeyringCommand::Compromise { id } => change::compromise(&resources, *id).await,
         KeyringCommand::Configure(args) => change::configure(&resources, args).await,
-        KeyringCommand::Protect { records } => versions::protect(&resources, records).await,
+        KeyringCommand::Protect {
+            records,
+            names,
+            now,
+        } => versions::protect(&resources, records, (*names, *now)).await,
         KeyringCommand::RotateIndex { now } => versions::rotate_index(&resources, *now).await,
         KeyringCommand::RepairTimes { yes } => times::repair(&resources, *yes).await,
         KeyringCommand::Release { records } => change::release(&resources, common, records).await,

@@ -47,7 +47,7 @@ pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option
             accept_version: args.accept_version,
             force: args.force,
         },
-        KeyringCommand::Protect { records } => KeyringOperation::Protect(records),
+        KeyringCommand::Protect { records, .. } => KeyringOperation::Protect(records),
         KeyringCommand::RotateIndex { now } => KeyringOperation::RotateIndex { now: *now },
         KeyringCommand::RepairTimes { yes: true } => KeyringOperation::RepairTimes,
         KeyringCommand::AdoptUsers { yes: true } => KeyringOperation::AdoptUsers,
@@ -57,7 +57,7 @@ pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option
 }
 
 pub(crate) fn migrate(resources: &Resources, args: &MigrateArgs) -> Option<Operation> {
-    (!args.sweep.dry_run).then(|| recorded::migrate(resources))
+    (!args.sweep.dry_run).then(|| recorded::migrate(resources, args.names.names))
 }
 
 pub(crate) fn rotate(resources: &Resources, args: &RotateArgs) -> Option<Operation> {
@@ -66,7 +66,8 @@ pub(crate) fn rotate(resources: &Resources, args: &RotateArgs) -> Option<Operati
 
 pub(crate) fn decrypt(resources: &Resources, args: &DecryptArgs) -> Option<Operation> {
     // Without the confirmation nothing begins.
-    (!args.sweep.dry_run && args.yes).then(|| recorded::decrypt(resources, args.excepted))
+    (!args.sweep.dry_run && args.yes)
+        .then(|| recorded::decrypt(resources, args.excepted, args.names.names))
 }
 
 pub(crate) fn audit(resources: &Resources, args: &AuditArgs) -> Option<Operation> {

@@ -16,13 +16,13 @@ use waxseal_service::unmatched::Survey;
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{
-    CheckpointFile, Decrypt, Event, Migrate, Pass, Rotate, Run, RunError, RunIdentity, Stop, Sweep,
-    SweepOptions, Tally, Task,
+    CheckpointFile, Decrypt, Event, Migrate, NamesGoal, Pass, Rotate, Run, RunError, RunIdentity,
+    Stop, Sweep, SweepOptions, Tally, Task,
 };
 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, StreamsArg, SweepArgs};
-use crate::commands::canary;
 use crate::commands::unmatched;
+use crate::commands::{canary, names};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;
@@ -35,6 +35,9 @@ pub(crate) async fn migrate(
     mut resources: Resources,
     args: &MigrateArgs,
 ) -> Result<Ended, Failure> {
+    if args.names.names {
+        return names::run(&resources, (&args.sweep, &args.names), NamesGoal::Seal).await;
+    }
     if let Some(format) = args.format {
         resources.configuration.write_as(format.into())?;
     }
@@ -87,12 +90,16 @@ pub(crate) async fn decrypt(resources: Resources, args: &DecryptArgs) -> Result<
             .hint("except under [[protect]] in waxseal.toml, or --except, says which are"));
     }
     if !args.yes && !args.sweep.dry_run {
-        let text = match args.excepted {
-            true => "excepted values would be stored in plaintext",
-            false => "all values would be stored in plaintext",
+        let text = match (args.names.names, args.excepted) {
+            (true, _) => "the names of all records would be in plaintext",
+            (_, true) => "excepted values would be stored in plaintext",
+            (_, false) => "all values would be stored in plaintext",
         };
         return Err(Failure::usage(text)
             .hint("confirm with --yes, or see what would be done with --dry-run"));
+    }
+    if args.names.names {
+        return names::run(&resources, (&args.sweep, &args.names), NamesGoal::Open).await;
     }
     let texts = if args.excepted {
         &DECRYPT_EXCEPTED
@@ -194,6 +201,8 @@ impl<'a> SweepCommand<'a> {
             };
             output::line(format!("{kind} connection verified"))?;
         }
+        // A record that has another name is not found, and its values would stay as they are.
+        guard::check_names(resources, &store).await?;
         // After a decryption there is nothing left that a canary could guard.
         if args.dry_run || texts.task == DECRYPT.task {
             guard::check_key(resources, &store).await?;
@@ -434,7 +443,7 @@ fn task_identity(
     ))
 }
 
-fn options(args: &SweepArgs) -> SweepOptions {
+pub(crate) fn options(args: &SweepArgs) -> SweepOptions {
     SweepOptions {
         dry_run: args.dry_run,
         max_rate: args.max_rate,

@@ -29,6 +29,7 @@ mod metrics;
 mod migrate;
 mod model;
 mod name_commands;
+mod names_switch;
 mod plaintext;
 mod planted;
 mod program;

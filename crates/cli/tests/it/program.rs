@@ -27,7 +27,15 @@ pub(crate) const OTHER_KEY: &str =
 /// Text in every state of the tests that nothing shown may hold.
 const CONTENTS: [&str; 4] = ["domicilio", "@example.com", "XEXX0101", "showing_menu"];
 /// Words of the commands that print values or names when they succeed, in results or examples.
-const SHOWS: [&str; 6] = ["get", "open", "demo", "completions", "man", "--help"];
+const SHOWS: [&str; 7] = [
+    "get",
+    "open",
+    "demo",
+    "completions",
+    "man",
+    "--help",
+    "find",
+];
 /// The prefix of users' phone numbers.
 const PHONE: &str = "52155";
 

@@ -102,6 +102,31 @@ fn version_in_words(version: &str) -> String {
     }
 }
 
+pub(super) fn names(patterns: &[Pattern]) -> Markup {
+    let columns = [
+        ("pattern", false),
+        ("sealed", true),
+        ("plain", true),
+        ("in a former form", true),
+        ("in two forms", true),
+        ("that cannot be used", true),
+    ];
+    let rows = html! {
+        @for pattern in patterns.iter().filter(|it| !it.counts.names.is_empty()) {
+            @let names = &pattern.counts.names;
+            tr {
+                th scope="row" { (pattern.name) }
+                td class="number" data-names="sealed" { (thousands(names.all_sealed())) }
+                td class="number" data-names="plain" { (thousands(names.plain)) }
+                td class="number" { (thousands(names.former)) }
+                td class="number" { (thousands(names.occupied)) }
+                td class="number" { (thousands(names.left_out())) }
+            }
+        }
+    };
+    table("Names of records", &columns, &rows)
+}
+
 pub(super) fn other_types(patterns: &[Pattern]) -> Markup {
     let rows = html! {
         @for pattern in patterns {

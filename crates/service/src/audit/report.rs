@@ -116,6 +116,7 @@ pub fn counts(tally: &Tally) -> Counts {
             sealed: tally.excepted.sealed,
             other_types: tally.excepted.other_types,
         },
+        names: crate::names::reported(&tally.names),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verdict on a report: what fails an audit under the requirements of the command.
 
-use waxseal_page::report::Report;
+use waxseal_page::report::{NameCounts, Report};
 use waxseal_units::thousands;
 
 use super::text;
@@ -14,6 +14,20 @@ pub struct Requirements {
     pub deep: bool,
     /// Nothing may be in an older version of the sealed format than this one, or in the classic format.
     pub version: Option<u8>,
+    /// The form of all names of records.
+    pub names: Option<RequiredNames>,
+}
+
+/// The form that all names of records must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredNames {
+    /// In clear.
+    Plain,
+    /// Sealed.
+    Sealed {
+        /// True if the names of some pattern are in clear by configuration.
+        in_clear: bool,
+    },
 }
 
 /// A reason for an audit to fail.
@@ -84,6 +98,11 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
             );
         }
     }
+    if let Some(required) = requirements.names
+        && let Some((text, hint)) = names(&total.names, required)
+    {
+        add(text, hint);
+    }
     if requirements.deep && total.unopenable > 0 {
         add(
             match total.unopenable {
@@ -94,6 +113,37 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// The finding about names that are not in the required form.
+fn names(counts: &NameCounts, required: RequiredNames) -> Option<(String, &'static str)> {
+    let left = match required {
+        RequiredNames::Plain => counts.all_sealed(),
+        RequiredNames::Sealed { .. } => counts.plain.saturating_add(counts.former),
+    };
+    let number = |count: u64| match count {
+        1 => "1 name of a record is".to_owned(),
+        names => format!("{} names of records are", thousands(names)),
+    };
+    match required {
+        RequiredNames::Plain if left > 0 => Some((
+            format!("{} sealed", number(left)),
+            "while no process uses these records: waxseal decrypt --names --offline --yes, with names = \"sealed\"",
+        )),
+        RequiredNames::Sealed { in_clear: true } => Some((
+            "names of records are in clear by configuration".to_owned(),
+            "names = \"sealed\" under each [[protect]], after a switch (docs/operate/names.md)",
+        )),
+        RequiredNames::Sealed { .. } if left > 0 => Some((
+            format!("{} in clear, or in a former form", number(left)),
+            "while no process uses these records: waxseal migrate --names --offline",
+        )),
+        _ if counts.occupied > 0 => Some((
+            format!("{} stored in two forms", number(counts.occupied)),
+            "applications find one of the two records: the warnings above name them (docs/operate/names.md)",
+        )),
+        _ => None,
+    }
 }
 
 fn unread_records(unseen: u64) -> String {

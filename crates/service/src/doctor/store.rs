@@ -66,6 +66,7 @@ pub(super) async fn check(resources: &Resources, commands: Commands, findings: &
     if let Err(failure) = super::guard::check(resources, &store, findings).await {
         return findings.failure("canary", &failure);
     }
+    super::names::check(resources, &store, findings).await;
     let mut unmatched = Vec::new();
     for protected in &resources.configuration.protected {
         match check_sample(resources, protected, &store, findings).await {

@@ -8,7 +8,7 @@ use waxseal_sessions::{Canary, CanaryState, GuardError, Sample};
 use waxseal_stores::RecordStore;
 
 use super::{Resources, keys, scopes};
-use crate::{Failure, notice};
+use crate::{Failure, names, notice};
 
 /// Returns the canary of a store, as these keys see it.
 #[must_use]
@@ -100,15 +100,16 @@ pub async fn check_key_and_mark(
     Ok(state)
 }
 
-/// Checks that no names are in clear where they are sealed: for a process that serves applications, which would not find
-/// these records.
+/// Checks that no names are in clear where they are sealed, and none sealed where they are in clear: for a process that serves
+/// applications, or goes over all records, which would not find these.
 pub async fn check_names(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
 ) -> Result<(), Failure> {
     let guarded = resources.configuration.guarded()?;
     let checked = canary(resources, store).check_names(&guarded).await;
-    checked.map_err(|error| failure(resources, error))
+    checked.map_err(|error| failure(resources, error))?;
+    names::check_in_clear(resources, store).await
 }
 
 /// Checks that the store of users' keys is the one of this keyring, and marks it. Must come before a key of a

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use waxseal_core::{KeyId, Keyring, SharedKeyring};
+use waxseal_core::{KeyId, Keyring, PadNames, SharedKeyring};
 use waxseal_named::{NameTable, NamedPattern, Opened};
 use waxseal_policy::ProtectedNames;
 use waxseal_stores::{NamedStore, RecordStore};
@@ -38,6 +38,25 @@ pub fn table_of(
         }
         None => Err(needs_keys(first)),
     }
+}
+
+/// Returns a table by which sealed names of records whose names are in clear would be opened; `None` without keys, or if no
+/// record has such names.
+pub fn as_if_sealed(resources: &Resources) -> Result<Option<NameTable>, Failure> {
+    let Some(keyring) = keys::shared(resources) else {
+        return Ok(None);
+    };
+    let protected = resources.configuration.all_protected();
+    let patterns = protected.iter().map(|it| it.pattern.clone()).collect();
+    let in_clear = |index: usize| {
+        let of = protected.get(index)?;
+        let has_part_to_seal = of.names.is_none() && of.pattern.has_wildcard();
+        has_part_to_seal.then(|| NamedPattern {
+            pad: PadNames::default(),
+        })
+    };
+    let names = Arc::new(ProtectedNames::new(patterns));
+    NameTable::new(names, keyring, in_clear).map_err(Failure::usage)
 }
 
 /// Returns the store with the names that applications know, over this one: itself if all names are in clear.

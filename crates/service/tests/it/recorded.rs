@@ -211,7 +211,7 @@ fn a_sweep_is_recorded_with_its_patterns_and_store() {
     let patterns = "wa:*, one record";
     for (operation, expected) in [
         (
-            recorded::migrate(&resources),
+            recorded::migrate(&resources, false),
             json!(["migrate", patterns, {"store": store}]),
         ),
         (
@@ -219,11 +219,11 @@ fn a_sweep_is_recorded_with_its_patterns_and_store() {
             json!(["rotate", patterns, {"store": store, "open_compromised": true}]),
         ),
         (
-            recorded::decrypt(&resources, false),
+            recorded::decrypt(&resources, false, false),
             json!(["decrypt", patterns, {"store": store}]),
         ),
         (
-            recorded::decrypt(&resources, true),
+            recorded::decrypt(&resources, true, false),
             json!(["decrypt", patterns, {"store": store, "excepted": true}]),
         ),
         (

@@ -1,10 +1,10 @@
 //! Runs the passes of an audit with a progress bar.
 
 use waxseal_service::Failure;
-use waxseal_service::audit;
 use waxseal_service::resources::{Resources, guard};
 use waxseal_service::unmatched::Survey;
-use waxseal_sweep::{SweepOptions, Tally};
+use waxseal_service::{audit, names};
+use waxseal_sweep::{Event, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
@@ -35,11 +35,21 @@ pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Cou
             max_latency: latency(args.max_latency),
             ..SweepOptions::default()
         };
-        let sweep = audit::sweep(resources, &store, protected, args.deep, options);
+        let sweep = audit::sweep(resources, &store, protected, args.deep, options.clone());
         let mut progress = Progress::start(output::is_json(), 0);
         let counted = audit::count(&sweep, &stop, &mut |event| progress.show(&event)).await;
         progress.end();
-        tallies.push(counted?);
+        let mut tally = counted?;
+        if protected.names.is_some() || args.require_names.is_some() {
+            let mut progress = Progress::start(output::is_json(), 0);
+            let mut watch = |event: Event<'_>| progress.show(&event);
+            let stored = names::stored(&store);
+            let counted =
+                names::count(resources, stored, protected, options, &stop, &mut watch).await;
+            progress.end();
+            tally.names = counted?;
+        }
+        tallies.push(tally);
     }
     let unmatched = audit::unmatched(&resources.configuration.protected, &tallies);
     let survey = Survey::of(&store, &unmatched).await;

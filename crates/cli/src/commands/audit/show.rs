@@ -5,7 +5,7 @@ use waxseal_service::audit::text::{excepted, shares, summary, versions_and_kinds
 use waxseal_units::percent;
 
 use crate::output::{self, thousands};
-use waxseal_service::Failure;
+use waxseal_service::{Failure, names};
 
 const BAR: usize = 24;
 
@@ -31,6 +31,9 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
                 "  {} records of type {kind}: their values cannot be sealed",
                 thousands(*records)
             ))?;
+        }
+        if !pattern.counts.names.is_empty() {
+            output::line(format!("  {}", names::describe(&pattern.counts.names)))?;
         }
         if !pattern.counts.excepted.is_empty() {
             output::line(format!("  {}", excepted(&pattern.counts.excepted)))?;

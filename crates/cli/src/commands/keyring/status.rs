@@ -475,6 +475,9 @@ fn settings_in_words(protected_scope: &ProtectedScope) -> String {
     }
     if settings.names != RecordNames::Plain {
         words.push_str(&format!("  names {}", settings.names.as_str()));
+        if let Some(multiple) = settings.pad_names {
+            words.push_str(&format!(" and padded to {multiple}"));
+        }
     }
     if !settings.except.is_empty() {
         words.push_str(&format!("  except {}", settings.except.join(", ")));

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use waxseal_core::{EnvelopeVersion, KeyId};
-use waxseal_keys::{Change, DocumentFormat, IndexKeyState, Ring};
+use waxseal_keys::{Change, DocumentFormat, IndexKeyState, RecordNames, Ring};
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::keyring_change::{self, IndexRotation};
 use waxseal_service::resources::{Resources, scopes};
 use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::args::ConfigureArgs;
+use crate::args::{ConfigureArgs, NamesArg};
 use crate::output;
 use crate::signals::stop_on_signal;
 
@@ -76,9 +76,14 @@ pub(super) fn describe(ring: &Ring) -> String {
     )
 }
 
-pub(super) async fn protect(resources: &Resources, records: &str) -> Result<Ended, Failure> {
+pub(super) async fn protect(
+    resources: &Resources,
+    records: &str,
+    (names, now): (Option<NamesArg>, bool),
+) -> Result<Ended, Failure> {
     let before = resources.opened_ring()?.ring.ring().version();
-    let ring = keyring_change::protect(resources, records).await?;
+    let names = names.map(RecordNames::from);
+    let ring = keyring_change::protect(resources, records, (names, now)).await?;
     let shown = shown_pattern(records);
     if ring.version() == before {
         let done = format!("the keyring records what waxseal.toml says about {shown} already");
