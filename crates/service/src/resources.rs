@@ -18,6 +18,7 @@ pub mod key_hint;
 pub mod keyring;
 pub mod keys;
 pub mod named;
+pub mod names_in_clear;
 pub mod record_names;
 pub mod scopes;
 pub mod seals;

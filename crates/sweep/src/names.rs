@@ -1,7 +1,7 @@
 //! The pass over the names of records: gives records the names under which they are looked for, or counts how they are
 //! named. It reads no value, overwrites no record and deletes none.
 //!
-//! A record that has two names for a moment would be two records for whoever reads and writes it meanwhile, so nothing
+//! A record that has two names for a moment would be two records for anyone who reads and writes it meanwhile, so nothing
 //! else may use the store while records are renamed.
 
 mod judge;

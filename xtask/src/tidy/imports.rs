@@ -191,6 +191,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-kinds",
             "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-named",

@@ -8,9 +8,9 @@ use waxseal_stores::{Cursor, RecordPattern, RecordStore};
 use waxseal_units::thousands;
 
 use super::Findings;
+use crate::Failure;
 use crate::configuration::protected::Protected;
-use crate::resources::{Resources, record_names};
-use crate::{Failure, names};
+use crate::resources::{Resources, names_in_clear, record_names};
 
 /// Pages of names in a sample, and the size of each.
 const PAGES: usize = 10;
@@ -41,11 +41,11 @@ async fn check_all(
     store: &Arc<dyn RecordStore>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    names::check_in_clear(resources, store).await?;
+    names_in_clear::check(resources, store).await?;
     let Some(table) = record_names::table(resources)? else {
         return Ok(());
     };
-    let stored = names::stored(store);
+    let stored = names_in_clear::stored(store);
     let protected = resources.configuration.protected.iter();
     for protected in protected.filter(|it| it.names.is_some()) {
         let sample = sample(&**stored, &table.view(), protected).await?;

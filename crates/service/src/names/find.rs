@@ -1,4 +1,4 @@
-//! The record behind a stored name, the name of a record in quarantine, or a mask, for whoever has the keys.
+//! The record behind a stored name, the name of a record in quarantine, or a mask, for anyone who has the keys.
 
 use waxseal_core::{KeyId, sanitize_for_terminal};
 use waxseal_stores::{Cursor, RecordName};

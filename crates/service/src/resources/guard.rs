@@ -7,8 +7,8 @@ use waxseal_core::KeyId;
 use waxseal_sessions::{Canary, CanaryState, GuardError, Sample};
 use waxseal_stores::RecordStore;
 
-use super::{Resources, keys, scopes};
-use crate::{Failure, names, notice};
+use super::{Resources, keys, names_in_clear, scopes};
+use crate::{Failure, notice};
 
 /// Returns the canary of a store, as these keys see it.
 #[must_use]
@@ -109,7 +109,7 @@ pub async fn check_names(
     let guarded = resources.configuration.guarded()?;
     let checked = canary(resources, store).check_names(&guarded).await;
     checked.map_err(|error| failure(resources, error))?;
-    names::check_in_clear(resources, store).await
+    names_in_clear::check(resources, store).await
 }
 
 /// Checks that the store of users' keys is the one of this keyring, and marks it. Must come before a key of a

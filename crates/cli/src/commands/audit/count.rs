@@ -1,7 +1,7 @@
 //! Runs the passes of an audit with a progress bar.
 
 use waxseal_service::Failure;
-use waxseal_service::resources::{Resources, guard};
+use waxseal_service::resources::{Resources, guard, names_in_clear};
 use waxseal_service::unmatched::Survey;
 use waxseal_service::{audit, names};
 use waxseal_sweep::{Event, SweepOptions, Tally};
@@ -43,7 +43,7 @@ pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Cou
         if protected.names.is_some() || args.require_names.is_some() {
             let mut progress = Progress::start(output::is_json(), 0);
             let mut watch = |event: Event<'_>| progress.show(&event);
-            let stored = names::stored(&store);
+            let stored = names_in_clear::stored(&store);
             let counted =
                 names::count(resources, stored, protected, options, &stop, &mut watch).await;
             progress.end();
