@@ -18,6 +18,9 @@ const COUNT: &str = "1000";
 /// Requests that write records, in one pipeline.
 const WRITTEN_AT_ONCE: usize = 10_000;
 
+/// Records that Waxseal keeps for itself begin so.
+const OWN: &[u8] = b"waxseal:";
+
 /// The maximum ratio of the time with sealed names to the time with plain ones.
 const MAX_RATIO: f64 = 1.5;
 
@@ -100,7 +103,8 @@ impl Place {
             let [Reply::Bulk(next), Reply::Array(page)] = &parts[..] else {
                 panic!("SCAN answers something else");
             };
-            names += page.len();
+            let is_own = |name: &&Reply| matches!(name, Reply::Bulk(name) if name.starts_with(OWN));
+            names += page.len() - page.iter().filter(is_own).count();
             cursor.clone_from(next);
             if cursor == b"0" {
                 break;
