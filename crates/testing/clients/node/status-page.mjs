@@ -62,13 +62,23 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+// The page replaces its parts while it is live: for a moment one may not be there.
+async function boxOf(page, place) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const box = await page.locator(place).first().boundingBox();
+    if (box) return box;
+    await page.waitForTimeout(100);
+  }
+  throw new Error(`${place} is never visible`);
+}
+
 // Visible without scrolling: the verdict, the state of the first key, and the values under it.
 seen.above_the_fold = {};
 for (const width of [1280, 800]) {
   const page = await open({ viewport: { width, height: 800 } });
   await page.goto(url, { waitUntil: "load" });
   for (const place of ["#banner", "[data-key] [data-is=state]", "[data-key] [data-is=values]"]) {
-    const box = await page.locator(place).first().boundingBox();
+    const box = await boxOf(page, place);
     seen.above_the_fold[`${place} at ${width}`] = box.y + box.height;
   }
   await page.context().close();

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::Instant;
@@ -39,8 +40,10 @@ pub(crate) fn free_node_port() -> u16 {
 
 fn free_port_in(ports: Range<u16>, is_free: impl Fn(u16) -> bool) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // The standard library seeds its hasher randomly: two test processes begin at different ports.
-    let start = RandomState::new().hash_one(std::process::id());
+    // One after another, so that the port of a server that is down for a while is given to no other server. The standard
+    // library seeds its hasher randomly: two test processes begin at different ports.
+    static START: OnceLock<u64> = OnceLock::new();
+    let start = *START.get_or_init(|| RandomState::new().hash_one(std::process::id()));
     for _ in 0..ports.len() {
         let step = u64::from(NEXT.fetch_add(1, Ordering::Relaxed));
         let offset = start.wrapping_add(step) % ports.len() as u64;
