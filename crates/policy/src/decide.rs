@@ -252,6 +252,14 @@ fn find_relevant_name(
         // Nothing else can matter to a request that only reads, if its names are not replaced.
         row.reads && slots.is_none() && protected.is_some_and(|name| !is_excepted(name))
     });
+    if let Some(slots) = slots
+        && let Some(at) = rule.miscounted(arguments)
+        && let Some(pattern) = arguments.get(at).and_then(|name| names.find(name))
+    {
+        // The server answers with an error, but is not to see the name.
+        add_slot(names, at, pattern, slots);
+        slots.sort_unstable_by_key(|slot| slot.argument);
+    }
     match (writes_own_record, protected) {
         (true, _) => Some(RelevantName::OwnRecord),
         (false, protected) => protected.map(RelevantName::Protected),

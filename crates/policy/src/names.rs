@@ -117,6 +117,16 @@ impl Names {
         }
     }
 
+    /// The position of the count, if what stands there is none: an error to the server, and perhaps a name.
+    pub(crate) fn miscounted(self, arguments: &[&[u8]]) -> Option<usize> {
+        match self {
+            Self::Counted { at, .. } if at < arguments.len() => {
+                count(arguments, at).is_none().then_some(at)
+            }
+            _ => None,
+        }
+    }
+
     /// True if all names are among these first arguments of a request that will have `total`.
     pub(crate) fn all_seen(self, arguments: &[&[u8]], total: usize) -> bool {
         if arguments.len() >= total {

@@ -94,7 +94,7 @@ pub fn check(resources: &Resources, offline: bool, dry_run: bool) -> Result<(), 
     if !offline && !dry_run {
         return Err(Failure::usage(
             "names are switched while nothing else uses the records: a process that runs would write a second record under \
-             the former name, and find neither the one nor the other",
+             the former name, and find neither record",
         )
         .hint(
             "stop all processes that use these records, give them waxseal.toml with names = \"sealed\", and run this with \

@@ -243,7 +243,7 @@ pub enum GuardError {
     },
     /// Names are sealed here, and those of a sample are stored otherwise: their records would not be found.
     #[error(
-        "the names of {records} are sealed here, and {count} of a sample are {fault}: their records would not be found"
+        "the names of \"{records}\" are sealed here, and {count} of a sample are {fault}: their records would not be found"
     )]
     Names {
         /// The pattern, for messages.

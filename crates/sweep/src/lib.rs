@@ -15,6 +15,7 @@ mod keys;
 mod migrate;
 mod names;
 mod options;
+mod outage;
 mod pace;
 mod recent_names;
 mod requests;

@@ -9,10 +9,8 @@ mod judge;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use waxseal_core::{NameMask, SealError};
 use waxseal_named::NameTable;
 use waxseal_stores::{
@@ -21,7 +19,8 @@ use waxseal_stores::{
 
 use crate::batch::count;
 use crate::options::{Position, Stop, SweepOptions};
-use crate::pace::{Pace, sleep_unless_stopped};
+use crate::outage::{MAX_PASSES, Next, Outage};
+use crate::pace::Pace;
 use crate::recent_names::RecentNames;
 use crate::run::RecordPass;
 use crate::sweep::{Event, Interrupted, Report, SweepError};
@@ -30,11 +29,6 @@ use crate::tally::{Finding, Tally};
 pub use judge::NamesScope;
 use judge::{Judge, Verdict};
 
-/// The delay before the first retry, which doubles with each one.
-const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
-/// Consecutive passes that may end in another generation of the store than they began in.
-const MAX_PASSES: usize = 8;
 /// The number of new names that are remembered, so that a scan that returns them does not count their records again.
 const MAX_REMEMBERED: usize = 1 << 20;
 
@@ -107,7 +101,7 @@ impl NamesPass {
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let (mut pace, mut seen) = (Pace::new(&self.options), Seen::default());
-        let mut outage: Option<(Instant, Duration)> = None;
+        let mut outage = Outage::default();
         loop {
             let before = position.examined;
             let resumed = self.resume(position, (&mut pace, &mut seen), stop, watch);
@@ -115,20 +109,13 @@ impl NamesPass {
                 Err(error) if error.is_transient() => error,
                 outcome => return outcome,
             };
-            let (since, delay) = outage
-                .take_if(|_| position.examined == before)
-                .unwrap_or_else(|| {
-                    watch(Event::Waiting(&error));
-                    (Instant::now(), MIN_RETRY_DELAY)
-                });
-            if since.elapsed() >= self.options.reconnect_timeout {
-                return Err(error);
+            let has_advanced = position.examined != before;
+            let begins = || watch(Event::Waiting(&error));
+            match outage.wait(has_advanced, &self.options, stop, begins).await {
+                Next::Retry => {}
+                Next::GiveUp => return Err(error),
+                Next::Stop => return Ok(false),
             }
-            sleep_unless_stopped(delay, stop).await;
-            if stop.is_stopped() {
-                return Ok(false);
-            }
-            outage = Some((since, (delay * 2).min(MAX_RETRY_DELAY)));
         }
     }
 

@@ -4,12 +4,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::Instant;
 use waxseal_core::{KeyError, NameMask, SealError};
 use waxseal_keys::{RingError, UserKeyError};
 use waxseal_metrics::{SweepMetrics, Verdicts};
@@ -18,7 +16,8 @@ use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 use crate::batch::{BatchContext, BatchOutcome, count};
 use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
-use crate::pace::{Pace, sleep_unless_stopped};
+use crate::outage::{MAX_PASSES, Next, Outage};
+use crate::pace::Pace;
 use crate::recent_names::RecentNames;
 use crate::requests::Requests;
 use crate::run::RecordPass;
@@ -27,12 +26,6 @@ use crate::task::Task;
 
 /// Batches in flight at the same time: while one waits for the store, another is judged.
 const MAX_IN_FLIGHT: usize = 3;
-/// Consecutive passes that may end in another generation of the store than they began in. A server that does not show
-/// whether it was restarted would be scanned endlessly if each pass loses a connection.
-const MAX_PASSES: usize = 8;
-/// The delay before the first retry, which doubles with each one.
-const MIN_RETRY_DELAY: Duration = Duration::from_millis(100);
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// One pass of a task over the records of a pattern.
 pub struct Sweep {
@@ -158,12 +151,6 @@ struct RunningBatch(JoinHandle<FinishedBatch>);
 /// In the order of the scan.
 type Batches = FuturesOrdered<RunningBatch>;
 
-/// A store that fails: the start of the outage, and the delay before the next attempt.
-struct Outage {
-    since: Instant,
-    delay: Duration,
-}
-
 impl Sweep {
     /// Works on all records from this position on (from the beginning by default).
     ///
@@ -194,7 +181,7 @@ impl Sweep {
     ) -> Result<bool, SweepError> {
         let mut pace = Pace::new(&self.options);
         let requests = Arc::new(Requests::new(self.store.clone()));
-        let mut outage: Option<Outage> = None;
+        let mut outage = Outage::default();
         loop {
             let before = position.examined;
             let error = match self
@@ -204,21 +191,13 @@ impl Sweep {
                 Err(error) if error.is_transient() || error.may_recover(position) => error,
                 outcome => return outcome,
             };
-            let mut current = outage
-                .take_if(|_| position.examined == before)
-                .unwrap_or_else(|| {
-                    watch(Event::Waiting(&error));
-                    Outage::begin()
-                });
-            if current.since.elapsed() >= self.options.reconnect_timeout {
-                return Err(error);
+            let has_advanced = position.examined != before;
+            let begins = || watch(Event::Waiting(&error));
+            match outage.wait(has_advanced, &self.options, stop, begins).await {
+                Next::Retry => {}
+                Next::GiveUp => return Err(error),
+                Next::Stop => return Ok(false),
             }
-            sleep_unless_stopped(current.delay, stop).await;
-            if stop.is_stopped() {
-                return Ok(false);
-            }
-            current.delay = (current.delay * 2).min(MAX_RETRY_DELAY);
-            outage = Some(current);
         }
     }
 
@@ -378,15 +357,6 @@ impl RecordPass for Sweep {
         watch: &mut (dyn for<'e> FnMut(Event<'e>) + Send),
     ) -> Result<Report, Interrupted> {
         Self::run(self, from, stop, watch).await
-    }
-}
-
-impl Outage {
-    fn begin() -> Self {
-        Self {
-            since: Instant::now(),
-            delay: MIN_RETRY_DELAY,
-        }
     }
 }
 

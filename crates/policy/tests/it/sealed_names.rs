@@ -57,6 +57,11 @@ fn every_name_of_a_request_is_replaced_whatever_its_position() {
         ("MSET wa:1 v log w cart:1 x", "1:0 5:2"),
         ("MSETEX 2 wa:1 v wa:2 w EX 60", "2:0 4:0"),
         ("RENAME wa:1 log", "1:0"),
+        // In the place of a count, which is an error to the server.
+        ("BLMPOP 0.01 wa:1 wa:2 LEFT", "2:0 3:0"),
+        ("LMPOP wa:1 LEFT", "1:0"),
+        ("ZUNIONSTORE wa:3 wa:1 wa:2", "1:0 2:0 3:0"),
+        ("LMPOP 1 log wa:1", ""),
         ("RENAME log wa:1", "2:0"),
         ("COPY wa:1 cart:1 REPLACE", "1:0 2:2"),
         ("BITOP AND wa:d wa:1 log", "2:0 3:0"),

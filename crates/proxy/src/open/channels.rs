@@ -106,11 +106,7 @@ impl ReplyOpener<'_> {
         head: Item<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), OpenFailure> {
-        let pairs = match head.kind {
-            Kind::Array(count) => count.div_euclid(2),
-            Kind::Map(pairs) => pairs,
-            _ => return Err(OpenFailure::Unexpected),
-        };
+        let pairs = pairs(head)?;
         out.extend_from_slice(head.raw);
         for _ in 0..pairs {
             let channel = next(items)?;
@@ -127,6 +123,15 @@ impl ReplyOpener<'_> {
     }
 }
 
+/// The number of pairs in a map, which is an array of twice as many elements in RESP2.
+fn pairs(head: Item<'_>) -> Result<usize, OpenFailure> {
+    match head.kind {
+        Kind::Array(count) => Ok(count.div_euclid(2)),
+        Kind::Map(pairs) => Ok(pairs),
+        _ => Err(OpenFailure::Unexpected),
+    }
+}
+
 /// Appends what `CLIENT TRACKINGINFO` answers, with these prefixes.
 pub(super) fn tracking_info(
     items: &mut Items<'_>,
@@ -134,11 +139,7 @@ pub(super) fn tracking_info(
     prefixes: &Strings,
     out: &mut Vec<u8>,
 ) -> Result<(), OpenFailure> {
-    let pairs = match head.kind {
-        Kind::Array(count) => count.div_euclid(2),
-        Kind::Map(pairs) => pairs,
-        _ => return Err(OpenFailure::Unexpected),
-    };
+    let pairs = pairs(head)?;
     out.extend_from_slice(head.raw);
     for _ in 0..pairs {
         let word = next(items)?;

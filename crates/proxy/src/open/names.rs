@@ -291,7 +291,19 @@ impl QuotedNames {
         let mut replaced: Option<Vec<u8>> = None;
         let mut copied = 0;
         let mut at = 0;
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        // A request may have many names, and a text is long if a name in it is: most places are passed over at once.
+        let mut begins = [false; 256];
+        for first in self.stored.iter().filter_map(<[u8]>::first) {
+            if let Some(begins) = begins.get_mut(usize::from(*first)) {
+                *begins = true;
+            }
+        }
+        while let Some((first, _)) = text.get(at..).and_then(<[u8]>::split_first) {
+            if !begins.get(usize::from(*first)).is_some_and(|it| *it) {
+                at = at.saturating_add(1);
+                continue;
+            }
+            let rest = text.get(at..).unwrap_or_default();
             let names = self.stored.iter().zip(self.logical.iter());
             let here = names.filter(|(stored, _)| rest.starts_with(stored));
             // Of two that begin alike the longer one is meant.

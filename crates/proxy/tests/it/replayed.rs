@@ -448,16 +448,12 @@ fn a_command_behind_one_that_is_not_followed_is_refused() {
     pair.send(&["EXEC"]);
     pair.sent();
     pair.answer("+OK +OK @wa:1=4");
-    let sent = arguments(&pair.sent());
-    assert_eq!(sent[1], [&b"MSET"[..], b"wa:1", b"", b""]);
-    let opens = |word: &Vec<u8>| {
-        let opened = sealer(KEY, Mode::Required).open(word, Binding::record(b"wa:1"));
-        opened.is_ok_and(|it| it.is_some_and(|it| &*it.value == b"5"))
-    };
-    assert!(
-        sent[2].iter().any(opens),
-        "the result is not among {sent:?}"
+    assert_executed(
+        &mut pair,
+        &["MSET wa:1  ", "eVAL * 1 wa:1 1 @wa:1=4 @wa:1=5 KEEPTTL "],
     );
+    pair.answer("*2 -ERR~arity :1");
+    assert_eq!(pair.got(), "*2\r\n-ERR arity\r\n:5\r\n");
     let mut pair = Pair::new();
     queue(
         &mut pair,

@@ -223,9 +223,8 @@ fn of_versions(error: &ChangeError) -> Failure {
             "waxseal keyring rotate-index lets another one write; then the same command again"
         }
         ChangeError::SealedNames { .. } => {
-            "nothing was changed; this version of Waxseal does not replace the index key while names are sealed. To do it: \
-             stop all processes, waxseal decrypt --names, keyring protect --names plain, rotate-index, and seal the names \
-             again (docs/operate/names.md)"
+            "nothing was changed; this version of Waxseal does not replace the index key while names are sealed. To do it, \
+             give the names back, replace the key, and seal the names again: docs/operate/names.md, Another key or length"
         }
         ChangeError::NeedsFormat2 { .. } => {
             "waxseal keyring configure --document-format 2, once every process reads it"

@@ -101,7 +101,7 @@ pub async fn check_key_and_mark(
 }
 
 /// Checks that no names are in clear where they are sealed, and none sealed where they are in clear: for a process that serves
-/// applications, or goes over all records, which would not find these.
+/// applications, or passes over all records, which would not find these.
 pub async fn check_names(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
