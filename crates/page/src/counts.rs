@@ -84,6 +84,13 @@ impl NameCounts {
         self.junk + self.foreign + self.unknown_key
     }
 
+    /// Records that applications and passes over values do not find by their names, and whose values were therefore not read,
+    /// without those whose names were never sealed under any key.
+    #[must_use]
+    pub fn not_found(&self) -> u64 {
+        self.plain + self.former + self.foreign + self.unknown_key
+    }
+
     fn add(&mut self, other: &Self) {
         self.plain += other.plain;
         self.former += other.former;

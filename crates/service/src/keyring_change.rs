@@ -175,7 +175,7 @@ async fn check_names(resources: &Resources, protected: &Protected) -> Result<(),
             "migrate --names --offline",
         ),
         None => (
-            counts.all_sealed(),
+            counts.all_sealed() + counts.foreign + counts.unknown_key,
             "sealed",
             "decrypt --names --offline --yes, with names = \"sealed\",",
         ),

@@ -217,7 +217,14 @@ pub async fn count(
         None => record_names::as_if_sealed(resources)?,
     };
     let Some(table) = table else {
-        return Ok(NameCounts::default());
+        return match protected.pattern.has_wildcard() {
+            // A pattern that is one name has nothing to be sealed.
+            false => Ok(NameCounts::default()),
+            true => Err(Failure::usage(
+                "without a key sealed names cannot be told from others: names were not counted",
+            )
+            .hint("configure the key, or the keyring, that names may be sealed under")),
+        };
     };
     let pass = NamesPass::new(
         stored.clone(),

@@ -62,16 +62,18 @@ struct Renaming {
 
 /// The names that were given in this pass, by their hashes.
 #[derive(Default)]
-struct Given {
+struct NewNames {
     hasher: RandomState,
     hashes: HashSet<u64>,
 }
 
-/// What a pass remembers of the names that it has seen.
+/// What is remembered of a scan's names.
 #[derive(Default)]
-struct Seen {
+struct ScanMemory {
+    /// Of this attempt: after a failure the same page is worked on once more.
     recent: RecentNames,
-    given: Given,
+    /// Of this generation of the store.
+    given: NewNames,
 }
 
 impl NamesPass {
@@ -100,11 +102,11 @@ impl NamesPass {
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
-        let (mut pace, mut seen) = (Pace::new(&self.options), Seen::default());
+        let (mut pace, mut memory) = (Pace::new(&self.options), ScanMemory::default());
         let mut outage = Outage::default();
         loop {
             let before = position.examined;
-            let resumed = self.resume(position, (&mut pace, &mut seen), stop, watch);
+            let resumed = self.resume(position, (&mut pace, &mut memory), stop, watch);
             let error = match resumed.await {
                 Err(error) if error.is_transient() => error,
                 outcome => return outcome,
@@ -123,15 +125,17 @@ impl NamesPass {
     async fn resume(
         &self,
         position: &mut Position,
-        (pace, seen): (&mut Pace, &mut Seen),
+        (pace, memory): (&mut Pace, &mut ScanMemory),
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
+        memory.recent = RecentNames::default();
         let mut status = self.store.status().await?;
         for _ in 0..MAX_PASSES {
             if status.generation.is_empty() || status.generation != position.generation {
                 let has_begun = position.tally.total > 0;
                 position.start_again(status.generation, self.renames_nothing());
+                *memory = ScanMemory::default();
                 if has_begun {
                     watch(Event::Restarted);
                 }
@@ -141,7 +145,7 @@ impl NamesPass {
                 if stop.is_stopped() {
                     return Ok(false);
                 }
-                self.page(position, seen, watch).await?;
+                self.page(position, memory, watch).await?;
                 pace.record(position.last_page);
                 watch(Event::Progress {
                     position,
@@ -161,22 +165,22 @@ impl NamesPass {
     async fn page(
         &self,
         position: &mut Position,
-        seen: &mut Seen,
+        memory: &mut ScanMemory,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<(), SweepError> {
         let at = Cursor::from_text(position.cursor.clone());
         let size = self.options.page_size(0);
         let mut page = self.store.scan(&self.scanned, &at, size).await?;
-        seen.recent.remove_repeated(&mut page.names);
+        memory.recent.remove_repeated(&mut page.names);
         let (mut tally, mut findings) = (Tally::default(), Vec::new());
         let mut renamings = Vec::new();
         position.last_page = count(page.names.len());
         for name in page.names {
-            if !seen.given.contains(&name) {
+            if !memory.given.contains(&name) {
                 renamings.extend(self.judge_one(name, &mut tally, &mut findings)?);
             }
         }
-        self.rename(renamings, seen, (&mut tally, &mut findings))
+        self.rename(renamings, &mut memory.given, (&mut tally, &mut findings))
             .await?;
         for finding in &findings {
             watch(Event::Finding(finding));
@@ -230,7 +234,7 @@ impl NamesPass {
     async fn rename(
         &self,
         renamings: Vec<Renaming>,
-        seen: &mut Seen,
+        given: &mut NewNames,
         (tally, findings): (&mut Tally, &mut Vec<Finding>),
     ) -> Result<(), SweepError> {
         if renamings.is_empty() {
@@ -248,7 +252,7 @@ impl NamesPass {
                 RenameOutcome::Moved if self.judge.goal() == NamesGoal::Count => tally.already += 1,
                 RenameOutcome::Moved => {
                     tally.done += 1;
-                    seen.given.insert(&renaming.to);
+                    given.insert(&renaming.to);
                 }
                 // Expired or deleted since the scan.
                 RenameOutcome::Absent => tally.total -= 1,
@@ -301,7 +305,7 @@ impl RecordPass for NamesPass {
     }
 }
 
-impl Given {
+impl NewNames {
     fn insert(&mut self, name: &RecordName) {
         if self.hashes.len() < MAX_REMEMBERED {
             self.hashes.insert(self.hasher.hash_one(name));

@@ -297,6 +297,13 @@ impl NameCounts {
         self.junk + self.foreign + self.unknown_key
     }
 
+    /// Records that applications and passes over values do not find by their names, and whose values were therefore not read,
+    /// without those whose names were never sealed under any key.
+    #[must_use]
+    pub fn not_found(&self) -> u64 {
+        self.plain + self.former + self.foreign + self.unknown_key
+    }
+
     /// The names under each key, whether applications can use them or not.
     pub fn by_key(&self) -> impl Iterator<Item = (KeyId, u64)> {
         let all = self.sealed.iter().chain(&self.unusable);

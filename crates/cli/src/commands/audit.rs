@@ -161,7 +161,7 @@ fn verdict(resources: &Resources, args: &AuditArgs, report: &Report) -> Ended {
                     .configuration
                     .protected
                     .iter()
-                    .any(|it| it.names.is_none()),
+                    .any(|it| it.names.is_none() && it.pattern.has_wildcard()),
             },
             NamesArg::Plain => RequiredNames::Plain,
         }),

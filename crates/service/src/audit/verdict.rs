@@ -18,6 +18,13 @@ pub struct Requirements {
     pub names: Option<RequiredNames>,
 }
 
+impl Requirements {
+    /// True if something is required of values, which have to be read for it.
+    fn reads_values(&self) -> bool {
+        self.clean || self.deep || self.version.is_some()
+    }
+}
+
 /// The form that all names of records must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredNames {
@@ -98,6 +105,11 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
             );
         }
     }
+    if requirements.reads_values()
+        && let Some((text, hint)) = not_found(&total.names)
+    {
+        add(text, hint);
+    }
     if let Some(required) = requirements.names
         && let Some((text, hint)) = names(&total.names, required)
     {
@@ -115,10 +127,25 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
     findings
 }
 
+/// The finding about records whose values were not read, since they were looked for under other names.
+fn not_found(counts: &NameCounts) -> Option<(String, &'static str)> {
+    let text = match counts.not_found() {
+        0 => return None,
+        1 => "1 record has a name that applications do not use, and was not read".to_owned(),
+        records => format!(
+            "{} records have names that applications do not use, and were not read",
+            thousands(records)
+        ),
+    };
+    let hint = "their values may be plain, or under any key; what such names are and what to do: docs/operate/names.md, What \
+                is left over";
+    Some((text, hint))
+}
+
 /// The finding about names that are not in the required form.
 fn names(counts: &NameCounts, required: RequiredNames) -> Option<(String, &'static str)> {
     let left = match required {
-        RequiredNames::Plain => counts.all_sealed(),
+        RequiredNames::Plain => counts.all_sealed() + counts.foreign + counts.unknown_key,
         RequiredNames::Sealed { .. } => counts.plain.saturating_add(counts.former),
     };
     let number = |count: u64| match count {
@@ -227,6 +254,39 @@ mod tests {
             ..Requirements::default()
         };
         assert_eq!(texts(total, deep), ["1,234 values do not open"]);
+    }
+
+    #[test]
+    fn records_that_were_not_found_by_their_names_were_not_read() {
+        let mut total = Counts {
+            total: 5,
+            ..Counts::default()
+        };
+        total.names.plain = 1;
+        for requirements in [
+            Requirements {
+                clean: true,
+                ..Requirements::default()
+            },
+            Requirements {
+                deep: true,
+                ..Requirements::default()
+            },
+            Requirements {
+                version: Some(3),
+                ..Requirements::default()
+            },
+        ] {
+            let text = "1 record has a name that applications do not use, and was not read";
+            assert_eq!(texts(total.clone(), requirements), [text]);
+        }
+        total.names.plain = 0;
+        total.names.unknown_key = 2;
+        let plain = Requirements {
+            names: Some(RequiredNames::Plain),
+            ..Requirements::default()
+        };
+        assert_eq!(texts(total, plain), ["2 names of records are sealed"]);
     }
 
     #[test]

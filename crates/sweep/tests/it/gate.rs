@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use waxseal_stores::{
     Change, Cursor, Expiry, Lifetime, MemoryStore, Move, MoveOutcome, Outcome, Page, Record,
-    RecordName, RecordPattern, RecordStore, Slot, SlotPage, Status, StoreError,
+    RecordName, RecordPattern, RecordStore, RenameOutcome, Slot, SlotPage, Status, StoreError,
 };
 
 /// The calls that a sweep makes.
@@ -22,6 +22,7 @@ pub(super) enum Call {
     Get,
     Replace,
     Lifetimes,
+    Rename,
 }
 
 /// The treatment of a call.
@@ -176,6 +177,14 @@ impl RecordStore for Gate {
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.behind().move_if_unchanged(change).await
+    }
+
+    async fn rename_absent(
+        &self,
+        renames: &[(RecordName, RecordName)],
+    ) -> Result<Vec<RenameOutcome>, StoreError> {
+        let store = self.behind();
+        self.pass(Call::Rename, store.rename_absent(renames)).await
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {

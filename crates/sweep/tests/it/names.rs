@@ -16,6 +16,7 @@ use waxseal_sweep::{
 };
 use waxseal_testing::{Flavor, RedisServer};
 
+use super::gate::{Call, Gate, Rule, unavailable};
 use super::{A, B, C, batches_of, id};
 
 const END: u64 = 4_102_444_800_123;
@@ -285,6 +286,37 @@ async fn what_cannot_be_renamed_is_reported_and_left_where_it_is() {
         before.len(),
         "nothing is lost"
     );
+}
+
+/// Renames 50 records through a store with these rules, and asserts that all have their new names.
+async fn all_are_renamed(
+    rules: impl Fn(Call, usize, &MemoryStore) -> Rule + Send + Sync + 'static,
+) {
+    let store = Arc::new(MemoryStore::default());
+    for n in 0..50 {
+        put(&*store, &RecordName::from(format!("wa:{n}")), "state").await;
+    }
+    let names = table(A, "", 1);
+    let gate = Gate::new(store.clone(), rules);
+    let seal = pass(gate, &names, 0, NamesGoal::Seal, batches_of(10));
+    let (tally, findings) = whole(&seal).await;
+    assert_eq!((tally.total, tally.failed, findings.len()), (50, 0, 0));
+    assert_eq!(tally.done + tally.already, 50);
+    for n in 0..50 {
+        let name = stored(&names, &format!("wa:{n}"));
+        assert!(get(&*store, &name).await.is_some(), "wa:{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_whose_names_were_not_given_is_worked_on_again() {
+    // Of three calls one is not carried out, and of one the answer is lost.
+    all_are_renamed(|call, before, _| match (call, before % 3) {
+        (Call::Rename, 0) => Rule::Refuse(unavailable()),
+        (Call::Rename, 1) => Rule::Lose(unavailable()),
+        _ => Rule::Pass,
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -75,7 +75,13 @@ impl Upkeep {
             .collect();
         audited.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        audit.names = self.audit_names(ring.protected_scopes(), stop).await?;
+        let (names, unread) = self.audit_names(ring.protected_scopes(), stop).await?;
+        audit.names = names;
+        audit.unseen += unread;
+        if unread > 0 {
+            // Values of their records may be in any form.
+            audit.members.clear();
+        }
         let is_audited = |scope: &&ProtectedScope| audited.iter().any(|it| it.is_same_as(scope));
         let scopes = ring.protected_scopes().iter();
         let uncovered = scopes.filter(|it| !is_audited(it));
@@ -83,20 +89,20 @@ impl Upkeep {
         Ok(audit)
     }
 
-    /// Counts the names of records under each key. `None` if it is recorded that names are sealed which this process does not
-    /// know to be.
+    /// Counts the names of records under each key, and the records whose values were not read since passes over values do not
+    /// find them by their names. `None` if it is recorded that names are sealed which this process does not know to be.
     async fn audit_names(
         &self,
         recorded: &[ProtectedScope],
         stop: &Stop,
-    ) -> Result<Option<BTreeMap<String, u64>>, UpkeepError> {
-        let mut by_key = BTreeMap::new();
+    ) -> Result<(Option<BTreeMap<String, u64>>, u64), UpkeepError> {
+        let (mut by_key, mut unread) = (BTreeMap::new(), 0);
         for scope in &self.scopes {
             let Some(names) = &scope.names else {
                 let of = scope.protected_scope();
                 let mut recorded = recorded.iter().filter(|it| it.has_sealed_names());
                 if recorded.any(|it| it.is_same_as(&of)) {
-                    return Ok(None);
+                    return Ok((None, unread));
                 }
                 continue;
             };
@@ -109,11 +115,12 @@ impl Upkeep {
                 self.options.clone(),
             )?;
             let tally = self.run_pass(&pass, stop).await?;
+            unread += tally.names.not_found();
             for (key, count) in tally.names.by_key() {
                 *by_key.entry(key.to_string()).or_default() += count;
             }
         }
-        Ok(Some(by_key))
+        Ok((Some(by_key), unread))
     }
 
     /// Records in the keyring what an audit of this process found of members.
