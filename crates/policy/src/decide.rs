@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use crate::argument::c_string;
+use crate::argument::{c_string, integer, is};
 use crate::decision::{Action, Decision, Effect, NameSlot, NameSlots};
 use crate::form::{NameForm, seal_message, without_redirect};
 use crate::names::{ArgumentKind, Names};
 use crate::protected::{PatternId, ProtectedNames};
 use crate::refusal::{Reason, Refusal};
 use crate::table::{Row, Treatment, find};
+
+/// The number of names in a page that is read on a connection which clients share.
+const MAX_PAGE_ON_LANE: i64 = 10_000;
 
 /// Decides about one request. `arguments[0]` is the command, in any case; a request without arguments is
 /// forwarded, as Redis ignores it.
@@ -32,6 +35,9 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     let effect = match row.treatment {
         // Opening so many names would hold up other clients of a lane.
         Treatment::Names(NameForm::Keys) if names.has_managed() => Effect::Blocking,
+        Treatment::Names(NameForm::Scan) if names.has_managed() && is_large_page(arguments) => {
+            Effect::Blocking
+        }
         _ => row.effect.of(arguments),
     };
     Decision {
@@ -61,8 +67,11 @@ pub fn decide_early(
     let effect = row.effect.early(total)?;
     if row.treatment == Treatment::SealMessage {
         let channel = arguments_so_far.get(1);
-        let is_open = |channel: &&[u8]| names.find_channel(channel).is_none();
-        let is_certain = !names.has_channels() || channel.is_some_and(is_open);
+        let is_open = |channel: &&[u8]| {
+            names.find_channel(channel).is_none() && !names.may_hold_sealed_name(channel)
+        };
+        let is_certain =
+            !names.has_channels() && !names.has_managed() || channel.is_some_and(is_open);
         return is_certain.then(|| forwarded(row, effect));
     }
     let depends_on_names = match row.treatment {
@@ -166,15 +175,29 @@ fn action(
     }
 }
 
-/// True if the request embeds one with a message for a protected channel, which is no record name.
+/// True if a request for one page of names asks for so many that others on the same connection would wait.
+fn is_large_page(arguments: &[&[u8]]) -> bool {
+    let counts = (1..arguments.len()).filter(|at| is(arguments, *at, "COUNT"));
+    let mut counts = counts.map(|at| integer(arguments, at.saturating_add(1)));
+    counts.any(|count| count.is_some_and(|count| count > MAX_PAGE_ON_LANE))
+}
+
+/// True if the request embeds one with a message for a protected channel, which is no record name, or with a channel that
+/// ends with a sealed name, which is not replaced there.
 fn embeds_message(row: &Row, names: &ProtectedNames, arguments: &[&[u8]]) -> bool {
-    if !names.has_channels() {
+    if !names.has_channels() && !names.has_managed() {
         return false;
     }
     let Some(word) = row.embedded_command() else {
         return false;
     };
     let inside = arguments.get(word..).unwrap_or_default();
+    if inside.iter().any(|it| names.may_hold_sealed_name(it)) {
+        return true;
+    }
+    if !names.has_channels() {
+        return false;
+    }
     match find(inside) {
         Some(row) if row.treatment == Treatment::SealMessage => {
             let channel = inside.get(1);

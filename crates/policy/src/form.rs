@@ -566,13 +566,16 @@ fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason>
                 RequestChange::Seal(_) | RequestChange::Omit(_) => false,
                 // Values are left empty.
                 RequestChange::Reword { word, .. } => !word.is_empty(),
-                RequestChange::None
-                | RequestChange::Glob { .. }
-                | RequestChange::Replace { .. } => true,
+                // The server would be sent what is replaced.
+                RequestChange::Glob { .. } => false,
+                RequestChange::None | RequestChange::Replace { .. } => true,
             },
             Action::Compute(call) => call.reads,
-            Action::Move(_) | Action::Sort(_) | Action::Tracking(_) => true,
-            Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
+            Action::Move(_) | Action::Sort(_) => true,
+            Action::Refuse(_)
+            | Action::Script(_)
+            | Action::ScriptDigest(_)
+            | Action::Tracking(_) => false,
         };
     match (holds_no_value, request.names.has_managed()) {
         (false, _) => Err(Reason::EmbedsRequest),

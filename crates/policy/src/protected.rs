@@ -234,6 +234,15 @@ impl ProtectedNames {
         !id.is_excepted() && self.managed.get(id.index()).copied().unwrap_or_default()
     }
 
+    /// True for a channel of notifications that may end with a name which is stored sealed.
+    #[must_use]
+    pub fn may_hold_sealed_name(&self, channel: &[u8]) -> bool {
+        self.has_managed()
+            && NOTIFICATION_CHANNELS
+                .iter()
+                .any(|it| channel.starts_with(it))
+    }
+
     /// The literal prefixes of the patterns whose names are sealed, in the order of the configuration. Several may be equal.
     pub fn managed_prefixes(&self) -> impl Iterator<Item = &[u8]> {
         let patterns = self.patterns.iter().zip(&self.managed);

@@ -201,6 +201,18 @@ fn replies_with_names_are_read_and_globs_replaced() {
         ("ACL DRYRUN user GET wa:1", "as it is -> names Text"),
         ("COMMAND GETKEYS GET log", "forward"),
         ("COMMAND GETKEYS SET wa:1 v", "refuse EmbedsRequest"),
+        // What would be replaced in the embedded request.
+        ("ACL DRYRUN user SCAN 0 MATCH wa:1", "refuse EmbedsRequest"),
+        ("COMMAND GETKEYS KEYS wa:1", "refuse EmbedsRequest"),
+        (
+            "ACL DRYRUN user CLIENT TRACKING ON BCAST PREFIX wa:1",
+            "refuse EmbedsRequest",
+        ),
+        (
+            "ACL DRYRUN user SUBSCRIBE __keyspace@0__:wa:1",
+            "refuse EmbedsRequest",
+        ),
+        ("ACL DRYRUN user SUBSCRIBE news", "forward"),
         ("PUBSUB CHANNELS", "as it is -> names Channels"),
         ("PUBSUB CHANNELS *", "as it is -> names Channels like 2"),
         ("PUBSUB CHANNELS news:*", "forward"),
@@ -330,4 +342,30 @@ fn replies_of_commands_without_names_hold_none_that_the_table_does_not_know() {
     for known in ["keys", "randomkey", "scan"] {
         assert!(showing.contains(&known), "{known} is not seen: {showing:?}");
     }
+}
+
+#[test]
+fn a_message_for_a_channel_that_ends_with_a_sealed_name_is_never_certain_early() {
+    let arguments = split("PUBLISH __keyspace@0__:wa:1 message");
+    assert_eq!(decide_early(&names(), &arguments[..2], 3), None);
+    assert_eq!(decide_early(&names(), &arguments[..1], 3), None);
+    let arguments = split("PUBLISH news message");
+    assert!(decide_early(&names(), &arguments[..2], 3).is_some());
+    let plain = policy(&["wa:{user}"]);
+    let arguments = split("PUBLISH __keyspace@0__:wa:1 message");
+    assert!(decide_early(&plain, &arguments[..2], 3).is_some());
+}
+
+#[test]
+fn a_large_page_of_names_is_not_read_on_a_shared_connection() {
+    let effect = |request: &str| decided(request).effect;
+    assert_eq!(effect("SCAN 0 COUNT 10000"), Effect::None);
+    assert_eq!(effect("SCAN 0 COUNT 10001"), Effect::Blocking);
+    assert_eq!(
+        effect("SCAN 0 MATCH count COUNT 5 count 1000000"),
+        Effect::Blocking
+    );
+    let plain = policy(&["wa:{user}"]);
+    let decision = decide(&plain, &split("SCAN 0 COUNT 1000000"));
+    assert_eq!(decision.effect, Effect::None);
 }

@@ -184,8 +184,7 @@ impl ConnectionState {
         let Some(parts) = Acknowledgement::of(whole) else {
             return Cow::Borrowed(whole);
         };
-        let is_shard = parts.word.starts_with(b"s") && parts.word.ends_with(b"subscribe");
-        let is_shard = is_shard && parts.word != b"subscribe";
+        let is_shard = matches!(parts.word, b"ssubscribe" | b"sunsubscribe");
         let is_of_patterns = parts.word.starts_with(b"p");
         let table = &mut self.pushes.patterns;
         let step = is_of_patterns.then(|| table.steps.pop_front()).flatten();

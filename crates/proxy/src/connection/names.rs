@@ -48,7 +48,7 @@ impl NamesOnWire {
     /// A request has been processed.
     pub(super) fn reuse(&mut self, names: WireNames) {
         let buffer = names.into_buffer();
-        if buffer.capacity() <= MAX_KEPT_BUFFER {
+        if (1..=MAX_KEPT_BUFFER).contains(&buffer.capacity()) {
             self.buffer = buffer;
         }
     }

@@ -96,7 +96,8 @@ impl ConnectionState {
             next.server.clone_from(&known.server);
             next.client.extend(asked.iter().map(|it| Box::from(*it)));
             next.server.extend(wider.iter().map(|it| Box::from(*it)));
-            if call.is_broadcast && asked.is_empty() {
+            let has_all = next.client.iter().any(|it| it.is_empty());
+            if call.is_broadcast && asked.is_empty() && !has_all {
                 // All names have the empty prefix.
                 next.client.push(Box::default());
                 next.server.push(Box::default());
@@ -198,7 +199,10 @@ fn write_tracking(
 ) {
     let is_of_prefix = |at: usize| {
         let value = at.saturating_add(1);
-        call.prefixes.contains(&at) || call.prefixes.contains(&value)
+        // They are in order.
+        [at, value]
+            .iter()
+            .any(|at| call.prefixes.binary_search(at).is_ok())
     };
     let others: Vec<&[u8]> = arguments
         .iter()

@@ -138,6 +138,9 @@ impl ReplyOpener<'_> {
         expect(name.kind, Kind::Bulk)?;
         let Some(logical) = self.name_of_request(name.text)? else {
             // Its key is fetched first.
+            for _ in 1..parts {
+                items.skip()?;
+            }
             return Ok(());
         };
         if !names.contains(&logical) {

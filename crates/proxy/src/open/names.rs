@@ -2,6 +2,8 @@
 //! and counted: one record that someone has planted must not break `SCAN`, and nobody can reach it by its name.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use waxseal_core::KeyId;
 use waxseal_named::{LeftOut, NameView, Opened};
@@ -91,9 +93,14 @@ impl ReplyOpener<'_> {
         &mut self,
         stored: &'n [u8],
     ) -> Result<Option<Cow<'n, [u8]>>, OpenFailure> {
+        let protection = self.names.protection;
         match self.names.open(stored) {
             Named::Same => Ok(Some(Cow::Borrowed(stored))),
             Named::Logical(name) => Ok(Some(Cow::Owned(name.to_vec()))),
+            // The request has named it, and so as it is stored: it belongs to no pattern with sealed names.
+            Named::LeftOut(..) if !is_managed(protection, stored) => {
+                Ok(Some(Cow::Borrowed(stored)))
+            }
             Named::LeftOut(_, Some(key)) if self.values.learn(key) => Ok(None),
             Named::LeftOut(..) => Err(OpenFailure::Unexpected),
         }
@@ -224,6 +231,12 @@ impl ReplyOpener<'_> {
     }
 }
 
+/// True if the name is one of a pattern whose names are sealed.
+fn is_managed(protection: &Protection, name: &[u8]) -> bool {
+    let names = protection.names();
+    names.find(name).is_some_and(|id| names.is_managed(id))
+}
+
 pub(super) fn next<'r>(items: &mut Items<'r>) -> Result<Item<'r>, OpenFailure> {
     items.next()?.ok_or(OpenFailure::Unexpected)
 }
@@ -243,6 +256,9 @@ pub(crate) fn write_name(item: Item<'_>, logical: &[u8], out: &mut Vec<u8>) {
         false => write_bulk(out, logical),
     }
 }
+
+/// Stored names of which one begins with the other: there are none but by chance.
+const MAX_ALIKE: usize = 4;
 
 /// The names of a request whose errors may quote them: the stored ones, and those that the client said.
 pub(crate) struct QuotedNames {
@@ -291,23 +307,16 @@ impl QuotedNames {
         let mut replaced: Option<Vec<u8>> = None;
         let mut copied = 0;
         let mut at = 0;
-        // A request may have many names, and a text is long if a name in it is: most places are passed over at once.
-        let mut begins = [false; 256];
-        for first in self.stored.iter().filter_map(<[u8]>::first) {
-            if let Some(begins) = begins.get_mut(usize::from(*first)) {
-                *begins = true;
-            }
-        }
-        while let Some((first, _)) = text.get(at..).and_then(<[u8]>::split_first) {
-            if !begins.get(usize::from(*first)).is_some_and(|it| *it) {
-                at = at.saturating_add(1);
-                continue;
-            }
-            let rest = text.get(at..).unwrap_or_default();
-            let names = self.stored.iter().zip(self.logical.iter());
-            let here = names.filter(|(stored, _)| rest.starts_with(stored));
-            // Of two that begin alike the longer one is meant.
-            let Some((stored, logical)) = here.max_by_key(|(stored, _)| stored.len()) else {
+        // A request may have many names, and quote a long text of the client.
+        let names = self.stored.iter().zip(self.logical.iter());
+        let names: BTreeMap<&[u8], &[u8]> = names.collect();
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            // No stored name begins as another one does, apart from those that are the beginning of others by chance: of the
+            // names that are not behind the rest in order, it begins with one of the last, if with any.
+            let before = names.range::<[u8], _>((Bound::Unbounded, Bound::Included(rest)));
+            let mut nearest = before.rev().take(MAX_ALIKE);
+            let here = nearest.find(|(stored, _)| rest.starts_with(stored));
+            let Some((stored, logical)) = here else {
                 at = at.saturating_add(1);
                 continue;
             };
@@ -367,5 +376,15 @@ mod tests {
         ] {
             assert_eq!(written(&names, error), expected);
         }
+    }
+
+    #[test]
+    fn of_many_names_each_is_found_in_a_long_text() {
+        let stored: Vec<String> = (0..2_000).map(|n| format!("wa:~{n}.")).collect();
+        let names = stored.iter().map(|it| (it.as_str(), "x"));
+        let names: Vec<_> = names.collect();
+        let text = "wa:~ ".repeat(50_000);
+        let reply = format!("-{text}wa:~7. and wa:~1999.\r\n");
+        assert_eq!(written(&names, &reply), format!("-{text}x and x\r\n"));
     }
 }

@@ -48,7 +48,9 @@ impl OwnReason {
             }
             Self::KeysOutOfReach => "needs a key that could not be reached",
             Self::ScriptChanged => "works on a value that was replaced each time it was read",
-            Self::SealedNames => "would show names as they are stored, and these are sealed",
+            Self::SealedNames => {
+                "follows one more prefix of names that are sealed behind a shorter one, which is followed already"
+            }
         }
     }
 
@@ -66,7 +68,7 @@ impl OwnReason {
             }
             Self::KeysOutOfReach => "run waxseal doctor to see why",
             Self::ScriptChanged => "the client may try again",
-            Self::SealedNames => "use another command, or a pattern with plain names",
+            Self::SealedNames => "send CLIENT TRACKING OFF first",
         }
     }
 

@@ -105,14 +105,7 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
             );
         }
     }
-    if requirements.reads_values()
-        && let Some((text, hint)) = not_found(&total.names)
-    {
-        add(text, hint);
-    }
-    if let Some(required) = requirements.names
-        && let Some((text, hint)) = names(&total.names, required)
-    {
+    for (text, hint) in of_names(&total.names, requirements) {
         add(text, hint);
     }
     if requirements.deep && total.unopenable > 0 {
@@ -125,6 +118,21 @@ pub fn findings(report: &Report, requirements: Requirements) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// The findings about names of records.
+fn of_names(
+    counts: &NameCounts,
+    requirements: Requirements,
+) -> impl Iterator<Item = (String, &'static str)> {
+    let unread = match requirements.reads_values() {
+        true => not_found(counts),
+        false => None,
+    };
+    let otherwise = requirements
+        .names
+        .and_then(|required| names(counts, required));
+    unread.into_iter().chain(otherwise)
 }
 
 /// The finding about records whose values were not read, since they were looked for under other names.

@@ -8,6 +8,7 @@ mod erasure;
 mod gate;
 mod leaders;
 mod lost_rings;
+mod named;
 mod races;
 mod receipts;
 mod restored;

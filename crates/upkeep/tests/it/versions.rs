@@ -15,7 +15,7 @@ use crate::world::{Process, World, calm, name, name_binding, now_ms};
 const VERSION: usize = 2;
 
 /// A process with a ring in format 2, whose users have keys of their own.
-async fn process(world: &World) -> Process {
+pub(crate) async fn process(world: &World) -> Process {
     let custodians = [world.custodian()];
     let (format, settings) = (DocumentFormat::V2, calm());
     let ring = Ring::create_in(format, "test", settings, &custodians, &[], now_ms()).await;
@@ -38,7 +38,7 @@ fn versions(audit: &Audit) -> Vec<(&str, u64)> {
 }
 
 /// Whether version 3 alone could be accepted after this audit, at the end of all waits.
-fn accept_3(process: &Process, audit: &Audit) -> Result<Ring, ChangeError> {
+pub(crate) fn accept_3(process: &Process, audit: &Audit) -> Result<Ring, ChangeError> {
     let audit = Audit {
         began_ms: u64::MAX,
         ..audit.clone()

@@ -142,3 +142,32 @@ fn what_a_request_names_itself_is_no_name_to_leave_out() {
     let text = String::from_utf8(answer.text).unwrap();
     assert!(text.contains("'k:1'"), "{text}");
 }
+
+#[test]
+fn a_plain_name_that_looks_sealed_harms_no_one_where_it_belongs_to_no_pattern() {
+    let world = World::new(&["k:[0-9]*"]);
+    for is_resp3 in [false, true] {
+        let mut both = world.both(is_resp3);
+        both.all_same(["FLUSHALL", "XADD k:1 1-1 f v", "LPUSH k:2 a b"]);
+        let stored = world.stored_names().into_iter().find(|it| it.contains('~'));
+        // Of the form of a sealed name, and it does not open; or under a key that nobody knows.
+        let stored = stored.unwrap();
+        let junk = format!("{}A", &stored[..stored.len() - 1]);
+        let key = format!("{}AAAA{}", &stored[..9], &stored[13..]);
+        for odd in [junk, key] {
+            both.all_same(
+                [
+                    format!("XADD {odd} 1-1 f v"),
+                    format!("XREAD STREAMS k:1 {odd} 0 0"),
+                    format!("DEL {odd}"),
+                    format!("LPUSH {odd} a b"),
+                    format!("LMPOP 2 k:absent {odd} LEFT"),
+                    format!("BLPOP k:0 {odd} k:2 1"),
+                    "PING".to_owned(),
+                ]
+                .iter()
+                .map(String::as_str),
+            );
+        }
+    }
+}
